@@ -1,0 +1,200 @@
+//! The stored form of partial states. A change here needs a new format version in whatever stores them.
+
+use std::collections::BTreeSet;
+
+use shipway_core::{Timestamp, Value};
+
+use crate::{
+    Aggregation, Partial,
+    exact_sum::ExactSum,
+    moments::{FloatMoments, IntMoments},
+    partial::{Distinct, Edge},
+};
+
+const COUNT: u8 = 1;
+const INT_SUM: u8 = 2;
+const FLOAT_SUM: u8 = 3;
+const INT_MOMENTS: u8 = 4;
+const FLOAT_MOMENTS: u8 = 5;
+const EXTREME: u8 = 6;
+const EDGE: u8 = 7;
+const DISTINCT: u8 = 8;
+const TOO_MANY: u8 = 9;
+
+impl Aggregation {
+    /// Appends the stored form of `state`: a tag and little-endian fields. Equal states have equal forms.
+    pub fn encode(&self, state: &Partial, into: &mut Vec<u8>) {
+        match state {
+            Partial::Count(count) => {
+                into.push(COUNT);
+                write_length(*count, into);
+            }
+            Partial::IntSum { count, sum } => {
+                into.push(INT_SUM);
+                write_length(*count, into);
+                into.extend(sum.to_le_bytes());
+            }
+            Partial::FloatSum { count, sum } => {
+                into.push(FLOAT_SUM);
+                write_length(*count, into);
+                write_sum(sum, into);
+            }
+            Partial::IntMoments(moments) => {
+                into.push(INT_MOMENTS);
+                write_length(moments.count, into);
+                into.extend(moments.sum.to_le_bytes());
+                into.push(u8::from(moments.squares.is_some()));
+                into.extend(moments.squares.unwrap_or_default().to_le_bytes());
+            }
+            Partial::FloatMoments(moments) => {
+                into.push(FLOAT_MOMENTS);
+                write_length(moments.count, into);
+                write_sum(&moments.sum, into);
+                write_sum(&moments.squares, into);
+            }
+            Partial::Extreme(extreme) => {
+                into.push(EXTREME);
+                extreme.as_ref().unwrap_or(&Value::Null).encode(into);
+            }
+            Partial::Edge(edge) => {
+                into.push(EDGE);
+                into.push(u8::from(edge.is_some()));
+                if let Some(edge) = edge {
+                    into.extend(edge.time.0.to_le_bytes());
+                    write_length(edge.event_id.len() as u64, into);
+                    into.extend(edge.event_id.as_bytes());
+                    edge.value.encode(into);
+                }
+            }
+            Partial::Distinct(Distinct::TooMany) => into.push(TOO_MANY),
+            Partial::Distinct(Distinct::Exact(values)) => {
+                into.push(DISTINCT);
+                write_length(values.len() as u64, into);
+                for value in values {
+                    value.encode(into);
+                }
+            }
+        }
+    }
+
+    /// Reads one state off the front of `from`; `None` when the bytes are not a state of this aggregation.
+    pub fn decode(&self, from: &mut &[u8]) -> Option<Partial> {
+        let state = read_state(from)?;
+        // A state of another kind must not get into this aggregation's tiles.
+        (std::mem::discriminant(&state) == std::mem::discriminant(&self.empty())).then_some(state)
+    }
+}
+
+fn read_state(from: &mut &[u8]) -> Option<Partial> {
+    Some(match read_byte(from)? {
+        COUNT => Partial::Count(read_length(from)?),
+        INT_SUM => Partial::IntSum { count: read_length(from)?, sum: i128::from_le_bytes(read_array(from)?) },
+        FLOAT_SUM => Partial::FloatSum { count: read_length(from)?, sum: read_sum(from)? },
+        INT_MOMENTS => {
+            let count = read_length(from)?;
+            let sum = i128::from_le_bytes(read_array(from)?);
+            let fits = read_byte(from)? != 0;
+            let squares = i128::from_le_bytes(read_array(from)?);
+            Partial::IntMoments(IntMoments { count, sum, squares: fits.then_some(squares) })
+        }
+        FLOAT_MOMENTS => Partial::FloatMoments(FloatMoments {
+            count: read_length(from)?,
+            sum: read_sum(from)?,
+            squares: read_sum(from)?,
+        }),
+        EXTREME => {
+            let value = Value::decode(from)?;
+            Partial::Extreme((!value.is_null()).then_some(value))
+        }
+        EDGE if read_byte(from)? == 0 => Partial::Edge(None),
+        EDGE => {
+            let time = Timestamp(i64::from_le_bytes(read_array(from)?));
+            let length = usize::try_from(read_length(from)?).ok()?;
+            let (event_id, rest) = from.split_at_checked(length)?;
+            *from = rest;
+            let event_id = std::str::from_utf8(event_id).ok()?.into();
+            Partial::Edge(Some(Edge { time, event_id, value: Value::decode(from)? }))
+        }
+        DISTINCT => {
+            let mut values = BTreeSet::new();
+            for _ in 0..read_length(from)? {
+                values.insert(Value::decode(from)?);
+            }
+            Partial::Distinct(Distinct::Exact(values))
+        }
+        TOO_MANY => Partial::Distinct(Distinct::TooMany),
+        _ => return None,
+    })
+}
+
+fn write_sum(sum: &ExactSum, into: &mut Vec<u8>) {
+    let (ordinary, huge, counts) = sum.parts();
+    let is_rare = !huge.is_empty() || counts != [0; 3];
+    write_length((ordinary.len() as u64) << 1 | u64::from(is_rare), into);
+    ordinary.iter().for_each(|part| into.extend(part.to_le_bytes()));
+    if is_rare {
+        write_length(huge.len() as u64, into);
+        huge.iter().for_each(|part| into.extend(part.to_le_bytes()));
+        counts.iter().for_each(|count| into.extend(count.to_le_bytes()));
+    }
+}
+
+fn read_sum(from: &mut &[u8]) -> Option<ExactSum> {
+    let header = read_length(from)?;
+    let ordinary = read_floats(header >> 1, from)?;
+    if header & 1 == 0 {
+        return Some(ExactSum::from_parts(&ordinary, &[], [0; 3]));
+    }
+    let huge_length = read_length(from)?;
+    let huge = read_floats(huge_length, from)?;
+    let mut counts = [0; 3];
+    for count in &mut counts {
+        *count = i64::from_le_bytes(read_array(from)?);
+    }
+    Some(ExactSum::from_parts(&ordinary, &huge, counts))
+}
+
+fn read_floats(length: u64, from: &mut &[u8]) -> Option<Vec<f64>> {
+    let mut floats = Vec::new();
+    for _ in 0..length {
+        let float = f64::from_le_bytes(read_array(from)?);
+        if !float.is_finite() {
+            return None;
+        }
+        floats.push(float);
+    }
+    Some(floats)
+}
+
+/// An unsigned number in groups of seven bits, the lowest first: small numbers take one byte.
+fn write_length(mut number: u64, into: &mut Vec<u8>) {
+    while number >= 0x80 {
+        into.push((number as u8) | 0x80);
+        number >>= 7;
+    }
+    into.push(number as u8);
+}
+
+fn read_length(from: &mut &[u8]) -> Option<u64> {
+    let mut number = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = read_byte(from)?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn read_byte(from: &mut &[u8]) -> Option<u8> {
+    let (byte, rest) = from.split_first()?;
+    *from = rest;
+    Some(*byte)
+}
+
+fn read_array<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, rest) = from.split_first_chunk::<N>()?;
+    *from = rest;
+    Some(*head)
+}

@@ -1,0 +1,34 @@
+//! The windowed aggregation core: what a feature's value is, and how partial states of it combine. Pure, no I/O.
+//!
+//! Every path that computes a feature (training set, stream, online read) is built from these pieces, and every path is
+//! property-tested against [`oracle`], the naive double loop that is the executable form of the semantics.
+//!
+//! - `operation`: the operations, and which column types they fit
+//! - `window`: windows, their hops, and the tail that they give a query time
+//! - `aggregation`: one operation over one column: empty, update, merge, unmerge, finalise
+//! - `partial`: the partial states, `codec` their stored form
+//! - `exact_sum`: float sums without rounding error until the end, so that no order or split of events changes a bit
+//! - `moments`: count, sum and sum of squares, for variance
+//! - `sliding`: a window that slides along sorted events, for the offline sweep
+//! - `oracle`: the naive loop
+
+#![deny(missing_docs)]
+
+mod aggregation;
+mod codec;
+mod error;
+mod exact_sum;
+mod moments;
+mod operation;
+pub mod oracle;
+mod partial;
+mod sliding;
+mod window;
+
+pub use aggregation::{Aggregation, EventOrder, StateKind};
+pub use error::AggregationError;
+pub use exact_sum::ExactSum;
+pub use operation::Operation;
+pub use partial::Partial;
+pub use sliding::SlidingWindow;
+pub use window::{HOP_TABLE_VERSION, Window, hop_us};

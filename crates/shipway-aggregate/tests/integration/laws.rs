@@ -1,0 +1,188 @@
+//! Any split of the events into states, merged in any order, finalises to the oracle's bits.
+
+use proptest::prelude::*;
+use shipway_aggregate::{Aggregation, EventOrder, Operation, Partial, Window, oracle, oracle::OracleEvent};
+use shipway_core::{DataType, Timestamp, Value};
+
+pub(crate) fn aggregations() -> Vec<Aggregation> {
+    let distinct = Operation::DistinctCount { bound: 1000 };
+    let mut all = vec![Aggregation::new(Operation::Count, None).unwrap()];
+    for operation in [
+        Operation::Count,
+        Operation::Sum,
+        Operation::Avg,
+        Operation::Min,
+        Operation::Max,
+        Operation::Var,
+        Operation::Stddev,
+        Operation::First,
+        Operation::Last,
+        distinct,
+    ] {
+        for input in [DataType::Int, DataType::Float, DataType::Text, DataType::Timestamp, DataType::Bool] {
+            all.extend(Aggregation::new(operation, Some(input)));
+        }
+    }
+    all
+}
+
+fn value_of(data_type: DataType) -> BoxedStrategy<Value> {
+    let some = match data_type {
+        DataType::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
+        DataType::Int => prop_oneof![-3_i64..3, -1_000_000_i64..1_000_000].prop_map(Value::Int).boxed(),
+        DataType::Float => prop_oneof![
+            8 => (-4000_i32..4000).prop_map(|number| Value::float(f64::from(number) / 10.0)),
+            2 => prop_oneof![Just(1e16), Just(-1e16), Just(-0.0), Just(0.1), Just(1e-30)].prop_map(Value::float),
+            1 => prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY)].prop_map(Value::float),
+        ]
+        .boxed(),
+        DataType::Text => prop_oneof![Just("ATL"), Just("BOS"), Just("")].prop_map(Value::text).boxed(),
+        DataType::Timestamp => (-3_i64..3).prop_map(|at| Value::Timestamp(Timestamp(at))).boxed(),
+    };
+    prop_oneof![1 => Just(Value::Null), 6 => some].boxed()
+}
+
+/// Times that sit on hop edges, just beside them, before 1970, and on each other.
+pub(crate) fn awkward_time() -> impl Strategy<Value = Timestamp> {
+    let grid = prop_oneof![
+        Just(1_000_000_i64),
+        Just(30_000_000),
+        Just(300_000_000),
+        Just(3_600_000_000),
+        Just(86_400_000_000)
+    ];
+    (
+        grid,
+        -40_i64..40,
+        prop_oneof![4 => Just(0_i64), 1 => Just(-1_i64), 1 => Just(1_i64), 1 => -5_000_000_i64..5_000_000],
+    )
+        .prop_map(|(step, times, beside)| Timestamp(step * times + beside))
+}
+
+pub(crate) fn events_of(data_type: Option<DataType>, most: usize) -> impl Strategy<Value = Vec<OracleEvent>> {
+    let value = data_type.map_or_else(|| Just(Value::Null).boxed(), value_of);
+    prop::collection::vec((awkward_time(), value), 0..most).prop_map(|events| {
+        let number = events.len();
+        // Ids run against the order of arrival, so that a tie decided by arrival is found out.
+        let with_id =
+            |(index, (time, value))| OracleEvent { time, event_id: format!("{:04}", number - index), value };
+        events.into_iter().enumerate().map(with_id).collect()
+    })
+}
+
+fn cases_of(
+    kept: impl Fn(&Aggregation) -> bool,
+) -> impl Strategy<Value = (Aggregation, Vec<OracleEvent>, Vec<usize>)> {
+    let kept: Vec<Aggregation> = aggregations().into_iter().filter(kept).collect();
+    prop::sample::select(kept).prop_flat_map(|aggregation| {
+        (Just(aggregation), events_of(aggregation.input(), 60), prop::collection::vec(0_usize..5, 60))
+    })
+}
+
+fn case() -> impl Strategy<Value = (Aggregation, Vec<OracleEvent>, Vec<usize>)> {
+    cases_of(|_| true)
+}
+
+fn state_of<'a>(aggregation: Aggregation, events: impl IntoIterator<Item = &'a OracleEvent>) -> Partial {
+    let mut state = aggregation.empty();
+    for event in events {
+        let at = EventOrder { time: event.time, event_id: &event.event_id };
+        aggregation.update(&mut state, &event.value, at).unwrap();
+    }
+    state
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn a_split_into_tiles_merged_in_any_order_equals_the_oracle((aggregation, events, tiles) in case()) {
+        let mut merged = aggregation.empty();
+        for tile in [3, 0, 4, 1, 2] {
+            let members = events.iter().zip(&tiles).filter(|(_, of)| **of == tile).map(|(event, _)| event);
+            aggregation.merge(&mut merged, &state_of(aggregation, members)).unwrap();
+        }
+        let end = Timestamp(i64::MAX / 2);
+        let expected = oracle::value(&events, aggregation, Window::Lifetime, end);
+        prop_assert_eq!(aggregation.finalise(&merged), expected);
+    }
+
+    #[test]
+    fn merge_is_commutative_and_associative_and_empty_is_its_identity((aggregation, events, tiles) in case()) {
+        let part = |of: usize| state_of(aggregation, events.iter().zip(&tiles).filter(|(_, tile)| *tile % 3 == of).map(|(event, _)| event));
+        let join = |left: &Partial, right: &Partial| { let mut both = left.clone(); aggregation.merge(&mut both, right).unwrap(); both };
+        let bytes = |state: &Partial| { let mut bytes = Vec::new(); aggregation.encode(state, &mut bytes); bytes };
+        let (a, b, c) = (part(0), part(1), part(2));
+        prop_assert_eq!(bytes(&join(&a, &b)), bytes(&join(&b, &a)));
+        prop_assert_eq!(bytes(&join(&join(&a, &b), &c)), bytes(&join(&a, &join(&b, &c))));
+        prop_assert_eq!(bytes(&join(&a, &aggregation.empty())), bytes(&a));
+    }
+
+    #[test]
+    fn a_reversible_state_gives_back_what_is_taken_away((aggregation, events, tiles) in cases_of(Aggregation::is_reversible)) {
+        let part = |kept: bool| state_of(aggregation, events.iter().zip(&tiles).filter(|(_, tile)| (**tile > 2) == kept).map(|(event, _)| event));
+        let mut state = part(true);
+        aggregation.merge(&mut state, &part(false)).unwrap();
+        aggregation.unmerge(&mut state, &part(false)).unwrap();
+        prop_assert_eq!(aggregation.finalise(&state), aggregation.finalise(&part(true)));
+    }
+
+    #[test]
+    fn the_stored_form_returns_the_state_and_cut_bytes_are_refused((aggregation, events, _) in case()) {
+        let state = state_of(aggregation, &events);
+        let mut bytes = Vec::new();
+        aggregation.encode(&state, &mut bytes);
+        let mut rest = bytes.as_slice();
+        let read = aggregation.decode(&mut rest).unwrap();
+        prop_assert!(rest.is_empty());
+        prop_assert_eq!(aggregation.finalise(&read), aggregation.finalise(&state));
+        for cut in 0..bytes.len() {
+            prop_assert_eq!(aggregation.decode(&mut &bytes[..cut]), None);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        for aggregation in aggregations() {
+            if let Some(state) = aggregation.decode(&mut bytes.as_slice()) {
+                let _ = aggregation.finalise(&state);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_value_beyond_the_bound_is_an_error_and_never_a_guess() {
+    let distinct = Aggregation::new(Operation::DistinctCount { bound: 2 }, Some(DataType::Int)).unwrap();
+    let mut state = distinct.empty();
+    for number in 0..3 {
+        assert_eq!(distinct.finalise(&state), Ok(Value::Int(number)));
+        distinct
+            .update(&mut state, &Value::Int(number), EventOrder { time: Timestamp(0), event_id: "" })
+            .unwrap();
+    }
+    assert!(distinct.finalise(&state).is_err());
+}
+
+#[test]
+fn an_integer_sum_beyond_64_bits_is_an_error_and_recovers_when_the_window_moves_on() {
+    let sum = Aggregation::new(Operation::Sum, Some(DataType::Int)).unwrap();
+    let at = EventOrder { time: Timestamp(0), event_id: "" };
+    let mut state = sum.empty();
+    sum.update(&mut state, &Value::Int(i64::MAX), at).unwrap();
+    let mut other = sum.empty();
+    sum.update(&mut other, &Value::Int(1), at).unwrap();
+    sum.merge(&mut state, &other).unwrap();
+    assert!(sum.finalise(&state).is_err(), "never wraps");
+    sum.unmerge(&mut state, &other).unwrap();
+    assert_eq!(sum.finalise(&state), Ok(Value::Int(i64::MAX)));
+}
+
+#[test]
+fn a_value_of_another_type_is_refused() {
+    let sum = Aggregation::new(Operation::Sum, Some(DataType::Int)).unwrap();
+    let at = EventOrder { time: Timestamp(0), event_id: "" };
+    assert!(sum.update(&mut sum.empty(), &Value::text("1"), at).is_err());
+    let count = Aggregation::new(Operation::Count, None).unwrap();
+    assert!(sum.merge(&mut sum.empty(), &count.empty()).is_err());
+}

@@ -1,0 +1,131 @@
+//! What a change leads to, in sentences for the person who is about to apply it.
+
+use shipway_core::Name;
+use shipway_definitions::{DefinitionKind, DefinitionSet, Service, Source, View};
+
+use crate::plan::Subject;
+
+pub(super) fn of_removal(subject: &Subject) -> Vec<String> {
+    let sentence = match subject.kind {
+        DefinitionKind::Source => "it takes no more events; its table stays",
+        DefinitionKind::View => "it is no longer kept fresh unless a service still uses one of its versions",
+        DefinitionKind::Service => "its versions stay known by their hashes for what was trained on them",
+        DefinitionKind::Gate => "its alias can be given without these requirements",
+        DefinitionKind::Entity => return Vec::new(),
+    };
+    vec![sentence.to_owned()]
+}
+
+/// `result` is what would be in force.
+pub(super) fn of_change(current: &DefinitionSet, result: &DefinitionSet, subject: &Subject) -> Vec<String> {
+    let name = subject.name.as_str();
+    match subject.kind {
+        DefinitionKind::Source => match (current.sources.get(name), result.sources.get(name)) {
+            (None, Some(_)) => vec!["it takes events and loads from now on".to_owned()],
+            (Some(before), Some(after)) => of_source(&before.definition, &after.definition),
+            _ => Vec::new(),
+        },
+        DefinitionKind::View => {
+            let Some(after) = result.views.get(name) else { return Vec::new() };
+            match current.views.get(name) {
+                Some(before) if before.hash == after.hash => vec![no_new_version()],
+                before => of_view(result, &after.definition, before.is_some()),
+            }
+        }
+        DefinitionKind::Service => {
+            let Some(after) = result.services.get(name) else { return Vec::new() };
+            match current.services.get(name) {
+                Some(before) if before.hash == after.hash => vec![no_new_version()],
+                Some(before) => of_service(&before.definition, &after.definition),
+                None => {
+                    vec![format!(
+                        "it makes vectors of {}",
+                        counted(after.definition.columns().len(), "column")
+                    )]
+                }
+            }
+        }
+        DefinitionKind::Entity => of_entity(current, result, &subject.name),
+        DefinitionKind::Gate => Vec::new(),
+    }
+}
+
+fn no_new_version() -> String {
+    "no new version: every value stays as it is".to_owned()
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+fn of_entity(current: &DefinitionSet, result: &DefinitionSet, name: &Name) -> Vec<String> {
+    let keys =
+        |set: &DefinitionSet| set.entities.get(name).map(|versioned| versioned.definition.keys.clone());
+    let (before, after) = (keys(current), keys(result));
+    if before.is_none() || before == after {
+        return Vec::new();
+    }
+    let stale =
+        result.views.values().map(|versioned| &versioned.definition).filter(|view| {
+            view.entity == *name && after.as_ref().is_some_and(|keys| *keys != view.entity_keys)
+        });
+    stale.map(|view| format!("view {} is not in the files and keeps the keys it has", view.name)).collect()
+}
+
+fn of_source(before: &Source, after: &Source) -> Vec<String> {
+    let missing_in = |other: &Source, source: &Source| -> Vec<Name> {
+        let columns = source.columns.iter().map(|(column, _)| column);
+        columns.filter(|column| other.column_type(column.as_str()).is_none()).cloned().collect()
+    };
+    let added = missing_in(before, after);
+    let dropped = missing_in(after, before);
+    let mut sentences: Vec<_> =
+        added.iter().map(|column| format!("column {column} is null in the events so far")).collect();
+    sentences
+        .extend(dropped.iter().map(|column| format!("column {column} is taken no more; its history stays")));
+    sentences
+}
+
+fn of_view(result: &DefinitionSet, view: &View, is_new_version: bool) -> Vec<String> {
+    let mut sentences = vec![format!("its tiles will be built from the history of source {}", view.source)];
+    if !is_new_version {
+        return sentences;
+    }
+    let hash = result.views.get(&view.name).map(|versioned| versioned.hash);
+    let (mut taking, mut keeping) = (Vec::new(), Vec::new());
+    for service in result.services.values().map(|versioned| &versioned.definition) {
+        for reference in service.views.iter().filter(|reference| reference.view == view.name) {
+            let services = if Some(reference.hash) == hash { &mut taking } else { &mut keeping };
+            services.push(service.name.as_str());
+        }
+    }
+    if !taking.is_empty() {
+        sentences.push(format!("it gives a new version to service {}", taking.join(", ")));
+    }
+    if !keeping.is_empty() {
+        let names = keeping.join(", ");
+        sentences.push(format!("service {names} is not in the files and stays with the version it has"));
+    }
+    sentences
+}
+
+fn of_service(before: &Service, after: &Service) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for reference in &after.views {
+        let earlier = before.views.iter().find(|earlier| earlier.view == reference.view);
+        if let Some(earlier) = earlier
+            && earlier.hash != reference.hash
+        {
+            let (view, from, to) = (&reference.view, earlier.hash.short(), reference.hash.short());
+            sentences.push(format!("it takes view {view} at version {to}, before {from}"));
+        }
+    }
+    let columns = |service: &Service| -> Vec<String> {
+        service.columns().iter().map(|column| format!("{} {}", column.name, column.data_type)).collect()
+    };
+    if columns(before) != columns(after) {
+        sentences.push("its columns are others: a model has to be trained on this version".to_owned());
+    }
+    sentences.push("what was trained on an earlier version keeps it".to_owned());
+    sentences
+}

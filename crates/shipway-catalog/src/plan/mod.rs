@@ -1,0 +1,244 @@
+//! Decides what applying a set of definitions would change, what that leads to, and what cannot be.
+//!
+//! Pure on purpose: no clock, no store, no caller. `service` fetches, this judges, `service` records.
+//!
+//! - `describe`: a definition as named fields, for telling what changed
+//! - `consequence`: what a change leads to
+//! - `source`: which changes of a source would make its history wrong
+
+mod consequence;
+mod describe;
+mod source;
+
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use shipway_core::{Digest, Failure, Kind, Name};
+use shipway_definitions::{DefinitionKind, DefinitionSet};
+
+pub(crate) use describe::describe;
+pub(crate) use source::SourceHistory;
+
+/// What applying would do. Lists are ordered by kind, in the order in which kinds build on each other, then by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// What would be created, changed or removed.
+    pub changes: Vec<Change>,
+    /// What is in the files just as it is in force.
+    pub unchanged: Vec<Subject>,
+    /// What is in force, is not in the files, and stays.
+    pub kept: Vec<Subject>,
+}
+
+impl Plan {
+    /// Whether there is something to do.
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+}
+
+/// A definition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Subject {
+    /// Its kind.
+    pub kind: DefinitionKind,
+    /// Its name.
+    pub name: Name,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.kind, self.name)
+    }
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// What changes.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// How.
+    pub action: Action,
+    /// The version in force before.
+    pub before: Option<Digest>,
+    /// The version in force afterwards. Equal to `before` when only what people read has changed.
+    pub after: Option<Digest>,
+    /// What differs, field by field. Empty for what is created or removed.
+    pub fields: Vec<FieldChange>,
+    /// What the change leads to, a sentence each.
+    pub consequences: Vec<String>,
+}
+
+/// What happens to a definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It is new.
+    Created,
+    /// It is different.
+    Changed,
+    /// It goes out of force; its versions stay known by their hashes.
+    Removed,
+}
+
+/// One field that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldChange {
+    /// The field: `window`, `feature count_1d`, `column origin`.
+    pub field: String,
+    /// What it was; none: it was not there.
+    pub before: Option<String>,
+    /// What it becomes; none: it goes.
+    pub after: Option<String>,
+}
+
+/// One change that cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedChange {
+    /// The definition.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// The thing first, then what is wrong.
+    pub message: String,
+    /// What can be done instead.
+    pub hint: String,
+}
+
+/// Every change that cannot be made, at least one. Nothing of the files is applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedChanges(pub(crate) Vec<RefusedChange>);
+
+impl RefusedChanges {
+    /// The changes, by kind and name.
+    pub fn list(&self) -> &[RefusedChange] {
+        &self.0
+    }
+}
+
+/// A line per change, its remedy in brackets.
+impl fmt::Display for RefusedChanges {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, refused) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str("\n")?;
+            }
+            write!(formatter, "{} ({})", refused.message, refused.hint)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for RefusedChanges {}
+
+impl Failure for RefusedChanges {
+    fn kind(&self) -> Kind {
+        Kind::Conflict
+    }
+
+    fn code(&self) -> &'static str {
+        "catalog.change_refused"
+    }
+
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        Some("nothing was applied".into())
+    }
+}
+
+/// Everything that was ever recorded, as far as the next set has to respect it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recorded {
+    /// What is in force, and every version of views and services.
+    pub(crate) set: DefinitionSet,
+    /// What every source has been, in force or not.
+    pub(crate) sources: BTreeMap<Name, SourceHistory>,
+}
+
+/// Compares. With `prune`, what is in force and not in `proposed` is removed; otherwise it stays.
+pub(crate) fn plan(
+    recorded: &Recorded,
+    proposed: &DefinitionSet,
+    prune: bool,
+) -> Result<Plan, RefusedChanges> {
+    let current = &recorded.set;
+    let result = current.overlaid(proposed, prune);
+    let refused: Vec<_> = proposed
+        .sources
+        .values()
+        .filter_map(|source| Some((recorded.sources.get(&source.definition.name)?, &source.definition)))
+        .flat_map(|(history, source)| source::refusals(history, source, &result))
+        .collect();
+    if !refused.is_empty() {
+        return Err(RefusedChanges(refused));
+    }
+    let mut plan = Plan { changes: Vec::new(), unchanged: Vec::new(), kept: Vec::new() };
+    for kind in DefinitionKind::ALL {
+        for name in proposed.names(kind) {
+            let subject = Subject { kind, name: name.clone() };
+            match change(current, proposed, &result, subject) {
+                Ok(change) => plan.changes.push(change),
+                Err(unchanged) => plan.unchanged.push(unchanged),
+            }
+        }
+        for name in current.names(kind) {
+            let subject = Subject { kind, name: name.clone() };
+            if proposed.stored(kind, name.as_str()).is_some() {
+                continue;
+            }
+            if prune {
+                plan.changes.push(Change {
+                    before: current.stored(kind, name.as_str()).map(|(_, hash)| hash),
+                    after: None,
+                    action: Action::Removed,
+                    fields: Vec::new(),
+                    consequences: consequence::of_removal(&subject),
+                    subject,
+                });
+            } else {
+                plan.kept.push(subject);
+            }
+        }
+    }
+    Ok(plan)
+}
+
+/// The change of one proposed definition, or the subject when there is none.
+fn change(
+    current: &DefinitionSet,
+    proposed: &DefinitionSet,
+    result: &DefinitionSet,
+    subject: Subject,
+) -> Result<Change, Subject> {
+    let (kind, name) = (subject.kind, subject.name.as_str());
+    let before = current.stored(kind, name);
+    let after = proposed.stored(kind, name);
+    if before == after {
+        return Err(subject);
+    }
+    let created = before.is_none();
+    let fields = if created {
+        Vec::new()
+    } else {
+        difference(&describe(current, kind, name), &describe(proposed, kind, name))
+    };
+    Ok(Change {
+        action: if created { Action::Created } else { Action::Changed },
+        before: before.map(|(_, hash)| hash),
+        after: after.map(|(_, hash)| hash),
+        fields,
+        consequences: consequence::of_change(current, result, &subject),
+        subject,
+    })
+}
+
+fn difference(before: &[(String, String)], after: &[(String, String)]) -> Vec<FieldChange> {
+    let value = |fields: &[(String, String)], name: &str| {
+        fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone())
+    };
+    let removed = before.iter().filter(|(field, _)| value(after, field).is_none());
+    let changed = after.iter().chain(removed).filter_map(|(field, _)| {
+        let (before, after) = (value(before, field), value(after, field));
+        (before != after).then(|| FieldChange { field: field.clone(), before, after })
+    });
+    changed.collect()
+}

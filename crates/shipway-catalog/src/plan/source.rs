@@ -1,0 +1,104 @@
+//! Which changes of a source would make its history wrong.
+//!
+//! Events are stored with the columns that the source had, ordered by its event time and told apart by its event id. A
+//! change of those cannot be undone in what is stored, so it is refused; a column can be added at any time.
+
+use std::collections::BTreeMap;
+
+use shipway_core::{DataType, Name};
+use shipway_definitions::{DefinitionKind, DefinitionSet, Source, View};
+
+use crate::plan::{RefusedChange, Subject};
+
+/// What a source has been over all its revisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SourceHistory {
+    event_time: Name,
+    event_id: Option<Name>,
+    /// Every column that there ever was, with its type: the stored history has them all.
+    columns: BTreeMap<Name, DataType>,
+    /// The columns of the last revision.
+    present: Vec<Name>,
+}
+
+impl SourceHistory {
+    /// The history of a source with one revision.
+    pub(crate) fn of(source: &Source) -> Self {
+        Self {
+            event_time: source.event_time.clone(),
+            event_id: source.event_id.clone(),
+            columns: source.columns.iter().cloned().collect(),
+            present: source.columns.iter().map(|(column, _)| column.clone()).collect(),
+        }
+    }
+
+    /// The same history with one more revision, which [`refusals`] has let pass.
+    pub(crate) fn extend(&mut self, source: &Source) {
+        let mut next = Self::of(source);
+        next.columns.extend(std::mem::take(&mut self.columns));
+        *self = next;
+    }
+}
+
+/// Why `source` cannot come after `history`. `result` is what would be in force: its views must find their columns.
+pub(crate) fn refusals(
+    history: &SourceHistory,
+    source: &Source,
+    result: &DefinitionSet,
+) -> Vec<RefusedChange> {
+    let mut refusals = Vec::new();
+    let mut refuse = |what: String, hint: &str| {
+        refusals.push(RefusedChange {
+            subject: Subject { kind: DefinitionKind::Source, name: source.name.clone() },
+            message: format!("source {}: {what}", source.name),
+            hint: hint.to_owned(),
+        });
+    };
+    if source.event_time != history.event_time {
+        let what = format!("event_time cannot change from {} to {}", history.event_time, source.event_time);
+        refuse(what, "the history is ordered by it; define a new source and load the history into that");
+    }
+    if source.event_id != history.event_id {
+        let word = |id: &Option<Name>| id.as_ref().map_or_else(|| "none".to_owned(), Name::to_string);
+        let what =
+            format!("event_id cannot change from {} to {}", word(&history.event_id), word(&source.event_id));
+        refuse(what, "events are told apart by it; define a new source and load the history into that");
+    }
+    for (column, data_type) in &source.columns {
+        if let Some(recorded) = history.columns.get(column)
+            && recorded != data_type
+        {
+            let what = format!("column {column} cannot change from {recorded} to {data_type}");
+            refuse(what, "the history holds it; add a column of another name, or define a new source");
+        }
+    }
+    for column in &history.present {
+        if source.column_type(column.as_str()).is_some() {
+            continue;
+        }
+        if let Some(view) = readers(source, column, result).next() {
+            let what = format!("column {column} cannot go, view {} reads it", view.name);
+            refuse(what, "keep the column, or remove the views and services that use it first");
+        }
+    }
+    refusals
+}
+
+/// The views that read `column`: those in force, and the versions that services in force are bound to.
+fn readers<'a>(
+    source: &'a Source,
+    column: &'a Name,
+    result: &'a DefinitionSet,
+) -> impl Iterator<Item = &'a View> {
+    let bound = result
+        .services
+        .values()
+        .flat_map(|service| &service.definition.views)
+        .filter_map(|reference| result.views_by_hash.get(&reference.hash));
+    result
+        .views
+        .values()
+        .chain(bound)
+        .map(|versioned| &versioned.definition)
+        .filter(move |view| view.source == source.name && view.column_types.contains_key(column))
+}

@@ -1,0 +1,19 @@
+//! The native API of the catalog, under `/api/v1/definitions`.
+
+mod definitions;
+
+use shipway_core::Permission;
+use shipway_web::Routes;
+
+use crate::Catalog;
+
+/// The routes of the catalog.
+pub fn routes(catalog: Catalog) -> Routes<()> {
+    Routes::new()
+        .post("/api/v1/definitions/plan", Permission::Read, definitions::plan)
+        .post("/api/v1/definitions/apply", Permission::Manage, definitions::apply)
+        .get("/api/v1/definitions", Permission::Read, definitions::list)
+        .get("/api/v1/definitions/schema", Permission::Read, definitions::schema)
+        .get("/api/v1/definitions/{kind}/{name}", Permission::Read, definitions::detail)
+        .with_state(catalog)
+}

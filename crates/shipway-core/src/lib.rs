@@ -1,0 +1,27 @@
+//! The words that every other crate speaks: names, time, values, keys, failures and permissions. No I/O.
+//!
+//! - `failure`: the nine kinds of failure and the trait that every domain error answers
+//! - `name`: validated names, and the nearest name for a misspelt one
+//! - `time`: event time in microseconds, lengths of time as people write them, the clock port
+//! - `value`: the scalar types that flow through features, with their JSON and binary forms
+//! - `key`: the encoding of entity keys
+//! - `digest`: SHA-256 content digests
+//! - `permission`: what a route may demand of its caller
+
+#![deny(missing_docs)]
+
+pub mod digest;
+pub mod failure;
+pub mod key;
+pub mod name;
+pub mod permission;
+pub mod time;
+pub mod value;
+
+pub use digest::Digest;
+pub use failure::{Failure, Kind};
+pub use key::EntityKey;
+pub use name::{Name, nearest};
+pub use permission::Permission;
+pub use time::{Clock, Length, ManualClock, SystemClock, Timestamp};
+pub use value::{DataType, Value};

@@ -1,0 +1,142 @@
+//! The hash of a definition: over everything that changes a value, and nothing else.
+//!
+//! The canonical form is a list of fields, each a name, a length and a text, after a line that names the kind and the
+//! version of the form. Lengths make it unambiguous; it does not depend on any serialiser. A change of it changes every
+//! hash, and with them the tiles that are stored under them: raise the version in the first line and keep the golden test.
+//!
+//! A view's hash covers its name as well: two views of one content must not feed the same tiles.
+
+use shipway_aggregate::{HOP_TABLE_VERSION, Operation};
+use shipway_core::{DataType, Digest, Name};
+
+use crate::{Entity, Gate, Requirement, Rule, Service, Source, View, ViewBody};
+
+struct Canonical(Vec<u8>);
+
+impl Canonical {
+    fn of(kind: &str) -> Self {
+        Self(format!("shipway {kind} 1\n").into_bytes())
+    }
+
+    fn field(&mut self, name: &str, text: impl AsRef<str>) -> &mut Self {
+        let text = text.as_ref();
+        self.0.extend(format!("{name} {} ", text.len()).into_bytes());
+        self.0.extend(text.as_bytes());
+        self.0.push(b'\n');
+        self
+    }
+
+    fn typed(&mut self, name: &str, column: &Name, data_type: DataType) -> &mut Self {
+        self.field(name, column).field("type", data_type.word())
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::of(&self.0)
+    }
+}
+
+pub(crate) fn entity(entity: &Entity) -> Digest {
+    let mut canonical = Canonical::of("entity");
+    canonical.field("name", &entity.name);
+    for (key, data_type) in &entity.keys {
+        canonical.typed("key", key, *data_type);
+    }
+    canonical.digest()
+}
+
+/// The order of a source's columns means nothing, so they are taken by name.
+pub(crate) fn source(source: &Source) -> Digest {
+    let mut canonical = Canonical::of("source");
+    canonical.field("name", &source.name).field("event_time", &source.event_time);
+    if let Some(event_id) = &source.event_id {
+        canonical.field("event_id", event_id);
+    }
+    let mut columns: Vec<_> = source.columns.iter().collect();
+    columns.sort_by_key(|(name, _)| name);
+    for (column, data_type) in columns {
+        canonical.typed("column", column, *data_type);
+    }
+    canonical
+        .field("max_ahead_us", source.max_ahead.micros().to_string())
+        .field("dedupe_us", source.dedupe.micros().to_string())
+        .field("retention_us", source.retention.micros().to_string())
+        .digest()
+}
+
+pub(crate) fn view(view: &View) -> Digest {
+    let mut canonical = Canonical::of("view");
+    canonical.field("name", &view.name).field("source", &view.source).field("event_time", &view.event_time);
+    if let Some(event_id) = &view.event_id {
+        canonical.field("event_id", event_id);
+    }
+    for ((key, data_type), column) in view.entity_keys.iter().zip(&view.key_columns) {
+        canonical.typed("key", key, *data_type).field("from", column);
+    }
+    match &view.body {
+        ViewBody::Aggregates(features) => {
+            canonical.field("hop_table", HOP_TABLE_VERSION.to_string());
+            for feature in features {
+                canonical.field("feature", &feature.name).field("operation", feature.operation.word());
+                if let Operation::DistinctCount { bound } = feature.operation {
+                    canonical.field("bound", bound.to_string());
+                }
+                if let (Some(column), Some(data_type)) = (&feature.column, feature.aggregation.input()) {
+                    canonical.typed("column", column, data_type);
+                }
+                canonical.field("window", feature.window.to_string());
+            }
+        }
+        ViewBody::Latest { columns, ttl } => {
+            for column in columns {
+                canonical.field("latest", column);
+                if let Some(data_type) = view.column_type(column.as_str()) {
+                    canonical.field("type", data_type.word());
+                }
+            }
+            if let Some(ttl) = ttl {
+                canonical.field("ttl_us", ttl.micros().to_string());
+            }
+        }
+    }
+    canonical.digest()
+}
+
+pub(crate) fn service(service: &Service) -> Digest {
+    let mut canonical = Canonical::of("service");
+    canonical.field("name", &service.name);
+    for reference in &service.views {
+        canonical.field("view", reference.hash.to_string());
+    }
+    for (key, data_type) in &service.entity_keys {
+        canonical.typed("key", key, *data_type);
+    }
+    for column in service.columns() {
+        canonical.field("column", &column.name).field("type", column.data_type.word());
+    }
+    canonical.digest()
+}
+
+pub(crate) fn gate(gate: &Gate) -> Digest {
+    let mut canonical = Canonical::of("gate");
+    canonical.field("name", &gate.name).field("model", &gate.model).field("alias", &gate.alias);
+    for requirement in &gate.requirements {
+        match requirement {
+            Requirement::OwnArtifact => {
+                canonical.field("evaluation", "own_artifact");
+            }
+            Requirement::Metric { metric, dataset, rule } => {
+                canonical.field("metric", metric);
+                if let Some(dataset) = dataset {
+                    canonical.field("dataset", dataset);
+                }
+                let (word, number) = match rule {
+                    Rule::BeatsHolder { margin } => ("beats_holder_by", margin),
+                    Rule::AtLeast(bound) => ("at_least", bound),
+                    Rule::AtMost(bound) => ("at_most", bound),
+                };
+                canonical.field(word, number.to_string());
+            }
+        }
+    }
+    canonical.digest()
+}

@@ -1,0 +1,30 @@
+//! The definitions that users write, and what makes them valid: pure, no I/O, no clock.
+//!
+//! YAML text becomes a [`DefinitionSet`] of immutable, hashed definitions, or a list of every error in every file, each
+//! with its file, line, thing and remedy. The way of a text is a straight line: `yaml` → `parse` → `resolve` → `model`.
+//!
+//! - `yaml`: text to a tree of nodes that know their line
+//! - `parse`: nodes to drafts, one file per kind; what can be judged without looking at another definition
+//! - `resolve`: drafts to definitions; references, types and clashes
+//! - `model`: the definitions, one file per kind, and the set of them
+//! - `canonical`: the hash of a definition
+//! - `error`: the errors a person reads
+//! - `schema`: the JSON Schema of the file format, for editors
+
+#![deny(missing_docs)]
+
+mod canonical;
+mod error;
+mod model;
+mod parse;
+mod resolve;
+mod schema;
+mod yaml;
+
+pub use error::{DefinitionError, DefinitionErrors, RestoreError, UnknownDefinition};
+pub use model::{
+    Beyond, ColumnOrigin, DefinitionKind, DefinitionSet, Entity, Feature, Freshness, Gate, Requirement, Rule,
+    Service, ServiceColumn, Source, Versioned, View, ViewBody, ViewReference,
+};
+pub use parse::DefinitionFile;
+pub use schema::schema;

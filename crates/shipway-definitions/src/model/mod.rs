@@ -1,0 +1,23 @@
+//! The definitions as everything else sees them: references resolved, types known, valid by construction.
+//!
+//! The structs can be read by everyone and built only here: from text, through `parse` and `resolve`, or from their own
+//! stored form, whose hash is checked. The stored form is the serde form; a change of it needs a new format version.
+//!
+//! - `entity`, `source`, `view`, `service`, `gate`: one kind each
+//! - `set`: all definitions that are in force, and the older versions that something still uses
+
+mod entity;
+mod gate;
+mod service;
+mod set;
+mod source;
+mod view;
+
+pub use entity::Entity;
+pub use gate::{Gate, Requirement, Rule};
+pub use service::{ColumnOrigin, Service, ServiceColumn, ViewReference};
+pub use set::{DefinitionKind, DefinitionSet, Versioned};
+pub use source::Source;
+pub use view::{Beyond, Feature, Freshness, View, ViewBody};
+
+pub(crate) use service::ServiceParts;

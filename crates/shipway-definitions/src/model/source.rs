@@ -1,0 +1,35 @@
+//! Where events come from, and what an event looks like.
+
+use serde::{Deserialize, Serialize};
+use shipway_core::{DataType, Length, Name};
+
+/// A stream of events with its history. Its columns can only be added to: see `plan` in the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Source {
+    /// Its name, unique among sources.
+    pub name: Name,
+    /// The column that holds the event time; declared in `columns` as a timestamp.
+    pub event_time: Name,
+    /// The column that identifies an event; declared in `columns` as text or int. Without it every event is its own.
+    pub event_id: Option<Name>,
+    /// The columns and their types, in the order written.
+    pub columns: Vec<(Name, DataType)>,
+    /// How far in the future an event may lie before it is quarantined.
+    pub max_ahead: Length,
+    /// How long an event id is remembered.
+    pub dedupe: Length,
+    /// How long events are kept; a later event goes to the side table.
+    pub retention: Length,
+    /// What it is, for people.
+    pub description: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+}
+
+impl Source {
+    /// The type of a declared column.
+    pub fn column_type(&self, column: &str) -> Option<DataType> {
+        self.columns.iter().find(|(name, _)| name.as_str() == column).map(|(_, data_type)| *data_type)
+    }
+}

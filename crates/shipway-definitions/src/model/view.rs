@@ -1,0 +1,173 @@
+//! Features of one entity out of one source.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shipway_aggregate::{Aggregation, AggregationError, Operation, Window};
+use shipway_core::{DataType, Length, Name};
+
+/// The features of one entity that are computed from one source.
+///
+/// It carries every type that it needs, so that an old version can be served after its entity or source has moved on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct View {
+    /// Its name, unique among views.
+    pub name: Name,
+    /// The entity that the features describe.
+    pub entity: Name,
+    /// The source of the events.
+    pub source: Name,
+    /// The event time column of the source.
+    pub event_time: Name,
+    /// The event id column of the source.
+    pub event_id: Option<Name>,
+    /// The keys of the entity and their types, as a request names them, in the order in which keys are encoded.
+    pub entity_keys: Vec<(Name, DataType)>,
+    /// The columns of the source that hold these keys, in the same order.
+    pub key_columns: Vec<Name>,
+    /// The type of every column of the source that the view reads.
+    pub column_types: BTreeMap<Name, DataType>,
+    /// What is computed.
+    pub body: ViewBody,
+    /// How fresh it should be, and what happens beyond that. Not part of the hash.
+    pub freshness: Option<Freshness>,
+    /// What it is, for people.
+    pub description: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+}
+
+/// What a view computes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewBody {
+    /// Windowed aggregates, one feature per operation and window, in the order written.
+    Aggregates(Vec<Feature>),
+    /// The columns of the last row.
+    Latest {
+        /// The columns, in the order written.
+        columns: Vec<Name>,
+        /// The age, inclusive, up to which the row counts; none: for ever.
+        ttl: Option<Length>,
+    },
+}
+
+/// One windowed feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredFeature", into = "StoredFeature")]
+#[non_exhaustive]
+pub struct Feature {
+    /// Its name, unique in the view.
+    pub name: Name,
+    /// The column of the source; none for a count of events.
+    pub column: Option<Name>,
+    /// The operation.
+    pub operation: Operation,
+    /// The window.
+    pub window: Window,
+    /// The operation over the type of the column.
+    pub aggregation: Aggregation,
+}
+
+impl Feature {
+    pub(crate) fn new(
+        name: Name,
+        column: Option<(Name, DataType)>,
+        operation: Operation,
+        window: Window,
+    ) -> Result<Self, AggregationError> {
+        let aggregation = Aggregation::new(operation, column.as_ref().map(|(_, data_type)| *data_type))?;
+        Ok(Self { name, column: column.map(|(column, _)| column), operation, window, aggregation })
+    }
+
+    /// The type of its value.
+    pub const fn output_type(&self) -> DataType {
+        self.aggregation.output_type()
+    }
+}
+
+/// A feature as it is stored: the aggregation is made again on the way back.
+#[derive(Serialize, Deserialize)]
+struct StoredFeature {
+    name: Name,
+    column: Option<(Name, DataType)>,
+    operation: Operation,
+    window: Window,
+}
+
+impl TryFrom<StoredFeature> for Feature {
+    type Error = AggregationError;
+
+    fn try_from(stored: StoredFeature) -> Result<Self, Self::Error> {
+        Self::new(stored.name, stored.column, stored.operation, stored.window)
+    }
+}
+
+impl From<Feature> for StoredFeature {
+    fn from(feature: Feature) -> Self {
+        let input = feature.aggregation.input();
+        Self {
+            name: feature.name,
+            column: feature.column.zip(input),
+            operation: feature.operation,
+            window: feature.window,
+        }
+    }
+}
+
+/// How fresh a view should be when it is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Freshness {
+    /// The age of the newest event that is still fresh.
+    pub objective: Length,
+    /// What happens when it is older.
+    pub beyond: Beyond,
+}
+
+/// What an answer does with a view that is not fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Beyond {
+    /// The values are served, marked as not fresh.
+    Serve,
+    /// The values are null.
+    Null,
+    /// The request is refused.
+    Refuse,
+}
+
+impl Beyond {
+    /// Every word for it in definitions.
+    pub(crate) const WORDS: [&'static str; 3] = ["serve", "null", "refuse"];
+
+    /// The word for it in definitions.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Null => "null",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl View {
+    /// The type of a column of the source that the view reads.
+    pub fn column_type(&self, column: &str) -> Option<DataType> {
+        self.column_types.get(column).copied()
+    }
+
+    /// The features and their types in the view's own order.
+    pub fn outputs(&self) -> Vec<(Name, DataType)> {
+        match &self.body {
+            ViewBody::Aggregates(features) => {
+                features.iter().map(|feature| (feature.name.clone(), feature.output_type())).collect()
+            }
+            ViewBody::Latest { columns, .. } => columns
+                .iter()
+                .filter_map(|column| Some((column.clone(), self.column_type(column.as_str())?)))
+                .collect(),
+        }
+    }
+}

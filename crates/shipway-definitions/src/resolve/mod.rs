@@ -1,0 +1,160 @@
+//! Drafts to definitions: follows references, knows types, finds clashes.
+//!
+//! Kinds are resolved in the order in which they build on each other. A reference to something that has errors of its own
+//! is passed over in silence: its errors are already reported.
+//!
+//! - `view`: keys, columns, features and their names
+//! - `service`: views at their versions, the order of columns, clashes with the request
+
+mod service;
+mod view;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use shipway_core::{Name, nearest};
+
+use crate::{
+    DefinitionKind, DefinitionSet, Entity, Source, Versioned, View,
+    parse::{Drafts, EntityDraft, Head, Report, SourceDraft},
+};
+
+/// What references are looked up in, and where errors go.
+pub(crate) struct Resolver<'r> {
+    set: DefinitionSet,
+    base: &'r DefinitionSet,
+    /// Definitions of the files that have errors of their own.
+    broken: BTreeSet<(DefinitionKind, Name)>,
+    incomplete: bool,
+    report: &'r mut Report,
+}
+
+/// Resolves `drafts` against each other, then against `base`. The result is only worth keeping when `report` stays empty.
+pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report) -> DefinitionSet {
+    let mut resolver = Resolver {
+        set: DefinitionSet::default(),
+        base,
+        broken: BTreeSet::new(),
+        incomplete: drafts.incomplete,
+        report,
+    };
+    for draft in drafts.entities {
+        resolver.entity(draft);
+    }
+    for draft in drafts.sources {
+        resolver.source(draft);
+    }
+    for draft in drafts.views {
+        resolver.view(draft);
+    }
+    for draft in drafts.services {
+        resolver.service(draft);
+    }
+    for gate in drafts.gates.into_iter().filter_map(|draft| draft.gate) {
+        resolver.set.gates.insert(gate.name.clone(), Arc::new(Versioned::gate(gate)));
+    }
+    resolver.set
+}
+
+/// What a reference led to.
+enum Found<T> {
+    Known(Arc<Versioned<T>>),
+    /// Nothing is known and nothing more should be said.
+    Silent,
+}
+
+impl Resolver<'_> {
+    fn entity(&mut self, draft: EntityDraft) {
+        let EntityDraft { head, keys } = draft;
+        if head.broken {
+            self.broken.insert((DefinitionKind::Entity, head.name));
+            return;
+        }
+        let keys = keys.into_iter().map(|(name, data_type)| (name.value, data_type)).collect();
+        let Head { name, description, owner, .. } = head;
+        let entity = Entity { name: name.clone(), keys, description, owner };
+        self.set.entities.insert(name, Arc::new(Versioned::entity(entity)));
+    }
+
+    fn source(&mut self, draft: SourceDraft) {
+        let SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention } = draft;
+        let parts = (event_time, max_ahead, dedupe, retention);
+        let (Some(event_time), Some(max_ahead), Some(dedupe), Some(retention), false) =
+            (parts.0, parts.1, parts.2, parts.3, head.broken)
+        else {
+            self.broken.insert((DefinitionKind::Source, head.name));
+            return;
+        };
+        let Head { name, description, owner, .. } = head;
+        let source = Source {
+            name: name.clone(),
+            event_time: event_time.value,
+            event_id: event_id.map(|column| column.value),
+            columns: columns.into_iter().map(|(name, data_type)| (name.value, data_type)).collect(),
+            max_ahead,
+            dedupe,
+            retention,
+            description,
+            owner,
+        };
+        self.set.sources.insert(name, Arc::new(Versioned::source(source)));
+    }
+
+    fn refuse(&mut self, head: &Head, line: u64, message: &str, hint: Option<String>) {
+        self.report.refuse(&head.path, line, format!("{}: {message}", head.thing), hint);
+    }
+
+    fn find_entity(&mut self, head: &Head, line: u64, name: &Name) -> Found<Entity> {
+        let found = lookup(&self.set.entities, &self.base.entities, name);
+        self.found(found, head, line, (DefinitionKind::Entity, name))
+    }
+
+    fn find_source(&mut self, head: &Head, line: u64, name: &Name) -> Found<Source> {
+        let found = lookup(&self.set.sources, &self.base.sources, name);
+        self.found(found, head, line, (DefinitionKind::Source, name))
+    }
+
+    fn find_view(&mut self, head: &Head, line: u64, name: &Name) -> Found<View> {
+        let found = lookup(&self.set.views, &self.base.views, name);
+        self.found(found, head, line, (DefinitionKind::View, name))
+    }
+
+    fn found<T>(
+        &mut self,
+        found: Lookup<T>,
+        head: &Head,
+        line: u64,
+        (kind, name): (DefinitionKind, &Name),
+    ) -> Found<T> {
+        if self.broken.contains(&(kind, name.clone())) {
+            return Found::Silent;
+        }
+        match found {
+            Ok(versioned) => Found::Known(versioned),
+            Err(_) if self.incomplete => Found::Silent,
+            Err(names) => {
+                let broken = self.broken.iter().filter(|(other, _)| *other == kind).map(|(_, name)| name);
+                let hint = nearest(name.as_str(), names.iter().chain(broken).map(Name::as_str)).map_or_else(
+                    || format!("define it, or name another {kind}"),
+                    |nearest| format!("did you mean {nearest}?"),
+                );
+                self.refuse(head, line, &format!("{kind} {name} does not exist"), Some(hint));
+                Found::Silent
+            }
+        }
+    }
+}
+
+/// The definition, or the names that there are.
+type Lookup<T> = Result<Arc<Versioned<T>>, Vec<Name>>;
+
+fn lookup<T>(
+    own: &BTreeMap<Name, Arc<Versioned<T>>>,
+    base: &BTreeMap<Name, Arc<Versioned<T>>>,
+    name: &Name,
+) -> Lookup<T> {
+    let found = own.get(name).or_else(|| base.get(name)).cloned();
+    found.ok_or_else(|| own.keys().chain(base.keys()).cloned().collect())
+}

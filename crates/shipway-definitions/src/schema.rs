@@ -1,0 +1,311 @@
+//! The JSON Schema of the file format, for editors.
+//!
+//! The committed copy is `docs/definitions.schema.json`. An editor with the YAML language server checks a file that starts
+//! with `# yaml-language-server: $schema=…/docs/definitions.schema.json`.
+//!
+//! The structs here are the shape of the files and nothing else: they are never built. Reading is `parse`'s work, because it
+//! finds all errors with their lines; a test holds the two to the same fields.
+
+#![expect(dead_code, reason = "only the derived schema of these types is used")]
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
+use shipway_aggregate::Window;
+use shipway_core::{DataType, Length, Name};
+
+/// The JSON Schema (draft 2020-12) of one document of a definition file.
+pub fn schema() -> Schema {
+    SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<Definition>()
+}
+
+/// A definition of Shipway.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Definition {
+    Entity(EntityDocument),
+    Source(SourceDocument),
+    View(ViewDocument),
+    Service(ServiceDocument),
+    Gate(GateDocument),
+}
+
+/// A thing that features describe.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EntityDocument {
+    kind: EntityKind,
+    /// Its name, unique among entities.
+    name: Name,
+    /// The key columns and their types, in the order in which keys are encoded.
+    keys: BTreeMap<Name, DataType>,
+    /// What it is, for people.
+    description: Option<String>,
+    /// Who answers for it.
+    owner: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum EntityKind {
+    Entity,
+}
+
+/// A stream of events with its history.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceDocument {
+    kind: SourceKind,
+    /// Its name, unique among sources; also the name of its table.
+    name: Name,
+    /// The column that holds the event time; a timestamp.
+    event_time: Name,
+    /// The column that identifies an event; text or int.
+    event_id: Option<Name>,
+    /// The columns and their types. Columns can be added later; a type cannot change.
+    columns: BTreeMap<Name, DataType>,
+    /// How far in the future an event may lie before it is quarantined. Default 5m.
+    max_ahead: Option<Length>,
+    /// How long an event id is remembered. Default 7d.
+    dedupe: Option<Length>,
+    /// How long events are kept. Default 400d.
+    retention: Option<Length>,
+    /// What it is, for people.
+    description: Option<String>,
+    /// Who answers for it.
+    owner: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum SourceKind {
+    Source,
+}
+
+/// The features of one entity out of one source: `aggregate` or `latest`.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ViewDocument {
+    kind: ViewKind,
+    /// Its name, unique among views.
+    name: Name,
+    /// The entity that the features describe.
+    entity: Name,
+    /// The source of the events.
+    source: Name,
+    /// The columns of the source that hold the entity's keys, in the entity's order. Default: the keys' own names.
+    keys: Option<Vec<Name>>,
+    /// Windowed aggregates: every operation of an entry over every window of it.
+    #[schemars(length(min = 1))]
+    aggregate: Option<Vec<EntryDocument>>,
+    /// Columns of the last row.
+    #[schemars(length(min = 1))]
+    latest: Option<Vec<Name>>,
+    /// The age, inclusive, up to which the last row counts. Only with `latest`. Default: for ever.
+    ttl: Option<Length>,
+    /// How fresh the view should be when it is served.
+    freshness: Option<FreshnessDocument>,
+    /// What it is, for people.
+    description: Option<String>,
+    /// Who answers for it.
+    owner: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum ViewKind {
+    View,
+}
+
+/// Operations over one column, or over whole events.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EntryDocument {
+    /// The column of the source; without it, events are counted.
+    column: Option<Name>,
+    /// What is computed.
+    #[schemars(length(min = 1))]
+    operations: Vec<OperationWord>,
+    /// Over which windows.
+    #[schemars(length(min = 1))]
+    windows: Vec<Window>,
+    /// The most distinct values that distinct_count counts exactly. Default 10000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    bound: Option<u32>,
+    /// The feature's name, for an entry of one operation and one window. Default: `<column>_<operation>_<window>`.
+    r#as: Option<Name>,
+}
+
+/// An operation over the events of a window.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OperationWord {
+    Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    Var,
+    Stddev,
+    First,
+    Last,
+    DistinctCount,
+}
+
+/// How fresh a view should be when it is served.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FreshnessDocument {
+    /// The age of the newest event that is still fresh.
+    objective: Length,
+    /// What happens beyond it: the value is served and marked, is null, or the request is refused. Default serve.
+    #[schemars(schema_with = "beyond")]
+    beyond: Option<String>,
+}
+
+/// YAML reads the word null as nothing, and here that is what is meant.
+fn beyond(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({ "enum": ["serve", "null", "refuse", null] })
+}
+
+/// The features and request columns that a model takes, in one fixed order.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceDocument {
+    kind: ServiceKind,
+    /// Its name, unique among services.
+    name: Name,
+    /// Views, all of a view's features, or `view:feature` for one.
+    #[schemars(length(min = 1), inner(regex(pattern = r"^[a-z][a-z0-9_]{0,62}(:[a-z][a-z0-9_]{0,62})?$")))]
+    views: Option<Vec<String>>,
+    /// The columns that come with the request, and their types.
+    request: Option<BTreeMap<Name, DataType>>,
+    /// What it is, for people.
+    description: Option<String>,
+    /// Who answers for it.
+    owner: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum ServiceKind {
+    Service,
+}
+
+/// What a model version must show before it may take an alias.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GateDocument {
+    kind: GateKind,
+    /// Its name, unique among gates.
+    name: Name,
+    /// The registered model.
+    model: String,
+    /// The alias that is guarded.
+    alias: String,
+    /// All of these must hold.
+    #[schemars(length(min = 1))]
+    require: Vec<RequirementDocument>,
+    /// What it is, for people.
+    description: Option<String>,
+    /// Who answers for it.
+    owner: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum GateKind {
+    Gate,
+}
+
+/// A metric with one rule, or `evaluation: own_artifact`.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequirementDocument {
+    /// The metric's name, as it is logged.
+    metric: Option<String>,
+    /// The data set that it was measured on.
+    dataset: Option<String>,
+    /// Greater than that of the alias's present holder.
+    beats: Option<Holder>,
+    /// By how much it beats the holder. Default 0.
+    #[schemars(range(min = 0))]
+    by: Option<f64>,
+    /// At least this.
+    at_least: Option<f64>,
+    /// At most this.
+    at_most: Option<f64>,
+    /// The evaluation belongs to the very artifact of the candidate.
+    evaluation: Option<Evaluation>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Holder {
+    Holder,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Evaluation {
+    OwnArtifact,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::parse;
+
+    const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/definitions.schema.json");
+
+    fn printed() -> String {
+        serde_json::to_string_pretty(&schema()).unwrap() + "\n"
+    }
+
+    #[test]
+    fn the_committed_schema_is_current() {
+        let committed = fs_err::read_to_string(COMMITTED).unwrap_or_default();
+        assert!(
+            committed == printed(),
+            "docs/definitions.schema.json is stale: run `cargo test -p shipway-definitions -- --ignored writes_the_schema`"
+        );
+    }
+
+    #[test]
+    #[ignore = "writes docs/definitions.schema.json"]
+    fn writes_the_schema() {
+        fs_err::create_dir_all(std::path::Path::new(COMMITTED).parent().unwrap()).unwrap();
+        fs_err::write(COMMITTED, printed()).unwrap();
+    }
+
+    fn fields_of(definition: &str) -> BTreeSet<String> {
+        let schema = schema().to_value();
+        let properties = schema["$defs"][definition]["properties"].as_object().unwrap();
+        properties.keys().cloned().collect()
+    }
+
+    #[test]
+    fn the_schema_and_the_reader_know_the_same_fields() {
+        let documents =
+            ["EntityDocument", "SourceDocument", "ViewDocument", "ServiceDocument", "GateDocument"];
+        let parts = [
+            ("EntryDocument", parse::ENTRY_FIELDS),
+            ("FreshnessDocument", parse::FRESHNESS_FIELDS),
+            ("RequirementDocument", parse::REQUIREMENT_FIELDS),
+        ];
+        let kinds = documents.into_iter().zip(parse::FIELDS.map(|(_, fields)| fields));
+        for (document, known) in kinds.chain(parts) {
+            let known: BTreeSet<String> = known.iter().map(|field| (*field).to_owned()).collect();
+            assert_eq!(fields_of(document), known, "{document}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What a writer of definitions sees.
+//!
+//! - `demo`: the definitions of the demo
+//! - `errors`: every error in the words a person reads
+//! - `hashes`: what a version depends on and what not
+//! - `laws`: properties of any text and any order
+//! - `sets`: overlaying, storing and restoring
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
+
+mod demo;
+mod errors;
+mod hashes;
+mod laws;
+mod sets;
+
+use shipway_definitions::{DefinitionFile, DefinitionSet};
+
+/// Entities and sources to build on.
+const BASE: &str = "
+kind: entity
+name: origin
+keys: { origin: text }
+---
+kind: entity
+name: route
+keys: { origin: text, dest: text }
+---
+kind: source
+name: departures
+event_time: departed_at
+event_id: flight_id
+columns: { flight_id: text, departed_at: timestamp, origin: text, dest: text, dep_delay: float, gate: text, delayed: bool }
+";
+
+const VIEW: &str = "
+kind: view
+name: origin_traffic
+entity: origin
+source: departures
+aggregate:
+  - operations: [count]
+    windows: [30m, 1h]
+  - column: dep_delay
+    operations: [avg]
+    windows: [1h]
+freshness: { objective: 1h, beyond: serve }
+";
+
+const SERVICE: &str = "
+kind: service
+name: late_arrivals
+views: [origin_traffic]
+request: { month: int }
+";
+
+fn parse(texts: &[&str]) -> Result<DefinitionSet, String> {
+    let files: Vec<_> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            DefinitionFile::new(format!("{}.yaml", (b'a' + index as u8) as char), text.trim_start())
+        })
+        .collect();
+    DefinitionSet::parse(&files).map_err(|errors| {
+        let lines: Vec<_> = errors
+            .list()
+            .iter()
+            .map(|error| match &error.hint {
+                Some(hint) => format!("{error}\n  hint: {hint}"),
+                None => error.to_string(),
+            })
+            .collect();
+        lines.join("\n")
+    })
+}
+
+fn valid(texts: &[&str]) -> DefinitionSet {
+    parse(texts).unwrap()
+}
+
+/// The errors of `text` beside the base.
+fn refused(text: &str) -> String {
+    parse(&[text, BASE]).unwrap_err()
+}

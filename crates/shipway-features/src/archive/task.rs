@@ -1,0 +1,201 @@
+//! Follows the log of one source and appends it to the source's tables, by number of rows or by age.
+
+use std::{sync::Arc, time::Duration};
+
+use shipway_core::failure::chain;
+use shipway_lake::{AppTransaction, AppendOptions};
+use tokio::time::Instant;
+
+use crate::{
+    archive::rows,
+    error::{FeaturesError, damaged},
+    features::Inner,
+    materialise::off_the_executor,
+    model::{
+        event::{SourceEvent, Standing},
+        record::{self, Record},
+        schema::SourceSchema,
+    },
+    source::SourceRuntime,
+};
+
+const RECORDS_PER_READ: usize = 8_192;
+const BYTES_PER_READ: usize = 16 << 20;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Small files of that many appends are made into large ones.
+const APPENDS_PER_COMPACTION: u32 = 100;
+/// The log is trimmed after that many appends.
+const APPENDS_PER_TRIM: u32 = 16;
+
+/// The archiver of one source.
+pub(crate) struct Archiver {
+    inner: Arc<Inner>,
+    runtime: Arc<SourceRuntime>,
+    /// Events read and not yet written.
+    pending: Vec<(u64, SourceEvent)>,
+    /// Behind the last record read.
+    read_to: u64,
+    /// When the oldest pending event was read.
+    since: Option<Instant>,
+    appends: u32,
+}
+
+impl Archiver {
+    /// Takes up where the table stands.
+    pub(crate) async fn open(inner: Arc<Inner>, runtime: Arc<SourceRuntime>) -> Result<Self, FeaturesError> {
+        let written = inner.lake.transaction_version(runtime.name.as_str(), &application(&runtime)).await?;
+        let read_to = written.unwrap_or(0).unsigned_abs().max(runtime.topic.start());
+        runtime.archived.send_replace(read_to);
+        Ok(Self { inner, runtime, pending: Vec::new(), read_to, since: None, appends: 0 })
+    }
+
+    /// Runs until the server stops, and then writes what is left.
+    pub(crate) async fn run(mut self) {
+        let cancel = self.inner.cancel.clone();
+        while !cancel.is_cancelled() {
+            if let Err(error) = self.step().await {
+                self.report(&error);
+                tokio::select! {
+                    () = cancel.cancelled() => {}
+                    () = tokio::time::sleep(RETRY_AFTER) => {}
+                }
+            }
+        }
+        // Ingest has ended by now. What cannot be written stays in the log, and is written after the restart.
+        let last = async {
+            while self.read_to < self.runtime.topic.end() {
+                self.read().await?;
+                if self.pending.len() >= self.inner.limits.archive_rows {
+                    self.flush().await?;
+                }
+            }
+            self.flush().await
+        };
+        let outcome: Result<(), FeaturesError> = last.await;
+        if let Err(error) = outcome {
+            self.report(&error);
+        }
+    }
+
+    fn report(&self, error: &FeaturesError) {
+        tracing::error!(source = %self.runtime.name, error = chain(error), "the archiver cannot go on");
+    }
+
+    /// Waits for records, for the age of the pending ones, or for somebody who needs them written.
+    async fn step(&mut self) -> Result<(), FeaturesError> {
+        let limits = &self.inner.limits;
+        let mut flush_to = self.runtime.flush_to.subscribe();
+        let wanted = *flush_to.borrow_and_update();
+        let is_wanted = wanted > *self.runtime.archived.borrow() && self.read_to >= wanted;
+        if is_wanted || self.pending.len() >= limits.archive_rows {
+            return self.flush().await;
+        }
+        let age =
+            self.since.map_or(Duration::MAX, |since| limits.archive_age.saturating_sub(since.elapsed()));
+        let age = age.min(Duration::from_secs(3_600));
+        tokio::select! {
+            biased;
+            () = self.inner.cancel.cancelled() => Ok(()),
+            () = self.runtime.topic.wait_beyond(self.read_to) => self.read().await,
+            _ = flush_to.changed() => Ok(()),
+            () = tokio::time::sleep(age) => self.flush().await,
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), FeaturesError> {
+        let room =
+            self.inner.limits.archive_rows.saturating_sub(self.pending.len()).clamp(1, RECORDS_PER_READ);
+        let shape = self.runtime.shape();
+        for logged in self.runtime.topic.read(self.read_to, room, BYTES_PER_READ).await? {
+            let decoded = record::decode(&logged.payload);
+            let decoded = decoded.ok_or_else(|| {
+                damaged(format!("record {} in the log of source {}", logged.offset, self.runtime.name))
+            })?;
+            if let Record::Event { fingerprint, event } = decoded {
+                let event = shape.book.align(fingerprint, event, &shape.schema)?;
+                self.pending.push((logged.offset, event));
+                self.since.get_or_insert_with(Instant::now);
+            }
+            self.read_to = logged.offset + 1;
+        }
+        if self.pending.is_empty() {
+            self.runtime.archived.send_replace(self.read_to);
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), FeaturesError> {
+        if !self.pending.is_empty() {
+            let shape = self.runtime.shape();
+            let schema = &shape.schema;
+            // The main table comes last: its transaction is where a restart continues.
+            for (standing, table) in [
+                (Standing::Quarantined, schema.quarantine_table()),
+                (Standing::Late, schema.late_table()),
+                (Standing::Regular, schema.name.to_string()),
+            ] {
+                self.append(schema, standing, &table).await?;
+            }
+        }
+        self.pending.clear();
+        self.since = None;
+        self.runtime.archived.send_replace(self.read_to);
+        self.appends = self.appends.wrapping_add(1);
+        if self.appends.is_multiple_of(APPENDS_PER_TRIM) {
+            self.trim().await?;
+        }
+        if self.appends.is_multiple_of(APPENDS_PER_COMPACTION) {
+            self.inner.lake.compact(self.runtime.name.as_str()).await?;
+        }
+        Ok(())
+    }
+
+    async fn append(
+        &self,
+        schema: &SourceSchema,
+        standing: Standing,
+        table: &str,
+    ) -> Result<(), FeaturesError> {
+        let is_main = standing == Standing::Regular;
+        if !is_main && self.pending.iter().all(|(_, event)| event.standing != standing) {
+            return Ok(());
+        }
+        let application = application(&self.runtime);
+        self.inner.lake.ensure_table(table, schema.history()).await?;
+        // A side table may be ahead of the main one, if a crash came between the two.
+        let written =
+            self.inner.lake.transaction_version(table, &application).await?.unwrap_or(0).unsigned_abs();
+        let events: Vec<&(u64, SourceEvent)> = self
+            .pending
+            .iter()
+            .filter(|(offset, event)| event.standing == standing && *offset >= written)
+            .collect();
+        if events.is_empty() && !is_main {
+            return Ok(());
+        }
+        let rows = rows::history(schema, &events)?;
+        let transaction = AppTransaction { id: application, version: self.read_to.cast_signed() };
+        let options = AppendOptions { transaction: Some(transaction) };
+        self.inner.lake.append_batches(table, vec![rows], options).await?;
+        Ok(())
+    }
+
+    /// Drops log segments that both consumers have behind them for good.
+    async fn trim(&self) -> Result<(), FeaturesError> {
+        let applied = self.runtime.published().map_or(0, |published| published.applied);
+        let online = self.inner.online.clone();
+        // Before the states are safe from a loss of power the log must still have what they were made of.
+        off_the_executor(&self.inner, move || Ok(online.persist()?)).await?;
+        let done = applied.min(*self.runtime.archived.borrow());
+        let before = done.saturating_sub(self.inner.limits.log_retention_records);
+        if before > self.runtime.topic.start() {
+            self.runtime.topic.trim(before).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The Delta application whose transactions say how far the archiver has come.
+fn application(runtime: &SourceRuntime) -> String {
+    format!("archiver-{}", runtime.topic.name())
+}

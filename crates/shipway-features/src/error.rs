@@ -1,0 +1,221 @@
+//! Everything that this crate refuses or fails at: the kind, a stable code, and what the reader can do about it.
+
+use std::borrow::Cow;
+
+use shipway_aggregate::AggregationError;
+use shipway_core::{Failure, Kind, Timestamp};
+use shipway_lake::LakeError;
+use shipway_log::LogError;
+use shipway_online::OnlineError;
+use shipway_store::StoreError;
+
+/// A refused request or a failed operation of the feature platform.
+#[derive(Debug, thiserror::Error)]
+pub enum FeaturesError {
+    /// No source has this name.
+    #[error("source {name} does not exist{}", did_you_mean(.nearest))]
+    UnknownSource {
+        /// The name asked for.
+        name: String,
+        /// The most similar name that exists.
+        nearest: Option<String>,
+    },
+    /// No service has this name.
+    #[error("service {name} does not exist{}", did_you_mean(.nearest))]
+    UnknownService {
+        /// The name asked for.
+        name: String,
+        /// The most similar name that exists.
+        nearest: Option<String>,
+    },
+    /// A definition names another one that this server does not hold.
+    #[error("{what} is not among the definitions of this server")]
+    MissingDefinition {
+        /// The definition that is missing, in words.
+        what: String,
+    },
+    /// A request that is wrong in itself.
+    #[error("{what}")]
+    Invalid {
+        /// What is wrong, the thing first.
+        what: String,
+    },
+    /// A request beyond a documented bound.
+    #[error("{what} is {got}, the limit is {limit}")]
+    TooLarge {
+        /// What is bounded.
+        what: &'static str,
+        /// What came.
+        got: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// A moment that the online state can no longer answer exactly.
+    #[error("view {view}: the online state cannot answer {at} exactly any more")]
+    NotExact {
+        /// The view.
+        view: String,
+        /// The moment asked for.
+        at: Timestamp,
+    },
+    /// A view is older than its objective allows, and says to refuse then.
+    #[error("view {view}: the newest event of this key is older than the freshness objective")]
+    Stale {
+        /// The view.
+        view: String,
+    },
+    /// A view's state is still being built from history.
+    #[error("view {view} is still being built from history")]
+    Building {
+        /// The view.
+        view: String,
+    },
+    /// A token's events did not become visible in time.
+    #[error("events of source {source_name} up to the token are not visible yet")]
+    NotVisible {
+        /// The source.
+        source_name: String,
+    },
+    /// The value of a feature cannot be given.
+    #[error("feature {feature} has no value that can be given")]
+    Feature {
+        /// `view:feature`.
+        feature: String,
+        /// Why.
+        source: AggregationError,
+    },
+    /// Shutting down, or a background task ended.
+    #[error("{what} is not running")]
+    Stopped {
+        /// What stopped.
+        what: &'static str,
+    },
+    /// Stored bytes that this program did not write, or damage.
+    #[error("{what} cannot be decoded")]
+    Damaged {
+        /// The thing that is damaged.
+        what: String,
+    },
+    /// The event log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The online store failed.
+    #[error(transparent)]
+    Online(#[from] OnlineError),
+    /// The lake failed.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The metadata store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A training set was refused or failed.
+    #[error(transparent)]
+    Offline(#[from] crate::offline::OfflineError),
+    /// A verification was refused or failed.
+    #[error(transparent)]
+    Proof(#[from] crate::proof::ProofError),
+    /// A part that is plugged in refused or failed.
+    #[error("{0}")]
+    Elsewhere(Box<dyn Failure + Send + Sync>),
+    /// Arrow data could not be read or converted.
+    #[error("arrow data could not be read")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// A file could not be read or written.
+    #[error("a file could not be read or written")]
+    File(#[from] std::io::Error),
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean {name}")).unwrap_or_default()
+}
+
+impl Failure for FeaturesError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::UnknownSource { .. } | Self::UnknownService { .. } => Kind::NotFound,
+            Self::Invalid { .. } => Kind::Invalid,
+            Self::TooLarge { .. } => Kind::TooLarge,
+            Self::NotExact { .. } | Self::Stale { .. } => Kind::Conflict,
+            Self::Building { .. } | Self::NotVisible { .. } | Self::Stopped { .. } => Kind::Unavailable,
+            Self::Feature { source, .. } => source.kind(),
+            Self::MissingDefinition { .. } | Self::Damaged { .. } => Kind::Internal,
+            Self::Log(error) => error.kind(),
+            Self::Online(error) => error.kind(),
+            Self::Lake(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Offline(error) => error.kind(),
+            Self::Proof(error) => error.kind(),
+            Self::Elsewhere(error) => error.kind(),
+            Self::Arrow(_) => Kind::Invalid,
+            Self::File(_) => Kind::Internal,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownSource { .. } => "features.unknown_source",
+            Self::UnknownService { .. } => "features.unknown_service",
+            Self::MissingDefinition { .. } => "features.missing_definition",
+            Self::Invalid { .. } => "features.invalid_request",
+            Self::TooLarge { .. } => "features.too_large",
+            Self::NotExact { .. } => "features.not_exact",
+            Self::Stale { .. } => "features.stale",
+            Self::Building { .. } => "features.view_building",
+            Self::NotVisible { .. } => "features.not_visible_yet",
+            Self::Feature { source, .. } => source.code(),
+            Self::Stopped { .. } => "features.stopped",
+            Self::Damaged { .. } => "features.damaged_state",
+            Self::Log(error) => error.code(),
+            Self::Online(error) => error.code(),
+            Self::Lake(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Offline(error) => error.code(),
+            Self::Proof(error) => error.code(),
+            Self::Elsewhere(error) => error.code(),
+            Self::Arrow(_) => "features.arrow_invalid",
+            Self::File(_) => "features.file_failed",
+        }
+    }
+
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::NotExact { .. } => {
+                Some("build a training set for this moment: history answers every moment exactly".into())
+            }
+            Self::Stale { .. } => Some("check that events of this source still arrive".into()),
+            Self::Building { .. } => {
+                Some("ask again when the view is ready; `shipway status` shows it".into())
+            }
+            Self::NotVisible { .. } => {
+                Some("ask again: the events are durable and will become visible".into())
+            }
+            Self::TooLarge { .. } => Some("split the request".into()),
+            Self::Feature { source, .. } => source.hint(),
+            Self::Log(error) => error.hint(),
+            Self::Online(error) => error.hint(),
+            Self::Lake(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Offline(error) => error.hint(),
+            Self::Proof(error) => error.hint(),
+            Self::Elsewhere(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// An error of the query engine is one of the lake, which knows its own errors inside it.
+impl From<datafusion::error::DataFusionError> for FeaturesError {
+    fn from(error: datafusion::error::DataFusionError) -> Self {
+        Self::Lake(LakeError::from(error))
+    }
+}
+
+/// Shorthand for a request that is wrong in itself.
+pub(crate) fn invalid(what: impl Into<String>) -> FeaturesError {
+    FeaturesError::Invalid { what: what.into() }
+}
+
+/// Shorthand for stored bytes that cannot be decoded.
+pub(crate) fn damaged(what: impl Into<String>) -> FeaturesError {
+    FeaturesError::Damaged { what: what.into() }
+}

@@ -1,0 +1,242 @@
+//! The handle of the feature platform: opens it, follows the definitions, stops it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+};
+
+use bytes::Bytes;
+use shipway_core::{Clock, Digest, Name, nearest};
+use shipway_definitions::{DefinitionSet, Source};
+use shipway_lake::Lake;
+use shipway_log::EventLog;
+use shipway_online::OnlineStore;
+use shipway_store::Store;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    archive::Archiver,
+    error::FeaturesError,
+    ingest::dedupe::IdDigest,
+    load,
+    materialise::{Materialiser, off_the_executor},
+    model::{
+        event::Standing,
+        record::{self, Record},
+        schema::{SchemaBook, SourceSchema},
+    },
+    options::{FeaturesOptions, Limits},
+    read::ReadPlan,
+    source::{SourceRuntime, SourceShape},
+    state::cache::StateCache,
+    store::{self, schemas, views},
+    verification::ServedVectorLog,
+};
+
+const RECORDS_PER_READ: usize = 8_192;
+const BYTES_PER_READ: usize = 16 << 20;
+
+/// The feature platform of one server. Cheap to clone.
+#[derive(Clone)]
+pub struct Features {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) log: EventLog,
+    pub(crate) online: OnlineStore,
+    pub(crate) lake: Lake,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) limits: Limits,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) cache: StateCache,
+    /// One load at a time goes into plain tables.
+    pub(crate) loading_tables: tokio::sync::Mutex<()>,
+    pub(crate) plans: Mutex<HashMap<Digest, Arc<ReadPlan>>>,
+    /// Where served vectors are logged, once serving is plugged in.
+    pub(crate) served: OnceLock<Arc<dyn ServedVectorLog>>,
+    data_dir: PathBuf,
+    /// The tasks of this platform, for a shutdown of its own.
+    tasks: TaskTracker,
+    installing: tokio::sync::Mutex<()>,
+    definitions: RwLock<Arc<DefinitionSet>>,
+    sources: RwLock<BTreeMap<Name, Arc<SourceRuntime>>>,
+}
+
+impl Features {
+    /// Opens the platform: finishes what a crash left half-way, and starts the consumers of every source.
+    ///
+    /// When it returns, nothing that was ever acknowledged is missing from the logs, and reads are answered as far as the
+    /// states stand.
+    pub async fn open(options: FeaturesOptions) -> Result<Self, FeaturesError> {
+        store::migrate(&options.store).await?;
+        let definitions = options.definitions.borrow().clone();
+        let inner = Arc::new(Inner {
+            log: options.log,
+            online: options.online,
+            lake: options.lake,
+            store: options.store,
+            clock: options.clock,
+            tracker: options.tracker,
+            cancel: CancellationToken::new(),
+            cache: StateCache::new(options.limits.state_cache_bytes),
+            limits: options.limits,
+            loading_tables: tokio::sync::Mutex::new(()),
+            plans: Mutex::default(),
+            served: OnceLock::new(),
+            data_dir: options.data_dir,
+            tasks: TaskTracker::new(),
+            installing: tokio::sync::Mutex::new(()),
+            definitions: RwLock::new(Arc::default()),
+            sources: RwLock::default(),
+        });
+        load::clear(&inner.spool_folder()).await?;
+        let features = Self { inner };
+        features.installed(&definitions).await?;
+        Ok(features)
+    }
+
+    /// Takes over definitions that were applied: starts new sources, follows added columns, and puts a marker for every new
+    /// view into the log of its source, from which its state is built in the background.
+    pub async fn installed(&self, definitions: &DefinitionSet) -> Result<(), FeaturesError> {
+        let _one_at_a_time = self.inner.installing.lock().await;
+        let definitions = Arc::new(definitions.clone());
+        *self.inner.definitions.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&definitions);
+        // Plans carry what may change under one hash, such as freshness.
+        self.inner.plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for source in definitions.sources.values() {
+            match self.inner.source(source.definition.name.as_str()) {
+                Ok(runtime) => {
+                    let schema = SourceSchema::new(&source.definition)?;
+                    if runtime.shape().schema != schema {
+                        runtime.reshape(self.inner.shape(&source.definition).await?);
+                    }
+                }
+                Err(_) => self.start(&source.definition).await?,
+            }
+        }
+        self.mark_views(&definitions).await
+    }
+
+    /// Stops: takes in nothing more, writes to history what is in the log, and makes the states safe. Loses nothing.
+    pub async fn shutdown(&self) {
+        self.inner.cancel.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        let online = self.inner.online.clone();
+        let persisted = off_the_executor(&self.inner, move || Ok(online.persist()?)).await;
+        if let Err(error) = persisted {
+            tracing::warn!(%error, "the online store could not be made safe; it will be caught up from the log");
+        }
+    }
+
+    /// The bounds that this server keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// The tables.
+    pub fn lake(&self) -> &Lake {
+        &self.inner.lake
+    }
+
+    async fn start(&self, source: &Source) -> Result<(), FeaturesError> {
+        let inner = &self.inner;
+        let topic = inner.log.topic(source.name.as_str())?;
+        let runtime = Arc::new(SourceRuntime::new(topic, inner.shape(source).await?));
+        let materialiser = Materialiser::open(Arc::clone(inner), Arc::clone(&runtime))?;
+        let archiver = Archiver::open(Arc::clone(inner), Arc::clone(&runtime)).await?;
+        inner.note_tail(&runtime, materialiser.applied()).await?;
+        load::recover(inner, &runtime).await?;
+        let mut sources = inner.sources.write().unwrap_or_else(PoisonError::into_inner);
+        sources.insert(runtime.name.clone(), Arc::clone(&runtime));
+        drop(sources);
+        inner.tracker.spawn(inner.tasks.track_future(materialiser.run()));
+        inner.tracker.spawn(inner.tasks.track_future(archiver.run()));
+        Ok(())
+    }
+
+    async fn mark_views(&self, definitions: &DefinitionSet) -> Result<(), FeaturesError> {
+        let mut marked = BTreeMap::new();
+        for (hash, view) in &definitions.views_by_hash {
+            let Ok(runtime) = self.inner.source(view.definition.source.as_str()) else { continue };
+            if !marked.contains_key(&runtime.name) {
+                let known = views::marked(&self.inner.store, runtime.name.as_str()).await?;
+                marked.insert(runtime.name.clone(), known);
+            }
+            if marked.get(&runtime.name).is_some_and(|known| known.contains(hash)) {
+                continue;
+            }
+            // After a crash between the two steps there is a second marker, which changes nothing.
+            let range = runtime.topic.append(vec![Bytes::from(record::encode_view(hash))]).await?;
+            views::mark(&self.inner.store, runtime.name.as_str(), hash, range.start).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// The definitions in force.
+    pub(crate) fn definitions(&self) -> Arc<DefinitionSet> {
+        Arc::clone(&self.definitions.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A running source, or the nearest name.
+    pub(crate) fn source(&self, name: &str) -> Result<Arc<SourceRuntime>, FeaturesError> {
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        sources.get(name).map(Arc::clone).ok_or_else(|| FeaturesError::UnknownSource {
+            name: name.to_owned(),
+            nearest: nearest(name, sources.keys().map(Name::as_str)).map(str::to_owned),
+        })
+    }
+
+    /// All running sources, by name.
+    pub(crate) fn sources(&self) -> Vec<Arc<SourceRuntime>> {
+        self.sources.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Where files wait while they are loaded.
+    pub(crate) fn spool_folder(&self) -> PathBuf {
+        self.data_dir.join("spool")
+    }
+
+    /// The shape of a source, remembered before any event is logged with it; its tables have the columns.
+    async fn shape(&self, source: &Source) -> Result<SourceShape, FeaturesError> {
+        let schema = SourceSchema::new(source)?;
+        let name = schema.name.as_str();
+        schemas::remember(&self.store, name, schema.fingerprint, &schema.columns).await?;
+        self.lake.ensure_table(name, schema.history()).await?;
+        let book = SchemaBook::new(schemas::of_source(&self.store, name).await?);
+        Ok(SourceShape { schema, book })
+    }
+
+    /// Notes the event ids and the newest time of what is in the log and not yet in the states.
+    async fn note_tail(&self, runtime: &SourceRuntime, applied: u64) -> Result<(), FeaturesError> {
+        let has_ids = runtime.shape().schema.id_index.is_some();
+        let mut from = applied.max(runtime.topic.start());
+        while from < runtime.topic.end() {
+            for logged in runtime.topic.read(from, RECORDS_PER_READ, BYTES_PER_READ).await? {
+                from = logged.offset + 1;
+                match record::decode(&logged.payload) {
+                    Some(Record::Event { event, .. }) => {
+                        if has_ids {
+                            runtime.dedupe.note_durable(vec![IdDigest::of(&event.id)], from);
+                        }
+                        if event.standing == Standing::Regular {
+                            runtime.advance_ingest_watermark(event.time);
+                        }
+                    }
+                    Some(Record::Load(marker)) => {
+                        load::note_ids(self, runtime, &marker.load_id, from).await?;
+                        marker.newest.iter().for_each(|newest| runtime.advance_ingest_watermark(*newest));
+                    }
+                    Some(Record::View(_)) | None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! Decides what a feature's value is, live and in history, and proves that both are the same.
+//!
+//! - `features`: the handle that the binary opens: starts and stops the work of every source
+//! - `source`: what is running for one source
+//! - `options`: what it needs and its documented bounds
+//! - `error`: everything that can be refused or fail, with stable codes
+//! - `model`: events, log records, source schemas, tokens: types valid by construction
+//! - `ingest`: events come in: checked, told apart from their duplicates, appended to the log
+//! - `materialise`: the consumer that keeps the online state of every key
+//! - `archive`: the consumer that writes history to Delta tables
+//! - `load`: files come in, in bulk, exactly once
+//! - `state`: the packed state of one key: tiles, recent events, and exact answers from them
+//! - `read`: online reads
+//! - `training`: training sets by name
+//! - `status`: how far every source is
+//! - `offline`: training sets
+//! - `proof`: replay of what was served against history
+//! - `verification`: the proof for one deployment
+//! - `store`: this crate's SQL tables
+//! - `routes`: the native API
+
+#![deny(missing_docs)]
+
+mod archive;
+pub mod error;
+mod features;
+mod ingest;
+mod load;
+mod materialise;
+mod model;
+pub mod offline;
+mod options;
+pub mod proof;
+mod read;
+mod routes;
+mod source;
+mod state;
+mod status;
+mod store;
+mod training;
+mod verification;
+
+pub use error::FeaturesError;
+pub use features::Features;
+pub use ingest::{Events, IngestAnswer, Refused};
+pub use load::{LoadAnswer, LoadRequest};
+pub use model::{
+    schema::{ARRIVAL_COLUMN, EVENT_ID_COLUMN, LOAD_COLUMN},
+    token::Token,
+};
+pub use options::{FeaturesOptions, Limits};
+pub use read::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
+pub use routes::routes;
+pub use status::{SourceStatus, ViewStatus};
+pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream, WrittenTrainingSet};
+pub use verification::ServedVectorLog;

@@ -1,0 +1,234 @@
+//! History into states: at a load marker the rows of the load, at a view marker all that arrived before it.
+//!
+//! Merging is not idempotent, so the keys are divided into buckets, and the states of a bucket are committed together with
+//! the note that this bucket is done. After a crash the build goes on with the next bucket; no row is counted twice in
+//! whatever order the rows come.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arrow::array::RecordBatch;
+use futures::TryStreamExt as _;
+use shipway_core::{DataType, EntityKey, Timestamp, Value};
+use shipway_online::{Batch, Space};
+
+use crate::{
+    error::{FeaturesError, damaged},
+    features::Inner,
+    materialise::{
+        batch,
+        history::{self, Rows},
+        progress::{BulkProgress, SourceProgress},
+        seen,
+        views::{ActiveView, state_key, take_state},
+    },
+    model::{
+        columns::{ColumnReader, readers},
+        event::{SourceEvent, Standing},
+        schema::EVENT_ID_COLUMN,
+    },
+    source::SourceShape,
+    state::{KeyState, Reach},
+};
+
+/// How many ids of a load one batch remembers.
+const IDS_PER_BATCH: usize = 20_000;
+
+/// What to build.
+#[derive(Clone)]
+pub(crate) struct Build {
+    pub(crate) shape: Arc<SourceShape>,
+    pub(crate) views: Arc<[ActiveView]>,
+    pub(crate) rows: Rows,
+    /// About how many rows there are.
+    pub(crate) count: u64,
+    /// The newest event time of the source, these rows included.
+    pub(crate) watermark: Timestamp,
+}
+
+/// The states of one bucket of keys.
+struct Bucket {
+    inner: Arc<Inner>,
+    build: Build,
+    reaches: Vec<Reach>,
+    number: u32,
+    of: u32,
+    states: HashMap<(usize, EntityKey), KeyState>,
+}
+
+impl Build {
+    /// Rows before this are of no use to any of the views.
+    pub(crate) fn earliest(&self) -> i64 {
+        self.views.iter().map(|view| view.layout.reach(self.watermark).earliest).min().unwrap_or(i64::MAX)
+    }
+
+    /// Builds every bucket that is not done yet. The caller finishes with `applied` beyond the marker.
+    pub(crate) async fn run(
+        &self,
+        inner: &Arc<Inner>,
+        mut progress: SourceProgress,
+    ) -> Result<SourceProgress, FeaturesError> {
+        if self.views.is_empty() {
+            return Ok(progress);
+        }
+        let name = &self.shape.schema.name;
+        let mut bulk = progress.bulk.unwrap_or_else(|| {
+            let buckets = u32::try_from(self.count / inner.limits.bulk_rows.max(1)).unwrap_or(u32::MAX);
+            BulkProgress { buckets: buckets.saturating_add(1), done: 0 }
+        });
+        progress.bulk = Some(bulk);
+        let mut first = Batch::new();
+        progress.put(&mut first, name);
+        inner.online.commit(first)?;
+        while bulk.done < bulk.buckets {
+            let mut bucket = self.bucket(inner, bulk);
+            let frame =
+                history::select(&inner.lake, &inner.store, &self.shape.schema, &self.rows, self.earliest())
+                    .await?;
+            let mut batches = frame.execute_stream().await?;
+            while let Some(rows) = batches.try_next().await? {
+                bucket = off_the_executor(inner, move || {
+                    bucket.add(&rows)?;
+                    Ok(bucket)
+                })
+                .await?;
+            }
+            bulk.done += 1;
+            progress.bulk = Some(bulk);
+            let (name, now) = (name.clone(), progress.clone());
+            off_the_executor(inner, move || bucket.commit(&now, &name)).await?;
+        }
+        Ok(progress)
+    }
+
+    fn bucket(&self, inner: &Arc<Inner>, bulk: BulkProgress) -> Bucket {
+        Bucket {
+            inner: Arc::clone(inner),
+            build: self.clone(),
+            reaches: self.views.iter().map(|view| view.layout.reach(self.watermark)).collect(),
+            number: bulk.done,
+            of: bulk.buckets,
+            states: HashMap::new(),
+        }
+    }
+
+    /// Remembers the event ids of a load. Doing it twice does no harm.
+    pub(crate) async fn remember_ids(&self, inner: &Arc<Inner>, end: u64) -> Result<(), FeaturesError> {
+        if self.shape.schema.id_index.is_none() {
+            return Ok(());
+        }
+        let frame =
+            history::select(&inner.lake, &inner.store, &self.shape.schema, &self.rows, i64::MIN).await?;
+        let mut batches = frame.select_columns(&[EVENT_ID_COLUMN])?.execute_stream().await?;
+        let received = inner.clock.now();
+        let mut batch = Batch::new();
+        while let Some(rows) = batches.try_next().await? {
+            for id in event_ids(&rows)? {
+                seen::put(&mut batch, &self.shape.schema.name, &id, received, end);
+            }
+            if batch.len() >= IDS_PER_BATCH {
+                let (inner_then, full) = (Arc::clone(inner), std::mem::take(&mut batch));
+                off_the_executor(inner, move || Ok(inner_then.online.commit(full)?)).await?;
+            }
+        }
+        Ok(inner.online.commit(batch)?)
+    }
+}
+
+impl Bucket {
+    fn add(&mut self, rows: &RecordBatch) -> Result<(), FeaturesError> {
+        let reader = RowReader::new(rows, &self.build.shape)?;
+        for row in 0..rows.num_rows() {
+            let event = reader.event(row)?;
+            for (position, view) in self.build.views.iter().enumerate() {
+                let Some(key) = view.layout.key(&event) else { continue };
+                if self.of > 1 && bucket_of(view, &key, self.of) != self.number {
+                    continue;
+                }
+                let state = match self.states.entry((position, key)) {
+                    std::collections::hash_map::Entry::Occupied(held) => held.into_mut(),
+                    std::collections::hash_map::Entry::Vacant(free) => {
+                        let stored_at = state_key(&view.layout.hash, &free.key().1);
+                        let get = |key: &[u8]| self.inner.online.get(Space::State, key);
+                        free.insert(take_state(get, &self.inner.cache, &view.layout, &stored_at)?)
+                    }
+                };
+                state.apply(&view.layout, &self.reaches[position], view.layout.narrow(&event));
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(self, progress: &SourceProgress, source: &shipway_core::Name) -> Result<(), FeaturesError> {
+        let mut batch = Batch::new();
+        let mut written = Vec::with_capacity(self.states.len());
+        for ((position, key), mut state) in self.states {
+            let view = &self.build.views[position];
+            state.prune(&view.layout, &self.reaches[position]);
+            batch::put(&mut batch, &mut written, view, state_key(&view.layout.hash, &key), state);
+        }
+        progress.put(&mut batch, source);
+        self.inner.online.commit(batch)?;
+        batch::remember(&self.inner, written);
+        Ok(())
+    }
+}
+
+/// The bucket of a key; the same on every run.
+fn bucket_of(view: &ActiveView, key: &EntityKey, of: u32) -> u32 {
+    let bytes = view.layout.hash.as_bytes()[..8].iter().chain(key.as_bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    ((hash >> 32) % u64::from(of.max(1))) as u32
+}
+
+/// Rows of a source's history as events.
+struct RowReader<'a> {
+    shape: &'a SourceShape,
+    columns: Vec<Option<ColumnReader>>,
+    ids: Option<ColumnReader>,
+}
+
+impl<'a> RowReader<'a> {
+    fn new(rows: &RecordBatch, shape: &'a SourceShape) -> Result<Self, FeaturesError> {
+        let columns = shape.schema.columns.iter().map(|(name, data_type)| (name.as_str(), *data_type));
+        let ids = readers(rows, [(EVENT_ID_COLUMN, DataType::Text)])?.pop().flatten();
+        Ok(Self { shape, columns: readers(rows, columns)?, ids })
+    }
+
+    fn event(&self, row: usize) -> Result<SourceEvent, FeaturesError> {
+        let value =
+            |reader: &Option<ColumnReader>| reader.as_ref().map_or(Value::Null, |reader| reader.value(row));
+        let values: Vec<Value> = self.columns.iter().map(value).collect();
+        let schema = &self.shape.schema;
+        let Some(Value::Timestamp(time)) = values.get(schema.time_index) else {
+            return Err(damaged(format!("a row of table {} without an event time", schema.name)));
+        };
+        let id = match value(&self.ids) {
+            Value::Text(id) => id,
+            _ => return Err(damaged(format!("a row of table {} without an event id", schema.name))),
+        };
+        Ok(SourceEvent { id, time: *time, received: *time, standing: Standing::Regular, values })
+    }
+}
+
+/// The event ids of rows of history.
+pub(crate) fn event_ids(rows: &RecordBatch) -> Result<Vec<Arc<str>>, FeaturesError> {
+    let Some(ids) = readers(rows, [(EVENT_ID_COLUMN, DataType::Text)])?.pop().flatten() else {
+        return Ok(Vec::new());
+    };
+    let ids = (0..rows.num_rows()).filter_map(|row| match ids.value(row) {
+        Value::Text(id) => Some(id),
+        _ => None,
+    });
+    Ok(ids.collect())
+}
+
+/// Runs `work` where it may take its time.
+pub(crate) async fn off_the_executor<T: Send + 'static>(
+    inner: &Inner,
+    work: impl FnOnce() -> Result<T, FeaturesError> + Send + 'static,
+) -> Result<T, FeaturesError> {
+    let work = inner.tracker.spawn_blocking(work);
+    work.await.map_err(|_| FeaturesError::Stopped { what: "a background task" })?
+}

@@ -1,0 +1,8 @@
+//! Events, log records, schemas and tokens: types that are valid once they exist.
+
+pub(crate) mod bytes;
+pub(crate) mod columns;
+pub(crate) mod event;
+pub(crate) mod record;
+pub(crate) mod schema;
+pub(crate) mod token;

@@ -1,0 +1,160 @@
+//! What a source's events look like: columns, event time, event id, and the limits that its definition states.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
+use shipway_core::{DataType, Digest, Name, Timestamp, Value};
+use shipway_definitions::Source;
+
+use crate::{
+    error::{FeaturesError, damaged, invalid},
+    model::event::SourceEvent,
+};
+
+/// The event id of a row of history.
+pub const EVENT_ID_COLUMN: &str = "_event_id";
+/// The log offset of a row that came in live; null for a loaded row.
+pub const ARRIVAL_COLUMN: &str = "_arrival";
+/// The load id of a row that came in bulk; null for a live row.
+pub const LOAD_COLUMN: &str = "_load";
+
+/// A source's columns and limits, ready for use.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SourceSchema {
+    pub(crate) name: Name,
+    pub(crate) columns: Vec<(Name, DataType)>,
+    pub(crate) time_index: usize,
+    pub(crate) id_index: Option<usize>,
+    /// Identifies names, types and order of the columns in log records.
+    pub(crate) fingerprint: u64,
+    pub(crate) max_ahead_us: i64,
+    pub(crate) dedupe_us: i64,
+    pub(crate) retention_us: i64,
+}
+
+impl SourceSchema {
+    pub(crate) fn new(source: &Source) -> Result<Self, FeaturesError> {
+        let columns: Vec<(Name, DataType)> =
+            source.columns.iter().map(|(name, data_type)| (name.clone(), *data_type)).collect();
+        let position = |wanted: &Name| columns.iter().position(|(name, _)| name == wanted);
+        let missing =
+            |column: &Name| invalid(format!("source {}: column {column} is not declared", source.name));
+        let time_index = position(&source.event_time).ok_or_else(|| missing(&source.event_time))?;
+        let id_index = match &source.event_id {
+            Some(column) => Some(position(column).ok_or_else(|| missing(column))?),
+            None => None,
+        };
+        Ok(Self {
+            name: source.name.clone(),
+            time_index,
+            id_index,
+            fingerprint: fingerprint(&columns),
+            columns,
+            max_ahead_us: source.max_ahead.micros(),
+            dedupe_us: source.dedupe.micros(),
+            retention_us: source.retention.micros(),
+        })
+    }
+
+    pub(crate) fn index_of(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|(name, _)| name.as_str() == column)
+    }
+
+    /// The declared columns as Arrow fields.
+    pub(crate) fn declared(&self) -> SchemaRef {
+        let fields: Vec<Field> = self
+            .columns
+            .iter()
+            .map(|(name, data_type)| Field::new(name.as_str(), arrow_type(*data_type), true))
+            .collect();
+        Arc::new(Schema::new(fields))
+    }
+
+    /// The schema of the source's history: the declared columns and the three system columns.
+    pub(crate) fn history(&self) -> SchemaRef {
+        let mut fields: Vec<Arc<Field>> = self.declared().fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new(EVENT_ID_COLUMN, ArrowType::Utf8, true)));
+        fields.push(Arc::new(Field::new(ARRIVAL_COLUMN, ArrowType::Int64, true)));
+        fields.push(Arc::new(Field::new(LOAD_COLUMN, ArrowType::Utf8, true)));
+        Arc::new(Schema::new(fields))
+    }
+
+    /// The table of events that came too far from the future.
+    pub(crate) fn quarantine_table(&self) -> String {
+        format!("{}__quarantine", self.name)
+    }
+
+    /// The table of events that came after their retention.
+    pub(crate) fn late_table(&self) -> String {
+        format!("{}__late", self.name)
+    }
+}
+
+/// The Arrow type that carries values of `data_type` in history.
+pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
+    match data_type {
+        DataType::Bool => ArrowType::Boolean,
+        DataType::Int => ArrowType::Int64,
+        DataType::Float => ArrowType::Float64,
+        DataType::Text => ArrowType::Utf8,
+        DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+    }
+}
+
+fn fingerprint(columns: &[(Name, DataType)]) -> u64 {
+    let mut text = String::new();
+    for (name, data_type) in columns {
+        text.push_str(name.as_str());
+        text.push(':');
+        text.push_str(data_type.word());
+        text.push('\n');
+    }
+    let digest = Digest::of(text);
+    let (head, _) = digest.as_bytes().split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    u64::from_le_bytes(*head)
+}
+
+/// All schemas that a source's events were logged with, and the way from each to the present one.
+#[derive(Debug, Default)]
+pub(crate) struct SchemaBook {
+    schemas: HashMap<u64, Vec<(Name, DataType)>>,
+}
+
+impl SchemaBook {
+    pub(crate) fn new(schemas: HashMap<u64, Vec<(Name, DataType)>>) -> Self {
+        Self { schemas }
+    }
+
+    /// Puts the values of an event, logged under `fingerprint`, into the order of `present`. Columns that were added
+    /// later are null.
+    pub(crate) fn align(
+        &self,
+        fingerprint: u64,
+        mut event: SourceEvent,
+        present: &SourceSchema,
+    ) -> Result<SourceEvent, FeaturesError> {
+        if fingerprint == present.fingerprint {
+            return Ok(event);
+        }
+        let logged = self
+            .schemas
+            .get(&fingerprint)
+            .ok_or_else(|| damaged(format!("an event of source {} with an unknown schema", present.name)))?;
+        event.values = present
+            .columns
+            .iter()
+            .map(|(name, data_type)| {
+                let found = logged.iter().position(|(logged_name, _)| logged_name == name);
+                match (found.and_then(|position| event.values.get(position)), data_type) {
+                    (Some(Value::Int(number)), DataType::Float) => Value::float(*number as f64),
+                    (Some(value), _) if value.data_type() == Some(*data_type) => value.clone(),
+                    _ => Value::Null,
+                }
+            })
+            .collect();
+        Ok(event)
+    }
+}
+
+/// The moment before every other: no watermark yet.
+pub(crate) const NO_WATERMARK: Timestamp = Timestamp(i64::MIN);

@@ -1,0 +1,131 @@
+//! The Arrow arrays that stand for the five types of features, and the lossless ways to get there.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, AsArray, PrimitiveArray, TimestampMicrosecondArray, new_null_array},
+    compute::{CastOptions, cast_with_options},
+    datatypes::{
+        ArrowTimestampType, DataType as ArrowType, Date32Type, Date64Type, TimeUnit,
+        TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    },
+    error::ArrowError,
+};
+use shipway_core::DataType;
+
+/// The Arrow type that columns of `data_type` have in training sets and history.
+pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
+    match data_type {
+        DataType::Bool => ArrowType::Boolean,
+        DataType::Int => ArrowType::Int64,
+        DataType::Float => ArrowType::Float64,
+        DataType::Text => ArrowType::Utf8,
+        DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
+    }
+}
+
+/// Whether a column of type `got` can be read as `expected` without a guess: wider numbers, integers as floats, any text
+/// layout, any timestamp unit, dates as midnight UTC. Never numbers as text, text as numbers, or numbers as times.
+pub(crate) fn is_readable_as(got: &ArrowType, expected: DataType) -> bool {
+    match (got, expected) {
+        (ArrowType::Null, _) | (ArrowType::Boolean, DataType::Bool) => true,
+        (ArrowType::Dictionary(_, values), _) => is_readable_as(values, expected),
+        (ArrowType::UInt64, DataType::Int) => false,
+        (got, DataType::Int) => got.is_integer(),
+        (got, DataType::Float) => got.is_integer() || got.is_floating(),
+        (ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View, DataType::Text) => true,
+        (ArrowType::Timestamp(..) | ArrowType::Date32 | ArrowType::Date64, DataType::Timestamp) => true,
+        _ => false,
+    }
+}
+
+/// `array` as the canonical array of `expected`. The caller has asked [`is_readable_as`]. Nanoseconds are floored to
+/// microseconds; times outside the range of 64-bit microseconds are an error.
+pub(crate) fn canonical(array: &ArrayRef, expected: DataType) -> Result<ArrayRef, ArrowError> {
+    let target = arrow_type(expected);
+    if array.data_type() == &target {
+        return Ok(Arc::clone(array));
+    }
+    match array.data_type() {
+        ArrowType::Null => Ok(new_null_array(&target, array.len())),
+        _ if expected == DataType::Timestamp => Ok(Arc::new(microseconds(array)?.with_timezone("UTC"))),
+        _ => cast_with_options(array, &target, &CastOptions { safe: false, ..CastOptions::default() }),
+    }
+}
+
+fn microseconds(array: &ArrayRef) -> Result<TimestampMicrosecondArray, ArrowError> {
+    match array.data_type() {
+        ArrowType::Timestamp(TimeUnit::Second, _) => {
+            scaled(array.as_primitive::<TimestampSecondType>(), 1_000_000)
+        }
+        ArrowType::Timestamp(TimeUnit::Millisecond, _) => {
+            scaled(array.as_primitive::<TimestampMillisecondType>(), 1_000)
+        }
+        ArrowType::Timestamp(TimeUnit::Microsecond, _) => {
+            Ok(array.as_primitive::<TimestampMicrosecondType>().clone())
+        }
+        ArrowType::Timestamp(TimeUnit::Nanosecond, _) => Ok(array
+            .as_primitive::<TimestampNanosecondType>()
+            .unary(|nanoseconds| nanoseconds.div_euclid(1_000))),
+        ArrowType::Date32 => {
+            Ok(array.as_primitive::<Date32Type>().unary(|days| i64::from(days) * 86_400_000_000))
+        }
+        ArrowType::Date64 => array
+            .as_primitive::<Date64Type>()
+            .try_unary(|milliseconds| milliseconds.checked_mul(1_000).ok_or_else(out_of_range)),
+        other => Err(ArrowError::CastError(format!("{other} is not a time"))),
+    }
+}
+
+fn scaled<T: ArrowTimestampType>(
+    array: &PrimitiveArray<T>,
+    factor: i64,
+) -> Result<TimestampMicrosecondArray, ArrowError> {
+    array.try_unary(|units| units.checked_mul(factor).ok_or_else(out_of_range))
+}
+
+fn out_of_range() -> ArrowError {
+    ArrowError::CastError("a time is outside the range of 64-bit microseconds".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        Date32Array, Int32Array, StringViewArray, TimestampNanosecondArray, TimestampSecondArray,
+    };
+
+    use super::*;
+
+    #[test]
+    fn times_of_every_unit_floor_to_microseconds_utc() {
+        let times = |array: ArrayRef| {
+            assert!(is_readable_as(array.data_type(), DataType::Timestamp));
+            canonical(&array, DataType::Timestamp)
+                .map(|array| array.as_primitive::<TimestampMicrosecondType>().iter().collect::<Vec<_>>())
+        };
+        let nanoseconds = TimestampNanosecondArray::from(vec![Some(-1), Some(1_999), None]);
+        assert_eq!(times(Arc::new(nanoseconds)).unwrap(), [Some(-1), Some(1), None]);
+        let seconds = TimestampSecondArray::from(vec![-2]).with_timezone("+02:00");
+        assert_eq!(times(Arc::new(seconds)).unwrap(), [Some(-2_000_000)]);
+        assert_eq!(times(Arc::new(Date32Array::from(vec![-1]))).unwrap(), [Some(-86_400_000_000)]);
+        assert!(times(Arc::new(TimestampSecondArray::from(vec![i64::MAX]))).is_err());
+    }
+
+    #[test]
+    fn a_bare_number_is_no_time_and_a_number_is_no_text() {
+        for (got, expected) in [
+            (ArrowType::Int64, DataType::Timestamp),
+            (ArrowType::Utf8, DataType::Timestamp),
+            (ArrowType::Int64, DataType::Text),
+            (ArrowType::Utf8, DataType::Int),
+            (ArrowType::Float64, DataType::Int),
+            (ArrowType::UInt64, DataType::Int),
+        ] {
+            assert!(!is_readable_as(&got, expected), "{got} as {expected}");
+        }
+        let narrow: ArrayRef = Arc::new(Int32Array::from(vec![Some(7), None]));
+        assert_eq!(canonical(&narrow, DataType::Int).unwrap().data_type(), &ArrowType::Int64);
+        let view: ArrayRef = Arc::new(StringViewArray::from(vec!["a"]));
+        assert_eq!(canonical(&view, DataType::Text).unwrap().data_type(), &ArrowType::Utf8);
+    }
+}

@@ -1,0 +1,272 @@
+//! The events of a source as one view sees them: scanned from history, pruned by time, keyed and hashed as the spine is.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray, Int64Array, RecordBatch, UInt64Array},
+    compute::filter_record_batch,
+    datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimestampMicrosecondType},
+};
+use datafusion::{
+    common::ScalarValue,
+    dataframe::DataFrame,
+    error::DataFusionError,
+    execution::{SendableRecordBatchStream, TaskContext},
+    physical_plan::{ExecutionPlan, stream::RecordBatchStreamAdapter, streaming::PartitionStream},
+    prelude::{Expr, ident, lit},
+};
+use futures::StreamExt;
+use shipway_core::DataType;
+
+use super::{
+    OfflineError,
+    canonical::{arrow_type, canonical, is_readable_as},
+    column::Column,
+    keys::{self, KeyColumns},
+    spine_rows::{HASH, ORDER},
+    view_plan::ViewPlan,
+};
+
+/// The columns that history keeps beside the declared ones.
+const EVENT_ID: &str = "_event_id";
+const ARRIVAL: &str = "_arrival";
+const LOAD: &str = "_load";
+
+/// The arrival of an event that has not arrived: a bulk load whose marker is not in the log yet.
+const NOT_ARRIVED: u64 = u64::MAX;
+
+/// Whether and how arrival matters to a view.
+#[derive(Debug, Clone)]
+pub(crate) enum ArrivalRule {
+    /// Every event counts.
+    Ignored,
+    /// Events count with `arrival < watermark`, and the others are dropped here.
+    Before { watermark: u64, loads: BTreeMap<String, u64> },
+    /// Each row of the spine has its own watermark: the arrival goes along. Events that had not arrived for any row, those
+    /// from `highest` on, are dropped here.
+    Carried { highest: u64, loads: BTreeMap<String, u64> },
+}
+
+impl ArrivalRule {
+    fn loads(&self) -> Option<&BTreeMap<String, u64>> {
+        match self {
+            Self::Ignored => None,
+            Self::Before { loads, .. } | Self::Carried { loads, .. } => Some(loads),
+        }
+    }
+}
+
+/// How a view's events are encoded: the columns of the scan, and those of the result.
+#[derive(Debug)]
+pub(crate) struct EventEncoding {
+    view: Arc<ViewPlan>,
+    arrival: ArrivalRule,
+    hash_mask: u64,
+    schema: SchemaRef,
+}
+
+/// Positions of the columns of encoded events.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventColumns {
+    pub(crate) order: usize,
+    pub(crate) key: usize,
+    pub(crate) event_id: Option<usize>,
+    pub(crate) arrival: Option<usize>,
+    pub(crate) first_input: usize,
+}
+
+impl EventEncoding {
+    pub(crate) fn new(view: Arc<ViewPlan>, arrival: ArrivalRule, hash_mask: u64) -> Self {
+        let mut fields = vec![
+            Field::new(HASH, ArrowType::UInt64, false),
+            Field::new(ORDER, keys::ORDER_TYPE, false),
+            Field::new("key", ArrowType::Binary, false),
+        ];
+        if view.needs_event_id() {
+            fields.push(Field::new("event_id", ArrowType::Utf8, true));
+        }
+        if matches!(arrival, ArrivalRule::Carried { .. }) {
+            fields.push(Field::new("arrival", ArrowType::UInt64, false));
+        }
+        for (index, (_, data_type)) in view.inputs.iter().enumerate() {
+            fields.push(Field::new(format!("input_{index}"), arrow_type(*data_type), true));
+        }
+        Self { view, arrival, hash_mask, schema: Arc::new(Schema::new(fields)) }
+    }
+
+    pub(crate) fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    pub(crate) fn columns(&self) -> EventColumns {
+        let event_id = self.view.needs_event_id().then_some(3);
+        let after_id = 3 + usize::from(event_id.is_some());
+        let arrival = matches!(self.arrival, ArrivalRule::Carried { .. }).then_some(after_id);
+        let first_input = after_id + usize::from(arrival.is_some());
+        EventColumns { order: 1, key: 2, event_id, arrival, first_input }
+    }
+
+    /// The columns that the scan must deliver, in the order in which [`EventEncoding::encode`] reads them.
+    fn scanned(&self) -> Vec<(String, DataType)> {
+        let view = &self.view;
+        let mut columns = vec![(view.event_time.to_string(), DataType::Timestamp)];
+        let keys = view.event_keys.iter().zip(&view.spine_keys);
+        columns.extend(keys.map(|(column, (_, data_type))| (column.to_string(), *data_type)));
+        columns.extend(view.inputs.iter().map(|(column, data_type)| (column.to_string(), *data_type)));
+        if view.needs_event_id() {
+            columns.push((EVENT_ID.to_owned(), DataType::Text));
+        }
+        if self.arrival.loads().is_some() {
+            columns.push((ARRIVAL.to_owned(), DataType::Int));
+            columns.push((LOAD.to_owned(), DataType::Text));
+        }
+        columns
+    }
+
+    /// The scan: only the columns that matter, only events between the view's reach before the earliest query time and
+    /// the latest query time, exclusive. `times` are those of the spine.
+    pub(crate) fn scan(&self, history: DataFrame, times: (i64, i64)) -> Result<DataFrame, OfflineError> {
+        let history_schema = Arc::new(history.schema().as_arrow().clone());
+        let mut projected = Vec::new();
+        for (index, (column, expected)) in self.scanned().into_iter().enumerate() {
+            // Columns can repeat (a key that is also an input), so each gets its own name.
+            let alias = format!("c{index}");
+            let Ok(field) = history_schema.field_with_name(&column) else {
+                // Declared after this history was written: no event has a value yet.
+                projected.push(lit(ScalarValue::try_from(&arrow_type(expected))?).alias(alias));
+                continue;
+            };
+            if !is_readable_as(field.data_type(), expected) {
+                let (table, got) = (self.view.source.to_string(), field.data_type().to_string());
+                return Err(OfflineError::HistoryType { table, column, got, expected });
+            }
+            projected.push(ident(column).alias(alias));
+        }
+        let time = || ident(self.view.event_time.as_str());
+        let (earliest, latest) = times;
+        let mut wanted = time().lt(moment(latest));
+        if let Some(lookback_us) = self.view.lookback_us() {
+            wanted = wanted.and(time().gt_eq(moment(earliest.saturating_sub(lookback_us))));
+        }
+        Ok(history.filter(wanted)?.select(projected)?)
+    }
+
+    fn encode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+        let view = &self.view;
+        let mut scanned = batch.columns().iter();
+        let mut next =
+            || scanned.next().ok_or_else(|| DataFusionError::Internal("the scan lacks a column".to_owned()));
+        let times = canonical(next()?, DataType::Timestamp)?;
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let mut parts = Vec::with_capacity(view.spine_keys.len());
+        for (_, data_type) in &view.spine_keys {
+            parts.push((next()?, *data_type));
+        }
+        let key_columns = KeyColumns::read(parts)?;
+        let mut inputs = Vec::with_capacity(view.inputs.len());
+        for (_, data_type) in &view.inputs {
+            inputs.push(canonical(next()?, *data_type)?);
+        }
+        let event_id = if view.needs_event_id() { Some(canonical(next()?, DataType::Text)?) } else { None };
+        let arrivals = match self.arrival.loads() {
+            Some(loads) => Some(arrivals(next()?, next()?, loads)?),
+            None => None,
+        };
+        let watermark = match self.arrival {
+            ArrivalRule::Before { watermark, .. } | ArrivalRule::Carried { highest: watermark, .. } => {
+                Some(watermark)
+            }
+            ArrivalRule::Ignored => None,
+        };
+        let rows = batch.num_rows();
+        let (mut hashes, mut orders) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        let mut encoded = BinaryBuilder::with_capacity(rows, rows * 16);
+        let mut kept = Vec::with_capacity(rows);
+        let mut key = Vec::new();
+        for row in 0..rows {
+            let has_arrived = watermark
+                .is_none_or(|watermark| arrivals.as_ref().is_none_or(|arrivals| arrivals[row] < watermark));
+            let is_kept = has_arrived && !times.is_null(row) && key_columns.encode(row, &mut key);
+            kept.push(is_kept);
+            if is_kept {
+                let hash = keys::hash(&key) & self.hash_mask;
+                hashes.push(hash);
+                orders.push(keys::order_of(hash, times.value(row)));
+                encoded.append_value(&key);
+            }
+        }
+        let carried = arrivals
+            .filter(|_| matches!(self.arrival, ArrivalRule::Carried { .. }))
+            .map(|arrivals| Arc::new(UInt64Array::from(arrivals)) as ArrayRef);
+        let beside = only(&kept, event_id.into_iter().chain(carried).chain(inputs).collect())?;
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from(hashes)),
+            Arc::new(keys::order_column(orders)),
+            Arc::new(encoded.finish()),
+        ];
+        columns.extend(beside);
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+}
+
+fn moment(time_us: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(time_us), Some(Arc::from("UTC"))))
+}
+
+/// The kept rows of `columns`.
+fn only(kept: &[bool], columns: Vec<ArrayRef>) -> Result<Vec<ArrayRef>, DataFusionError> {
+    if columns.is_empty() || kept.iter().all(|is_kept| *is_kept) {
+        return Ok(columns);
+    }
+    let fields: Vec<_> = columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| Field::new(index.to_string(), column.data_type().clone(), true))
+        .collect();
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+    Ok(filter_record_batch(&batch, &BooleanArray::from(kept.to_vec()))?.columns().to_vec())
+}
+
+/// The log offset at which each event arrived: its own, or that of its bulk load's marker.
+fn arrivals(
+    own: &ArrayRef,
+    loads: &ArrayRef,
+    offsets: &BTreeMap<String, u64>,
+) -> Result<Vec<u64>, DataFusionError> {
+    let Column::Int(own) = Column::read(own, DataType::Int)? else { return Ok(Vec::new()) };
+    let Column::Text(loads) = Column::read(loads, DataType::Text)? else { return Ok(Vec::new()) };
+    let arrival = |(row, own): (usize, Option<i64>)| match own {
+        Some(offset) => offset.cast_unsigned(),
+        None if loads.is_null(row) => NOT_ARRIVED,
+        None => offsets.get(loads.value(row)).copied().unwrap_or(NOT_ARRIVED),
+    };
+    Ok(Int64Array::iter(&own).enumerate().map(arrival).collect())
+}
+
+/// One partition of a scan, encoded.
+#[derive(Debug)]
+pub(crate) struct EncodedEvents {
+    pub(crate) scan: Arc<dyn ExecutionPlan>,
+    pub(crate) partition: usize,
+    pub(crate) encoding: Arc<EventEncoding>,
+}
+
+impl PartitionStream for EncodedEvents {
+    fn schema(&self) -> &SchemaRef {
+        &self.encoding.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let encoding = Arc::clone(&self.encoding);
+        let schema = encoding.schema();
+        match self.scan.execute(self.partition, context) {
+            Ok(batches) => {
+                let encoded = batches.map(move |batch| encoding.encode(&batch?));
+                Box::pin(RecordBatchStreamAdapter::new(schema, encoded))
+            }
+            Err(error) => {
+                Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Err(error)])))
+            }
+        }
+    }
+}

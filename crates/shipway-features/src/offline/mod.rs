@@ -1,0 +1,39 @@
+//! Training sets: point-in-time-correct joins of a spine with the features of a service.
+//!
+//! The spine is read once, in order, and kept (spilled to disk when large). Every view is then one plan: spine rows and
+//! events, each partitioned by a hash of their entity key and sorted by (hash, time), meet in
+//! [`point_in_time::PointInTimeExec`], our own operator, which sweeps both with sliding windows and answers one row for
+//! each spine row; a sort by spine position puts the answers back in order; at last all views are zipped with the spine
+//! by position. Memory is bounded by the lake session's pool: the sorts and the spine spill.
+//!
+//! - `request`: what a caller asks for, and the engine's settings
+//! - `error`: everything that can be refused or fail
+//! - `training_set`: the way of a request: plan, keep the spine, start the views, zip
+//! - `view_plan`: a view of the definitions, resolved for the engine
+//! - `canonical`, `column`: Arrow arrays as the five types of features
+//! - `keys`: entity keys as bytes, their hash, and the sort order of the sweep
+//! - `spine`: the spine, kept; `spine_rows`: its rows as one view sees them
+//! - `events`: the events of a source as one view sees them
+//! - `point_in_time`: the operator; `sweep`: its merge of rows and events; `aggregates`, `latest`: the state of one key
+//! - `zip`: the views put beside the spine again
+
+mod aggregates;
+mod canonical;
+mod column;
+mod error;
+mod events;
+mod keys;
+mod latest;
+mod point_in_time;
+mod request;
+mod spine;
+mod spine_rows;
+mod sweep;
+mod training_set;
+mod view_plan;
+mod zip;
+
+pub(crate) use column::Column;
+pub use error::OfflineError;
+pub use request::{AsOf, EngineSettings, TrainingSetRequest};
+pub use training_set::{training_set, training_set_with};

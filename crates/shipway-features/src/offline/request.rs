@@ -1,0 +1,60 @@
+//! What a caller asks the offline engine for.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use datafusion::dataframe::DataFrame;
+use shipway_definitions::{DefinitionSet, Service, Versioned};
+
+/// One training set: the rows of `spine`, each with the features of `service` as of its own moment.
+#[derive(Debug, Clone)]
+pub struct TrainingSetRequest {
+    /// The service whose views are joined, at the versions that it names.
+    pub service: Arc<Versioned<Service>>,
+    /// The definitions that hold the service's views, sources and entities.
+    pub definitions: Arc<DefinitionSet>,
+    /// The rows to answer: the entity keys by name, the request columns, a time, and anything else, which passes through.
+    pub spine: DataFrame,
+    /// The column of the spine that holds each row's query time.
+    pub time_column: String,
+    /// Which events count.
+    pub as_of: AsOf,
+    /// For each source, the log offset at which each bulk load arrived, by load id. Used as of arrival only: rows of a
+    /// load that is not listed have not arrived yet.
+    pub load_arrivals: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// Which events count.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AsOf {
+    /// Every event: the truth as it is known now.
+    #[default]
+    EventTime,
+    /// For each source, exactly the events with `arrival < watermark`.
+    Arrival(BTreeMap<String, u64>),
+    /// As [`AsOf::Arrival`], with a watermark for each row: for each source, the integer column of the spine that holds it.
+    ArrivalColumns(BTreeMap<String, String>),
+}
+
+/// Settings of the engine that change its speed and memory, never its answers.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Into how many partitions keys are spread; `None` takes the lake session's.
+    pub target_partitions: Option<usize>,
+    /// Rows in a batch inside the engine and in its output.
+    pub batch_rows: usize,
+    /// Bits of the key hash that are used. A seam for tests: with few bits, different keys share hashes all the time.
+    pub key_hash_mask: u64,
+    /// How large a spine may be before it is kept on disk instead of in memory.
+    pub spine_memory_bytes: usize,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            target_partitions: None,
+            batch_rows: 8_192,
+            key_hash_mask: u64::MAX,
+            spine_memory_bytes: 128 << 20,
+        }
+    }
+}

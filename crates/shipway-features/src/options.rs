@@ -1,0 +1,79 @@
+//! What the feature platform needs to run, and its documented bounds.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use shipway_core::Clock;
+use shipway_definitions::DefinitionSet;
+use shipway_lake::Lake;
+use shipway_log::EventLog;
+use shipway_online::OnlineStore;
+use shipway_store::Store;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+/// The parts that [`crate::Features`] is made of.
+pub struct FeaturesOptions {
+    /// The event log; one topic per source.
+    pub log: EventLog,
+    /// The online store.
+    pub online: OnlineStore,
+    /// Delta tables and SQL.
+    pub lake: Lake,
+    /// The metadata database.
+    pub store: Store,
+    /// The definitions in force when the server starts; later ones come through [`crate::Features::installed`].
+    pub definitions: watch::Receiver<Arc<DefinitionSet>>,
+    /// Where the present moment comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Every background task is spawned here.
+    pub tracker: TaskTracker,
+    /// A folder of this server for files that are being loaded.
+    pub data_dir: PathBuf,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+/// Documented bounds; beyond each comes a clear error.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Events in one ingest request.
+    pub ingest_events: usize,
+    /// Bytes of one ingest request.
+    pub ingest_bytes: usize,
+    /// Bytes of one file to load.
+    pub load_bytes: u64,
+    /// Rows in one feature read.
+    pub read_rows: usize,
+    /// How long a read with a token waits for its events.
+    pub token_wait: Duration,
+    /// How long a load waits until its rows are visible.
+    pub load_wait: Duration,
+    /// Rows in one Delta append of the archiver.
+    pub archive_rows: usize,
+    /// The age at which the archiver writes whatever it has.
+    pub archive_age: Duration,
+    /// Log records kept behind the slower of the two consumers.
+    pub log_retention_records: u64,
+    /// Bytes of stored state whose decoded form is kept in memory.
+    pub state_cache_bytes: usize,
+    /// Rows that one step of a bulk build holds states for.
+    pub bulk_rows: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            ingest_events: 100_000,
+            ingest_bytes: 64 << 20,
+            load_bytes: 16 << 30,
+            read_rows: 10_000,
+            token_wait: Duration::from_secs(2),
+            load_wait: Duration::from_secs(600),
+            archive_rows: 50_000,
+            archive_age: Duration::from_secs(2),
+            log_retention_records: 1_000_000,
+            state_cache_bytes: 64 << 20,
+            bulk_rows: 250_000,
+        }
+    }
+}

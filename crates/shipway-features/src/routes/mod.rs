@@ -1,0 +1,35 @@
+//! The native API of the feature platform, one file per resource. A handler extracts, calls one function, maps the answer.
+
+mod arrow_stream;
+mod features;
+mod ingest;
+mod sql;
+mod status;
+mod tables;
+mod training_sets;
+mod verify;
+
+use shipway_core::Permission;
+use shipway_web::Routes;
+
+use crate::Features;
+
+/// Every route of the feature platform.
+pub fn routes(platform: Features) -> Routes<()> {
+    let limits = platform.limits().clone();
+    Routes::new()
+        .post_with_limit(
+            "/api/v1/ingest/{source}",
+            Permission::Write,
+            limits.ingest_bytes as u64,
+            ingest::ingest,
+        )
+        .post("/api/v1/features/read", Permission::Use, features::read)
+        .get("/api/v1/features/status", Permission::Read, status::status)
+        .get("/api/v1/tables", Permission::Read, tables::list)
+        .post_with_limit("/api/v1/tables/{name}/load", Permission::Write, limits.load_bytes, tables::load)
+        .post("/api/v1/sql", Permission::Read, sql::sql)
+        .post("/api/v1/training-sets", Permission::Read, training_sets::build)
+        .post("/api/v1/verify", Permission::Read, verify::verify)
+        .with_state(platform)
+}

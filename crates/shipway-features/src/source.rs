@@ -1,0 +1,118 @@
+//! What is running for one source: its log, who holds which event ids, and how far each consumer has come.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use shipway_core::{Name, Timestamp};
+use shipway_log::Topic;
+use tokio::sync::watch;
+
+use crate::{
+    error::FeaturesError,
+    ingest::dedupe::{Dedupe, Ticket},
+    materialise::Published,
+    model::schema::{SchemaBook, SourceSchema},
+};
+
+/// The present schema of a source, and all that its events were logged with.
+pub(crate) struct SourceShape {
+    pub(crate) schema: SourceSchema,
+    pub(crate) book: SchemaBook,
+}
+
+/// One running source.
+pub(crate) struct SourceRuntime {
+    pub(crate) name: Name,
+    pub(crate) topic: Topic,
+    pub(crate) dedupe: Arc<Dedupe>,
+    /// One load at a time goes into a table.
+    pub(crate) loading: tokio::sync::Mutex<()>,
+    pub(crate) published: watch::Sender<Option<Arc<Published>>>,
+    /// Every event before this offset is in the Delta tables.
+    pub(crate) archived: watch::Sender<u64>,
+    /// Raised to make the archiver write what it has at once.
+    pub(crate) flush_to: watch::Sender<u64>,
+    /// Claims of loads whose rows are in the table while their marker is not in the log yet.
+    stranded: Mutex<HashMap<String, Ticket>>,
+    shape: RwLock<Arc<SourceShape>>,
+    newest: AtomicI64,
+}
+
+impl SourceRuntime {
+    pub(crate) fn new(topic: Topic, shape: SourceShape) -> Self {
+        Self {
+            name: shape.schema.name.clone(),
+            topic,
+            dedupe: Arc::default(),
+            loading: tokio::sync::Mutex::new(()),
+            published: watch::Sender::new(None),
+            archived: watch::Sender::new(0),
+            flush_to: watch::Sender::new(0),
+            stranded: Mutex::default(),
+            shape: RwLock::new(Arc::new(shape)),
+            newest: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    pub(crate) fn shape(&self) -> Arc<SourceShape> {
+        Arc::clone(&self.shape.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn reshape(&self, shape: SourceShape) {
+        *self.shape.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shape);
+    }
+
+    /// Keeps the claims of a load until its marker is in the log.
+    pub(crate) fn strand(&self, load_id: &str, ticket: Option<Ticket>) {
+        let mut stranded = self.stranded.lock().unwrap_or_else(PoisonError::into_inner);
+        ticket.into_iter().for_each(|ticket| drop(stranded.insert(load_id.to_owned(), ticket)));
+    }
+
+    /// Gives the claims of a load back.
+    pub(crate) fn take_stranded(&self, load_id: &str) -> Option<Ticket> {
+        self.stranded.lock().unwrap_or_else(PoisonError::into_inner).remove(load_id)
+    }
+
+    /// The newest regular event time that was ever accepted.
+    pub(crate) fn ingest_watermark(&self) -> Timestamp {
+        Timestamp(self.newest.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn advance_ingest_watermark(&self, time: Timestamp) {
+        self.newest.fetch_max(time.micros(), Ordering::Relaxed);
+    }
+
+    /// What readers see now; `None` while the first state is still being built.
+    pub(crate) fn published(&self) -> Option<Arc<Published>> {
+        self.published.borrow().clone()
+    }
+
+    /// Waits until every event before `offset` is visible to readers.
+    pub(crate) async fn wait_visible(&self, offset: u64, limit: Duration) -> Result<(), FeaturesError> {
+        let mut published = self.published.subscribe();
+        let visible = published
+            .wait_for(|published| published.as_ref().is_some_and(|published| published.applied >= offset));
+        match tokio::time::timeout(limit, visible).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(FeaturesError::NotVisible { source_name: self.name.to_string() }),
+        }
+    }
+
+    /// Has the archiver write everything before `offset`, and waits until it has.
+    pub(crate) async fn archive_up_to(&self, offset: u64) -> Result<(), FeaturesError> {
+        self.flush_to.send_if_modified(|wanted| {
+            let is_later = offset > *wanted;
+            *wanted = offset.max(*wanted);
+            is_later
+        });
+        let mut archived = self.archived.subscribe();
+        let reached = archived.wait_for(|archived| *archived >= offset).await;
+        reached.map(|_| ()).map_err(|_| FeaturesError::Stopped { what: "the archiver" })
+    }
+}

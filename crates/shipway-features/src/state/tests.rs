@@ -1,0 +1,264 @@
+//! Laws of the packed state: any order of the same events gives the same answers, every answer is the oracle's or refused,
+//! and a moment after the newest event is never refused.
+
+use proptest::prelude::*;
+use shipway_aggregate::oracle::{self, OracleEvent};
+use shipway_core::{Length, Timestamp, Value};
+use shipway_definitions::{DefinitionFile, DefinitionSet, ViewBody};
+
+use crate::{
+    model::{
+        event::{SourceEvent, Standing},
+        schema::SourceSchema,
+    },
+    state::{Body, Inexact, KeyState, ViewLayout, answer, codec},
+};
+
+const MINUTE: i64 = 60_000_000;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+const DEFINITIONS: &str = "
+kind: entity
+name: shop
+keys: { shop: text }
+---
+kind: source
+name: sales
+event_time: at
+event_id: id
+columns: { id: text, at: timestamp, shop: text, amount: float, product: text }
+---
+kind: view
+name: windows
+entity: shop
+source: sales
+aggregate:
+  - operations: [count]
+    windows: [5s, 10m, 1h, 7d, 14d]
+  - column: amount
+    operations: [sum, stddev, min]
+    windows: [10m, 12h, 14d]
+  - column: product
+    operations: [first, last, distinct_count]
+    windows: [5s, 7d]
+---
+kind: view
+name: ever
+entity: shop
+source: sales
+aggregate:
+  - operations: [count]
+    windows: [5s, 14d, lifetime]
+  - column: product
+    operations: [last]
+    windows: [lifetime]
+---
+kind: view
+name: latest_sale
+entity: shop
+source: sales
+latest: [product]
+ttl: 2h
+";
+
+struct Fixture {
+    set: DefinitionSet,
+    schema: SourceSchema,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let file = DefinitionFile { path: "definitions.yaml".into(), text: DEFINITIONS.to_owned() };
+        let set = DefinitionSet::parse(&[file]).unwrap();
+        let schema = SourceSchema::new(&set.source("sales").unwrap().definition).unwrap();
+        Self { set, schema }
+    }
+
+    fn layout(&self, view: &str) -> ViewLayout {
+        let view = self.set.view(view).unwrap();
+        ViewLayout::new(&view.definition, view.hash, &self.schema).unwrap()
+    }
+}
+
+fn event(number: usize, time: i64, amount: u8) -> SourceEvent {
+    let amount = match amount {
+        0 => Value::Null,
+        1 => Value::float(f64::NAN),
+        2 => Value::float(1e17),
+        3 => Value::float(-1e17),
+        other => Value::float(f64::from(other) * 0.1),
+    };
+    let product =
+        if number.is_multiple_of(5) { Value::Null } else { Value::text(["tea", "jam", "milk"][number % 3]) };
+    let id: String = format!("{}-{number}", (number * 7) % 10);
+    SourceEvent {
+        id: id.as_str().into(),
+        time: Timestamp(time),
+        received: Timestamp(0),
+        standing: Standing::Regular,
+        values: vec![Value::text(id), Value::Timestamp(Timestamp(time)), Value::text("a"), amount, product],
+    }
+}
+
+/// Times that meet the edges of hops, each other, and the time before 1970.
+fn times() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        4 => -3 * HOUR..3 * HOUR,
+        2 => (-20..20_i64).prop_map(|hop| hop * 5 * MINUTE),
+        2 => (-200..200_i64).prop_map(|hop| hop * 30_000_000),
+        2 => (-10..10_i64).prop_map(|hop| hop * HOUR),
+        1 => (-20..3_i64).prop_map(|day| day * DAY),
+        2 => (-5..5_i64).prop_map(|step| step * 1_000_000 + 1),
+    ]
+}
+
+fn oracle_events(events: &[SourceEvent], column: Option<usize>) -> Vec<OracleEvent> {
+    let value = |event: &SourceEvent| column.map_or(Value::Null, |column| event.values[column].clone());
+    events
+        .iter()
+        .map(|event| OracleEvent { time: event.time, event_id: event.id.to_string(), value: value(event) })
+        .collect()
+}
+
+/// The state after `events` came in runs, stored and read back between them, and the newest time.
+fn packed(layout: &ViewLayout, events: &[SourceEvent], run: usize) -> (KeyState, Timestamp) {
+    let mut state = KeyState::empty(layout);
+    let mut newest = Timestamp(i64::MIN);
+    for events in events.chunks(run) {
+        newest = events.iter().map(|event| event.time).fold(newest, Timestamp::max);
+        let reach = layout.reach(newest);
+        for event in events {
+            state.apply(layout, &reach, layout.narrow(event));
+        }
+        state.prune(layout, &reach);
+        let bytes = codec::encode(layout, &state);
+        let again = codec::decode(layout, &bytes).unwrap();
+        assert!(codec::encode(layout, &again) == bytes, "the stored form is the same after a round trip");
+        state = again;
+    }
+    (state, newest)
+}
+
+fn check(
+    fixture: &Fixture,
+    view: &str,
+    events: &[SourceEvent],
+    run: usize,
+    q: Timestamp,
+) -> Result<(), TestCaseError> {
+    let layout = fixture.layout(view);
+    let (state, newest) = packed(&layout, events, run);
+    let ViewBody::Aggregates(features) = &fixture.set.view(view).unwrap().definition.body else {
+        unreachable!()
+    };
+    let (KeyState::Aggregates(state), Body::Aggregates(aggregates)) = (&state, &layout.body) else {
+        unreachable!()
+    };
+    for (position, feature) in features.iter().enumerate() {
+        let column = feature.column.as_ref().and_then(|column| fixture.schema.index_of(column.as_str()));
+        let expected =
+            oracle::value(&oracle_events(events, column), feature.aggregation, feature.window, q).unwrap();
+        match answer::values(aggregates, state, q, i64::MIN, &[position]) {
+            Ok(values) => prop_assert_eq!(&values[0], &expected, "{} at {}", feature.name, q),
+            Err(_) => {
+                prop_assert!(q <= newest, "{} at {} refused, the newest is {}", feature.name, q, newest)
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn every_answer_is_the_oracles_or_refused(
+        drawn in prop::collection::vec((times(), 0..9_u8), 1..200),
+        q in times(),
+        run in 1..60_usize,
+    ) {
+        let fixture = Fixture::new();
+        let events: Vec<SourceEvent> =
+            drawn.iter().enumerate().map(|(number, (time, amount))| event(number, *time, *amount)).collect();
+        let newest = events.iter().map(|event| event.time.micros()).max().unwrap();
+        for view in ["windows", "ever"] {
+            for q in [q, newest + 1, newest, newest + q.rem_euclid(2 * DAY)] {
+                check(&fixture, view, &events, run, Timestamp(q))?;
+            }
+        }
+    }
+
+    #[test]
+    fn the_latest_row_is_the_oracles_or_refused(
+        drawn in prop::collection::vec(times(), 1..150),
+        q in times(),
+        run in 1..60_usize,
+    ) {
+        let fixture = Fixture::new();
+        let layout = fixture.layout("latest_sale");
+        let events: Vec<SourceEvent> = drawn.iter().enumerate().map(|(number, time)| event(number, *time, 4)).collect();
+        let (state, newest) = packed(&layout, &events, run);
+        let KeyState::Latest(state) = state else { unreachable!() };
+        let rows: Vec<(Timestamp, String)> = events.iter().map(|event| (event.time, event.id.to_string())).collect();
+        let ttl = Length::from_micros(2 * HOUR);
+        for q in [Timestamp(q), Timestamp(newest.micros() + 1), Timestamp(newest.micros() + 2 * HOUR)] {
+            match state.row_at(q, ttl.map(Length::micros)) {
+                Ok(row) => {
+                    let expected = oracle::latest(&rows, ttl, q).map(|at| rows[at].1.clone());
+                    prop_assert_eq!(row.map(|row| row.id.to_string()), expected);
+                }
+                Err(Inexact) => prop_assert!(q <= newest),
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_events_changes_no_answer(
+        drawn in prop::collection::vec((times(), 0..9_u8), 1..150),
+        swaps in prop::collection::vec((0..150_usize, 0..150_usize), 0..50),
+        run in 1..60_usize,
+    ) {
+        let fixture = Fixture::new();
+        let mut events: Vec<SourceEvent> =
+            drawn.iter().enumerate().map(|(number, (time, amount))| event(number, *time, *amount)).collect();
+        let newest = events.iter().map(|event| event.time.micros()).max().unwrap();
+        for (left, right) in swaps {
+            let count = events.len();
+            events.swap(left % count, right % count);
+        }
+        check(&fixture, "windows", &events, run, Timestamp(newest + 1))?;
+    }
+
+    #[test]
+    fn foreign_bytes_never_decode_into_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let fixture = Fixture::new();
+        for view in ["windows", "ever", "latest_sale"] {
+            let layout = fixture.layout(view);
+            let _ = codec::decode(&layout, &bytes);
+            let mut headed = vec![1, 1];
+            headed.extend(&bytes);
+            let _ = codec::decode(&layout, &headed);
+            headed[1] = 2;
+            let _ = codec::decode(&layout, &headed);
+        }
+    }
+}
+
+#[test]
+fn version_1_of_a_state_is_these_bytes_for_ever() {
+    let fixture = Fixture::new();
+    let layout = fixture.layout("ever");
+    let events: Vec<SourceEvent> = (0..66).map(|number| event(number, number as i64 * HOUR, 4)).collect();
+    let (state, _) = packed(&layout, &events, 10);
+    let bytes = codec::encode(&layout, &state);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("../../tests/golden/aggregates_v1.hex").trim());
+    for cut in 0..bytes.len() {
+        assert_eq!(codec::decode(&layout, &bytes[..cut]), None);
+    }
+    let layout = fixture.layout("latest_sale");
+    let (state, _) = packed(&layout, &events, 10);
+    let hex: String = codec::encode(&layout, &state).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("../../tests/golden/latest_v1.hex").trim());
+}

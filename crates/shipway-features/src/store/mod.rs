@@ -1,0 +1,15 @@
+//! This crate's tables in the metadata database; no SQL elsewhere.
+
+pub(crate) mod loads;
+pub(crate) mod schemas;
+pub(crate) mod views;
+
+use shipway_store::{Migration, Store, StoreError};
+
+const MIGRATIONS: [Migration; 1] =
+    [Migration { version: 1, name: "features", sql: include_str!("../../migrations/0001_features.sql") }];
+
+/// Creates or updates the tables of this crate.
+pub(crate) async fn migrate(store: &Store) -> Result<(), StoreError> {
+    store.migrate("features", &MIGRATIONS).await
+}

@@ -1,0 +1,24 @@
+//! The feature platform on a real log, online store, lake and database in a folder of its own. Every value is compared with
+//! the naive oracle.
+//!
+//! - `world`: a server that can die and come back
+//! - `accepting`: what ingest takes, refuses and sets aside
+//! - `reading`: what a read promises
+//! - `loading`: bulk loads, and views that come after the fact
+//! - `http`: the native API
+//! - `random`: random events, deaths and reads against the oracle
+//! - `measuring`: how fast it is, for people
+//! - `offline`: training sets
+//! - `proof`: replay of what was served
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
+
+mod accepting;
+mod http;
+mod loading;
+mod measuring;
+mod offline;
+mod proof;
+mod random;
+mod reading;
+mod world;

@@ -1,0 +1,307 @@
+//! One server of the feature platform in a temporary folder; it can die and come back.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arrow::{
+    array::{AsArray as _, RecordBatch},
+    datatypes::Int64Type,
+};
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use serde_json::{Map, Value as Json, json};
+use shipway_core::{Clock, ManualClock, Timestamp};
+use shipway_definitions::{DefinitionFile, DefinitionSet};
+use shipway_features::{
+    Events, Features, FeaturesError, FeaturesOptions, IngestAnswer, Limits, LoadAnswer, LoadRequest,
+    ReadAnswer, ReadRequest,
+};
+use shipway_lake::{Lake, LakeOptions, files::FileFormat};
+use shipway_log::{EventLog, LogOptions};
+use shipway_online::OnlineStore;
+use shipway_store::Store;
+use tempfile::TempDir;
+use tokio::{runtime::Runtime, sync::watch};
+use tokio_util::task::TaskTracker;
+
+pub(crate) const SECOND: i64 = 1_000_000;
+pub(crate) const MINUTE: i64 = 60 * SECOND;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const DAY: i64 = 24 * HOUR;
+
+pub(crate) const DEFINITIONS: &str = "
+kind: entity
+name: shop
+keys: { country: text, number: int }
+---
+kind: source
+name: sales
+event_time: sold_at
+event_id: sale_id
+columns: { sale_id: text, sold_at: timestamp, country: text, number: int, amount: float, items: int, product: text }
+max_ahead: 5m
+dedupe: 7d
+retention: 30d
+---
+kind: view
+name: shop_sales
+entity: shop
+source: sales
+aggregate:
+  - operations: [count]
+    windows: [10s, 10m, 1h, 12h, 14d, lifetime]
+  - column: amount
+    operations: [sum, avg, stddev, min, max]
+    windows: [10m, 1h, 14d]
+  - column: items
+    operations: [sum, var]
+    windows: [10s, 12h, lifetime]
+  - column: product
+    operations: [first, last, distinct_count]
+    windows: [1h, 12h]
+---
+kind: view
+name: shop_last
+entity: shop
+source: sales
+latest: [amount, product]
+ttl: 1h
+---
+kind: service
+name: shop_features
+views: [shop_sales, shop_last]
+request: { basket: int }
+";
+
+/// A server that runs in `folder`.
+pub(crate) struct World {
+    pub(crate) folder: Arc<TempDir>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) definitions: String,
+    limits: Limits,
+    running: Option<Running>,
+}
+
+struct Running {
+    features: Features,
+    lake: Lake,
+    log: EventLog,
+    store: Store,
+    sender: watch::Sender<Arc<DefinitionSet>>,
+    runtime: Runtime,
+}
+
+pub(crate) fn parse(definitions: &str) -> DefinitionSet {
+    let file = DefinitionFile { path: "definitions.yaml".into(), text: definitions.to_owned() };
+    DefinitionSet::parse(&[file]).unwrap()
+}
+
+pub(crate) fn limits() -> Limits {
+    let token_wait = Duration::from_secs(60);
+    Limits { archive_age: Duration::from_millis(50), bulk_rows: 100, token_wait, ..Limits::default() }
+}
+
+impl World {
+    pub(crate) fn new(definitions: &str) -> Self {
+        Self::with_limits(definitions, limits())
+    }
+
+    pub(crate) fn with_limits(definitions: &str, limits: Limits) -> Self {
+        let mut world = Self {
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+            clock: Arc::new(ManualClock::at(Timestamp(100 * DAY))),
+            definitions: definitions.to_owned(),
+            limits,
+            running: None,
+        };
+        world.start();
+        world
+    }
+
+    pub(crate) fn start(&mut self) {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let running = runtime.block_on(open(
+            self.folder.path().to_owned(),
+            self.clock.clone(),
+            self.limits.clone(),
+            Arc::new(parse(&self.definitions)),
+        ));
+        let (features, lake, log, store, sender) = running.unwrap();
+        self.running = Some(Running { features, lake, log, store, sender, runtime });
+    }
+
+    /// The process dies: nothing is flushed, no task comes to its end.
+    pub(crate) fn die(&mut self) {
+        let Running { features, lake, log, store, sender, runtime } = self.running.take().unwrap();
+        drop((features, lake, store, sender));
+        runtime.shutdown_timeout(Duration::from_secs(30));
+        drop(log);
+    }
+
+    pub(crate) fn dies_and_returns(&mut self) {
+        self.die();
+        self.start();
+    }
+
+    /// The server stops in order and starts again.
+    pub(crate) fn restarts(&mut self) {
+        let running = self.running();
+        running.runtime.block_on(running.features.shutdown());
+        running.runtime.block_on(running.log.close());
+        self.dies_and_returns();
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub(crate) fn features(&self) -> &Features {
+        &self.running().features
+    }
+
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.running().runtime.block_on(future)
+    }
+
+    /// Applies `more` on top of what is defined.
+    pub(crate) fn applies(&mut self, more: &str) {
+        self.definitions = format!("{}\n---\n{more}", self.definitions);
+        let set = parse(&self.definitions);
+        self.block_on(self.features().installed(&set)).unwrap();
+    }
+
+    pub(crate) fn ingests(&self, source: &str, events: &[Json]) -> IngestAnswer {
+        self.tries_to_ingest(source, events).unwrap()
+    }
+
+    pub(crate) fn tries_to_ingest(
+        &self,
+        source: &str,
+        events: &[Json],
+    ) -> Result<IngestAnswer, FeaturesError> {
+        let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+        self.block_on(self.features().ingest(source, Events::JsonLines(Bytes::from(lines))))
+    }
+
+    pub(crate) fn loads(&self, table: &str, load_id: Option<&str>, rows: &[Json]) -> LoadAnswer {
+        self.tries_to_load(table, load_id, rows).unwrap()
+    }
+
+    pub(crate) fn tries_to_load(
+        &self,
+        table: &str,
+        load_id: Option<&str>,
+        rows: &[Json],
+    ) -> Result<LoadAnswer, FeaturesError> {
+        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        let body = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(lines))]);
+        let request = LoadRequest {
+            table: table.to_owned(),
+            format: FileFormat::JsonLines,
+            load_id: load_id.map(str::to_owned),
+            wait: true,
+        };
+        self.block_on(self.features().load(request, body))
+    }
+
+    pub(crate) fn reads(
+        &self,
+        rows: &[Json],
+        at: Timestamp,
+        token: Option<&str>,
+    ) -> Result<ReadAnswer, FeaturesError> {
+        self.reads_service("shop_features", rows, at, token)
+    }
+
+    pub(crate) fn reads_service(
+        &self,
+        service: &str,
+        rows: &[Json],
+        at: Timestamp,
+        token: Option<&str>,
+    ) -> Result<ReadAnswer, FeaturesError> {
+        let rows: Vec<Map<String, Json>> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
+        let request = ReadRequest {
+            service: service.to_owned(),
+            service_hash: None,
+            rows,
+            at: Some(at),
+            token: token.map(str::to_owned),
+        };
+        self.block_on(self.features().read(request))
+    }
+
+    /// The number that a query gives.
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        let batches: Vec<RecordBatch> =
+            self.block_on(async { self.running().lake.sql(sql).await.unwrap().try_collect().await.unwrap() });
+        batches
+            .iter()
+            .find(|batch| batch.num_rows() > 0)
+            .unwrap()
+            .column(0)
+            .as_primitive::<Int64Type>()
+            .value(0)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.running.is_some() {
+            self.die();
+        }
+    }
+}
+
+type Opened = (Features, Lake, EventLog, Store, watch::Sender<Arc<DefinitionSet>>);
+
+async fn open(
+    folder: PathBuf,
+    clock: Arc<ManualClock>,
+    limits: Limits,
+    definitions: Arc<DefinitionSet>,
+) -> Result<Opened, Box<dyn std::error::Error>> {
+    let at = |name: &str| -> PathBuf { Path::new(&folder).join(name) };
+    let log = EventLog::open(&at("log"), LogOptions::default())?;
+    let online = OnlineStore::open(&at("online"))?;
+    let lake = Lake::open(LakeOptions { target_partitions: Some(2), ..LakeOptions::new(at("lake")) })?;
+    let store = Store::open(&at("meta.db")).await?;
+    let (sender, receiver) = watch::channel(definitions);
+    let options = FeaturesOptions {
+        log: log.clone(),
+        online,
+        lake: lake.clone(),
+        store: store.clone(),
+        definitions: receiver,
+        clock: clock as Arc<dyn Clock>,
+        tracker: TaskTracker::new(),
+        data_dir: at("data"),
+        limits,
+    };
+    let features = Features::open(options).await?;
+    Ok((features, lake, log, store, sender))
+}
+
+/// A sale in shop 1 of the Netherlands.
+pub(crate) fn sale(id: &str, time_us: i64, amount: f64) -> Json {
+    json!({
+        "sale_id": id, "sold_at": Timestamp(time_us).to_string(), "country": "nl", "number": 1,
+        "amount": amount, "items": 1, "product": "tea",
+    })
+}
+
+/// The shop of [`sale`] in a read.
+pub(crate) fn shop() -> Json {
+    json!({ "country": "nl", "number": 1, "basket": 3 })
+}
+
+/// The value of a column in the first row.
+pub(crate) fn value(answer: &ReadAnswer, column: &str) -> Json {
+    let at = answer.columns.iter().position(|held| held == column);
+    let at = at.unwrap_or_else(|| panic!("{column} is not among {:?}", answer.columns));
+    answer.rows[0].values[at].to_json()
+}

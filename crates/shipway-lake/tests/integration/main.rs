@@ -1,0 +1,9 @@
+//! Tables, appends, queries and files, against real folders.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test whose set-up fails must fail")]
+
+mod appends;
+mod files;
+mod lake;
+mod queries;
+mod tables;

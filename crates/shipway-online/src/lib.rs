@@ -1,0 +1,31 @@
+//! The embedded online store: the state of features, by key, fast to read and changed in atomic batches.
+//!
+//! This crate decides how the four [`Space`]s share one store: a [`Batch`] changes all of them at once or not at all, a
+//! [`Snapshot`] sees all of them at one moment. A committed batch survives the death of the process; it survives the
+//! loss of power after [`OnlineStore::persist`]. Without that, the store comes back as some earlier whole batch left
+//! it, and its owner goes on from the offset that it keeps in [`Space::Progress`].
+//!
+//! All calls block: a read for microseconds when the block is cached, a commit for longer while the store catches up
+//! with a burst of writes.
+//!
+//! - `store`: opening, committing, persisting
+//! - `snapshot`: reading at one moment
+//! - `batch`: changes that belong together
+//! - `space`: the four parts of the store
+//! - `options`, `error`: the sizes, and what can go wrong
+
+#![deny(missing_docs)]
+
+mod batch;
+mod error;
+mod options;
+mod snapshot;
+mod space;
+mod store;
+
+pub use batch::Batch;
+pub use error::OnlineError;
+pub use options::OnlineOptions;
+pub use snapshot::Snapshot;
+pub use space::Space;
+pub use store::OnlineStore;

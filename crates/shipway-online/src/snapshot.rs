@@ -1,0 +1,72 @@
+//! Reading at one moment.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fjall::Readable as _;
+
+use crate::{
+    batch::MAX_KEY_BYTES,
+    error::{OnlineError, Trying as _},
+    space::Space,
+    store::Inner,
+};
+
+/// All spaces as they were at one moment, between two batches. Cheap to clone.
+///
+/// Holding one keeps the store open and the values of its moment on disk, so hold it for a piece of work, not for ever.
+#[derive(Clone)]
+pub struct Snapshot {
+    moment: Arc<Moment>,
+}
+
+struct Moment {
+    snapshot: fjall::Snapshot,
+    store: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Snapshot").field("root", &self.moment.store.root).finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    /// The present moment of `store`.
+    pub(crate) fn now(store: &Arc<Inner>) -> Self {
+        let moment = Moment { snapshot: store.database.snapshot(), store: Arc::clone(store) };
+        Self { moment: Arc::new(moment) }
+    }
+
+    /// The value of `key`. One point read.
+    pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, OnlineError> {
+        if key.is_empty() || key.len() > MAX_KEY_BYTES {
+            return Ok(None);
+        }
+        let Moment { snapshot, store } = &*self.moment;
+        let value = snapshot.get(store.keyspace(space), key).trying_to("read a key")?;
+        Ok(value.map(Bytes::from))
+    }
+
+    /// The keys that start with `prefix` and their values, ascending by the bytes of the key; all keys for an empty
+    /// prefix. Reads as it goes, and can be walked from both ends. Keeps the moment for as long as it lives.
+    pub fn scan_prefix(
+        &self,
+        space: Space,
+        prefix: &[u8],
+    ) -> impl DoubleEndedIterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
+        let Moment { snapshot, store } = &*self.moment;
+        let found = match prefix.len() {
+            0 => Some(snapshot.iter(store.keyspace(space))),
+            1..=MAX_KEY_BYTES => Some(snapshot.prefix(store.keyspace(space), prefix)),
+            // No key is that long.
+            _ => None,
+        };
+        let keeps_store_open = Arc::clone(&self.moment);
+        found.into_iter().flatten().map(move |entry| {
+            let _ = &keeps_store_open;
+            let (key, value) = entry.into_inner().trying_to("read a range of keys")?;
+            Ok((Bytes::from(key), Bytes::from(value)))
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! Opening, committing, persisting.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use crate::{
+    batch::{Batch, Change},
+    error::{OnlineError, Trying as _},
+    options::OnlineOptions,
+    snapshot::Snapshot,
+    space::Space,
+};
+
+/// The version of the layout: which spaces there are, and what a key and a value are to the engine.
+pub(crate) const FORMAT_VERSION: &str = "1";
+const FORMAT_KEYSPACE: &str = "format";
+const FORMAT_KEY: &str = "version";
+
+/// The online store: a folder, open in one process at a time. Cheap to clone.
+#[derive(Clone)]
+pub struct OnlineStore {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for OnlineStore {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("OnlineStore").field("root", &self.inner.root).finish_non_exhaustive()
+    }
+}
+
+/// An open store.
+pub(crate) struct Inner {
+    pub(crate) root: PathBuf,
+    keyspaces: Vec<Keyspace>,
+    pub(crate) database: Database,
+}
+
+impl Inner {
+    /// The part of the engine that holds `space`.
+    pub(crate) fn keyspace(&self, space: Space) -> &Keyspace {
+        &self.keyspaces[space.position()]
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Nothing is lost to a killed process without it; whoever must know calls `persist` and hears of a failure.
+        let _ = self.database.persist(PersistMode::SyncAll);
+    }
+}
+
+impl OnlineStore {
+    /// Opens the store in the folder `root`, or creates it, with default sizes. Blocks on the disk.
+    ///
+    /// [`OnlineError::Locked`] if it is open already.
+    pub fn open(root: &Path) -> Result<Self, OnlineError> {
+        Self::open_with(root, &OnlineOptions::default())
+    }
+
+    /// Opens the store in the folder `root`, or creates it, with sizes of the caller's choice.
+    pub fn open_with(root: &Path, options: &OnlineOptions) -> Result<Self, OnlineError> {
+        fs_err::create_dir_all(root)
+            .map_err(|source| OnlineError::Io { action: "create the folder of the online store", source })?;
+        let opened = Database::builder(root).cache_size(options.cache_bytes).open();
+        let database = match opened {
+            Err(fjall::Error::Locked) => return Err(OnlineError::Locked { root: root.to_owned() }),
+            opened => opened.trying_to("open the online store")?,
+        };
+        check_format(&database, root)?;
+        let create = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
+        let keyspaces = Space::ALL
+            .iter()
+            .map(|space| database.keyspace(space.keyspace(), create))
+            .collect::<fjall::Result<_>>()
+            .trying_to("open the spaces of the online store")?;
+        Ok(Self { inner: Arc::new(Inner { root: root.to_owned(), keyspaces, database }) })
+    }
+
+    /// All spaces as they are now. Sees a batch whole or not at all, whichever thread commits it.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::now(&self.inner)
+    }
+
+    /// The value of `key` now. For several reads that belong together take a [`Snapshot`].
+    pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, OnlineError> {
+        self.snapshot().get(space, key)
+    }
+
+    /// Makes all changes of `batch`, or none if it fails, and hands them to the operating system before it returns:
+    /// they survive the death of the process. Batches become visible in the order in which they are committed.
+    ///
+    /// After a failure of the disk the store takes no more batches until it is opened anew; reading still works. Of the
+    /// batch that met the failure all or nothing is there then.
+    pub fn commit(&self, batch: Batch) -> Result<(), OnlineError> {
+        let changes = batch.into_changes()?;
+        let mut write = self.inner.database.batch().durability(Some(PersistMode::Buffer));
+        for Change { space, key, value } in changes {
+            let keyspace = self.inner.keyspace(space);
+            match value {
+                Some(value) => write.insert(keyspace, key, value),
+                None => write.remove(keyspace, key),
+            }
+        }
+        write.commit().trying_to("commit a batch")
+    }
+
+    /// Makes every batch committed before durable against the loss of power.
+    pub fn persist(&self) -> Result<(), OnlineError> {
+        self.inner.database.persist(PersistMode::SyncAll).trying_to("make the online store durable")
+    }
+}
+
+/// Notes the version of the layout in a new store, and refuses a store of another version.
+fn check_format(database: &Database, root: &Path) -> Result<(), OnlineError> {
+    let format = database
+        .keyspace(FORMAT_KEYSPACE, KeyspaceCreateOptions::default)
+        .trying_to("open the format of the online store")?;
+    match format.get(FORMAT_KEY).trying_to("read the format of the online store")? {
+        Some(version) if *version == *FORMAT_VERSION.as_bytes() => Ok(()),
+        Some(version) => {
+            let version = String::from_utf8_lossy(&version).into_owned();
+            Err(OnlineError::Format { root: root.to_owned(), version })
+        }
+        None => format.insert(FORMAT_KEY, FORMAT_VERSION).trying_to("note the format of the online store"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shipway_core::{Failure as _, Kind};
+
+    use super::*;
+
+    #[test]
+    fn a_store_of_another_format_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = OnlineStore::open(folder.path()).unwrap();
+        let format = store.inner.database.keyspace(FORMAT_KEYSPACE, KeyspaceCreateOptions::default).unwrap();
+        format.insert(FORMAT_KEY, "2").unwrap();
+        drop((format, store));
+
+        let refusal = OnlineStore::open(folder.path()).unwrap_err();
+
+        assert!(matches!(&refusal, OnlineError::Format { version, .. } if version == "2"), "{refusal:?}");
+        assert_eq!(refusal.kind(), Kind::Internal);
+    }
+}

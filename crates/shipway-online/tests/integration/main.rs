@@ -1,0 +1,7 @@
+//! The online store as its users see it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by panicking")]
+
+mod batches;
+mod crash;
+mod snapshots;

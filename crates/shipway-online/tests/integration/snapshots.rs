@@ -1,0 +1,139 @@
+//! What a snapshot sees while others commit.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use proptest::prelude::*;
+use shipway_online::{Batch, OnlineStore, Space};
+
+fn put_everywhere(store: &OnlineStore, number: u64) {
+    let mut batch = Batch::new();
+    for key in 0..8_u8 {
+        batch.put(Space::State, vec![key], number.to_be_bytes().to_vec());
+    }
+    batch.put(Space::Progress, "offset", number.to_be_bytes().to_vec());
+    store.commit(batch).unwrap();
+}
+
+#[test]
+fn a_snapshot_keeps_its_moment_while_others_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = OnlineStore::open(folder.path()).unwrap();
+    put_everywhere(&store, 1);
+    let snapshot = store.snapshot();
+    let clone = snapshot.clone();
+    put_everywhere(&store, 2);
+    let mut batch = Batch::new();
+    batch.delete(Space::State, vec![0]);
+    batch.put(Space::State, "new", "x");
+    store.commit(batch).unwrap();
+
+    for moment in [&snapshot, &clone] {
+        let entries: Vec<_> = moment.scan_prefix(Space::State, b"").map(Result::unwrap).collect();
+        assert_eq!(entries.len(), 8);
+        assert!(entries.iter().all(|(_, value)| **value == 1_u64.to_be_bytes()));
+        assert_eq!(*moment.get(Space::Progress, b"offset").unwrap().unwrap(), 1_u64.to_be_bytes());
+        assert_eq!(moment.get(Space::State, b"new").unwrap(), None);
+    }
+    assert_eq!(store.get(Space::State, &[0]).unwrap(), None);
+    assert_eq!(*store.get(Space::State, &[1]).unwrap().unwrap(), 2_u64.to_be_bytes());
+}
+
+#[test]
+fn every_snapshot_sees_whole_batches_across_spaces() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = OnlineStore::open(folder.path()).unwrap();
+    put_everywhere(&store, 0);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut seen = 0;
+                    loop {
+                        let snapshot = store.snapshot();
+                        let offset = snapshot.get(Space::Progress, b"offset").unwrap().unwrap();
+                        for key in 0..8_u8 {
+                            assert_eq!(snapshot.get(Space::State, &[key]).unwrap().unwrap(), offset);
+                        }
+                        assert!(
+                            snapshot.scan_prefix(Space::State, b"").all(|entry| entry.unwrap().1 == offset)
+                        );
+                        seen += 1;
+                        if done.load(Ordering::Relaxed) {
+                            break seen;
+                        }
+                    }
+                })
+            })
+            .collect();
+        for number in 1..2_000 {
+            put_everywhere(&store, number);
+        }
+        done.store(true, Ordering::Relaxed);
+        for reader in readers {
+            assert!(reader.join().unwrap() > 0);
+        }
+    });
+}
+
+#[test]
+fn a_scan_outlives_its_snapshot_and_walks_from_both_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = OnlineStore::open(folder.path()).unwrap();
+    let mut batch = Batch::new();
+    for key in ["a", "ab", "abc", "abd", "b"] {
+        batch.put(Space::SeenByTime, key, "");
+        batch.put(Space::Seen, format!("{key}x"), "");
+    }
+    store.commit(batch).unwrap();
+    let scan = || {
+        let scan = store.snapshot().scan_prefix(Space::SeenByTime, b"ab");
+        scan.map(|entry| entry.unwrap().0)
+    };
+    assert_eq!(scan().collect::<Vec<_>>(), ["ab", "abc", "abd"]);
+    assert_eq!(scan().rev().collect::<Vec<_>>(), ["abd", "abc", "ab"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_scan_gives_what_a_sorted_map_gives(
+        batches in prop::collection::vec(
+            prop::collection::vec((prop::collection::vec(prop::sample::select(vec![0_u8, 1, 254, 255]), 1..4), prop::option::of(any::<u8>())), 0..12),
+            0..8,
+        ),
+        prefix in prop::collection::vec(prop::sample::select(vec![0_u8, 1, 254, 255]), 0..3),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = OnlineStore::open(folder.path()).unwrap();
+        let mut expected = BTreeMap::new();
+        for changes in batches {
+            let mut batch = Batch::new();
+            for (key, value) in changes {
+                match value {
+                    Some(value) => {
+                        batch.put(Space::State, key.clone(), vec![value]);
+                        expected.insert(key, vec![value]);
+                    }
+                    None => {
+                        batch.delete(Space::State, key.clone());
+                        expected.remove(&key);
+                    }
+                }
+            }
+            store.commit(batch).unwrap();
+        }
+        let expected: Vec<_> = expected.into_iter().filter(|(key, _)| key.starts_with(&prefix)).collect();
+        let found: Vec<_> = store
+            .snapshot()
+            .scan_prefix(Space::State, &prefix)
+            .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).unwrap())
+            .collect();
+        prop_assert_eq!(found, expected);
+    }
+}

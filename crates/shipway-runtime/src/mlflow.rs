@@ -1,0 +1,171 @@
+//! Which file of a logged MLflow model to load, and how.
+//!
+//! A logged model is a folder with a YAML description, `MLmodel`, that lists its flavors. This file reads the description
+//! only; the caller brings the file it names. Flavors that mean "unpickle this" are refused.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::{Model, ModelFormat, RuntimeError, RuntimeOptions};
+
+/// The name of the description inside the folder.
+pub const DESCRIPTION: &str = "MLmodel";
+
+/// How to load a logged model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadPlan {
+    /// The file to read, relative to the folder of the description; one of the folder's files.
+    pub file: String,
+    /// Its format.
+    pub format: ModelFormat,
+    /// The names of the columns that the logged signature gives, in order; `None` without a signature of named columns.
+    pub input_names: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Description {
+    #[serde(default)]
+    flavors: BTreeMap<String, Json>,
+    #[serde(default)]
+    signature: Option<Signature>,
+}
+
+#[derive(Deserialize)]
+struct Signature {
+    #[serde(default)]
+    inputs: Option<String>,
+}
+
+/// Reads the description and chooses a flavor: `lightgbm` saved as text, else `onnx`.
+///
+/// `files` are the paths of the folder's files, relative to it.
+pub fn plan(description: &str, files: &[String]) -> Result<LoadPlan, RuntimeError> {
+    let description: Description = serde_saphyr::from_str(description)
+        .map_err(|error| RuntimeError::Description { reason: first_line(&error.to_string()) })?;
+    let input_names =
+        description.signature.and_then(|signature| signature.inputs).and_then(|json| named_columns(&json));
+    let mut refusal = None;
+    for (flavor, format, usual) in [
+        ("lightgbm", ModelFormat::LightGbmText, ["model.lgb", "model.txt"].as_slice()),
+        ("onnx", ModelFormat::Onnx, ["model.onnx"].as_slice()),
+    ] {
+        let Some(settings) = description.flavors.get(flavor) else { continue };
+        let stated = settings.get("data").and_then(Json::as_str);
+        let candidates: Vec<&str> = stated.map_or_else(|| usual.to_vec(), |file| vec![file]);
+        if let Some(pickle) = candidates.iter().find(|file| is_pickle(file)) {
+            refusal = Some(RuntimeError::Pickled { file: (*pickle).to_owned() });
+            continue;
+        }
+        match candidates.iter().find(|candidate| files.iter().any(|file| file == *candidate)) {
+            Some(file) => return Ok(LoadPlan { file: (*file).to_owned(), format, input_names }),
+            None => {
+                let reason =
+                    format!("flavor {flavor} names {}, which was not logged", candidates.join(" or "));
+                refusal = Some(RuntimeError::Description { reason });
+            }
+        }
+    }
+    Err(refusal.unwrap_or_else(|| RuntimeError::NoFlavor {
+        flavors: if description.flavors.is_empty() {
+            "none".to_owned()
+        } else {
+            description.flavors.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+        },
+    }))
+}
+
+impl LoadPlan {
+    /// Loads the file's content. The signature's names are taken where the file itself has none: for ONNX, when their
+    /// number fits. LightGBM's own names always win, because they are what its splits were trained on.
+    pub fn load(&self, bytes: &[u8], options: &RuntimeOptions) -> Result<Model, RuntimeError> {
+        let model = Model::load(self.format, bytes, options)?;
+        match &self.input_names {
+            Some(names) if self.format == ModelFormat::Onnx && names.len() == model.inputs().len() => {
+                model.with_input_names(names)
+            }
+            _ => Ok(model),
+        }
+    }
+}
+
+fn is_pickle(file: &str) -> bool {
+    [".pkl", ".pickle", ".joblib", ".cloudpickle", ".skops"].iter().any(|ending| file.ends_with(ending))
+}
+
+/// The column names of a signature, which is JSON inside the YAML.
+fn named_columns(json: &str) -> Option<Vec<String>> {
+    let columns: Vec<Json> = serde_json::from_str(json).ok()?;
+    columns.iter().map(|column| column.get("name")?.as_str().map(str::to_owned)).collect()
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use shipway_core::Failure as _;
+
+    use super::*;
+
+    const BOOSTER: &str = r#"
+artifact_path: model
+flavors:
+  lightgbm:
+    code: null
+    data: model.lgb
+    lgb_version: 4.7.0
+    model_class: lightgbm.basic.Booster
+  python_function:
+    data: model.lgb
+    env: {conda: conda.yaml, virtualenv: python_env.yaml}
+    loader_module: mlflow.lightgbm
+    python_version: 3.11.7
+mlflow_version: 3.17.2
+signature:
+  inputs: '[{"type": "double", "name": "temp", "required": true}, {"type": "long", "name": "month", "required": true}]'
+  outputs: '[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1]}}]'
+  params: null
+utc_time_created: '2026-01-01 00:00:00'
+"#;
+
+    fn files(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_booster_is_loaded_from_its_text() {
+        let plan = plan(BOOSTER, &files(&["MLmodel", "model.lgb"])).unwrap();
+        assert_eq!(plan.file, "model.lgb");
+        assert_eq!(plan.format, ModelFormat::LightGbmText);
+        assert_eq!(plan.input_names, Some(vec!["temp".to_owned(), "month".to_owned()]));
+    }
+
+    #[test]
+    fn a_pickle_is_refused_with_the_way_to_log_it() {
+        let pickled = BOOSTER.replace("model.lgb", "model.pkl");
+        let refusal = plan(&pickled, &files(&["MLmodel", "model.pkl"])).unwrap_err();
+        assert_eq!(refusal.code(), "runtime.model_pickled");
+        assert!(refusal.hint().unwrap().contains("model.booster_"));
+    }
+
+    #[test]
+    fn a_description_cannot_name_a_file_outside_its_folder() {
+        let outside = BOOSTER.replace("model.lgb", "../../secret.txt");
+        let refusal = plan(&outside, &files(&["MLmodel", "model.lgb"])).unwrap_err();
+        assert_eq!(refusal.code(), "runtime.description");
+    }
+
+    #[test]
+    fn a_model_without_a_known_flavor_says_which_it_has() {
+        let refusal = plan("flavors: {python_function: {}, sklearn: {}}", &[]).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "the logged model has no flavor that can be served (it has: python_function, sklearn)"
+        );
+        assert_eq!(plan("[", &[]).unwrap_err().code(), "runtime.description");
+        assert_eq!(plan("flavors: 3", &[]).unwrap_err().code(), "runtime.description");
+    }
+}

@@ -1,0 +1,4 @@
+//! ONNX models through the real ONNX Runtime library, and a model as MLflow logs it.
+
+#[cfg(test)]
+mod onnx;

@@ -1,0 +1,234 @@
+//! What serving refuses, and what can fail while it answers.
+
+use std::borrow::Cow;
+
+use shipway_core::{DataType, Digest, Failure, Kind};
+use shipway_lake::LakeError;
+use shipway_runtime::RuntimeError;
+use shipway_store::StoreError;
+
+use crate::ports::PortFailure;
+
+/// Why a deployment or a prediction was refused or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServingError {
+    /// The name is not one that a deployment can have.
+    #[error("`{name}` cannot name a deployment: {reason}")]
+    WrongName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no such deployment.
+    #[error("deployment `{name}` does not exist")]
+    UnknownDeployment {
+        /// The name asked for.
+        name: String,
+        /// The deployment whose name is most like it.
+        nearest: Option<String>,
+    },
+    /// The deployment exists, and its model has never loaded.
+    #[error("deployment `{name}` has no model loaded: {reason}")]
+    NotLoaded {
+        /// The deployment.
+        name: String,
+        /// Why its model does not load.
+        reason: String,
+    },
+    /// The version asked for is not the one that is served.
+    #[error("deployment `{name}` serves version {served}, not {wanted}")]
+    OtherVersion {
+        /// The deployment.
+        name: String,
+        /// The version asked for.
+        wanted: String,
+        /// The version served.
+        served: u64,
+    },
+    /// The model needs columns that the feature service does not give.
+    #[error("service `{service}` does not give what model `{model}` version {version} needs: {missing}")]
+    ColumnsMissing {
+        /// The service.
+        service: String,
+        /// The model.
+        model: String,
+        /// Its version.
+        version: u64,
+        /// The columns, each with the nearest one that the service gives.
+        missing: String,
+    },
+    /// A column that the model compares as a number is text or a time.
+    #[error("model `{model}` compares `{column}` as a number; the service gives {data_type}")]
+    NotANumber {
+        /// The model.
+        model: String,
+        /// The column.
+        column: String,
+        /// What the service gives.
+        data_type: DataType,
+    },
+    /// The version is pinned to something that is not a digest.
+    #[error("model `{model}` version {version} has a tag shipway.service_hash that is no digest")]
+    WrongPin {
+        /// The model.
+        model: String,
+        /// Its version.
+        version: u64,
+        /// The digest's own complaint.
+        #[source]
+        source: shipway_core::digest::NotADigest,
+    },
+    /// The features came from another version of the service than the one that was asked for.
+    #[error("features came from version {got} of the service, not from {expected}")]
+    OtherService {
+        /// Short digest of the version that was expected.
+        expected: String,
+        /// Short digest of the version that answered.
+        got: String,
+    },
+    /// The model's file is larger than what is loaded into memory.
+    #[error("file `{file}` has {bytes} bytes; at most {limit} are loaded")]
+    ModelTooLarge {
+        /// The file.
+        file: String,
+        /// Its size.
+        bytes: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// A model's file did not arrive as it was recorded.
+    #[error("file `{file}` of model `{model}` has another content than recorded")]
+    FileChanged {
+        /// The model.
+        model: String,
+        /// The file.
+        file: String,
+        /// The digest that was recorded.
+        expected: Digest,
+    },
+    /// The request has no rows, or more than one may have.
+    #[error("a prediction takes 1 to {limit} rows, got {got}")]
+    RowCount {
+        /// The rows that came.
+        got: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// Something in the request does not fit the deployment.
+    #[error("{0}")]
+    WrongRequest(String),
+    /// A value in a row does not fit its column.
+    #[error("row {row}: column `{column}`: {reason}")]
+    WrongValue {
+        /// Position in the request, from 0.
+        row: usize,
+        /// The column.
+        column: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The prediction log takes no more rows because its table cannot be written.
+    #[error("the prediction log is full and cannot be written")]
+    LogFull,
+    /// Rows of the prediction log could not be written.
+    #[error("{rows} rows of the prediction log are not written: {reason}")]
+    LogNotWritten {
+        /// The rows that still wait.
+        rows: usize,
+        /// Why.
+        reason: String,
+    },
+    /// The server is going down.
+    #[error("serving is shutting down")]
+    ShuttingDown,
+    /// Batches of the prediction log do not fit their schema: a defect.
+    #[error("prediction log: {0}")]
+    LogBatch(String),
+    /// The model cannot be loaded or refused the rows.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The metadata database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A Delta table failed.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// Models or features failed behind their port.
+    #[error(transparent)]
+    Port(#[from] PortFailure),
+}
+
+impl Failure for ServingError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::UnknownDeployment { .. } | Self::OtherVersion { .. } => Kind::NotFound,
+            Self::NotLoaded { .. } | Self::LogFull | Self::LogNotWritten { .. } | Self::ShuttingDown => {
+                Kind::Unavailable
+            }
+            Self::ColumnsMissing { .. }
+            | Self::NotANumber { .. }
+            | Self::WrongPin { .. }
+            | Self::OtherService { .. }
+            | Self::FileChanged { .. } => Kind::Conflict,
+            Self::RowCount { got: 0, .. } => Kind::Invalid,
+            Self::RowCount { .. } | Self::ModelTooLarge { .. } => Kind::TooLarge,
+            Self::WrongName { .. } | Self::WrongRequest(_) | Self::WrongValue { .. } => Kind::Invalid,
+            Self::LogBatch(_) => Kind::Internal,
+            Self::Runtime(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Lake(error) => error.kind(),
+            Self::Port(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::WrongName { .. } => "serving.wrong_name",
+            Self::UnknownDeployment { .. } => "serving.unknown_deployment",
+            Self::NotLoaded { .. } => "serving.not_loaded",
+            Self::OtherVersion { .. } => "serving.other_version",
+            Self::ColumnsMissing { .. } => "serving.columns_missing",
+            Self::NotANumber { .. } => "serving.not_a_number",
+            Self::WrongPin { .. } => "serving.wrong_pin",
+            Self::OtherService { .. } => "serving.other_service",
+            Self::ModelTooLarge { .. } => "serving.model_too_large",
+            Self::FileChanged { .. } => "serving.file_changed",
+            Self::RowCount { .. } => "serving.row_count",
+            Self::WrongRequest(_) => "serving.wrong_request",
+            Self::WrongValue { .. } => "serving.wrong_value",
+            Self::LogFull => "serving.log_full",
+            Self::LogNotWritten { .. } => "serving.log_not_written",
+            Self::ShuttingDown => "serving.shutting_down",
+            Self::LogBatch(_) => "serving.log_batch",
+            Self::Runtime(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Lake(error) => error.code(),
+            Self::Port(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::UnknownDeployment { nearest: Some(nearest), .. } => {
+                Some(format!("did you mean `{nearest}`?").into())
+            }
+            Self::UnknownDeployment { nearest: None, .. } => Some("shipway deploy creates one".into()),
+            Self::ColumnsMissing { .. } => Some(
+                "train on columns of the service, or deploy with the service that the model was trained on"
+                    .into(),
+            ),
+            Self::RowCount { got, .. } if *got > 0 => Some("send the rows in several requests".into()),
+            Self::OtherVersion { .. } => Some("leave the version out to ask whichever is served".into()),
+            Self::LogFull => {
+                Some("see `shipway status` for why the table cannot be written; it is tried again".into())
+            }
+            Self::Runtime(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Lake(error) => error.hint(),
+            Self::Port(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

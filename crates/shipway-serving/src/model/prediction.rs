@@ -1,0 +1,90 @@
+//! What is asked of a deployment and what it answers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use shipway_core::{Digest, Name, Timestamp, Value};
+
+use crate::{error::ServingError, ports::ViewFreshness};
+
+/// The most rows of one request.
+pub const MAX_ROWS: usize = 1024;
+
+/// A question for predictions.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictRequest {
+    /// With a service: the ids and request columns of each row. Without: all columns of the model.
+    pub rows: Vec<Map<String, Json>>,
+    /// The moment to predict for; the present without it. Needs a service.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+    /// What an ingest answered: the prediction waits, bounded, until its events are visible. Needs a service.
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+impl PredictRequest {
+    /// Checks the bounds that do not depend on the deployment.
+    pub(crate) fn check(&self) -> Result<(), ServingError> {
+        match self.rows.len() {
+            1..=MAX_ROWS => Ok(()),
+            got => Err(ServingError::RowCount { got, limit: MAX_ROWS }),
+        }
+    }
+}
+
+/// Predictions, one per row asked for, in order.
+#[derive(Debug, Clone, Serialize)]
+pub struct Prediction {
+    /// Who answered.
+    pub deployment: Name,
+    /// The model behind it.
+    pub model: String,
+    /// The model's version.
+    pub version: u64,
+    /// The version of the feature service; none without a service.
+    pub service_hash: Option<Digest>,
+    /// The moment the features were read for.
+    pub at: Timestamp,
+    /// Per row: a number, or a list of numbers if the model has several outputs.
+    #[serde(serialize_with = "as_numbers_or_lists")]
+    pub predictions: Vec<Vec<f64>>,
+    /// Names this answer in the prediction log.
+    pub request_id: String,
+    /// Per row, how fresh each view was; empty without a service.
+    pub feature_age: Vec<Vec<ViewFreshness>>,
+}
+
+fn as_numbers_or_lists<S: serde::Serializer>(
+    predictions: &[Vec<f64>],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let numbers = |row: &Vec<f64>| match row.as_slice() {
+        [number] => Value::Float(*number).to_json(),
+        numbers => Json::Array(numbers.iter().map(|number| Value::Float(*number).to_json()).collect()),
+    };
+    serializer.collect_seq(predictions.iter().map(numbers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(rows: usize) -> PredictRequest {
+        PredictRequest { rows: vec![Map::new(); rows], ..PredictRequest::default() }
+    }
+
+    #[test]
+    fn a_request_has_between_one_and_the_bound_of_rows() {
+        assert!(request(1).check().is_ok());
+        assert!(request(MAX_ROWS).check().is_ok());
+        for rows in [0, MAX_ROWS + 1] {
+            assert!(matches!(request(rows).check(), Err(ServingError::RowCount { .. })), "{rows}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        assert!(serde_json::from_str::<PredictRequest>(r#"{"rows": [], "time": "2013-01-01"}"#).is_err());
+    }
+}

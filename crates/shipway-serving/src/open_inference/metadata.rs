@@ -1,0 +1,162 @@
+//! What the server is, whether it is well, and what each deployment takes and gives.
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use shipway_core::DataType;
+use shipway_runtime::{InputKind, ModelFormat};
+use shipway_web::{Path, Problem};
+
+use crate::{
+    error::ServingError,
+    service::{Served, Serving, Source},
+    tensors::Datatype,
+};
+
+/// The name of the tensor that answers.
+pub(super) const OUTPUT: &str = "predict";
+
+#[derive(Debug, Serialize)]
+pub(super) struct ModelMetadata {
+    name: String,
+    versions: Vec<String>,
+    platform: &'static str,
+    inputs: Vec<TensorMetadata>,
+    outputs: Vec<TensorMetadata>,
+}
+
+#[derive(Debug, Serialize)]
+struct TensorMetadata {
+    name: String,
+    datatype: Datatype,
+    shape: Vec<i64>,
+}
+
+/// What this server is.
+pub(super) async fn server() -> Json<Value> {
+    Json(json!({ "name": "shipway", "version": env!("CARGO_PKG_VERSION"), "extensions": [] }))
+}
+
+/// The process answers.
+pub(super) async fn live() -> Json<Value> {
+    Json(json!({ "live": true }))
+}
+
+/// Every deployment has a version that answers.
+pub(super) async fn ready(State(serving): State<Serving>) -> (StatusCode, Json<Value>) {
+    readiness(serving.ready())
+}
+
+fn readiness(ready: bool) -> (StatusCode, Json<Value>) {
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready })))
+}
+
+/// The names of all deployments.
+pub(super) async fn models(State(serving): State<Serving>) -> Json<Value> {
+    let names: Vec<String> =
+        serving.deployments().into_iter().map(|status| status.name.to_string()).collect();
+    Json(json!({ "models": names }))
+}
+
+/// One deployment.
+pub(super) async fn model(
+    State(serving): State<Serving>,
+    Path(name): Path<String>,
+) -> Result<Json<ModelMetadata>, Problem> {
+    let served = serving.deployment(&name)?.served()?;
+    Ok(Json(describe(name, &served)))
+}
+
+/// One deployment, if it serves that version.
+pub(super) async fn version(
+    State(serving): State<Serving>,
+    Path((name, version)): Path<(String, String)>,
+) -> Result<Json<ModelMetadata>, Problem> {
+    let served = serving.deployment(&name)?.served()?;
+    check_version(&name, &version, &served)?;
+    Ok(Json(describe(name, &served)))
+}
+
+/// Whether a deployment answers.
+pub(super) async fn model_ready(
+    State(serving): State<Serving>,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let deployment = serving.deployment(&name)?;
+    Ok(named_readiness(&name, deployment.served().is_ok()))
+}
+
+/// Whether a deployment answers with that version.
+pub(super) async fn version_ready(
+    State(serving): State<Serving>,
+    Path((name, version)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let served = serving.deployment(&name)?.served()?;
+    check_version(&name, &version, &served)?;
+    Ok(named_readiness(&name, true))
+}
+
+fn named_readiness(name: &str, ready: bool) -> (StatusCode, Json<Value>) {
+    let (status, _) = readiness(ready);
+    (status, Json(json!({ "name": name, "ready": ready })))
+}
+
+/// Refuses a version that is not the one that serves.
+pub(super) fn check_version(name: &str, wanted: &str, served: &Served) -> Result<(), ServingError> {
+    let version = served.resolved.version;
+    if wanted == version.to_string() {
+        return Ok(());
+    }
+    Err(ServingError::OtherVersion { name: name.to_owned(), wanted: wanted.to_owned(), served: version })
+}
+
+fn describe(name: String, served: &Served) -> ModelMetadata {
+    let column =
+        |name: &str, datatype: Datatype| TensorMetadata { name: name.to_owned(), datatype, shape: vec![-1] };
+    let inputs = match &served.source {
+        Source::Service(service) => {
+            let bound = service.current();
+            let shape = &bound.binding.shape;
+            let request =
+                shape.request.iter().filter(|(name, _)| shape.keys.iter().all(|(key, _)| key != name));
+            shape
+                .keys
+                .iter()
+                .chain(request)
+                .map(|(name, data_type)| column(name, tensor_type(*data_type)))
+                .collect()
+        }
+        Source::Direct { .. } => served
+            .model
+            .inputs()
+            .iter()
+            .map(|input| match input.kind {
+                InputKind::Number => column(&input.name, Datatype::Fp64),
+                InputKind::Category => column(&input.name, Datatype::Bytes),
+            })
+            .collect(),
+    };
+    let outputs = served.model.outputs();
+    let shape = if outputs == 1 { vec![-1] } else { vec![-1, i64::try_from(outputs).unwrap_or(i64::MAX)] };
+    ModelMetadata {
+        name,
+        versions: vec![served.resolved.version.to_string()],
+        platform: match served.model.format() {
+            ModelFormat::LightGbmText => "lightgbm_text",
+            ModelFormat::Onnx => "onnx_onnxv1",
+        },
+        inputs,
+        outputs: vec![TensorMetadata { name: OUTPUT.to_owned(), datatype: Datatype::Fp64, shape }],
+    }
+}
+
+const fn tensor_type(data_type: DataType) -> Datatype {
+    match data_type {
+        DataType::Bool => Datatype::Bool,
+        DataType::Int => Datatype::Int64,
+        DataType::Float => Datatype::Fp64,
+        DataType::Text | DataType::Timestamp => Datatype::Bytes,
+    }
+}

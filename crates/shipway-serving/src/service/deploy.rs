@@ -1,0 +1,47 @@
+//! Deployments come and go. A deployment is recorded only after its model has loaded and fits its service.
+
+use std::sync::{Arc, PoisonError};
+
+use super::{Deployment, Serving};
+use crate::{
+    error::ServingError,
+    model::deployment::{DeploymentSpec, DeploymentStatus, deployment_name},
+    store::deployments,
+};
+
+impl Serving {
+    /// Deploys, or binds an existing deployment to something else. Until the new model has loaded and fits, nothing is
+    /// changed: a refusal leaves what was deployed before. Deploying the same again only looks after its alias.
+    pub async fn deploy(
+        &self,
+        caller: &str,
+        name: &str,
+        spec: DeploymentSpec,
+    ) -> Result<DeploymentStatus, ServingError> {
+        let name = deployment_name(name)?;
+        let _changing = self.inner.changing.lock().await;
+        let existing = self.deployment(name.as_str()).ok().filter(|existing| existing.spec == spec);
+        if let Some(existing) = existing {
+            self.try_update(&existing).await?;
+            return Ok(existing.status());
+        }
+        let resolved = self.inner.ports.models.resolve(&spec.model, &spec.alias).await?;
+        let served = self.load(&name, &spec, resolved).await?;
+        deployments::put(&self.inner.store, &name, &spec, caller, self.inner.clock.now()).await?;
+        tracing::info!(deployment = %name, model = spec.model, version = served.resolved.version, "deployed");
+        let deployment = Arc::new(Deployment::new(name.clone(), spec, Some(served)));
+        let status = deployment.status();
+        self.inner.deployments.write().unwrap_or_else(PoisonError::into_inner).insert(name, deployment);
+        Ok(status)
+    }
+
+    /// Takes a deployment away. Requests that it is answering are answered; its prediction log stays.
+    pub async fn undeploy(&self, caller: &str, name: &str) -> Result<(), ServingError> {
+        let _changing = self.inner.changing.lock().await;
+        let deployment = self.deployment(name)?;
+        deployments::delete(&self.inner.store, &deployment.name, caller, self.inner.clock.now()).await?;
+        self.inner.deployments.write().unwrap_or_else(PoisonError::into_inner).remove(&deployment.name);
+        tracing::info!(deployment = %deployment.name, "undeployed");
+        Ok(())
+    }
+}

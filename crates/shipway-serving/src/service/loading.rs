@@ -1,0 +1,174 @@
+//! A version's files become a model that is bound to its columns and has a table for its predictions.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use shipway_core::{Digest, Name, Timestamp};
+use shipway_runtime::{Binding, Model, RuntimeError, mlflow};
+
+use super::Serving;
+use crate::{
+    bind::{self, ServiceBinding},
+    error::ServingError,
+    model::deployment::DeploymentSpec,
+    ports::{ModelFile, ResolvedModel, ServiceShape},
+    prediction_log::schema::LogSchema,
+};
+
+/// The largest model file that is loaded into memory.
+const MAX_MODEL_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// The largest description of a logged model.
+const MAX_DESCRIPTION_BYTES: u64 = 1024 * 1024;
+
+/// A version that answers.
+pub(crate) struct Served {
+    pub(crate) resolved: ResolvedModel,
+    pub(crate) model: Model,
+    pub(crate) source: Source,
+    pub(crate) since: Timestamp,
+}
+
+/// Where the model's columns come from.
+pub(crate) enum Source {
+    /// From the request.
+    Direct { binding: Binding, schema: Arc<LogSchema> },
+    /// From a feature service, by ids.
+    Service(ServiceSource),
+}
+
+/// A feature service that feeds a model.
+pub(crate) struct ServiceSource {
+    pub(crate) name: Name,
+    /// The version that the model was trained with, if its tags say so.
+    pub(crate) pinned: Option<Digest>,
+    /// The binding to the version that answered last; replaced when a service that is not pinned gets a new version.
+    current: RwLock<Arc<BoundService>>,
+}
+
+/// A binding and the table that fits it.
+pub(crate) struct BoundService {
+    pub(crate) binding: ServiceBinding,
+    pub(crate) schema: Arc<LogSchema>,
+}
+
+impl ServiceSource {
+    pub(crate) fn current(&self) -> Arc<BoundService> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn hash(&self) -> Digest {
+        self.current().binding.shape.hash
+    }
+}
+
+impl Serving {
+    /// Reads, loads and binds a version. Nothing that serves is touched.
+    pub(super) async fn load(
+        &self,
+        name: &Name,
+        spec: &DeploymentSpec,
+        resolved: ResolvedModel,
+    ) -> Result<Served, ServingError> {
+        let model = self.load_model(&resolved).await?;
+        let source = match &spec.service {
+            None => {
+                let columns: Vec<String> = model.inputs().iter().map(|input| input.name.clone()).collect();
+                let schema = LogSchema::of_model(name, &model);
+                self.inner.lake.ensure_table(&schema.table, Arc::clone(&schema.arrow)).await?;
+                Source::Direct { binding: model.bind(&columns)?, schema: Arc::new(schema) }
+            }
+            Some(service) => {
+                let pinned = bind::pinned_service(&resolved)?;
+                let shape = self.inner.ports.features.shape(service.as_str(), pinned).await?;
+                let bound = self.bind_service(name, service, &resolved, &model, shape).await?;
+                Source::Service(ServiceSource {
+                    name: service.clone(),
+                    pinned,
+                    current: RwLock::new(Arc::new(bound)),
+                })
+            }
+        };
+        Ok(Served { resolved, model, source, since: self.inner.clock.now() })
+    }
+
+    /// Binds `served` to the version of its service that has just answered, when that is another one than before.
+    pub(super) async fn rebind(
+        &self,
+        name: &Name,
+        served: &Served,
+        service: &ServiceSource,
+        hash: Digest,
+    ) -> Result<Arc<BoundService>, ServingError> {
+        let current = service.current();
+        if current.binding.shape.hash == hash {
+            return Ok(current);
+        }
+        if let Some(pinned) = service.pinned {
+            return Err(ServingError::OtherService { expected: pinned.short(), got: hash.short() });
+        }
+        let shape = self.inner.ports.features.shape(service.name.as_str(), Some(hash)).await?;
+        let bound =
+            Arc::new(self.bind_service(name, &service.name, &served.resolved, &served.model, shape).await?);
+        *service.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&bound);
+        Ok(bound)
+    }
+
+    async fn bind_service(
+        &self,
+        name: &Name,
+        service: &Name,
+        resolved: &ResolvedModel,
+        model: &Model,
+        shape: ServiceShape,
+    ) -> Result<BoundService, ServingError> {
+        let binding = bind::bind(model, resolved, service.as_str(), shape)?;
+        let schema = LogSchema::of_service(name, &binding.shape);
+        self.inner.lake.ensure_table(&schema.table, Arc::clone(&schema.arrow)).await?;
+        Ok(BoundService { binding, schema: Arc::new(schema) })
+    }
+
+    async fn load_model(&self, resolved: &ResolvedModel) -> Result<Model, ServingError> {
+        let paths: Vec<String> = resolved.files.iter().map(|file| file.path.clone()).collect();
+        let description =
+            resolved.files.iter().find(|file| file.path == mlflow::DESCRIPTION).ok_or_else(|| {
+                RuntimeError::Description {
+                    reason: format!("not among the {} files of the version", paths.len()),
+                }
+            })?;
+        let description = self.read_file(resolved, description, MAX_DESCRIPTION_BYTES).await?;
+        let plan = mlflow::plan(&String::from_utf8_lossy(&description), &paths)?;
+        let file =
+            resolved.files.iter().find(|file| file.path == plan.file).ok_or_else(|| {
+                RuntimeError::Description { reason: format!("`{}` was not logged", plan.file) }
+            })?;
+        let content = self.read_file(resolved, file, MAX_MODEL_BYTES).await?;
+        let options = self.inner.options.clone();
+        let loading = self.inner.tracker.spawn_blocking(move || plan.load(&content, &options));
+        Ok(loading.await.map_err(|_| ServingError::ShuttingDown)??)
+    }
+
+    async fn read_file(
+        &self,
+        resolved: &ResolvedModel,
+        file: &ModelFile,
+        limit: u64,
+    ) -> Result<Bytes, ServingError> {
+        let too_large = |bytes: u64| ServingError::ModelTooLarge { file: file.path.clone(), bytes, limit };
+        if file.bytes > limit {
+            return Err(too_large(file.bytes));
+        }
+        let content = self.inner.ports.models.read(resolved, file).await?;
+        if content.len() as u64 > limit {
+            return Err(too_large(content.len() as u64));
+        }
+        if Digest::of(&content) != file.digest {
+            return Err(ServingError::FileChanged {
+                model: resolved.name.clone(),
+                file: file.path.clone(),
+                expected: file.digest,
+            });
+        }
+        Ok(content)
+    }
+}

@@ -1,0 +1,201 @@
+//! The use cases of serving, behind one handle.
+//!
+//! - `loading`: a version's files become a model that is bound to its columns
+//! - `deploy`: deployments come and go
+//! - `follow`: the served version follows its alias
+//! - `predict`: rows become predictions
+
+mod deploy;
+mod follow;
+mod loading;
+mod predict;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use shipway_core::{Clock, Name, nearest};
+use shipway_lake::Lake;
+use shipway_runtime::RuntimeOptions;
+use shipway_store::Store;
+use tokio::sync::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    error::ServingError,
+    model::deployment::{DeploymentSpec, DeploymentStatus, LoadTrouble, ServedVersion},
+    ports::{FeatureSource, ModelSource},
+    prediction_log::{PredictionLog, schema::table_of},
+    store::{self, deployments},
+};
+pub(crate) use loading::{Served, Source};
+
+/// What serving needs of other capabilities.
+#[derive(Clone)]
+pub struct ServingPorts {
+    /// Where models come from.
+    pub models: Arc<dyn ModelSource>,
+    /// Where features come from.
+    pub features: Arc<dyn FeatureSource>,
+}
+
+/// Everything that is deployed, and the log of what it answers. Cheap to clone.
+#[derive(Clone)]
+pub struct Serving {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    lake: Lake,
+    ports: ServingPorts,
+    options: RuntimeOptions,
+    clock: Arc<dyn Clock>,
+    tracker: TaskTracker,
+    log: PredictionLog,
+    deployments: RwLock<BTreeMap<Name, Arc<Deployment>>>,
+    /// Held by whoever changes what is deployed or which version serves.
+    changing: Mutex<()>,
+    stop: CancellationToken,
+}
+
+/// One deployment while it is deployed.
+pub(crate) struct Deployment {
+    pub(crate) name: Name,
+    pub(crate) spec: DeploymentSpec,
+    served: RwLock<Option<Arc<Served>>>,
+    trouble: RwLock<Option<LoadTrouble>>,
+}
+
+impl Serving {
+    /// Opens what was deployed before: loads each model, starts the prediction log and the task that follows the aliases.
+    /// A model that does not load is reported in its status and tried again; it does not keep the others from serving.
+    pub async fn open(
+        store: Store,
+        lake: Lake,
+        ports: ServingPorts,
+        options: RuntimeOptions,
+        clock: Arc<dyn Clock>,
+        tracker: TaskTracker,
+    ) -> Result<Self, ServingError> {
+        store.migrate(store::OWNER, store::MIGRATIONS).await?;
+        let log = PredictionLog::start(lake.clone(), &tracker);
+        let changes = ports.models.changes();
+        let stop = CancellationToken::new();
+        let known = deployments::all(&store)
+            .await?
+            .into_iter()
+            .map(|(name, spec)| (name.clone(), Arc::new(Deployment::new(name, spec, None))))
+            .collect();
+        let inner = Inner {
+            store,
+            lake,
+            ports,
+            options,
+            clock,
+            tracker,
+            log,
+            deployments: RwLock::new(known),
+            changing: Mutex::new(()),
+            stop,
+        };
+        let serving = Self { inner: Arc::new(inner) };
+        serving.refresh().await;
+        serving.inner.tracker.spawn(serving.clone().follow(changes));
+        Ok(serving)
+    }
+
+    /// Stops following aliases and writes what is left of the prediction log. Predictions are refused from here on.
+    pub async fn shutdown(&self) -> Result<(), ServingError> {
+        self.inner.stop.cancel();
+        self.inner.log.stop().await
+    }
+
+    /// Returns when every prediction answered before is in its table.
+    pub async fn flush(&self) -> Result<(), ServingError> {
+        self.inner.log.flush().await
+    }
+
+    /// Whether every deployment has a version that answers.
+    pub fn ready(&self) -> bool {
+        self.all()
+            .iter()
+            .all(|deployment| deployment.served.read().unwrap_or_else(PoisonError::into_inner).is_some())
+    }
+
+    /// All deployments, by name.
+    pub fn deployments(&self) -> Vec<DeploymentStatus> {
+        self.all().iter().map(|deployment| deployment.status()).collect()
+    }
+
+    /// One deployment.
+    pub fn status_of(&self, name: &str) -> Result<DeploymentStatus, ServingError> {
+        Ok(self.deployment(name)?.status())
+    }
+
+    fn all(&self) -> Vec<Arc<Deployment>> {
+        self.inner.deployments.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(crate) fn deployment(&self, name: &str) -> Result<Arc<Deployment>, ServingError> {
+        let deployments = self.inner.deployments.read().unwrap_or_else(PoisonError::into_inner);
+        deployments.get(name).cloned().ok_or_else(|| ServingError::UnknownDeployment {
+            name: name.to_owned(),
+            nearest: nearest(name, deployments.keys().map(Name::as_str)).map(str::to_owned),
+        })
+    }
+}
+
+impl Deployment {
+    fn new(name: Name, spec: DeploymentSpec, served: Option<Served>) -> Self {
+        Self { name, spec, served: RwLock::new(served.map(Arc::new)), trouble: RwLock::new(None) }
+    }
+
+    /// The version that answers now. Whoever holds it keeps it alive, also after another has taken over.
+    pub(crate) fn served(&self) -> Result<Arc<Served>, ServingError> {
+        self.serving().ok_or_else(|| ServingError::NotLoaded {
+            name: self.name.to_string(),
+            reason: self.trouble().map_or_else(|| "it is being loaded".to_owned(), |trouble| trouble.detail),
+        })
+    }
+
+    fn serving(&self) -> Option<Arc<Served>> {
+        self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn trouble(&self) -> Option<LoadTrouble> {
+        self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take_over(&self, served: Served) {
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(served));
+    }
+
+    fn report(&self, trouble: Option<LoadTrouble>) {
+        *self.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    fn status(&self) -> DeploymentStatus {
+        let serves = self.serving().map(|served| {
+            let (service_hash, service_pinned) = match &served.source {
+                Source::Service(service) => (Some(service.hash()), service.pinned.is_some()),
+                Source::Direct { .. } => (None, false),
+            };
+            ServedVersion {
+                version: served.resolved.version,
+                artifact: served.resolved.artifact,
+                service_hash,
+                service_pinned,
+                since: served.since,
+            }
+        });
+        DeploymentStatus {
+            name: self.name.clone(),
+            spec: self.spec.clone(),
+            serves,
+            trouble: self.trouble(),
+            prediction_log: table_of(&self.name),
+        }
+    }
+}

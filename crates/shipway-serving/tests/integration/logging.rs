@@ -1,0 +1,130 @@
+//! The prediction log holds what was answered: all of it, once.
+
+use arrow::{
+    array::{Array as _, AsArray as _},
+    datatypes::{Float64Type, Int64Type, TimestampMicrosecondType},
+    record_batch::RecordBatch,
+};
+use futures::TryStreamExt as _;
+use serde_json::json;
+use shipway_core::{DataType, Digest, Failure as _};
+
+use crate::world::{NOW, World, one_flight, rows, shape};
+
+async fn query(world: &World, sql: &str) -> RecordBatch {
+    let batches: Vec<RecordBatch> = world.lake.sql(sql).await.unwrap().try_collect().await.unwrap();
+    arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
+async fn count(world: &World) -> i64 {
+    let counted = query(world, "SELECT count(*) AS rows FROM predictions__late_arrivals").await;
+    counted["rows"].as_primitive::<Int64Type>().value(0)
+}
+
+#[tokio::test]
+async fn the_log_holds_what_was_answered() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    let request = rows(json!([{ "origin": "LGA", "month": 11 }, { "origin": "XXX", "month": 12 }]));
+    let answer = world.serving.predict("late_arrivals", request).await.unwrap();
+
+    world.serving.flush().await.unwrap();
+
+    let logged = query(&world, "SELECT * FROM predictions__late_arrivals ORDER BY row").await;
+    assert_eq!(logged.num_rows(), 2);
+    let text =
+        |name: &str, row: usize| arrow::util::display::array_value_to_string(&logged[name], row).unwrap();
+    assert_eq!(text("request_id", 0), answer.request_id);
+    assert_eq!(logged["at"].as_primitive::<TimestampMicrosecondType>().value(1), NOW.micros());
+    assert_eq!(text("model_version", 0), "1");
+    assert_eq!(text("service_hash", 0), Digest::of("v1").to_string());
+    assert_eq!(text("watermarks", 0), r#"{"departures":42}"#);
+    assert_eq!((text("origin", 0), text("origin", 1)), ("LGA".to_owned(), "XXX".to_owned()));
+    assert_eq!((text("month", 0), text("month", 1)), ("11".to_owned(), "12".to_owned()));
+    let counts = logged["origin_traffic__count_1d"].as_primitive::<Int64Type>();
+    assert_eq!((counts.value(0), counts.is_null(1)), (5, true));
+    let predictions = logged["prediction"].as_list::<i32>();
+    for row in 0..2 {
+        assert_eq!(predictions.value(row).as_primitive::<Float64Type>().values(), &answer.predictions[row]);
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_logged_once_under_load_and_over_a_restart() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    for _ in 0..5 {
+        let answers = (0..100).map(|_| world.serving.predict("late_arrivals", one_flight()));
+        futures::future::try_join_all(answers).await.unwrap();
+        world.serving.flush().await.unwrap();
+    }
+    world.serving.predict("late_arrivals", one_flight()).await.unwrap();
+
+    let world = world.restart().await;
+
+    assert_eq!(count(&world).await, 501, "a shutdown writes what waits");
+    world.serving.predict("late_arrivals", one_flight()).await.unwrap();
+    world.serving.flush().await.unwrap();
+    assert_eq!(count(&world).await, 502, "a restarted writer goes on counting its transactions");
+    let ids = query(&world, "SELECT count(DISTINCT request_id) AS ids FROM predictions__late_arrivals").await;
+    assert_eq!(ids["ids"].as_primitive::<Int64Type>().value(0), 502);
+}
+
+#[tokio::test]
+async fn a_new_version_of_the_service_adds_its_columns() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    world.serving.predict("late_arrivals", one_flight()).await.unwrap();
+    world.features.apply(shape("v2", &[("origin_weather__temp", DataType::Float)]));
+    world.serving.predict("late_arrivals", one_flight()).await.unwrap();
+
+    world.serving.flush().await.unwrap();
+
+    let sql = "SELECT count(*) AS rows, count(origin_weather__temp) AS temps FROM predictions__late_arrivals";
+    let counted = query(&world, sql).await;
+    assert_eq!(counted["rows"].as_primitive::<Int64Type>().value(0), 2);
+    assert_eq!(counted["temps"].as_primitive::<Int64Type>().value(0), 1);
+}
+
+#[tokio::test]
+async fn a_service_whose_column_changes_its_type_is_refused_before_it_answers() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    let mut other = shape("v2", &[]);
+    other.columns[0].1 = DataType::Float;
+    world.features.apply(other);
+
+    let refusal = world.serving.predict("late_arrivals", one_flight()).await.unwrap_err();
+
+    assert!(refusal.code().starts_with("lake."), "{refusal}");
+    world.serving.flush().await.unwrap();
+    assert_eq!(count(&world).await, 0);
+}
+
+#[tokio::test]
+async fn a_log_that_someone_dropped_is_made_again() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    world.serving.predict("late_arrivals", one_flight()).await.unwrap();
+    world.serving.flush().await.unwrap();
+    world.lake.drop_table("predictions__late_arrivals").await.unwrap();
+    world.serving.predict("late_arrivals", one_flight()).await.unwrap();
+
+    // The first attempt finds the table gone and says so; what waits is kept and written by the next.
+    let first = world.serving.flush().await;
+    if let Err(refusal) = first {
+        assert_eq!(refusal.code(), "serving.log_not_written");
+        world.serving.flush().await.unwrap();
+    }
+
+    assert_eq!(count(&world).await, 1);
+}
+
+#[tokio::test]
+async fn after_shutdown_nothing_is_answered_that_would_not_be_logged() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    world.serving.shutdown().await.unwrap();
+    let refusal = world.serving.predict("late_arrivals", one_flight()).await.unwrap_err();
+    assert_eq!(refusal.code(), "serving.shutting_down");
+}

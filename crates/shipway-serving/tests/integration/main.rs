@@ -1,0 +1,12 @@
+//! Serving against the real lake and the real store, with models and features that a test holds in its hand.
+
+#[cfg(test)]
+mod deploying;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod logging;
+#[cfg(test)]
+mod predicting;
+#[cfg(test)]
+mod world;

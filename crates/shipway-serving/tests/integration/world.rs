@@ -1,0 +1,294 @@
+//! A server's worth of serving: real tables, real SQL, and the two ports in memory.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Map, Value as Json, json};
+use shipway_core::{DataType, Digest, Failure, Kind, ManualClock, Name, Timestamp, Value};
+use shipway_lake::{Lake, LakeOptions};
+use shipway_runtime::RuntimeOptions;
+use shipway_serving::{
+    DeploymentSpec, FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource,
+    PortFailure, PredictRequest, ResolvedModel, SERVICE_HASH_TAG, ServiceShape, Serving, ServingPorts,
+    ViewFreshness,
+};
+use shipway_store::Store;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+/// 2013-11-01T00:00:00Z.
+pub(crate) const NOW: Timestamp = Timestamp(1_383_264_000_000_000);
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct FakeFailure(pub(crate) String);
+
+impl Failure for FakeFailure {
+    fn kind(&self) -> Kind {
+        Kind::NotFound
+    }
+
+    fn code(&self) -> &'static str {
+        "fake.not_found"
+    }
+}
+
+/// A model of LightGBM that answers `low` for rows whose first column is at most 10, else `high`.
+pub(crate) fn model_text(columns: &[&str], low: f64, high: f64) -> String {
+    let infos = vec!["[0:1]"; columns.len()].join(" ");
+    format!(
+        "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx={}\n\
+         objective=regression\nfeature_names={}\nfeature_infos={infos}\ntree_sizes=1\n\n\
+         Tree=0\nnum_leaves=2\nnum_cat=0\nsplit_feature=0\nsplit_gain=1\nthreshold=10\ndecision_type=8\n\
+         left_child=-1\nright_child=-2\nleaf_value={low} {high}\nis_linear=0\nshrinkage=1\n\n\nend of trees\n\n\
+         parameters:\nend of parameters\n\npandas_categorical:null\n",
+        columns.len() - 1,
+        columns.join(" "),
+    )
+}
+
+const DESCRIPTION: &str =
+    "flavors:\n  lightgbm:\n    data: model.lgb\n    model_class: lightgbm.basic.Booster\n";
+
+struct Version {
+    files: BTreeMap<String, Bytes>,
+    tags: BTreeMap<String, String>,
+}
+
+#[derive(Default)]
+struct Models {
+    versions: BTreeMap<u64, Version>,
+    aliases: BTreeMap<String, u64>,
+}
+
+/// One registered model, `late`.
+pub(crate) struct FakeModels {
+    models: Mutex<Models>,
+    changes: watch::Sender<u64>,
+}
+
+impl FakeModels {
+    fn new() -> Self {
+        Self { models: Mutex::default(), changes: watch::channel(0).0 }
+    }
+
+    pub(crate) fn register(&self, version: u64, model: &str, service_hash: Option<Digest>) {
+        let files = [("MLmodel", DESCRIPTION), ("model.lgb", model)]
+            .map(|(path, content)| (path.to_owned(), Bytes::from(content.to_owned())));
+        let tags = service_hash.map(|hash| (SERVICE_HASH_TAG.to_owned(), hash.to_string()));
+        self.models.lock().unwrap().versions.insert(
+            version,
+            Version { files: files.into_iter().collect(), tags: tags.into_iter().collect() },
+        );
+    }
+
+    /// Moves the alias and tells nobody.
+    pub(crate) fn move_silently(&self, alias: &str, version: u64) {
+        self.models.lock().unwrap().aliases.insert(alias.to_owned(), version);
+    }
+
+    /// Moves the alias and tells whoever follows.
+    pub(crate) fn move_alias(&self, alias: &str, version: u64) {
+        self.move_silently(alias, version);
+        self.changes.send_modify(|change| *change += 1);
+    }
+}
+
+#[async_trait]
+impl ModelSource for FakeModels {
+    async fn resolve(&self, model: &str, alias: &str) -> Result<ResolvedModel, PortFailure> {
+        let models = self.models.lock().unwrap();
+        let version =
+            *models.aliases.get(alias).filter(|_| model == "late").ok_or_else(|| {
+                PortFailure::new(FakeFailure(format!("model {model} has no alias {alias}")))
+            })?;
+        let Version { files, tags } = &models.versions[&version];
+        let listed: Vec<ModelFile> = files
+            .iter()
+            .map(|(path, content)| ModelFile {
+                path: path.clone(),
+                digest: Digest::of(content),
+                bytes: content.len() as u64,
+            })
+            .collect();
+        let artifact = Digest::of(listed.iter().map(|file| file.digest.to_string()).collect::<String>());
+        Ok(ResolvedModel { name: model.to_owned(), version, artifact, files: listed, tags: tags.clone() })
+    }
+
+    async fn read(&self, model: &ResolvedModel, file: &ModelFile) -> Result<Bytes, PortFailure> {
+        Ok(self.models.lock().unwrap().versions[&model.version].files[&file.path].clone())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+/// One feature service, `traffic`, that knows how many flights each origin had.
+pub(crate) struct FakeFeatures {
+    shapes: Mutex<Vec<ServiceShape>>,
+}
+
+/// A version of the service; the extra columns come after the count.
+pub(crate) fn shape(version: &str, extra: &[(&str, DataType)]) -> ServiceShape {
+    let column = |(name, data_type): &(&str, DataType)| ((*name).to_owned(), *data_type);
+    let mut columns = vec![("origin_traffic__count_1d".to_owned(), DataType::Int)];
+    columns.extend(extra.iter().map(column));
+    columns.push(("month".to_owned(), DataType::Int));
+    ServiceShape {
+        hash: Digest::of(version),
+        keys: vec![("origin".to_owned(), DataType::Text)],
+        request: vec![("month".to_owned(), DataType::Int)],
+        columns,
+    }
+}
+
+impl FakeFeatures {
+    fn new() -> Self {
+        Self { shapes: Mutex::new(vec![shape("v1", &[])]) }
+    }
+
+    pub(crate) fn apply(&self, shape: ServiceShape) {
+        self.shapes.lock().unwrap().push(shape);
+    }
+
+    fn find(&self, service: &str, hash: Option<Digest>) -> Result<ServiceShape, PortFailure> {
+        let shapes = self.shapes.lock().unwrap();
+        let found = match hash {
+            Some(hash) => shapes.iter().find(|shape| shape.hash == hash),
+            None => shapes.last(),
+        };
+        found
+            .filter(|_| service == "traffic")
+            .cloned()
+            .ok_or_else(|| PortFailure::new(FakeFailure(format!("service {service} does not exist"))))
+    }
+}
+
+#[async_trait]
+impl FeatureSource for FakeFeatures {
+    async fn shape(&self, service: &str, service_hash: Option<Digest>) -> Result<ServiceShape, PortFailure> {
+        self.find(service, service_hash)
+    }
+
+    async fn read(&self, query: FeatureQuery<'_>) -> Result<FeatureAnswer, PortFailure> {
+        let shape = self.find(query.service, query.service_hash)?;
+        let mut rows = Vec::new();
+        for row in query.rows {
+            let origin = row
+                .get("origin")
+                .and_then(Json::as_str)
+                .ok_or_else(|| PortFailure::new(FakeFailure("key origin is missing".to_owned())))?;
+            let count = match origin {
+                "JFK" => Value::Int(30),
+                "LGA" => Value::Int(5),
+                _ => Value::Null,
+            };
+            let values = shape
+                .columns
+                .iter()
+                .map(|(name, _)| match name.as_str() {
+                    "origin_traffic__count_1d" => count.clone(),
+                    "month" => {
+                        row.get("month").map_or(Value::Null, |month| Value::Int(month.as_i64().unwrap()))
+                    }
+                    _ => Value::float(0.25),
+                })
+                .collect();
+            let views = vec![ViewFreshness {
+                view: "origin_traffic".to_owned(),
+                event_time: Some(Timestamp(NOW.micros() - 7)),
+                age_us: Some(7),
+                fresh: true,
+            }];
+            rows.push(FeatureRow { values, views });
+        }
+        Ok(FeatureAnswer {
+            service_hash: shape.hash,
+            at: query.at.unwrap_or(NOW),
+            columns: shape.columns.into_iter().map(|(name, _)| name).collect(),
+            rows,
+            watermarks: BTreeMap::from([("departures".to_owned(), 42)]),
+        })
+    }
+}
+
+/// Serving and everything around it.
+pub(crate) struct World {
+    pub(crate) serving: Serving,
+    pub(crate) models: Arc<FakeModels>,
+    pub(crate) features: Arc<FakeFeatures>,
+    pub(crate) store: Store,
+    pub(crate) lake: Lake,
+    pub(crate) tracker: TaskTracker,
+    _folder: tempfile::TempDir,
+}
+
+/// The columns of the models of these tests.
+pub(crate) const COLUMNS: [&str; 2] = ["origin_traffic__count_1d", "month"];
+
+impl World {
+    /// A model `late` with versions 1 and 2, which answer 1.1 or 1.9 and 2.1 or 2.9; alias `champion` names version 1.
+    pub(crate) async fn new() -> Self {
+        let models = Arc::new(FakeModels::new());
+        models.register(1, &model_text(&COLUMNS, 1.1, 1.9), None);
+        models.register(2, &model_text(&COLUMNS, 2.1, 2.9), None);
+        models.move_silently("champion", 1);
+        let features = Arc::new(FakeFeatures::new());
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_memory().await.unwrap();
+        let lake = Lake::open(LakeOptions::new(folder.path().join("lake"))).unwrap();
+        let tracker = TaskTracker::new();
+        let serving = open(&store, &lake, &models, &features, &tracker).await;
+        Self { serving, models, features, store, lake, tracker, _folder: folder }
+    }
+
+    /// Shuts down and opens again on what was written.
+    pub(crate) async fn restart(mut self) -> Self {
+        self.serving.shutdown().await.unwrap();
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.tracker = TaskTracker::new();
+        self.serving = open(&self.store, &self.lake, &self.models, &self.features, &self.tracker).await;
+        self
+    }
+
+    pub(crate) async fn deploys(&self, name: &str, service: Option<&str>) {
+        self.serving.deploy("tester", name, spec(service)).await.unwrap();
+    }
+}
+
+async fn open(
+    store: &Store,
+    lake: &Lake,
+    models: &Arc<FakeModels>,
+    features: &Arc<FakeFeatures>,
+    tracker: &TaskTracker,
+) -> Serving {
+    let ports = ServingPorts { models: models.clone(), features: features.clone() };
+    let clock = Arc::new(ManualClock::at(NOW));
+    Serving::open(store.clone(), lake.clone(), ports, RuntimeOptions::default(), clock, tracker.clone())
+        .await
+        .unwrap()
+}
+
+pub(crate) fn spec(service: Option<&str>) -> DeploymentSpec {
+    DeploymentSpec {
+        model: "late".to_owned(),
+        alias: "champion".to_owned(),
+        service: service.map(|service| Name::new(service).unwrap()),
+    }
+}
+
+pub(crate) fn rows(rows: Json) -> PredictRequest {
+    let rows: Vec<Map<String, Json>> = serde_json::from_value(rows).unwrap();
+    PredictRequest { rows, at: None, token: None }
+}
+
+pub(crate) fn one_flight() -> PredictRequest {
+    rows(json!([{ "origin": "JFK", "month": 11 }]))
+}

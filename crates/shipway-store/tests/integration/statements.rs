@@ -1,0 +1,90 @@
+//! Values go in and come out as they are; keys that are violated are conflicts.
+
+use shipway_core::{Failure, Kind};
+use shipway_store::{StoreError, parameters};
+
+use crate::store_with_tables;
+
+const INSERT: &str = "INSERT INTO models (name, score, size, file) VALUES ($1, $2, $3, $4)";
+
+#[tokio::test]
+async fn values_come_out_as_they_went_in() {
+    let store = store_with_tables().await;
+    store.execute(INSERT, parameters!["a", f64::INFINITY, i64::MIN, vec![0_u8, 255]]).await.unwrap();
+    store.execute(INSERT, parameters!["\u{fc}\0'; --", -0.5, None::<i64>, Vec::<u8>::new()]).await.unwrap();
+
+    let rows = store.fetch_all("SELECT * FROM models ORDER BY name", parameters![]).await.unwrap();
+    assert_eq!(rows[0].text("name").unwrap(), "a");
+    assert_eq!(rows[0].real("score").unwrap(), f64::INFINITY);
+    assert_eq!(rows[0].int("size").unwrap(), i64::MIN);
+    assert_eq!(rows[0].blob("file").unwrap(), [0, 255]);
+    assert_eq!(rows[1].text("name").unwrap(), "\u{fc}\0'; --");
+    assert_eq!(rows[1].optional_int("size").unwrap(), None);
+    assert_eq!(rows[1].blob("file").unwrap(), Vec::<u8>::new());
+}
+
+#[tokio::test]
+async fn placeholders_may_be_repeated_and_out_of_order() {
+    let store = store_with_tables().await;
+    let row = store
+        .fetch_optional("SELECT $2 AS second, $1 AS first, $2 AS again", parameters![1_i64, "two"])
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((row.int("first").unwrap(), row.text("second").unwrap()), (1, "two".into()));
+    assert_eq!(row.text("again").unwrap(), "two");
+}
+
+#[tokio::test]
+async fn a_column_of_another_type_or_name_is_an_error_that_names_it() {
+    let store = store_with_tables().await;
+    let row = store.fetch_optional("SELECT 'x' AS a, NULL AS b, 2 AS c", vec![]).await.unwrap().unwrap();
+    let said = |result: Result<i64, StoreError>| result.unwrap_err().to_string();
+    assert_eq!(said(row.int("a")), "column a: expected an integer, found text");
+    assert_eq!(said(row.int("b")), "column b: expected an integer, found null");
+    assert_eq!(said(row.int("d")), "column d: the row has no such column");
+    assert_eq!(row.boolean("c").unwrap_err().to_string(), "column c: expected 0 or 1, found an integer");
+    assert_eq!(row.real("c").unwrap(), 2.0);
+}
+
+#[tokio::test]
+async fn a_violated_key_is_a_conflict() {
+    let store = store_with_tables().await;
+    store.execute(INSERT, parameters!["a", 0.5, 1_i64, None::<&str>]).await.unwrap();
+
+    let twice = store.execute(INSERT, parameters!["a", 0.5, 1_i64, None::<&str>]).await.unwrap_err();
+    assert!(twice.is_conflict());
+    assert_eq!((twice.kind(), twice.code()), (Kind::Conflict, "store.conflict"));
+
+    let orphan = "INSERT INTO versions (model, version) VALUES ('nobody', 1)";
+    assert!(store.execute(orphan, vec![]).await.unwrap_err().is_conflict());
+    let null = "INSERT INTO models (name) VALUES (NULL)";
+    assert!(!store.execute(null, vec![]).await.unwrap_err().is_conflict());
+}
+
+#[tokio::test]
+async fn a_value_that_is_not_a_number_is_refused_rather_than_lost() {
+    let store = store_with_tables().await;
+    let error = store.execute(INSERT, parameters!["a", f64::NAN, 1_i64, None::<&str>]).await.unwrap_err();
+    assert_eq!(error.to_string(), "parameter $2 is not a number");
+}
+
+#[tokio::test]
+async fn a_read_cannot_write() {
+    let store = store_with_tables().await;
+    assert!(store.fetch_all("DELETE FROM models RETURNING name", vec![]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_wrong_statement_is_our_defect() {
+    let store = store_with_tables().await;
+    let error = store.execute("INSRT INTO models", vec![]).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Internal, "store.statement_failed"));
+}
+
+#[tokio::test]
+async fn a_forgotten_parameter_is_not_taken_for_null() {
+    let store = store_with_tables().await;
+    let error = store.execute(INSERT, parameters!["a", 0.5]).await.unwrap_err();
+    assert_eq!(error.to_string(), "a statement asks for 4 parameters and was given 2");
+}

@@ -1,0 +1,86 @@
+//! Endpoints of artifacts: the proxy through which clients read and write files, and the listing of a run's files.
+
+use axum::{
+    body::Body as StreamBody,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::header;
+use shipway_core::Permission::{Read, Write};
+use shipway_web::{BodyError, BodyStream, Path, Problem, Routes};
+
+use super::{Answer, Body, WireError, both, message::Message, view};
+use crate::{artifact_path::ArtifactPath, error::TrackingError, service::Tracking};
+
+/// The greatest file: 5 GiB. Files are streamed, so their size costs no memory.
+const FILE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+pub(crate) fn routes() -> Routes<Tracking> {
+    let routes = Routes::new();
+    let routes = both!(routes, get, "2.0/mlflow/artifacts/list", Read, list_run);
+    let routes = both!(routes, get, "2.0/mlflow-artifacts/artifacts", Read, list);
+    let routes = both!(routes, get, "2.0/mlflow-artifacts/artifacts/{*path}", Read, download);
+    let routes =
+        both!(routes, put_with_limit, "2.0/mlflow-artifacts/artifacts/{*path}", Write, FILE_BYTES, upload);
+    let routes = both!(routes, delete, "2.0/mlflow-artifacts/artifacts/{*path}", Write, delete);
+    routes.get("/get-artifact", Read, download_of_run)
+}
+
+async fn list_run(State(tracking): State<Tracking>, message: Message) -> Answer {
+    let folder = ArtifactPath::parse(&message.text_or_empty("path")?)?;
+    let (root, entries) = tracking.list_run_artifacts(&message.run_id()?, &folder).await?;
+    let fields = view::Fields::default().set("root_uri", view::artifact_uri(&root));
+    Ok(Body(fields.list("files", view::files(folder.as_str(), &entries)).value()))
+}
+
+async fn list(State(tracking): State<Tracking>, message: Message) -> Answer {
+    let path = ArtifactPath::parse(&message.required_text("path")?)?;
+    let entries = tracking.list_artifacts(&path).await?;
+    Ok(Body(view::Fields::default().list("files", view::files("", &entries)).value()))
+}
+
+async fn download(State(tracking): State<Tracking>, Path(path): Path<String>) -> Result<Response, WireError> {
+    send(&tracking, &ArtifactPath::parse(&path)?).await
+}
+
+async fn download_of_run(State(tracking): State<Tracking>, message: Message) -> Result<Response, WireError> {
+    let path = ArtifactPath::parse(&message.required_text("path")?)?;
+    let info = tracking.run_info(&message.run_id()?).await?;
+    send(&tracking, &ArtifactPath::parse(&format!("{}/{}", info.artifact_root, path.as_str()))?).await
+}
+
+/// A file is sent as a download and never as something that a browser would run.
+async fn send(tracking: &Tracking, path: &ArtifactPath) -> Result<Response, WireError> {
+    let (bytes, content) = tracking.artifact(path).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, bytes.to_string()),
+        (header::CONTENT_DISPOSITION, "attachment".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    Ok((headers, StreamBody::from_stream(content)).into_response())
+}
+
+/// A body that passes its limit while it is read is told so, as one that declared its length is.
+async fn upload(
+    State(tracking): State<Tracking>,
+    Path(path): Path<String>,
+    content: BodyStream,
+) -> Result<Body, Problem> {
+    let path = ArtifactPath::parse(&path).map_err(WireError::from)?;
+    match tracking.put_artifact(&path, content).await {
+        Ok(()) => Ok(Body::empty()),
+        Err(TrackingError::Blob(blob)) => match blob.content::<BodyError>() {
+            Some(BodyError::TooLarge { limit_bytes }) => {
+                Err(BodyError::TooLarge { limit_bytes: *limit_bytes }.into())
+            }
+            _ => Err(WireError::from(blob).into()),
+        },
+        Err(error) => Err(WireError::from(error).into()),
+    }
+}
+
+async fn delete(State(tracking): State<Tracking>, Path(path): Path<String>) -> Answer {
+    tracking.delete_artifact(&ArtifactPath::parse(&path)?).await?;
+    Ok(Body::empty())
+}

@@ -1,0 +1,102 @@
+//! Endpoints that log for a run: metrics, params, tags, inputs, outputs.
+
+use axum::extract::State;
+use shipway_core::Permission::{Read, Write};
+use shipway_web::Routes;
+
+use super::{Answer, Body, WireError, both, message::Message, view};
+use crate::{
+    model::{DatasetInput, LinkedModel, Metric},
+    service::Tracking,
+};
+
+/// The greatest body of a batch.
+const BATCH_BYTES: u64 = 1_000_000;
+/// The greatest body of inputs, whose profiles may be large.
+const INPUTS_BYTES: u64 = 64 * 1024 * 1024;
+
+pub(crate) fn routes() -> Routes<Tracking> {
+    let routes = Routes::new();
+    let routes = both!(routes, post, "2.0/mlflow/runs/log-metric", Write, log_metric);
+    let routes = both!(routes, post, "2.0/mlflow/runs/log-parameter", Write, log_parameter);
+    let routes = both!(routes, post, "2.0/mlflow/runs/set-tag", Write, set_tag);
+    let routes = both!(routes, post_with_limit, "2.0/mlflow/runs/log-batch", Write, BATCH_BYTES, log_batch);
+    let routes =
+        both!(routes, post_with_limit, "2.0/mlflow/runs/log-inputs", Write, INPUTS_BYTES, log_inputs);
+    let routes = both!(routes, post, "2.0/mlflow/runs/outputs", Write, log_outputs);
+    both!(routes, get, "2.0/mlflow/metrics/get-history", Read, get_history)
+}
+
+fn metric(message: &Message) -> Result<Metric, WireError> {
+    Ok(Metric {
+        key: message.required_text("key")?,
+        value: message.number("value")?.ok_or_else(|| message.missing("value"))?,
+        timestamp_ms: message.integer("timestamp")?.ok_or_else(|| message.missing("timestamp"))?,
+        step: message.integer("step")?.unwrap_or_default(),
+        model_id: message.text_or_empty("model_id")?,
+        run_id: String::new(),
+        dataset_name: message.text_or_empty("dataset_name")?,
+        dataset_digest: message.text_or_empty("dataset_digest")?,
+    })
+}
+
+async fn log_metric(State(tracking): State<Tracking>, message: Message) -> Answer {
+    tracking.log_batch(&message.run_id()?, &[metric(&message)?], &[], &[]).await?;
+    Ok(Body::empty())
+}
+
+async fn log_parameter(State(tracking): State<Tracking>, message: Message) -> Answer {
+    tracking.log_batch(&message.run_id()?, &[], &[message.pair()?], &[]).await?;
+    Ok(Body::empty())
+}
+
+async fn set_tag(State(tracking): State<Tracking>, message: Message) -> Answer {
+    tracking.log_batch(&message.run_id()?, &[], &[], &[message.pair()?]).await?;
+    Ok(Body::empty())
+}
+
+async fn log_batch(State(tracking): State<Tracking>, message: Message) -> Answer {
+    let metrics = message.messages("metrics")?.iter().map(metric).collect::<Result<Vec<_>, _>>()?;
+    let (params, tags) = (message.pairs("params")?, message.pairs("tags")?);
+    tracking.log_batch(&message.run_id()?, &metrics, &params, &tags).await?;
+    Ok(Body::empty())
+}
+
+fn dataset(message: &Message) -> Result<DatasetInput, WireError> {
+    let dataset = message.message("dataset")?;
+    Ok(DatasetInput {
+        name: dataset.required_text("name")?,
+        digest: dataset.required_text("digest")?,
+        source_type: dataset.required_text("source_type")?,
+        source: dataset.text_or_empty("source")?,
+        schema: dataset.text("schema")?,
+        profile: dataset.text("profile")?,
+        tags: message.pairs("tags")?,
+    })
+}
+
+fn linked_model(message: &Message) -> Result<LinkedModel, WireError> {
+    let step = message.integer("step")?.unwrap_or_default();
+    Ok(LinkedModel { model_id: message.required_text("model_id")?, step })
+}
+
+async fn log_inputs(State(tracking): State<Tracking>, message: Message) -> Answer {
+    let datasets = message.messages("datasets")?.iter().map(dataset).collect::<Result<Vec<_>, _>>()?;
+    let models = message.messages("models")?.iter().map(linked_model).collect::<Result<Vec<_>, _>>()?;
+    tracking.log_inputs(&message.run_id()?, &datasets, &models).await?;
+    Ok(Body::empty())
+}
+
+async fn log_outputs(State(tracking): State<Tracking>, message: Message) -> Answer {
+    let models = message.messages("models")?.iter().map(linked_model).collect::<Result<Vec<_>, _>>()?;
+    tracking.log_outputs(&message.run_id()?, &models).await?;
+    Ok(Body::empty())
+}
+
+async fn get_history(State(tracking): State<Tracking>, message: Message) -> Answer {
+    let key = message.required_text("metric_key")?;
+    let max_results = message.integer("max_results")?;
+    let token = message.text_or_empty("page_token")?;
+    let found = tracking.metric_history(&message.run_id()?, &key, max_results, &token).await?;
+    Ok(Body(view::page("metrics", &found, view::metric)))
+}

@@ -1,0 +1,82 @@
+//! The MLflow wire, REST 2.0 and 3.0: its messages, its error body, its routes. It calls `service/` and holds no rules.
+//!
+//! - `message`: requests: JSON bodies and query strings, read leniently as protobuf JSON is
+//! - `view`: answers: unset fields left out, 64-bit integers as numbers
+//! - `error`: the error body and its codes
+//! - `experiments`, `runs`, `logging`, `logged_models`, `artifacts`, `registry`, `versions`, `server`: the endpoints
+//!
+//! Every endpoint answers under `/api/…`, where the Python client asks, and under `/ajax-api/…`, where the browser does.
+
+mod artifacts;
+mod error;
+mod experiments;
+mod logged_models;
+mod logging;
+mod message;
+mod registry;
+mod runs;
+mod server;
+mod versions;
+mod view;
+
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use shipway_web::Routes;
+
+use crate::service::Tracking;
+use error::{WireError, render};
+
+/// What a handler of this wire gives back.
+type Answer = Result<Body, WireError>;
+
+/// A JSON body.
+struct Body(Value);
+
+impl Body {
+    fn empty() -> Self {
+        Self(Value::Object(serde_json::Map::new()))
+    }
+}
+
+impl IntoResponse for Body {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// Adds one endpoint under both prefixes.
+macro_rules! both {
+    ($routes:expr, $method:ident, $path:literal, $permission:expr, $handler:expr) => {
+        $routes.$method(concat!("/api/", $path), $permission, $handler).$method(
+            concat!("/ajax-api/", $path),
+            $permission,
+            $handler,
+        )
+    };
+    ($routes:expr, $method:ident, $path:literal, $permission:expr, $limit:expr, $handler:expr) => {
+        $routes.$method(concat!("/api/", $path), $permission, $limit, $handler).$method(
+            concat!("/ajax-api/", $path),
+            $permission,
+            $limit,
+            $handler,
+        )
+    };
+}
+use both;
+
+/// All endpoints of this wire.
+pub(crate) fn routes() -> Routes<Tracking> {
+    Routes::new()
+        .merge(server::routes())
+        .merge(experiments::routes())
+        .merge(runs::routes())
+        .merge(logging::routes())
+        .merge(logged_models::routes())
+        .merge(artifacts::routes())
+        .merge(registry::routes())
+        .merge(versions::routes())
+        .with_problem_renderer(render)
+        .with_unknown_path_renderer("/api/2.0/mlflow", render)
+        .with_unknown_path_renderer("/api/3.0/mlflow", render)
+        .with_unknown_path_renderer("/ajax-api/", render)
+}

@@ -1,0 +1,94 @@
+//! Endpoints of registered models and their aliases.
+
+use axum::extract::State;
+use serde_json::json;
+use shipway_core::Permission::{Manage, Read, Write};
+use shipway_web::{Caller, Routes};
+
+use super::{
+    Answer, Body, WireError, both, experiments::search_request, message::Message, versions::version_number,
+    view,
+};
+use crate::{model::RegisteredModel, service::Tracking};
+
+pub(crate) fn routes() -> Routes<Tracking> {
+    let routes = Routes::new();
+    let routes = both!(routes, post, "2.0/mlflow/registered-models/create", Write, create);
+    let routes = both!(routes, get, "2.0/mlflow/registered-models/get", Read, get);
+    let routes = both!(routes, get, "2.0/mlflow/registered-models/search", Read, search);
+    let routes = both!(routes, post, "2.0/mlflow/registered-models/rename", Manage, rename);
+    let routes = both!(routes, patch, "2.0/mlflow/registered-models/update", Write, update);
+    let routes = both!(routes, delete, "2.0/mlflow/registered-models/delete", Manage, delete);
+    let routes = both!(routes, post, "2.0/mlflow/registered-models/set-tag", Write, set_tag);
+    let routes = both!(routes, delete, "2.0/mlflow/registered-models/delete-tag", Write, delete_tag);
+    let routes = both!(routes, post, "2.0/mlflow/registered-models/alias", Manage, set_alias);
+    let routes = both!(routes, delete, "2.0/mlflow/registered-models/alias", Manage, delete_alias);
+    both!(routes, get, "2.0/mlflow/registered-models/alias", Read, get_by_alias)
+}
+
+fn body(model: &RegisteredModel) -> Body {
+    Body(json!({ "registered_model": view::registered_model(model) }))
+}
+
+fn name(message: &Message) -> Result<String, WireError> {
+    message.required_text("name")
+}
+
+async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
+    let description = message.text_or_empty("description")?;
+    let tags = message.pairs("tags")?;
+    Ok(body(&tracking.create_registered_model(&name(&message)?, &description, tags).await?))
+}
+
+async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
+    Ok(body(&tracking.registered_model(&name(&message)?).await?))
+}
+
+async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
+    let found = tracking.search_registered_models(&search_request(&message)?).await?;
+    Ok(Body(view::page("registered_models", &found, view::registered_model)))
+}
+
+async fn rename(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+    let new_name = message.required_text("new_name")?;
+    Ok(body(&tracking.rename_registered_model(&caller.name, &name(&message)?, &new_name).await?))
+}
+
+async fn update(State(tracking): State<Tracking>, message: Message) -> Answer {
+    let description = message.text_or_empty("description")?;
+    Ok(body(&tracking.describe_registered_model(&name(&message)?, &description).await?))
+}
+
+async fn delete(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+    tracking.delete_registered_model(&caller.name, &name(&message)?).await?;
+    Ok(Body::empty())
+}
+
+async fn set_tag(State(tracking): State<Tracking>, message: Message) -> Answer {
+    tracking.set_registered_model_tag(&name(&message)?, message.pair()?).await?;
+    Ok(Body::empty())
+}
+
+async fn delete_tag(State(tracking): State<Tracking>, message: Message) -> Answer {
+    tracking.delete_registered_model_tag(&name(&message)?, &message.required_text("key")?).await?;
+    Ok(Body::empty())
+}
+
+/// The gates before the alias judge here as they do on the native route.
+async fn set_alias(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+    let alias = message.required_text("alias")?;
+    tracking.promote(&caller.name, &name(&message)?, &alias, version_number(&message)?).await?;
+    Ok(Body::empty())
+}
+
+async fn delete_alias(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+    let alias = message.required_text("alias")?;
+    tracking.delete_alias(&caller.name, &name(&message)?, &alias).await?;
+    Ok(Body::empty())
+}
+
+async fn get_by_alias(State(tracking): State<Tracking>, message: Message) -> Answer {
+    let alias = message.required_text("alias")?;
+    let version = tracking.model_version_by_alias(&name(&message)?, &alias).await?;
+    Ok(Body(json!({ "model_version": view::model_version(&version) })))
+}

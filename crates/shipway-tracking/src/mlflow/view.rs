@@ -1,0 +1,204 @@
+//! Answers of this wire, as protobuf writes JSON: unset fields left out, 64-bit integers as numbers.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    model::{
+        DatasetInput, Experiment, LinkedModel, LoggedModel, Metric, ModelVersion, Pair, RegisteredModel, Run,
+        RunInfo,
+    },
+    service::{FileEntry, Found},
+};
+
+/// An object that leaves out what is unset.
+#[derive(Default)]
+pub(crate) struct Fields(Map<String, Value>);
+
+impl Fields {
+    pub(crate) fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub(crate) fn text(self, name: &str, text: &str) -> Self {
+        if text.is_empty() { self } else { self.set(name, text) }
+    }
+
+    pub(crate) fn list(self, name: &str, values: Vec<Value>) -> Self {
+        if values.is_empty() { self } else { self.set(name, values) }
+    }
+
+    pub(crate) fn optional(self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self,
+        }
+    }
+
+    pub(crate) fn value(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+/// A double; what JSON has no number for is a text.
+fn double(number: f64) -> Value {
+    if number.is_nan() {
+        "NaN".into()
+    } else if number.is_infinite() {
+        (if number > 0.0 { "Infinity" } else { "-Infinity" }).into()
+    } else {
+        number.into()
+    }
+}
+
+fn pairs(pairs: &[Pair]) -> Vec<Value> {
+    pairs.iter().map(|pair| json!({ "key": pair.key, "value": pair.value })).collect()
+}
+
+pub(crate) fn artifact_uri(root: &str) -> String {
+    format!("mlflow-artifacts:/{root}")
+}
+
+/// One page under the name of its items.
+pub(crate) fn page<T>(name: &str, found: &Found<T>, item: impl Fn(&T) -> Value) -> Value {
+    Fields::default()
+        .list(name, found.items.iter().map(item).collect())
+        .optional("next_page_token", found.next_page_token.clone())
+        .value()
+}
+
+pub(crate) fn experiment(experiment: &Experiment) -> Value {
+    Fields::default()
+        .set("experiment_id", experiment.id.to_string())
+        .set("name", experiment.name.as_str())
+        .set("artifact_location", experiment.artifact_location.as_str())
+        .set("lifecycle_stage", experiment.lifecycle.word())
+        .set("last_update_time", experiment.updated_ms)
+        .set("creation_time", experiment.created_ms)
+        .list("tags", pairs(&experiment.tags))
+        .value()
+}
+
+pub(crate) fn run_info(info: &RunInfo) -> Value {
+    Fields::default()
+        .set("run_id", info.run_id.as_str())
+        .set("run_uuid", info.run_id.as_str())
+        .set("run_name", info.name.as_str())
+        .set("experiment_id", info.experiment_id.to_string())
+        .set("user_id", info.user_id.as_str())
+        .set("status", info.status.word())
+        .set("start_time", info.start_ms)
+        .optional("end_time", info.end_ms)
+        .set("artifact_uri", artifact_uri(&info.artifact_root))
+        .set("lifecycle_stage", info.lifecycle.word())
+        .value()
+}
+
+pub(crate) fn metric(metric: &Metric) -> Value {
+    Fields::default()
+        .set("key", metric.key.as_str())
+        .set("value", double(metric.value))
+        .set("timestamp", metric.timestamp_ms)
+        .set("step", metric.step)
+        .text("dataset_name", &metric.dataset_name)
+        .text("dataset_digest", &metric.dataset_digest)
+        .text("model_id", &metric.model_id)
+        .text("run_id", &metric.run_id)
+        .value()
+}
+
+fn dataset_input(input: &DatasetInput) -> Value {
+    let dataset = Fields::default()
+        .set("name", input.name.as_str())
+        .set("digest", input.digest.as_str())
+        .set("source_type", input.source_type.as_str())
+        .set("source", input.source.as_str())
+        .optional("schema", input.schema.as_deref())
+        .optional("profile", input.profile.as_deref());
+    Fields::default().list("tags", pairs(&input.tags)).set("dataset", dataset.value()).value()
+}
+
+pub(crate) fn run(run: &Run) -> Value {
+    let data = Fields::default()
+        .list("metrics", run.metrics.iter().map(metric).collect())
+        .list("params", pairs(&run.params))
+        .list("tags", pairs(&run.tags));
+    let input = |model: &LinkedModel| json!({ "model_id": model.model_id });
+    let inputs = Fields::default()
+        .list("dataset_inputs", run.datasets.iter().map(dataset_input).collect())
+        .list("model_inputs", run.model_inputs.iter().map(input).collect());
+    let output = |model: &LinkedModel| json!({ "model_id": model.model_id, "step": model.step });
+    let outputs = Fields::default().list("model_outputs", run.model_outputs.iter().map(output).collect());
+    Fields::default()
+        .set("info", run_info(&run.info))
+        .set("data", data.value())
+        .set("inputs", inputs.value())
+        .set("outputs", outputs.value())
+        .value()
+}
+
+/// Files of a listing; `folder` is put before each name where the wire wants paths.
+pub(crate) fn files(folder: &str, entries: &[FileEntry]) -> Vec<Value> {
+    let file = |(name, bytes): &FileEntry| {
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        Fields::default()
+            .set("path", path)
+            .set("is_dir", bytes.is_none())
+            .optional("file_size", *bytes)
+            .value()
+    };
+    entries.iter().map(file).collect()
+}
+
+pub(crate) fn logged_model(model: &LoggedModel) -> Value {
+    let registration =
+        |(name, version): &(String, i64)| json!({ "name": name, "version": version.to_string() });
+    let info = Fields::default()
+        .set("model_id", model.model_id.as_str())
+        .set("experiment_id", model.experiment_id.to_string())
+        .set("name", model.name.as_str())
+        .set("creation_timestamp_ms", model.created_ms)
+        .set("last_updated_timestamp_ms", model.updated_ms)
+        .set("artifact_uri", artifact_uri(&model.artifact_root))
+        .set("status", model.status.word())
+        .text("model_type", &model.model_type)
+        .text("source_run_id", &model.source_run_id)
+        .list("tags", pairs(&model.tags))
+        .list("registrations", model.registrations.iter().map(registration).collect());
+    let data = Fields::default()
+        .list("params", pairs(&model.params))
+        .list("metrics", model.metrics.iter().map(metric).collect());
+    json!({ "info": info.value(), "data": data.value() })
+}
+
+pub(crate) fn model_version(version: &ModelVersion) -> Value {
+    Fields::default()
+        .set("name", version.name.as_str())
+        .set("version", version.version.to_string())
+        .set("creation_timestamp", version.created_ms)
+        .set("last_updated_timestamp", version.updated_ms)
+        .text("user_id", &version.user_id)
+        .set("current_stage", version.stage.word())
+        .set("description", version.description.as_str())
+        .set("source", version.source.as_str())
+        .set("run_id", version.run_id.as_str())
+        .set("status", "READY")
+        .list("tags", pairs(&version.tags))
+        .set("run_link", version.run_link.as_str())
+        .list("aliases", version.aliases.iter().map(|alias| alias.as_str().into()).collect())
+        .text("model_id", &version.model_id)
+        .value()
+}
+
+pub(crate) fn registered_model(model: &RegisteredModel) -> Value {
+    let alias = |(alias, version): &(String, i64)| json!({ "alias": alias, "version": version.to_string() });
+    Fields::default()
+        .set("name", model.name.as_str())
+        .set("creation_timestamp", model.created_ms)
+        .set("last_updated_timestamp", model.updated_ms)
+        .text("description", &model.description)
+        .list("latest_versions", model.latest_versions.iter().map(model_version).collect())
+        .list("tags", pairs(&model.tags))
+        .list("aliases", model.aliases.iter().map(alias).collect())
+        .value()
+}

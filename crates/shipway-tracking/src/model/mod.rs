@@ -1,0 +1,58 @@
+//! The things that tracking keeps, and the bounds that they must respect.
+//!
+//! - `run`: runs, their metrics, inputs and outputs
+//! - `experiment`, `logged_model`, `registry`: the other families
+//! - `bounds`: what a key, a value, a name and a batch may be
+
+pub(crate) mod bounds;
+pub(crate) mod experiment;
+pub(crate) mod logged_model;
+pub(crate) mod registry;
+pub(crate) mod run;
+
+pub(crate) use experiment::Experiment;
+pub(crate) use logged_model::{LoggedModel, ModelStatus};
+pub(crate) use registry::{ModelVersion, RegisteredModel, Stage};
+pub(crate) use run::{DatasetInput, LinkedModel, Metric, Run, RunInfo, RunStatus};
+
+/// A tag or a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl Pair {
+    pub(crate) fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { key: key.into(), value: value.into() }
+    }
+}
+
+/// Whether a thing is in use or was deleted; a deleted thing can be restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifecycle {
+    Active,
+    Deleted,
+}
+
+impl Lifecycle {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// Anything but `deleted` is active: a word that this version does not know must not hide data.
+    pub(crate) fn from_word(word: &str) -> Self {
+        if word == "deleted" { Self::Deleted } else { Self::Active }
+    }
+}
+
+/// Which lifecycle a search wants to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    Active,
+    Deleted,
+    All,
+}

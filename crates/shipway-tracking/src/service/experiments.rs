@@ -1,0 +1,146 @@
+//! Use cases of experiments.
+
+use shipway_store::Transaction;
+
+use crate::{
+    artifact_path::ArtifactPath,
+    error::{Thing, TrackingError},
+    model::{Experiment, Lifecycle, Pair, bounds},
+    service::Tracking,
+    store::{self, Rows, pairs::EXPERIMENT_TAGS},
+};
+
+/// Reads the id of an experiment; text that is not a number names none.
+pub(super) async fn find(rows: &mut impl Rows, id: &str) -> Result<Experiment, TrackingError> {
+    let missing = || TrackingError::missing(Thing::Experiment, id);
+    let number = id.parse::<i64>().map_err(|_| missing())?;
+    store::experiments::by_id(rows, number).await?.ok_or_else(missing)
+}
+
+pub(super) fn must_be(experiment: &Experiment, lifecycle: Lifecycle) -> Result<(), TrackingError> {
+    if experiment.lifecycle == lifecycle {
+        return Ok(());
+    }
+    let name = experiment.id.to_string();
+    Err(TrackingError::WrongLifecycle { thing: Thing::Experiment, name, wanted: lifecycle.word() })
+}
+
+/// The path of an experiment's artifact location, without scheme.
+pub(super) fn location_path(experiment: &Experiment) -> &str {
+    experiment.artifact_location.trim_start_matches("mlflow-artifacts:").trim_start_matches('/')
+}
+
+/// Checks an artifact location that a client chose: somewhere in this server's own artifact service.
+fn own_location(text: &str) -> Result<String, TrackingError> {
+    let wrong = || {
+        let reason =
+            format!("`{text}` is not in this server's artifact service: expected mlflow-artifacts:/path");
+        TrackingError::invalid("artifact_location", reason)
+    };
+    let rest = text.strip_prefix("mlflow-artifacts:/").ok_or_else(wrong)?;
+    let path = ArtifactPath::parse(rest)?;
+    let usable = !path.is_empty() && path.as_str().split('/').all(|segment| segment != "artifacts");
+    if usable { Ok(format!("mlflow-artifacts:/{}", path.as_str())) } else { Err(wrong()) }
+}
+
+impl Tracking {
+    /// Creates an experiment. Without a location its artifacts lie under its id.
+    pub(crate) async fn create_experiment(
+        &self,
+        name: &str,
+        location: Option<&str>,
+        tags: Vec<Pair>,
+    ) -> Result<i64, TrackingError> {
+        bounds::experiment_name(name)?;
+        tags.iter().try_for_each(bounds::experiment_tag)?;
+        let location = location.filter(|text| !text.is_empty()).map(own_location).transpose()?;
+        let mut transaction = self.begin().await?;
+        let id = self.add_experiment(&mut transaction, name, location, tags).await?;
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    pub(super) async fn create_default_experiment(&self) -> Result<(), TrackingError> {
+        let mut transaction = self.begin().await?;
+        if store::experiments::next_id(&mut transaction).await? == 0 {
+            self.add_experiment(&mut transaction, "Default", None, Vec::new()).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn add_experiment(
+        &self,
+        transaction: &mut Transaction,
+        name: &str,
+        location: Option<String>,
+        tags: Vec<Pair>,
+    ) -> Result<i64, TrackingError> {
+        if store::experiments::by_name(transaction, name).await?.is_some() {
+            return Err(TrackingError::Exists { thing: Thing::Experiment, name: name.to_owned() });
+        }
+        let id = store::experiments::next_id(transaction).await?;
+        let now_ms = self.now_ms();
+        let experiment = Experiment {
+            id,
+            name: name.to_owned(),
+            artifact_location: location.unwrap_or_else(|| format!("mlflow-artifacts:/{id}")),
+            lifecycle: Lifecycle::Active,
+            created_ms: now_ms,
+            updated_ms: now_ms,
+            tags,
+        };
+        store::experiments::insert(transaction, &experiment).await?;
+        Ok(id)
+    }
+
+    pub(crate) async fn experiment(&self, id: &str) -> Result<Experiment, TrackingError> {
+        find(&mut self.reader(), id).await
+    }
+
+    pub(crate) async fn experiment_by_name(&self, name: &str) -> Result<Experiment, TrackingError> {
+        let found = store::experiments::by_name(&mut self.reader(), name).await?;
+        found.ok_or_else(|| TrackingError::missing(Thing::Experiment, name))
+    }
+
+    pub(crate) async fn rename_experiment(&self, id: &str, name: &str) -> Result<(), TrackingError> {
+        bounds::experiment_name(name)?;
+        let mut transaction = self.begin().await?;
+        let experiment = find(&mut transaction, id).await?;
+        must_be(&experiment, Lifecycle::Active)?;
+        let holder = store::experiments::by_name(&mut transaction, name).await?;
+        if holder.is_some_and(|other| other.id != experiment.id) {
+            return Err(TrackingError::Exists { thing: Thing::Experiment, name: name.to_owned() });
+        }
+        store::experiments::rename(&mut transaction, experiment.id, name, self.now_ms()).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Deletes an experiment and its runs, or restores them.
+    pub(crate) async fn move_experiment(&self, id: &str, to: Lifecycle) -> Result<(), TrackingError> {
+        let mut transaction = self.begin().await?;
+        let experiment = find(&mut transaction, id).await?;
+        if experiment.lifecycle != to {
+            store::experiments::set_lifecycle(&mut transaction, experiment.id, to, self.now_ms()).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    pub(crate) async fn set_experiment_tag(&self, id: &str, tag: Pair) -> Result<(), TrackingError> {
+        bounds::experiment_tag(&tag)?;
+        let mut transaction = self.begin().await?;
+        let experiment = find(&mut transaction, id).await?;
+        must_be(&experiment, Lifecycle::Active)?;
+        EXPERIMENT_TAGS.set(&mut transaction, &experiment.id.into(), &[tag]).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    pub(crate) async fn delete_experiment_tag(&self, id: &str, key: &str) -> Result<(), TrackingError> {
+        let mut transaction = self.begin().await?;
+        let experiment = find(&mut transaction, id).await?;
+        must_be(&experiment, Lifecycle::Active)?;
+        if !EXPERIMENT_TAGS.delete(&mut transaction, &experiment.id.into(), key).await? {
+            return Err(TrackingError::missing(Thing::Tag, key));
+        }
+        Ok(transaction.commit().await?)
+    }
+}

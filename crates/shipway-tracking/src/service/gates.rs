@@ -1,0 +1,27 @@
+//! Where gates come from: the definitions that are in force, or a list in a test.
+
+use std::sync::Arc;
+
+use shipway_definitions::DefinitionSet;
+use tokio::sync::watch;
+
+use crate::promote::Gate;
+
+/// Says which gates stand before an alias at this moment.
+pub trait GateSource: Send + Sync {
+    /// Every gate for `alias` of `model`; none means that the alias may be given freely.
+    fn gates(&self, model: &str, alias: &str) -> Vec<Gate>;
+}
+
+impl GateSource for watch::Receiver<Arc<DefinitionSet>> {
+    fn gates(&self, model: &str, alias: &str) -> Vec<Gate> {
+        let definitions = Arc::clone(&self.borrow());
+        definitions
+            .gates
+            .values()
+            .map(|gate| &gate.definition)
+            .filter(|gate| gate.model == model && gate.alias == alias)
+            .map(Gate::from)
+            .collect()
+    }
+}

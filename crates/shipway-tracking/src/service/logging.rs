@@ -1,0 +1,176 @@
+//! What training code logs for a run: metrics, params, tags, inputs and outputs. Every request may be sent again.
+
+use std::collections::BTreeMap;
+
+use shipway_store::Transaction;
+
+use crate::{
+    artifact_digest,
+    error::{Thing, TrackingError},
+    filter::page::{Bounds, Page},
+    model::{DatasetInput, Lifecycle, LinkedModel, Metric, Pair, RunInfo, bounds},
+    service::{
+        Found, Tracking, logged_models,
+        names::new_id,
+        runs::{NAME_TAG, find_active},
+    },
+    store::{
+        self,
+        inputs::{DatasetSummary, Direction},
+        pairs::{PairTable, RUN_PARAMS, RUN_TAGS},
+    },
+};
+
+const HISTORY_BOUNDS: Bounds = Bounds { default: 25_000, max: 25_000 };
+
+/// Adds parameters that never change: the same value again is fine, another one is refused.
+pub(super) async fn add_params(
+    transaction: &mut Transaction,
+    table: PairTable,
+    owner: &str,
+    params: &[Pair],
+) -> Result<(), TrackingError> {
+    if params.is_empty() {
+        return Ok(());
+    }
+    let known = table.of(transaction, owner).await?;
+    for param in params {
+        if let Some(old) = known.iter().find(|old| old.key == param.key && old.value != param.value) {
+            return Err(TrackingError::ParamChanged {
+                owner: owner.to_owned(),
+                key: param.key.clone(),
+                old: old.value.clone(),
+                new: param.value.clone(),
+            });
+        }
+    }
+    Ok(table.add(transaction, &owner.into(), params).await?)
+}
+
+impl Tracking {
+    /// Logs a batch in one transaction: all of it or nothing.
+    pub(crate) async fn log_batch(
+        &self,
+        run_id: &str,
+        metrics: &[Metric],
+        params: &[Pair],
+        tags: &[Pair],
+    ) -> Result<(), TrackingError> {
+        bounds::batch(metrics, params, tags)?;
+        let mut transaction = self.begin().await?;
+        let info = find_active(&mut transaction, run_id).await?;
+        add_params(&mut transaction, RUN_PARAMS, run_id, params).await?;
+        if !metrics.is_empty() {
+            store::metrics::add(&mut transaction, run_id, metrics).await?;
+            add_evaluations(&mut transaction, run_id, metrics).await?;
+        }
+        set_tags(&mut transaction, info, tags).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Records the data sets and logged models that a run read.
+    pub(crate) async fn log_inputs(
+        &self,
+        run_id: &str,
+        datasets: &[DatasetInput],
+        models: &[LinkedModel],
+    ) -> Result<(), TrackingError> {
+        if datasets.len() + models.len() > bounds::INPUTS {
+            let reason = format!("at most {} inputs can be logged at once", bounds::INPUTS);
+            return Err(TrackingError::invalid("datasets", reason));
+        }
+        datasets.iter().try_for_each(bounds::dataset)?;
+        let mut transaction = self.begin().await?;
+        let info = find_active(&mut transaction, run_id).await?;
+        for input in datasets {
+            store::inputs::add_dataset(&mut transaction, info.experiment_id, run_id, &new_id(), input)
+                .await?;
+        }
+        link_models(&mut transaction, run_id, Direction::Input, models).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Records the logged models that a run produced.
+    pub(crate) async fn log_outputs(
+        &self,
+        run_id: &str,
+        models: &[LinkedModel],
+    ) -> Result<(), TrackingError> {
+        let mut transaction = self.begin().await?;
+        find_active(&mut transaction, run_id).await?;
+        link_models(&mut transaction, run_id, Direction::Output, models).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Every point of one metric of a run, in the order of time.
+    pub(crate) async fn metric_history(
+        &self,
+        run_id: &str,
+        key: &str,
+        max_results: Option<i64>,
+        page_token: &str,
+    ) -> Result<Found<Metric>, TrackingError> {
+        let identity = format!("history|{run_id}|{key}");
+        let page = Page::of(max_results, page_token, HISTORY_BOUNDS, &identity)?;
+        self.run_info(run_id).await?;
+        let (items, more) = store::metrics::history(&mut self.reader(), run_id, key, page).await?;
+        Ok(Found { items, next_page_token: more.then(|| page.next_token(&identity)) })
+    }
+
+    /// The data sets that runs of these experiments read; at most 1,000, as the wire has no pages for them.
+    pub(crate) async fn dataset_summaries(
+        &self,
+        experiment_ids: &[String],
+    ) -> Result<Vec<DatasetSummary>, TrackingError> {
+        let ids: Vec<i64> = experiment_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        Ok(store::inputs::summaries(&mut self.reader(), &ids, 1_000).await?)
+    }
+}
+
+/// The name tag renames the run.
+async fn set_tags(
+    transaction: &mut Transaction,
+    mut info: RunInfo,
+    tags: &[Pair],
+) -> Result<(), TrackingError> {
+    RUN_TAGS.set(transaction, &info.run_id.as_str().into(), tags).await?;
+    if let Some(name) = tags.iter().rev().find(|tag| tag.key == NAME_TAG) {
+        info.name.clone_from(&name.value);
+        store::runs::update(transaction, &info).await?;
+    }
+    Ok(())
+}
+
+async fn link_models(
+    transaction: &mut Transaction,
+    run_id: &str,
+    direction: Direction,
+    models: &[LinkedModel],
+) -> Result<(), TrackingError> {
+    for model in models {
+        logged_models::find(transaction, &model.model_id).await?;
+    }
+    Ok(store::inputs::add_models(transaction, run_id, direction, models).await?)
+}
+
+/// Records the points that name a logged model as evaluations of the artifacts that the model has at this moment.
+async fn add_evaluations(
+    transaction: &mut Transaction,
+    run_id: &str,
+    metrics: &[Metric],
+) -> Result<(), TrackingError> {
+    let mut by_model: BTreeMap<&str, Vec<&Metric>> = BTreeMap::new();
+    for metric in metrics.iter().filter(|metric| !metric.model_id.is_empty()) {
+        by_model.entry(&metric.model_id).or_default().push(metric);
+    }
+    for (model_id, points) in by_model {
+        let model = logged_models::find(transaction, model_id).await?;
+        if model.lifecycle == Lifecycle::Deleted {
+            return Err(TrackingError::missing(Thing::LoggedModel, model_id));
+        }
+        let files = store::artifacts::of_root(transaction, &model.artifact_root).await?;
+        let artifact = artifact_digest::of_files(files.iter().map(|file| (file.path.as_str(), file.digest)));
+        store::evaluations::add(transaction, run_id, artifact, &points).await?;
+    }
+    Ok(())
+}

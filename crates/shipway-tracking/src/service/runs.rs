@@ -1,0 +1,135 @@
+//! Use cases of runs themselves; what is logged for them is in `logging`.
+
+use crate::{
+    error::{Thing, TrackingError},
+    model::{Lifecycle, Pair, Run, RunInfo, RunStatus, bounds},
+    service::{
+        Tracking,
+        experiments::{self, location_path},
+        names::{new_id, new_name},
+    },
+    store::{self, Rows, pairs::RUN_TAGS},
+};
+
+/// The tag that repeats a run's name.
+pub(super) const NAME_TAG: &str = "mlflow.runName";
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewRun {
+    /// Empty means experiment 0.
+    pub(crate) experiment_id: String,
+    pub(crate) user_id: String,
+    pub(crate) name: String,
+    pub(crate) start_ms: Option<i64>,
+    pub(crate) tags: Vec<Pair>,
+}
+
+/// What a client wants changed; `None` stays.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RunChange {
+    pub(crate) status: Option<RunStatus>,
+    pub(crate) end_ms: Option<i64>,
+    pub(crate) name: Option<String>,
+}
+
+pub(super) async fn find(rows: &mut impl Rows, run_id: &str) -> Result<RunInfo, TrackingError> {
+    let found = store::runs::info_of(rows, run_id).await?;
+    found.ok_or_else(|| TrackingError::missing(Thing::Run, run_id))
+}
+
+/// The run, if it is active: a deleted run records nothing.
+pub(super) async fn find_active(rows: &mut impl Rows, run_id: &str) -> Result<RunInfo, TrackingError> {
+    let info = find(rows, run_id).await?;
+    if info.lifecycle == Lifecycle::Active {
+        return Ok(info);
+    }
+    Err(TrackingError::WrongLifecycle { thing: Thing::Run, name: run_id.to_owned(), wanted: "active" })
+}
+
+/// The name and the name tag are one thing; two different ones cannot both be meant.
+fn name_of(new: &NewRun) -> Result<String, TrackingError> {
+    let tag = new.tags.iter().find(|tag| tag.key == NAME_TAG).map(|tag| tag.value.as_str());
+    match (new.name.as_str(), tag.unwrap_or_default()) {
+        ("", "") => Ok(new_name()),
+        ("", name) | (name, "") => Ok(name.to_owned()),
+        (name, tag) if name == tag => Ok(name.to_owned()),
+        (name, tag) => {
+            let reason =
+                format!("both run_name `{name}` and tag {NAME_TAG} `{tag}` are given, with different values");
+            Err(TrackingError::invalid("run_name", reason))
+        }
+    }
+}
+
+impl Tracking {
+    pub(crate) async fn create_run(&self, new: NewRun) -> Result<Run, TrackingError> {
+        new.tags.iter().try_for_each(bounds::run_tag)?;
+        let name = name_of(&new)?;
+        let mut transaction = self.begin().await?;
+        let experiment_id = if new.experiment_id.is_empty() { "0" } else { &new.experiment_id };
+        let experiment = experiments::find(&mut transaction, experiment_id).await?;
+        experiments::must_be(&experiment, Lifecycle::Active)?;
+        let run_id = new_id();
+        let info = RunInfo {
+            experiment_id: experiment.id,
+            name: name.clone(),
+            user_id: if new.user_id.is_empty() { "unknown".to_owned() } else { new.user_id },
+            status: RunStatus::Running,
+            start_ms: new.start_ms.unwrap_or_else(|| self.now_ms()),
+            end_ms: None,
+            artifact_root: format!("{}/{run_id}/artifacts", location_path(&experiment)),
+            lifecycle: Lifecycle::Active,
+            run_id,
+        };
+        let mut tags = new.tags;
+        tags.retain(|tag| tag.key != NAME_TAG);
+        tags.push(Pair::new(NAME_TAG, name));
+        store::runs::insert(&mut transaction, &info).await?;
+        RUN_TAGS.set(&mut transaction, &info.run_id.as_str().into(), &tags).await?;
+        transaction.commit().await?;
+        self.run(&info.run_id).await
+    }
+
+    pub(crate) async fn run(&self, run_id: &str) -> Result<Run, TrackingError> {
+        let found = store::runs::by_id(&mut self.reader(), run_id).await?;
+        found.ok_or_else(|| TrackingError::missing(Thing::Run, run_id))
+    }
+
+    pub(crate) async fn run_info(&self, run_id: &str) -> Result<RunInfo, TrackingError> {
+        find(&mut self.reader(), run_id).await
+    }
+
+    pub(crate) async fn update_run(&self, run_id: &str, change: RunChange) -> Result<RunInfo, TrackingError> {
+        let mut transaction = self.begin().await?;
+        let mut info = find_active(&mut transaction, run_id).await?;
+        info.status = change.status.unwrap_or(info.status);
+        info.end_ms = change.end_ms.or(info.end_ms);
+        if let Some(name) = change.name.filter(|name| !name.is_empty()) {
+            let tag = Pair::new(NAME_TAG, name.as_str());
+            bounds::run_tag(&tag)?;
+            RUN_TAGS.set(&mut transaction, &run_id.into(), &[tag]).await?;
+            info.name = name;
+        }
+        store::runs::update(&mut transaction, &info).await?;
+        transaction.commit().await?;
+        Ok(info)
+    }
+
+    /// Deletes or restores a run; doing it twice changes nothing.
+    pub(crate) async fn move_run(&self, run_id: &str, to: Lifecycle) -> Result<(), TrackingError> {
+        let mut transaction = self.begin().await?;
+        let mut info = find(&mut transaction, run_id).await?;
+        info.lifecycle = to;
+        store::runs::update(&mut transaction, &info).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    pub(crate) async fn delete_run_tag(&self, run_id: &str, key: &str) -> Result<(), TrackingError> {
+        let mut transaction = self.begin().await?;
+        find_active(&mut transaction, run_id).await?;
+        if !RUN_TAGS.delete(&mut transaction, &run_id.into(), key).await? {
+            return Err(TrackingError::missing(Thing::Tag, key));
+        }
+        Ok(transaction.commit().await?)
+    }
+}

@@ -1,0 +1,176 @@
+//! What a search asks for and gives, and how each kind of thing is searched.
+
+use crate::{
+    error::TrackingError,
+    filter::{
+        Order, Subject,
+        page::{Bounds, Page},
+        parse_filter, parse_order, parse_order_field,
+        subject::{EXPERIMENTS, LOGGED_MODELS, MODEL_VERSIONS, REGISTERED_MODELS, RUNS},
+    },
+    model::{Experiment, Lifecycle, LoggedModel, ModelVersion, RegisteredModel, Run, View},
+    service::Tracking,
+    store::{self, search::Search},
+};
+
+/// A search as a client words it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct SearchRequest {
+    pub(crate) filter: String,
+    pub(crate) order_by: Vec<String>,
+    pub(crate) max_results: Option<i64>,
+    pub(crate) page_token: String,
+}
+
+/// One order of a search for logged models, which states its parts apart.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OrderRequest {
+    pub(crate) field: String,
+    pub(crate) ascending: bool,
+    pub(crate) dataset: Option<(String, String)>,
+}
+
+/// A search for logged models.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct LoggedModelSearch {
+    pub(crate) experiment_ids: Vec<String>,
+    pub(crate) filter: String,
+    /// Name and, if known, digest.
+    pub(crate) datasets: Vec<(String, String)>,
+    pub(crate) order_by: Vec<OrderRequest>,
+    pub(crate) max_results: Option<i64>,
+    pub(crate) page_token: String,
+}
+
+/// One page of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) next_page_token: Option<String>,
+}
+
+const RUN_BOUNDS: Bounds = Bounds { default: 1_000, max: 50_000 };
+const EXPERIMENT_BOUNDS: Bounds = Bounds { default: 1_000, max: 50_000 };
+const REGISTERED_MODEL_BOUNDS: Bounds = Bounds { default: 100, max: 1_000 };
+const MODEL_VERSION_BOUNDS: Bounds = Bounds { default: 10_000, max: 200_000 };
+const LOGGED_MODEL_BOUNDS: Bounds = Bounds { default: 100, max: 1_000 };
+
+/// A search that was read and checked, with its page and the text that its page tokens belong to.
+struct Prepared {
+    search: Search,
+    page: Page,
+    identity: String,
+}
+
+impl SearchRequest {
+    fn prepare(
+        &self,
+        subject: &'static Subject,
+        bounds: Bounds,
+        scope: &str,
+    ) -> Result<Prepared, TrackingError> {
+        let identity = format!("{}|{scope}|{}|{:?}", subject.table, self.filter, self.order_by);
+        let page = Page::of(self.max_results, &self.page_token, bounds, &identity)?;
+        let filter = parse_filter(&self.filter, subject)?;
+        let orders =
+            self.order_by.iter().map(|clause| parse_order(clause, subject)).collect::<Result<Vec<_>, _>>()?;
+        let search = Search::of(subject).matching(&filter).ordered_by(&orders);
+        Ok(Prepared { search, page, identity })
+    }
+}
+
+impl Prepared {
+    fn viewing(mut self, view: View) -> Self {
+        let lifecycle = match view {
+            View::Active => Lifecycle::Active,
+            View::Deleted => Lifecycle::Deleted,
+            View::All => return self,
+        };
+        self.search = self.search.among("s.lifecycle", [lifecycle.word()]);
+        self
+    }
+
+    /// An id that is not a number names no experiment, so it finds nothing.
+    fn in_experiments(mut self, ids: &[String]) -> Self {
+        self.search =
+            self.search.among("s.experiment_id", ids.iter().filter_map(|id| id.parse::<i64>().ok()));
+        self
+    }
+}
+
+fn found<T>(items: Vec<T>, more: bool, page: Page, identity: &str) -> Found<T> {
+    Found { items, next_page_token: more.then(|| page.next_token(identity)) }
+}
+
+impl Tracking {
+    /// Runs of the experiments that match, with all that was logged for them.
+    pub(crate) async fn search_runs(
+        &self,
+        experiment_ids: &[String],
+        view: View,
+        request: &SearchRequest,
+    ) -> Result<Found<Run>, TrackingError> {
+        let scope = format!("{experiment_ids:?}|{view:?}");
+        let prepared = request.prepare(&RUNS, RUN_BOUNDS, &scope)?.viewing(view);
+        let Prepared { search, page, identity } = prepared.in_experiments(experiment_ids);
+        let (rows, more) = search.run(&mut self.reader(), page).await?;
+        let runs = store::runs::from_rows(&mut self.reader(), &rows).await?;
+        Ok(found(runs, more, page, &identity))
+    }
+
+    pub(crate) async fn search_experiments(
+        &self,
+        view: View,
+        request: &SearchRequest,
+    ) -> Result<Found<Experiment>, TrackingError> {
+        let prepared = request.prepare(&EXPERIMENTS, EXPERIMENT_BOUNDS, &format!("{view:?}"))?;
+        let Prepared { search, page, identity } = prepared.viewing(view);
+        let (rows, more) = search.run(&mut self.reader(), page).await?;
+        let experiments = store::experiments::from_rows(&mut self.reader(), &rows).await?;
+        Ok(found(experiments, more, page, &identity))
+    }
+
+    pub(crate) async fn search_registered_models(
+        &self,
+        request: &SearchRequest,
+    ) -> Result<Found<RegisteredModel>, TrackingError> {
+        let Prepared { search, page, identity } =
+            request.prepare(&REGISTERED_MODELS, REGISTERED_MODEL_BOUNDS, "")?;
+        let (rows, more) = search.run(&mut self.reader(), page).await?;
+        let models = store::registry::from_rows(&mut self.reader(), &rows).await?;
+        Ok(found(models, more, page, &identity))
+    }
+
+    pub(crate) async fn search_model_versions(
+        &self,
+        request: &SearchRequest,
+    ) -> Result<Found<ModelVersion>, TrackingError> {
+        let Prepared { search, page, identity } =
+            request.prepare(&MODEL_VERSIONS, MODEL_VERSION_BOUNDS, "")?;
+        let (rows, more) = search.run(&mut self.reader(), page).await?;
+        let versions = store::versions::from_rows(&mut self.reader(), &rows).await?;
+        Ok(found(versions, more, page, &identity))
+    }
+
+    /// Logged models of the experiments that match. Where data sets are named, metrics count only on those.
+    pub(crate) async fn search_logged_models(
+        &self,
+        request: &LoggedModelSearch,
+    ) -> Result<Found<LoggedModel>, TrackingError> {
+        let LoggedModelSearch { experiment_ids, filter, datasets, order_by, .. } = request;
+        let identity = format!("logged|{experiment_ids:?}|{filter}|{datasets:?}|{order_by:?}");
+        let page = Page::of(request.max_results, &request.page_token, LOGGED_MODEL_BOUNDS, &identity)?;
+        let comparisons = parse_filter(filter, &LOGGED_MODELS)?;
+        let mut search = Search::of(&LOGGED_MODELS).on_datasets(datasets.clone()).matching(&comparisons);
+        for order in order_by {
+            let field = parse_order_field(&order.field, &LOGGED_MODELS)?;
+            let place = order.dataset.clone().map_or_else(|| datasets.clone(), |one| vec![one]);
+            search = search.on_datasets(place).ordered_by(&[Order { field, ascending: order.ascending }]);
+        }
+        let ids = experiment_ids.iter().filter_map(|id| id.parse::<i64>().ok());
+        let search = search.among("s.experiment_id", ids).among("s.lifecycle", [Lifecycle::Active.word()]);
+        let (rows, more) = search.run(&mut self.reader(), page).await?;
+        let models = store::logged_models::from_rows(&mut self.reader(), &rows).await?;
+        Ok(found(models, more, page, &identity))
+    }
+}

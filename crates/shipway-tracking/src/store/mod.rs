@@ -1,0 +1,80 @@
+//! The SQL of this crate's own tables; no SQL elsewhere. One file per family of tables.
+//!
+//! - `experiments`, `runs`, `metrics`, `inputs`: what runs record
+//! - `logged_models`, `evaluations`: models and their scores
+//! - `artifacts`: which blob lies at which path
+//! - `registry`, `versions`: registered models, versions, aliases
+//! - `pairs`: tags and params, which every family has in the same form
+//! - `search`: checked filters to SQL
+
+pub(crate) mod artifacts;
+pub(crate) mod evaluations;
+pub(crate) mod experiments;
+pub(crate) mod inputs;
+pub(crate) mod logged_models;
+pub(crate) mod metrics;
+pub(crate) mod pairs;
+pub(crate) mod registry;
+pub(crate) mod runs;
+pub(crate) mod search;
+pub(crate) mod versions;
+
+use std::future::Future;
+
+use shipway_store::{Migration, Row, SqlValue, Store, StoreError, Transaction};
+
+/// This crate's tables, in order.
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "tracking", sql: include_str!("../../migrations/0001_tracking.sql") }];
+
+pub(crate) type Stored<T> = Result<T, StoreError>;
+
+/// Reads rows, inside a transaction or outside of one, so that each query is written once.
+pub(crate) trait Rows: Send {
+    fn all(&mut self, sql: &str, parameters: Vec<SqlValue>) -> impl Future<Output = Stored<Vec<Row>>> + Send;
+
+    fn first(
+        &mut self,
+        sql: &str,
+        parameters: Vec<SqlValue>,
+    ) -> impl Future<Output = Stored<Option<Row>>> + Send;
+}
+
+impl Rows for &Store {
+    async fn all(&mut self, sql: &str, parameters: Vec<SqlValue>) -> Stored<Vec<Row>> {
+        self.fetch_all(sql, parameters).await
+    }
+
+    async fn first(&mut self, sql: &str, parameters: Vec<SqlValue>) -> Stored<Option<Row>> {
+        self.fetch_optional(sql, parameters).await
+    }
+}
+
+impl Rows for Transaction {
+    async fn all(&mut self, sql: &str, parameters: Vec<SqlValue>) -> Stored<Vec<Row>> {
+        self.fetch_all(sql, parameters).await
+    }
+
+    async fn first(&mut self, sql: &str, parameters: Vec<SqlValue>) -> Stored<Option<Row>> {
+        self.fetch_optional(sql, parameters).await
+    }
+}
+
+/// How many values go into one `IN (…)`: below the number of parameters that every database takes.
+pub(crate) const CHUNK: usize = 500;
+
+/// `$from, $from+1, …`: the placeholders of `count` values.
+pub(crate) fn placeholders(from: usize, count: usize) -> String {
+    (from..from + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Runs a query with `IN ({ids})` in chunks and returns all rows.
+pub(crate) async fn all_of(rows: &mut impl Rows, sql: &str, ids: &[String]) -> Stored<Vec<Row>> {
+    let mut found = Vec::new();
+    for chunk in ids.chunks(CHUNK) {
+        let sql = sql.replace("{ids}", &placeholders(1, chunk.len()));
+        let parameters = chunk.iter().map(|id| SqlValue::from(id.as_str())).collect();
+        found.extend(rows.all(&sql, parameters).await?);
+    }
+    Ok(found)
+}

@@ -1,0 +1,61 @@
+//! The steps in front of every handler, in order: the guard, the limit of the body, the net for panics.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures::FutureExt;
+use shipway_core::{Kind, Permission};
+
+use crate::{Guard, Problem, ProblemRenderer, body::limit_body};
+
+/// What one route demands.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) permission: Permission,
+    pub(crate) limit_bytes: u64,
+    pub(crate) renderer: Option<ProblemRenderer>,
+}
+
+/// Lets a request through to its handler, and gives every problem the body of its wire.
+pub(crate) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let response = match gate.admit(request) {
+        Ok(request) => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(answer_panic),
+        Err(problem) => problem.into_response(),
+    };
+    gate.render(response)
+}
+
+impl Gate {
+    fn admit(&self, mut request: Request) -> Result<Request, Problem> {
+        let caller = self.guard.admit(self.permission, request.method(), request.uri(), request.headers())?;
+        request.extensions_mut().insert(caller);
+        Ok(limit_body(request, self.limit_bytes)?)
+    }
+
+    fn render(&self, mut response: Response) -> Response {
+        let Some(renderer) = self.renderer else { return response };
+        match response.extensions_mut().remove::<Problem>() {
+            Some(problem) => renderer(problem),
+            None => response,
+        }
+    }
+}
+
+/// A defect ends one request, not the server.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that `catch_unwind` hands over")]
+fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    tracing::error!(code = "web.panic", message, "a handler panicked");
+    Problem::new(Kind::Internal, "web.panic", "the server met a defect while it answered")
+        .with_hint("the log of the server has the details under the request id")
+        .into_response()
+}

@@ -1,0 +1,33 @@
+//! The conventions of every HTTP surface: what a route must state, how a caller is known, how a failure is answered.
+//!
+//! - `routes`: routes that carry their permission and their body limit; the only way to an `axum::Router`
+//! - `guard`: who may come in: addresses, host names, origins, credentials
+//! - `host`: host names as requests write them; pure
+//! - `credentials`: bearer tokens and basic passwords; pure
+//! - `caller`: who asks, as a handler sees it
+//! - `gate`: the steps in front of a handler, in order: guard, limit, panic
+//! - `body`: request bodies that end at their limit
+//! - `extract`: JSON, path and query extractors whose refusals are problems
+//! - `problem`: the body of every refusal (RFC 9457)
+//! - `observe`: request ids, spans and metrics
+#![deny(missing_docs)]
+
+mod body;
+mod caller;
+mod credentials;
+mod extract;
+mod gate;
+mod guard;
+mod host;
+mod observe;
+mod problem;
+mod routes;
+
+pub use body::{BodyBytes, BodyError, BodyStream};
+pub use caller::Caller;
+pub use credentials::{Token, WeakToken};
+pub use extract::{Json, Path, Query};
+pub use guard::{Authentication, BindRefused, Guard};
+pub use observe::RequestId;
+pub use problem::{Problem, ProblemRenderer, status_of};
+pub use routes::{DEFAULT_BODY_LIMIT_BYTES, RouteDescription, Routes};

@@ -1,0 +1,93 @@
+//! What every request leaves behind: an id, a span, and two metrics.
+
+use std::time::Instant;
+
+use axum::{
+    extract::{FromRequestParts, MatchedPath, Request},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderName, HeaderValue, Method, request::Parts};
+use metrics::SharedString;
+use shipway_core::Kind;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::Problem;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAXIMUM_REQUEST_ID_BYTES: usize = 128;
+
+/// The id of a request: the caller's `x-request-id` if it is presentable, else one of ours. Answered in the same header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(pub String);
+
+impl<S: Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            Problem::new(
+                Kind::Internal,
+                "web.no_request_id",
+                "this route is not part of the router of the server",
+            )
+        })
+    }
+}
+
+/// Names the request, runs it inside a span, counts it, and measures the time until its answer begins.
+///
+/// Labels stay few: the route is its pattern, never the path that was asked, and unknown methods share one label.
+pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = method_label(request.method());
+    let route: SharedString = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or(SharedString::const_str("unmatched"), |path| SharedString::from(path.as_str().to_owned()));
+    let (id, id_header) = request_id(&request);
+    let span = tracing::info_span!("request", id, method, route = &*route);
+    request.extensions_mut().insert(RequestId(id));
+
+    let mut response = next.run(request).instrument(span.clone()).await;
+
+    let seconds = started.elapsed().as_secs_f64();
+    let status = response.status();
+    tracing::debug!(parent: &span, status = status.as_u16(), seconds, "answered");
+    metrics::counter!(
+        "shipway_http_requests_total",
+        "route" => route.clone(), "method" => method, "status" => status.as_str().to_owned()
+    )
+    .increment(1);
+    metrics::histogram!("shipway_http_request_seconds", "route" => route).record(seconds);
+    response.headers_mut().insert(REQUEST_ID, id_header);
+    response
+}
+
+/// Visible ASCII only: the id goes into logs and back into a header.
+fn request_id(request: &Request) -> (String, HeaderValue) {
+    let given = request.headers().get(REQUEST_ID).filter(|header| {
+        let bytes = header.as_bytes();
+        !bytes.is_empty() && bytes.len() <= MAXIMUM_REQUEST_ID_BYTES && bytes.iter().all(u8::is_ascii_graphic)
+    });
+    if let Some(header) = given {
+        return (String::from_utf8_lossy(header.as_bytes()).into_owned(), header.clone());
+    }
+    let id = Uuid::now_v7().to_string();
+    let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
+    (id, header)
+}
+
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "OTHER",
+    }
+}

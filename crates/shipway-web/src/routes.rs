@@ -1,0 +1,251 @@
+//! Routes that carry what they demand. There is no way to register one without a permission.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+
+use axum::{
+    Router,
+    handler::Handler,
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, MethodRouter, on},
+};
+use http::{Method, StatusCode, Uri};
+use shipway_core::{Kind, Permission};
+
+use crate::{
+    Guard, Problem, ProblemRenderer,
+    gate::{Gate, pass},
+    observe::observe,
+};
+
+/// How long a body may be where a route does not say otherwise: 16 MiB.
+pub const DEFAULT_BODY_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A group of routes whose handlers need the state `S`.
+///
+/// Each route states its permission. Paths are written as axum writes them: `/models/{name}`, `/files/{*path}`.
+pub struct Routes<S = ()> {
+    routes: Vec<Route<S>>,
+    unknown_paths: Vec<(&'static str, ProblemRenderer)>,
+}
+
+struct Route<S> {
+    description: RouteDescription,
+    renderer: Option<ProblemRenderer>,
+    handler: MethodRouter<S, Infallible>,
+}
+
+/// What a route is and demands, for documents and tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteDescription {
+    /// The method. A route for GET answers HEAD too.
+    pub method: Method,
+    /// The pattern of its path.
+    pub path: &'static str,
+    /// What its caller must be allowed to do.
+    pub permission: Permission,
+    /// How many bytes its body may have.
+    pub body_limit_bytes: u64,
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// No routes yet.
+    pub fn new() -> Self {
+        Self { routes: Vec::new(), unknown_paths: Vec::new() }
+    }
+
+    /// Adds a route for GET (and HEAD).
+    #[must_use]
+    pub fn get<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        permission: Permission,
+        handler: H,
+    ) -> Self {
+        self.add(describe(Method::GET, path, permission), on(MethodFilter::GET, handler))
+    }
+
+    /// Adds a route for POST with the default body limit.
+    #[must_use]
+    pub fn post<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        permission: Permission,
+        handler: H,
+    ) -> Self {
+        self.add(describe(Method::POST, path, permission), on(MethodFilter::POST, handler))
+    }
+
+    /// Adds a route for PUT with the default body limit.
+    #[must_use]
+    pub fn put<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        permission: Permission,
+        handler: H,
+    ) -> Self {
+        self.add(describe(Method::PUT, path, permission), on(MethodFilter::PUT, handler))
+    }
+
+    /// Adds a route for PATCH with the default body limit.
+    #[must_use]
+    pub fn patch<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        permission: Permission,
+        handler: H,
+    ) -> Self {
+        self.add(describe(Method::PATCH, path, permission), on(MethodFilter::PATCH, handler))
+    }
+
+    /// Adds a route for DELETE with the default body limit.
+    #[must_use]
+    pub fn delete<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        permission: Permission,
+        handler: H,
+    ) -> Self {
+        self.add(describe(Method::DELETE, path, permission), on(MethodFilter::DELETE, handler))
+    }
+
+    /// Adds a route for POST whose body may have `limit_bytes` bytes. Read such a body with `BodyStream`.
+    #[must_use]
+    pub fn post_with_limit<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        permission: Permission,
+        limit_bytes: u64,
+        handler: H,
+    ) -> Self {
+        let description =
+            RouteDescription { body_limit_bytes: limit_bytes, ..describe(Method::POST, path, permission) };
+        self.add(description, on(MethodFilter::POST, handler))
+    }
+
+    /// Adds a route for PUT whose body may have `limit_bytes` bytes. Read such a body with `BodyStream`.
+    #[must_use]
+    pub fn put_with_limit<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        permission: Permission,
+        limit_bytes: u64,
+        handler: H,
+    ) -> Self {
+        let description =
+            RouteDescription { body_limit_bytes: limit_bytes, ..describe(Method::PUT, path, permission) };
+        self.add(description, on(MethodFilter::PUT, handler))
+    }
+
+    fn add(mut self, description: RouteDescription, handler: MethodRouter<S, Infallible>) -> Self {
+        self.routes.push(Route { description, renderer: None, handler });
+        self
+    }
+
+    /// These routes and the others.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.routes.extend(other.routes);
+        self.unknown_paths.extend(other.unknown_paths);
+        self
+    }
+
+    /// Gives every problem of the routes added so far the body of a foreign wire: refusals of the guard, of limits, of
+    /// extractors and of wrong methods, panics, and each `Problem` that a handler returns. Routes that have a renderer
+    /// already keep theirs.
+    #[must_use]
+    pub fn with_problem_renderer(mut self, renderer: ProblemRenderer) -> Self {
+        for route in &mut self.routes {
+            route.renderer.get_or_insert(renderer);
+        }
+        self
+    }
+
+    /// Gives the 404 of unknown paths that start with `prefix` the body of a foreign wire. The longest prefix decides.
+    #[must_use]
+    pub fn with_unknown_path_renderer(mut self, prefix: &'static str, renderer: ProblemRenderer) -> Self {
+        self.unknown_paths.push((prefix, renderer));
+        self
+    }
+
+    /// Plugs the state in, so that groups with different states can be merged.
+    #[must_use]
+    pub fn with_state(self, state: S) -> Routes<()> {
+        let routes = self.routes.into_iter().map(|route| Route {
+            description: route.description,
+            renderer: route.renderer,
+            handler: route.handler.with_state(state.clone()),
+        });
+        Routes { routes: routes.collect(), unknown_paths: self.unknown_paths }
+    }
+
+    /// What the routes are and demand, in the order they were added.
+    pub fn descriptions(&self) -> impl Iterator<Item = &RouteDescription> {
+        self.routes.iter().map(|route| &route.description)
+    }
+}
+
+impl Routes<()> {
+    /// The router of the server, with the guard in front of every handler, and request ids, spans and metrics around
+    /// everything. Unknown paths and wrong methods are problems too.
+    ///
+    /// # Panics
+    /// When two routes have the same method and path, or a path is malformed: a server with such routes must not start.
+    pub fn into_router(self, guard: Arc<Guard>) -> Router {
+        let mut by_path: BTreeMap<&'static str, (MethodRouter, Option<ProblemRenderer>)> = BTreeMap::new();
+        for Route { description, renderer, handler } in self.routes {
+            let gate = Gate {
+                guard: Arc::clone(&guard),
+                permission: description.permission,
+                limit_bytes: description.body_limit_bytes,
+                renderer,
+            };
+            let handler = handler.route_layer(from_fn_with_state(Arc::new(gate), pass));
+            let (handlers, of_path) = by_path.entry(description.path).or_default();
+            *handlers = std::mem::take(handlers).merge(handler);
+            *of_path = of_path.or(renderer);
+        }
+        let mut router = Router::new();
+        for (path, (handlers, renderer)) in by_path {
+            let wrong_method =
+                move |method: Method| async move { render(wrong_method(&method, path), renderer) };
+            router = router.route(path, handlers.fallback(wrong_method));
+        }
+        let unknown_paths: Arc<[_]> = self.unknown_paths.into();
+        let answer = move |uri: Uri| async move {
+            let (path, prefixes) = (uri.path(), unknown_paths.iter());
+            let renderer = prefixes
+                .filter(|(prefix, _)| path.starts_with(prefix))
+                .max_by_key(|(prefix, _)| prefix.len());
+            render(unknown_path(path), renderer.map(|(_, renderer)| *renderer))
+        };
+        router.fallback(answer).layer(from_fn(observe))
+    }
+}
+
+fn describe(method: Method, path: &'static str, permission: Permission) -> RouteDescription {
+    RouteDescription { method, path, permission, body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES }
+}
+
+fn render(problem: Problem, renderer: Option<ProblemRenderer>) -> Response {
+    match renderer {
+        Some(renderer) => renderer(problem),
+        None => problem.into_response(),
+    }
+}
+
+fn unknown_path(path: &str) -> Problem {
+    Problem::new(Kind::NotFound, "web.unknown_path", format!("path {path}: nothing is there"))
+}
+
+fn wrong_method(method: &Method, path: &str) -> Problem {
+    Problem::new(Kind::Invalid, "web.wrong_method", format!("path {path}: {method} is not possible"))
+        .with_hint("the allow header lists the methods that are")
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}

@@ -1,0 +1,270 @@
+//! What can be typed. The doc comments are the help texts and, through `reference`, docs/reference/cli.md.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::output::Format;
+
+/// Shipway carries a machine-learning model from idea to production.
+#[derive(Debug, Parser)]
+#[command(name = "shipway", version, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which server to ask, and how to print its answers.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Connection {
+    /// Address of the server
+    #[arg(
+        long,
+        global = true,
+        env = "SHIPWAY_SERVER",
+        default_value = "http://127.0.0.1:8700",
+        value_name = "URL"
+    )]
+    pub(crate) server: String,
+    /// Token that the server demands of its callers
+    #[arg(long, global = true, env = "SHIPWAY_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// How answers are printed
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server
+    Serve(Serve),
+    /// Show what applying definitions would change; exits 2 when there is something to do
+    Plan(Definitions),
+    /// Apply definitions: all of them or none
+    Apply(Definitions),
+    /// Load and list history tables
+    #[command(subcommand)]
+    Table(Table),
+    /// Ask the history tables a question in SQL; read only
+    Sql(Sql),
+    /// Send events to a source as JSON lines
+    Ingest(Ingest),
+    /// Read features, build training sets, prove what was served
+    #[command(subcommand)]
+    Features(Features),
+    /// List, show and promote models
+    #[command(subcommand)]
+    Models(Models),
+    /// Serve the model behind an alias, or list what is served
+    Deploy(Deploy),
+    /// Ask a deployment for predictions
+    Predict(Predict),
+    /// Show what the server holds and how fresh it is
+    Status,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write or check the generated reference pages
+    #[command(hide = true, subcommand)]
+    Reference(Reference),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Configuration file; without it `shipway.toml` in the current folder, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) configuration: Option<PathBuf>,
+    /// Folder of everything that the server keeps
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Definitions {
+    /// Files and folders of definitions (.yaml, .yml); folders are read with all below them
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Also remove what exists and is no longer defined
+    #[arg(long)]
+    pub(crate) prune: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    /// Comma-separated values with a header line
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+    /// Apache Parquet
+    Parquet,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Table {
+    /// Load a file into a table: all rows or none; the same file twice is loaded once
+    Load {
+        /// Name of the table; the name of a source loads that source's history
+        table: String,
+        /// The file
+        file: PathBuf,
+        /// Format of the file; by default from its extension
+        #[arg(long, value_enum)]
+        format: Option<FileFormat>,
+        /// Identity of this load; by default the digest of the file
+        #[arg(long, value_name = "ID")]
+        load_id: Option<String>,
+    },
+    /// List the tables
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sql {
+    /// The query; `-` reads it from standard input
+    pub(crate) query: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    /// Name of the source
+    pub(crate) source: String,
+    /// File of JSON lines; `-` reads standard input
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// Events sent in one request
+    #[arg(long, default_value_t = 1_000, value_name = "EVENTS")]
+    pub(crate) batch: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Features {
+    /// Read a service's features for one or more keys
+    Read {
+        /// Name of the service
+        service: String,
+        #[command(flatten)]
+        rows: Rows,
+    },
+    /// Build a point-in-time-correct training set
+    TrainingSet(TrainingSet),
+    /// Replay served vectors against history; exits 1 when any differs
+    Verify {
+        /// Name of the deployment
+        deployment: String,
+        /// Compare at most this many of the latest vectors
+        #[arg(long, value_name = "VECTORS")]
+        limit: Option<u64>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainingSet {
+    /// Name of the service
+    pub(crate) service: String,
+    /// Table that holds the spine: keys, a time, request columns, labels
+    #[arg(long, value_name = "TABLE", required_unless_present = "spine_sql", conflicts_with = "spine_sql")]
+    pub(crate) spine: Option<String>,
+    /// Query whose result is the spine
+    #[arg(long, value_name = "QUERY")]
+    pub(crate) spine_sql: Option<String>,
+    /// Column of the spine that holds each row's moment
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) time: String,
+    /// Keep spine rows from this moment on
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Keep spine rows before this moment
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// Write the training set to this Parquet file
+    #[arg(long, value_name = "FILE", required_unless_present = "into")]
+    pub(crate) file: Option<PathBuf>,
+    /// Write the training set to this new table on the server
+    #[arg(long, value_name = "TABLE", conflicts_with = "file")]
+    pub(crate) into: Option<String>,
+}
+
+/// Rows of keys and request columns.
+#[derive(Debug, Args)]
+pub(crate) struct Rows {
+    /// A row as `column=value,…`; repeat for more rows
+    #[arg(long = "row", value_name = "COLUMN=VALUE,…", required_unless_present = "file")]
+    pub(crate) rows: Vec<String>,
+    /// File of rows as JSON lines; `-` reads standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "rows")]
+    pub(crate) file: Option<PathBuf>,
+    /// The moment to answer for; by default now
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// Token of an ingest: answer only when those events are visible
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Models {
+    /// List the registered models
+    List,
+    /// Show a model's versions, aliases and evaluations
+    Show {
+        /// Name of the model
+        model: String,
+    },
+    /// Give an alias to a version, if its gates allow it; exits 1 when refused
+    Promote {
+        /// Name of the model
+        model: String,
+        /// Number of the version
+        version: u32,
+        /// The alias
+        alias: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// Name of the deployment; without it, what is deployed is listed
+    pub(crate) name: Option<String>,
+    /// Model to serve
+    #[arg(long, requires = "name")]
+    pub(crate) model: Option<String>,
+    /// Alias that decides which version
+    #[arg(long, requires = "name", default_value = "champion")]
+    pub(crate) alias: String,
+    /// Feature service that supplies the model's inputs; without it callers send every input
+    #[arg(long, requires = "name")]
+    pub(crate) service: Option<String>,
+    /// Take the deployment down
+    #[arg(long, requires = "name", conflicts_with_all = ["model", "service"])]
+    pub(crate) remove: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// Name of the deployment
+    pub(crate) deployment: String,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Reference {
+    /// Write the generated pages below this folder
+    Write {
+        /// The folder, docs
+        folder: PathBuf,
+    },
+    /// Fail when a generated page is not current
+    Check {
+        /// The folder, docs
+        folder: PathBuf,
+    },
+}

@@ -1,0 +1,147 @@
+//! HTTP to a server. A problem that the server answers becomes an error that a person reads.
+
+use bytes::Bytes;
+use reqwest::{Body, Method, Response, StatusCode, header};
+use serde_json::Value as Json;
+
+use crate::{
+    arguments::Connection,
+    failure::{CommandFailure, exit},
+};
+
+/// A server, as a command sees it.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: Option<String>,
+}
+
+impl Client {
+    pub(crate) fn new(connection: &Connection) -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            base: connection.server.trim_end_matches('/').to_owned(),
+            token: connection.token.clone(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Json, CommandFailure> {
+        self.json(self.send(Method::GET, path, None, Body::default()).await?).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Json) -> Result<Json, CommandFailure> {
+        self.json(self.send_json(Method::POST, path, body).await?).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Json) -> Result<Json, CommandFailure> {
+        self.json(self.send_json(Method::PUT, path, body).await?).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Json, CommandFailure> {
+        self.json(self.send(Method::DELETE, path, None, Body::default()).await?).await
+    }
+
+    /// Posts bytes of a given content type.
+    pub(crate) async fn post_bytes(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: impl Into<Body>,
+    ) -> Result<Json, CommandFailure> {
+        self.json(self.send(Method::POST, path, Some(content_type), body.into()).await?).await
+    }
+
+    /// Posts JSON and returns the answer as it streams in: an Arrow stream.
+    pub(crate) async fn post_for_arrow(&self, path: &str, body: &Json) -> Result<Response, CommandFailure> {
+        let request = self
+            .request(Method::POST, path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/vnd.apache.arrow.stream")
+            .body(body.to_string());
+        self.checked(request).await
+    }
+
+    /// The next piece of a streamed answer.
+    pub(crate) async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, CommandFailure> {
+        response.chunk().await.map_err(|error| {
+            CommandFailure::new(format!("the answer broke off: {}", shipway_core::failure::chain(&error)))
+                .with_hint("the server's log says why")
+        })
+    }
+
+    async fn send_json(&self, method: Method, path: &str, body: &Json) -> Result<Response, CommandFailure> {
+        self.send(method, path, Some("application/json"), body.to_string().into()).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: Body,
+    ) -> Result<Response, CommandFailure> {
+        let mut request = self.request(method, path).body(body);
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        self.checked(request).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}/api/v1{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn checked(&self, request: reqwest::RequestBuilder) -> Result<Response, CommandFailure> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let text = response.text().await.unwrap_or_default();
+        Err(problem(status, &text))
+    }
+
+    async fn json(&self, response: Response) -> Result<Json, CommandFailure> {
+        let text = response.text().await.map_err(|error| self.unreachable(&error))?;
+        if text.is_empty() {
+            return Ok(Json::Null);
+        }
+        serde_json::from_str(&text)
+            .map_err(|_| CommandFailure::new(format!("{} does not answer like a Shipway server", self.base)))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> CommandFailure {
+        CommandFailure::new(format!("no answer from {}: {}", self.base, innermost(error)))
+            .with_hint("start one with `shipway serve`, or name another with --server or SHIPWAY_SERVER")
+            .with_exit(exit::UNREACHABLE)
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+fn problem(status: StatusCode, text: &str) -> CommandFailure {
+    let body: Json = serde_json::from_str(text).unwrap_or_default();
+    let word = |name: &str| body[name].as_str().map(str::to_owned);
+    let mut message =
+        word("detail").or_else(|| word("title")).unwrap_or_else(|| format!("the server answered {status}"));
+    for error in body["errors"].as_array().into_iter().flatten() {
+        message.push_str("\n  ");
+        message.push_str(error.as_str().unwrap_or(&error.to_string()));
+    }
+    CommandFailure { message, hint: word("hint"), code: word("code"), exit: exit::FAILED }
+}
+
+/// A path segment that is safe whatever the name holds.
+pub(crate) fn segment(name: &str) -> String {
+    url::form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+}

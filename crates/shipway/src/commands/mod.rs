@@ -1,0 +1,74 @@
+//! One file per verb. A command asks a server and prints the answer; it decides nothing.
+
+mod definitions;
+mod deploy;
+mod ingest;
+mod models;
+mod read;
+mod rows;
+mod sql;
+mod status;
+mod table;
+mod training_set;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+use crate::{
+    arguments::{Arguments, Command, Features, Table},
+    client::Client,
+    failure::CommandFailure,
+    output::Format,
+    reference, serve,
+};
+
+/// What every command needs: a server to ask and a way to print.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) format: Format,
+}
+
+/// Runs one command to its exit code.
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandFailure> {
+    match arguments.command {
+        Command::Completions { shell } => {
+            let mut written = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "shipway", &mut written);
+            crate::output::raw(&String::from_utf8_lossy(&written));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Reference(action) => reference::run(&action),
+        Command::Serve(options) => serve::run(&options, arguments.connection.token),
+        command => {
+            let context =
+                Context { client: Client::new(&arguments.connection), format: arguments.connection.output };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(ask(command, &context))
+        }
+    }
+}
+
+async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFailure> {
+    match command {
+        Command::Plan(options) => definitions::plan(context, &options).await,
+        Command::Apply(options) => definitions::apply(context, &options).await,
+        Command::Table(Table::Load { table, file, format, load_id }) => {
+            table::load(context, &table, &file, format, load_id.as_deref()).await
+        }
+        Command::Table(Table::List) => table::list(context).await,
+        Command::Sql(options) => sql::run(context, &options).await,
+        Command::Ingest(options) => ingest::run(context, &options).await,
+        Command::Features(Features::Read { service, rows }) => read::features(context, &service, &rows).await,
+        Command::Features(Features::TrainingSet(options)) => training_set::run(context, &options).await,
+        Command::Features(Features::Verify { deployment, limit }) => {
+            verify::run(context, &deployment, limit).await
+        }
+        Command::Models(action) => models::run(context, &action).await,
+        Command::Deploy(options) => deploy::run(context, &options).await,
+        Command::Predict(options) => read::predictions(context, &options.deployment, &options.rows).await,
+        Command::Status => status::run(context).await,
+        Command::Serve(_) | Command::Completions { .. } | Command::Reference(_) => Ok(ExitCode::SUCCESS),
+    }
+}

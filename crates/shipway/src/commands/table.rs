@@ -1,0 +1,87 @@
+//! `table load` and `table list`.
+
+use std::{path::Path, process::ExitCode};
+
+use futures::TryStreamExt;
+use reqwest::Body;
+use serde_json::Value as Json;
+use tokio_util::io::ReaderStream;
+
+use super::Context;
+use crate::{
+    arguments::FileFormat,
+    client::segment,
+    failure::CommandFailure,
+    output::{self, Format, member},
+};
+
+pub(super) async fn load(
+    context: &Context,
+    table: &str,
+    file: &Path,
+    format: Option<FileFormat>,
+    load_id: Option<&str>,
+) -> Result<ExitCode, CommandFailure> {
+    let format = format.or_else(|| format_of(file)).ok_or_else(|| {
+        CommandFailure::new(format!("{}: the format is not clear from the name", file.display()))
+            .with_hint("say --format csv, --format jsonl or --format parquet")
+    })?;
+    let handle = fs_err::tokio::File::open(file).await?;
+    let bytes = handle.metadata().await?.len();
+    let bar = output::bytes_bar(bytes, &format!("loading {table}"));
+    let sent = bar.clone();
+    let stream =
+        ReaderStream::with_capacity(handle, 256 * 1024).inspect_ok(move |piece| sent.inc(piece.len() as u64));
+    let word = match format {
+        FileFormat::Csv => "csv",
+        FileFormat::Jsonl => "jsonl",
+        FileFormat::Parquet => "parquet",
+    };
+    let mut path = format!("/tables/{}/load?format={word}", segment(table));
+    if let Some(load_id) = load_id {
+        path.push_str(&format!("&load_id={}", segment(load_id)));
+    }
+    let answer =
+        context.client.post_bytes(&path, "application/octet-stream", Body::wrap_stream(stream)).await;
+    bar.finish_and_clear();
+    let answer = answer?;
+    if context.format == Format::Json {
+        output::json(&answer);
+    } else if answer["already_loaded"] == Json::Bool(true) {
+        output::line(format!("{table}: this file is loaded already, nothing was added"));
+    } else {
+        output::line(format!("{table}: {} rows loaded", output::count(answer["rows"].as_u64().unwrap_or(0))));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn list(context: &Context) -> Result<ExitCode, CommandFailure> {
+    let answer = context.client.get("/tables").await?;
+    if context.format == Format::Json {
+        output::json(&answer);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = answer["tables"].as_array().into_iter().flatten();
+    let rows = rows
+        .map(|table| {
+            vec![
+                member(table, "name"),
+                member(table, "rows"),
+                member(table, "files"),
+                member(table, "bytes"),
+                member(table, "version"),
+            ]
+        })
+        .collect();
+    output::table(&["table", "rows", "files", "bytes", "version"], rows);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn format_of(file: &Path) -> Option<FileFormat> {
+    match file.extension()?.to_str()? {
+        "csv" => Some(FileFormat::Csv),
+        "jsonl" | "ndjson" | "json" => Some(FileFormat::Jsonl),
+        "parquet" => Some(FileFormat::Parquet),
+        _ => None,
+    }
+}

@@ -1,0 +1,112 @@
+//! `features training-set`: the server streams Arrow, this writes Parquet as it comes.
+
+use std::{path::Path, process::ExitCode};
+
+use arrow::{buffer::Buffer, ipc::reader::StreamDecoder};
+use parquet::{
+    arrow::ArrowWriter,
+    basic::{Compression, ZstdLevel},
+    file::properties::WriterProperties,
+};
+use serde_json::{Value as Json, json};
+
+use super::Context;
+use crate::{
+    arguments::TrainingSet,
+    failure::CommandFailure,
+    output::{self, Format},
+};
+
+pub(super) async fn run(context: &Context, options: &TrainingSet) -> Result<ExitCode, CommandFailure> {
+    let spine = match (&options.spine, &options.spine_sql) {
+        (Some(table), _) => json!({ "table": table }),
+        (None, query) => json!({ "sql": query }),
+    };
+    let mut body = json!({ "service": options.service, "spine": spine, "time": options.time });
+    for (name, value) in [("from", &options.from), ("to", &options.to)] {
+        if let Some(value) = value {
+            body[name] = value.as_str().into();
+        }
+    }
+    let summary = match (&options.file, &options.into) {
+        (Some(file), _) => to_file(context, body, file).await?,
+        (None, into) => {
+            body["output"] = json!({ "table": into });
+            let waiting = output::spinner("building the training set");
+            let answer = context.client.post("/training-sets", &body).await;
+            waiting.finish_and_clear();
+            answer?
+        }
+    };
+    if context.format == Format::Json {
+        output::json(&summary);
+    } else {
+        let rows = output::count(summary["rows"].as_u64().unwrap_or(0));
+        let place = options.file.as_ref().map(|file| file.display().to_string()).or(options.into.clone());
+        output::line(format!("{rows} rows written to {}", place.unwrap_or_default()));
+        output::line(format!("service version {}", output::member(&summary, "service_hash")));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn to_file(context: &Context, mut body: Json, file: &Path) -> Result<Json, CommandFailure> {
+    body["output"] = json!({ "format": "arrow" });
+    let waiting = output::spinner("building the training set");
+    let response = context.client.post_for_arrow("/training-sets", &body).await;
+    waiting.finish_and_clear();
+    let mut response = response?;
+    let header = |name: &str| {
+        response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    let service_hash = header("x-shipway-service-hash");
+    let bar = output::rows_bar(header("x-shipway-spine-rows").parse().unwrap_or(0), "writing");
+
+    // Written beside its place and moved there when whole, so that a broken-off answer leaves no half file.
+    let unfinished = file.with_extension("unfinished");
+    let mut target = Some(fs_err::File::create(&unfinished)?);
+    let mut decoder = StreamDecoder::new();
+    let mut writer: Option<ArrowWriter<fs_err::File>> = None;
+    let mut rows = 0_u64;
+    while let Some(piece) = context.client.chunk(&mut response).await? {
+        let mut buffer = Buffer::from(piece);
+        while !buffer.is_empty() {
+            let Some(batch) = decoder.decode(&mut buffer).map_err(damaged)? else { continue };
+            if let (None, Some(created)) = (&writer, target.take()) {
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .set_key_value_metadata(Some(vec![parquet::file::metadata::KeyValue::new(
+                        "shipway.service_hash".to_owned(),
+                        service_hash.clone(),
+                    )]))
+                    .build();
+                writer = Some(
+                    ArrowWriter::try_new(created, batch.schema(), Some(properties)).map_err(unwritable)?,
+                );
+            }
+            if let Some(writer) = &mut writer {
+                writer.write(&batch).map_err(unwritable)?;
+            }
+            rows += batch.num_rows() as u64;
+            bar.set_position(rows);
+        }
+    }
+    decoder.finish().map_err(damaged)?;
+    bar.finish_and_clear();
+    let Some(writer) = writer else {
+        fs_err::remove_file(&unfinished)?;
+        return Err(CommandFailure::new("the spine has no rows, no file was written")
+            .with_hint("check the spine and the times given with --from and --to"));
+    };
+    writer.close().map_err(unwritable)?;
+    fs_err::rename(&unfinished, file)?;
+    Ok(json!({ "rows": rows, "service_hash": service_hash, "file": file.display().to_string() }))
+}
+
+fn damaged(error: arrow::error::ArrowError) -> CommandFailure {
+    CommandFailure::new(format!("the answer broke off or is damaged: {error}"))
+        .with_hint("the server's log says why; running the command again is safe")
+}
+
+fn unwritable(error: parquet::errors::ParquetError) -> CommandFailure {
+    CommandFailure::new(format!("the file could not be written: {error}"))
+}

@@ -1,0 +1,221 @@
+//! The server's configuration: defaults < shipway.toml < SHIPWAY_* < flags. The one place that reads the environment.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::CommandFailure;
+
+/// Everything that can be configured. Each field is a key of shipway.toml; `SHIPWAY_` and the key in capitals, with `__`
+/// between section and key, is its environment variable.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Configuration {
+    /// Folder of everything that the server keeps
+    pub(crate) data: PathBuf,
+    /// Address and port to listen on. Any address but loopback demands a token
+    pub(crate) listen: SocketAddr,
+    /// Token that callers must send, as a bearer token or as the password of basic authentication
+    pub(crate) token: Option<String>,
+    /// Host names, besides loopback ones, under which callers may reach the server
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Seconds that open requests get to finish when the server is told to stop
+    pub(crate) shutdown_seconds: u64,
+    /// What the server writes about itself
+    pub(crate) log: LogConfiguration,
+    /// Tables, SQL and training sets
+    pub(crate) lake: LakeConfiguration,
+    /// Online features
+    pub(crate) online: OnlineConfiguration,
+    /// Model files
+    pub(crate) runtime: RuntimeConfiguration,
+}
+
+/// What the server writes about itself, to standard error.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LogConfiguration {
+    /// Least level that is written: error, warn, info, debug or trace; or directives such as `info,shipway_features=debug`
+    pub(crate) level: String,
+    /// `text` for a person, `json` for a collector
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Tables, SQL and training sets.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LakeConfiguration {
+    /// MiB of memory that queries and training sets may use together before they spill to disk
+    pub(crate) memory_limit_mib: usize,
+    /// Partitions that a query is split into; 0 means one for each core
+    pub(crate) partitions: usize,
+}
+
+/// Online features.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct OnlineConfiguration {
+    /// MiB of memory for the cache of the online store
+    pub(crate) cache_mib: u64,
+}
+
+/// Model files.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RuntimeConfiguration {
+    /// Path of libonnxruntime.so, from the `onnxruntime` package 1.24 or newer; needed for ONNX models only
+    pub(crate) onnx_library: Option<PathBuf>,
+    /// Threads that one ONNX session may use
+    pub(crate) threads: usize,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("shipway-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8700)),
+            token: None,
+            allowed_hosts: Vec::new(),
+            shutdown_seconds: 20,
+            log: LogConfiguration::default(),
+            lake: LakeConfiguration::default(),
+            online: OnlineConfiguration::default(),
+            runtime: RuntimeConfiguration::default(),
+        }
+    }
+}
+
+impl Default for LogConfiguration {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for LakeConfiguration {
+    fn default() -> Self {
+        Self { memory_limit_mib: 1024, partitions: 0 }
+    }
+}
+
+impl Default for OnlineConfiguration {
+    fn default() -> Self {
+        Self { cache_mib: 256 }
+    }
+}
+
+impl Default for RuntimeConfiguration {
+    fn default() -> Self {
+        Self { onnx_library: None, threads: 1 }
+    }
+}
+
+/// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
+pub(crate) const KEYS: [&str; 12] = [
+    "data",
+    "listen",
+    "token",
+    "allowed_hosts",
+    "shutdown_seconds",
+    "log.level",
+    "log.format",
+    "lake.memory_limit_mib",
+    "lake.partitions",
+    "online.cache_mib",
+    "runtime.onnx_library",
+    "runtime.threads",
+];
+
+/// What flags say.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Flags {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<String>,
+}
+
+impl Configuration {
+    /// Reads the configuration; a named file must exist, the default one may be missing.
+    pub(crate) fn read(file: Option<PathBuf>, flags: &Flags) -> Result<Self, CommandFailure> {
+        let toml = match file {
+            Some(file) if !file.is_file() => {
+                return Err(CommandFailure::new(format!("{}: no such configuration file", file.display())));
+            }
+            Some(file) => Toml::file_exact(file),
+            None => Toml::file("shipway.toml"),
+        };
+        Figment::from(Serialized::defaults(Self::default()))
+            .merge(toml)
+            .merge(Env::prefixed("SHIPWAY_").map(|key| key.as_str().replace("__", ".").into()).only(&KEYS))
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|error| {
+                CommandFailure::new(format!("configuration: {error}"))
+                    .with_hint("docs/reference/configuration.md lists every key")
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaves(prefix: &str, value: &serde_json::Value, into: &mut Vec<String>) {
+        for (key, member) in value.as_object().into_iter().flatten() {
+            let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            if member.is_object() { leaves(&path, member, into) } else { into.push(path) }
+        }
+    }
+
+    #[test]
+    fn every_key_can_be_set_from_the_environment() {
+        let mut keys = Vec::new();
+        leaves("", &serde_json::to_value(Configuration::default()).unwrap(), &mut keys);
+        keys.sort();
+        let mut known = KEYS.to_vec();
+        known.sort_unstable();
+        assert_eq!(keys, known);
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_which_wins_over_the_file_which_wins_over_defaults() {
+        figment::Jail::expect_with(|jail| {
+            jail.create_file(
+                "shipway.toml",
+                "shutdown_seconds = 1\n[lake]\npartitions = 3\nmemory_limit_mib = 5\n",
+            )?;
+            jail.set_env("SHIPWAY_LAKE__PARTITIONS", "4");
+            jail.set_env("SHIPWAY_DATA", "from-environment");
+            jail.set_env("SHIPWAY_SERVER", "http://elsewhere");
+            let flags = Flags { data: Some("from-flag".into()), ..Flags::default() };
+            let read = Configuration::read(None, &flags).unwrap();
+            assert_eq!((read.shutdown_seconds, read.lake.partitions, read.lake.memory_limit_mib), (1, 4, 5));
+            assert_eq!((read.data, read.online.cache_mib), (PathBuf::from("from-flag"), 256));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        figment::Jail::expect_with(|jail| {
+            jail.create_file("shipway.toml", "listne = \"127.0.0.1:1\"\n")?;
+            let refused = Configuration::read(None, &Flags::default()).unwrap_err();
+            assert!(refused.message.contains("listne"), "{}", refused.message);
+            Ok(())
+        });
+    }
+}

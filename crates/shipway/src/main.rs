@@ -1,0 +1,36 @@
+//! The `shipway` binary: the command line, the configuration, and the wiring of the server.
+//!
+//! - `arguments`: what can be typed
+//! - `commands`: one file per verb; each asks a server and prints the answer
+//! - `client`: HTTP to a server, problems turned into errors that a person reads
+//! - `output`: tables, JSON, progress
+//! - `configuration`: defaults < shipway.toml < SHIPWAY_* < flags
+//! - `serve`: builds the crates into one server and takes it down without losing anything
+//! - `reference`: the generated pages of docs/
+
+mod arguments;
+mod client;
+mod commands;
+mod configuration;
+mod failure;
+mod output;
+mod reference;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(wrong) => return output::usage(&wrong),
+    };
+    let format = arguments.connection.output;
+    match commands::run(arguments) {
+        Ok(code) => code,
+        Err(failure) => output::failure(&failure, format),
+    }
+}

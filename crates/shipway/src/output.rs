@@ -1,0 +1,160 @@
+//! Everything that is printed: tables on a terminal, JSON for scripts, progress on long work.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
+
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::ValueEnum;
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value as Json;
+
+use crate::failure::{CommandFailure, exit};
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// Words and tables for a person.
+    #[default]
+    Text,
+    /// One JSON document, exactly what the server answered.
+    Json,
+}
+
+/// Prints one line.
+pub(crate) fn line(text: impl AsRef<str>) {
+    // A closed pipe (`shipway … | head`) is not an error of ours.
+    let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+}
+
+/// Prints text as it is.
+pub(crate) fn raw(text: &str) {
+    let _ = write!(std::io::stdout(), "{text}");
+}
+
+/// Prints a JSON document.
+pub(crate) fn json(document: &Json) {
+    line(serde_json::to_string_pretty(document).unwrap_or_default());
+}
+
+/// Prints a note to standard error, so that standard output stays what was asked for.
+pub(crate) fn note(text: impl AsRef<str>) {
+    eprintln!("{}", text.as_ref());
+}
+
+/// Prints a table with a header; an empty one as the words `nothing`.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
+    if rows.is_empty() {
+        line("nothing");
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    for row in rows {
+        table.add_row(row);
+    }
+    for row in table.lines() {
+        line(row.trim_end());
+    }
+}
+
+/// Prints a wrong command line the way clap does, with our exit code: 2 belongs to `plan`.
+pub(crate) fn usage(wrong: &clap::Error) -> ExitCode {
+    let _ = wrong.print();
+    ExitCode::from(if wrong.use_stderr() { exit::USAGE } else { 0 })
+}
+
+/// Prints why a command failed, to standard error.
+pub(crate) fn failure(failure: &CommandFailure, format: Format) -> ExitCode {
+    if format == Format::Json {
+        let document =
+            serde_json::json!({ "error": failure.message, "hint": failure.hint, "code": failure.code });
+        eprintln!("{}", serde_json::to_string_pretty(&document).unwrap_or_default());
+    } else {
+        eprintln!("error: {}", failure.message);
+        if let Some(hint) = &failure.hint {
+            eprintln!("hint: {hint}");
+        }
+        if let Some(code) = &failure.code {
+            eprintln!("code: {code}");
+        }
+    }
+    failure.exit_code()
+}
+
+/// A bar for work whose size is known in bytes. Hidden when standard error is not a terminal.
+pub(crate) fn bytes_bar(total: u64, what: &str) -> ProgressBar {
+    bar(total, what, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}")
+}
+
+/// A bar for work whose size is known in rows.
+pub(crate) fn rows_bar(total: u64, what: &str) -> ProgressBar {
+    bar(total, what, "{msg} {wide_bar} {human_pos}/{human_len} rows {eta}")
+}
+
+/// A spinner for work whose size is not known.
+pub(crate) fn spinner(what: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let spinner = ProgressBar::new_spinner().with_message(what.to_owned());
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
+}
+
+fn bar(total: u64, what: &str, template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total).with_message(what.to_owned());
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// A JSON scalar as a cell of a table.
+pub(crate) fn cell(value: &Json) -> String {
+    match value {
+        Json::Null => "-".to_owned(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A member of a JSON object as a cell of a table.
+pub(crate) fn member(object: &Json, name: &str) -> String {
+    cell(&object[name])
+}
+
+/// A whole number with thousands separated: `334,264`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        for (number, text) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (334_264, "334,264"), (1_000_000, "1,000,000")]
+        {
+            assert_eq!(count(number), text);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `serve`: one process that holds every part, on one port.
+//!
+//! - `platform`: opens the parts in order and takes them down in reverse
+//! - `ports`: plugs capabilities into each other
+//! - `health`: health, readiness, metrics, status
+//! - `observe`: logs and metrics of the process
+
+mod health;
+mod observe;
+mod platform;
+mod ports;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use shipway_web::{Authentication, Guard, Token};
+use tokio::{net::TcpListener, signal::unix, sync::watch};
+
+use crate::{
+    arguments,
+    configuration::{Configuration, Flags},
+    failure::CommandFailure,
+};
+use platform::Platform;
+
+/// DataFusion plans recursively; the default stack of a worker is small for a deep query.
+const WORKER_STACK_BYTES: usize = 8 << 20;
+
+/// Runs the server until it is told to stop.
+pub(crate) fn run(options: &arguments::Serve, token: Option<String>) -> Result<ExitCode, CommandFailure> {
+    let flags = Flags { data: options.data.clone(), listen: options.listen, token };
+    let configuration = Configuration::read(options.configuration.clone(), &flags)?;
+    let metrics = observe::start(&configuration.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(WORKER_STACK_BYTES)
+        .thread_name("shipway")
+        .build()?;
+    runtime.block_on(serve(configuration, metrics))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Result<(), CommandFailure> {
+    let guard = guard(&configuration)?;
+    guard.check_bind(configuration.listen).map_err(|refused| CommandFailure::of(&refused))?;
+    let listener = TcpListener::bind(configuration.listen).await.map_err(|error| {
+        CommandFailure::new(format!("address {}: {error}", configuration.listen))
+            .with_hint("stop what listens there, or choose another with --listen")
+    })?;
+    let address = listener.local_addr()?;
+    let platform = Arc::new(Platform::open(&configuration).await?);
+    let (stopping, stop) = watch::channel(false);
+    let routes = platform.routes().merge(health::routes(Arc::clone(&platform), metrics, stop.clone()));
+    let router = routes.into_router(Arc::new(guard));
+    tracing::info!(%address, data = %configuration.data.display(), version = env!("CARGO_PKG_VERSION"), "ready");
+
+    let mut graceful = stop.clone();
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(async move {
+            let _ = graceful.wait_for(|stopping| *stopping).await;
+        })
+        .into_future();
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => ended?,
+        () = told_to_stop() => {
+            tracing::info!("stopping: open requests may finish");
+            let _ = stopping.send(true);
+            let patience = Duration::from_secs(configuration.shutdown_seconds);
+            if tokio::time::timeout(patience, &mut serving).await.is_err() {
+                tracing::warn!(seconds = configuration.shutdown_seconds, "some requests did not finish in time");
+            }
+        }
+    }
+    platform.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn guard(configuration: &Configuration) -> Result<Guard, CommandFailure> {
+    let authentication = match &configuration.token {
+        None => Authentication::OpenOnLoopback,
+        Some(token) => {
+            Authentication::Token(Token::new(token).map_err(|weak| CommandFailure::new(weak.to_string()))?)
+        }
+    };
+    Ok(Guard::new(authentication).with_allowed_hosts(configuration.allowed_hosts.iter().cloned()))
+}
+
+async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (unix::signal(unix::SignalKind::terminate()), unix::signal(unix::SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,131 @@
+//! Opens every part in order, and takes them down in reverse without losing anything.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use shipway_blob::BlobStore;
+use shipway_catalog::Catalog;
+use shipway_core::{Clock, Failure, SystemClock};
+use shipway_features::{Features, FeaturesOptions, Limits};
+use shipway_lake::{Lake, LakeOptions};
+use shipway_log::{EventLog, LogOptions};
+use shipway_online::{OnlineOptions, OnlineStore};
+use shipway_runtime::RuntimeOptions;
+use shipway_serving::{Serving, ServingPorts};
+use shipway_store::Store;
+use shipway_tracking::Tracking;
+use shipway_web::Routes;
+use tokio_util::task::TaskTracker;
+
+use super::ports::{FeaturesForServing, InstallViews, ModelsForServing, ServedVectors};
+use crate::{configuration::Configuration, failure::CommandFailure};
+
+/// How long background work may take to end after the last request.
+const BACKGROUND_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Everything that runs in this process.
+pub(super) struct Platform {
+    pub(super) features: Features,
+    pub(super) serving: Serving,
+    catalog: Catalog,
+    tracking: Tracking,
+    log: EventLog,
+    store: Store,
+    tracker: TaskTracker,
+    started: Instant,
+}
+
+impl Platform {
+    /// Opens the data folder, creating what is missing, and finishes what a crash left half-way.
+    pub(super) async fn open(configuration: &Configuration) -> Result<Self, CommandFailure> {
+        let data = &configuration.data;
+        fs_err::create_dir_all(data)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tracker = TaskTracker::new();
+        // The log first: its lock keeps a second server off this data folder.
+        let log = EventLog::open(&data.join("log"), LogOptions::default()).map_err(because)?;
+        let store = Store::open(&data.join("meta.db")).await.map_err(because)?;
+        let blobs = BlobStore::open_local(&data.join("objects")).map_err(because)?;
+        let lake = open_lake(configuration)?;
+        let online_options =
+            OnlineOptions { cache_bytes: configuration.online.cache_mib << 20, ..OnlineOptions::default() };
+        let online = OnlineStore::open_with(&data.join("online"), &online_options).map_err(because)?;
+
+        let catalog = Catalog::open(store.clone(), Arc::clone(&clock)).await.map_err(because)?;
+        let features = Features::open(FeaturesOptions {
+            log: log.clone(),
+            online,
+            lake: lake.clone(),
+            store: store.clone(),
+            definitions: catalog.subscribe(),
+            clock: Arc::clone(&clock),
+            tracker: tracker.clone(),
+            data_dir: data.clone(),
+            limits: Limits::default(),
+        })
+        .await
+        .map_err(because)?;
+        catalog.listen(Arc::new(InstallViews(features.clone()))).await;
+        let tracking =
+            Tracking::open(store.clone(), blobs, Arc::new(catalog.subscribe()), Arc::clone(&clock))
+                .await
+                .map_err(because)?;
+        let ports = ServingPorts {
+            models: Arc::new(ModelsForServing(tracking.clone())),
+            features: Arc::new(FeaturesForServing {
+                features: features.clone(),
+                definitions: catalog.subscribe(),
+            }),
+        };
+        let runtime = RuntimeOptions {
+            onnx_library: configuration.runtime.onnx_library.clone(),
+            threads: configuration.runtime.threads,
+        };
+        let serving = Serving::open(store.clone(), lake, ports, runtime, clock, tracker.clone())
+            .await
+            .map_err(because)?;
+        features.set_served_vectors(Arc::new(ServedVectors(serving.clone())));
+        Ok(Self { features, serving, catalog, tracking, log, store, tracker, started: Instant::now() })
+    }
+
+    /// Every route of every capability.
+    pub(super) fn routes(&self) -> Routes {
+        shipway_catalog::routes(self.catalog.clone())
+            .merge(shipway_features::routes(self.features.clone()))
+            .merge(shipway_tracking::routes(self.tracking.clone()))
+            .merge(shipway_serving::routes(self.serving.clone()))
+    }
+
+    pub(super) fn uptime_seconds(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Writes what is in memory to its place and closes everything. Called after the last request was answered.
+    pub(super) async fn shutdown(&self) {
+        if let Err(error) = self.serving.shutdown().await {
+            tracing::error!(error = %shipway_core::failure::chain(&error), "the prediction log could not be written out");
+        }
+        self.features.shutdown().await;
+        self.tracker.close();
+        if tokio::time::timeout(BACKGROUND_PATIENCE, self.tracker.wait()).await.is_err() {
+            tracing::warn!("background work did not end in time; it is taken up again at the next start");
+        }
+        self.log.close().await;
+        self.store.close().await;
+    }
+}
+
+fn open_lake(configuration: &Configuration) -> Result<Lake, CommandFailure> {
+    let mut options = LakeOptions::new(configuration.data.join("lake"));
+    options.memory_limit_bytes = configuration.lake.memory_limit_mib << 20;
+    if configuration.lake.partitions > 0 {
+        options.target_partitions = Some(configuration.lake.partitions);
+    }
+    Lake::open(options).map_err(because)
+}
+
+fn because(error: impl Failure + 'static) -> CommandFailure {
+    CommandFailure::of(&error)
+}

@@ -1,0 +1,164 @@
+//! Plugs capabilities into each other, so that none of them depends on another.
+
+use std::{borrow::Cow, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use shipway_catalog::{DefinitionListener, ListenerError};
+use shipway_core::{DataType, Digest, Failure, Kind, Name, nearest};
+use shipway_definitions::DefinitionSet;
+use shipway_features::{Features, ReadRequest, ServedVectorLog};
+use shipway_serving::{
+    FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource, PortFailure,
+    ResolvedModel, ServiceShape, Serving, ViewFreshness,
+};
+use shipway_tracking::Tracking;
+use tokio::sync::watch;
+
+/// The model registry, as serving needs it.
+pub(super) struct ModelsForServing(pub(super) Tracking);
+
+#[async_trait]
+impl ModelSource for ModelsForServing {
+    async fn resolve(&self, model: &str, alias: &str) -> Result<ResolvedModel, PortFailure> {
+        let version = self.0.resolve_alias(model, alias).await.map_err(PortFailure::new)?;
+        let files = version.files.into_iter();
+        Ok(ResolvedModel {
+            name: version.model,
+            version: version.version.into(),
+            artifact: version.artifact_digest,
+            files: files
+                .map(|file| ModelFile { path: file.path, digest: file.digest, bytes: file.bytes })
+                .collect(),
+            tags: version.tags.into_iter().collect(),
+        })
+    }
+
+    async fn read(&self, _: &ResolvedModel, file: &ModelFile) -> Result<Bytes, PortFailure> {
+        self.0.read_file(&file.digest).await.map_err(PortFailure::new)
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.alias_changes()
+    }
+}
+
+/// The feature platform, as serving needs it.
+pub(super) struct FeaturesForServing {
+    pub(super) features: Features,
+    pub(super) definitions: watch::Receiver<Arc<DefinitionSet>>,
+}
+
+#[async_trait]
+impl FeatureSource for FeaturesForServing {
+    async fn shape(&self, service: &str, service_hash: Option<Digest>) -> Result<ServiceShape, PortFailure> {
+        let definitions = Arc::clone(&self.definitions.borrow());
+        let found = match service_hash {
+            Some(hash) => definitions
+                .services_by_hash
+                .get(&hash)
+                .filter(|held| held.definition.name.as_str() == service),
+            None => definitions.services.get(service),
+        };
+        let Some(versioned) = found else {
+            return Err(PortFailure::new(UnknownService::new(service, service_hash, &definitions)));
+        };
+        let named = |columns: &[(Name, DataType)]| {
+            columns.iter().map(|(name, data_type)| (name.to_string(), *data_type)).collect()
+        };
+        let service = &versioned.definition;
+        Ok(ServiceShape {
+            hash: versioned.hash,
+            keys: named(&service.entity_keys),
+            request: named(&service.request),
+            columns: service.columns().iter().map(|column| (column.name.clone(), column.data_type)).collect(),
+        })
+    }
+
+    async fn read(&self, query: FeatureQuery<'_>) -> Result<FeatureAnswer, PortFailure> {
+        let request = ReadRequest {
+            service: query.service.to_owned(),
+            service_hash: query.service_hash,
+            rows: query.rows.to_vec(),
+            at: query.at,
+            token: query.token.map(str::to_owned),
+        };
+        let answer = self.features.read(request).await.map_err(PortFailure::new)?;
+        let rows = answer.rows.into_iter().map(|row| FeatureRow {
+            values: row.values,
+            views: row
+                .views
+                .into_iter()
+                .map(|view| ViewFreshness {
+                    view: view.view.to_string(),
+                    event_time: view.event_time,
+                    age_us: view.age_us,
+                    fresh: view.fresh,
+                })
+                .collect(),
+        });
+        Ok(FeatureAnswer {
+            service_hash: answer.service_hash,
+            at: answer.at,
+            columns: answer.columns.to_vec(),
+            rows: rows.collect(),
+            watermarks: answer.watermarks,
+        })
+    }
+}
+
+/// A deployment names a service, or a version of one, that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("service {wanted} does not exist")]
+struct UnknownService {
+    wanted: String,
+    nearest: Option<String>,
+}
+
+impl UnknownService {
+    fn new(service: &str, hash: Option<Digest>, definitions: &DefinitionSet) -> Self {
+        let wanted = hash.map_or_else(|| service.to_owned(), |hash| format!("{service} at version {hash}"));
+        let nearest = nearest(service, definitions.services.keys().map(Name::as_str)).map(str::to_owned);
+        Self { wanted, nearest }
+    }
+}
+
+impl Failure for UnknownService {
+    fn kind(&self) -> Kind {
+        Kind::NotFound
+    }
+
+    fn code(&self) -> &'static str {
+        "features.unknown_service"
+    }
+
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        Some(match &self.nearest {
+            Some(near) => format!("did you mean {near}?").into(),
+            None => "GET /api/v1/definitions lists the services".into(),
+        })
+    }
+}
+
+/// Installs applied definitions in the feature platform, before `apply` is answered.
+pub(super) struct InstallViews(pub(super) Features);
+
+#[async_trait]
+impl DefinitionListener for InstallViews {
+    async fn applied(&self, set: Arc<DefinitionSet>) -> Result<(), ListenerError> {
+        self.0.installed(&set).await.map_err(|error| Box::new(error) as ListenerError)
+    }
+}
+
+/// The prediction log, as the proof needs it.
+pub(super) struct ServedVectors(pub(super) Serving);
+
+#[async_trait]
+impl ServedVectorLog for ServedVectors {
+    async fn flushed(&self, deployment: &str) -> Result<String, Box<dyn Failure + Send + Sync>> {
+        let boxed = |error| Box::new(error) as Box<dyn Failure + Send + Sync>;
+        let status = self.0.status_of(deployment).map_err(boxed)?;
+        self.0.flush().await.map_err(boxed)?;
+        Ok(status.prediction_log)
+    }
+}

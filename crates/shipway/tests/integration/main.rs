@@ -1,0 +1,8 @@
+//! The real binary, from outside.
+
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails must fail")]
+
+mod command_line;
+mod crash;
+mod shutdown;
+mod world;
