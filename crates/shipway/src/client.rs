@@ -132,12 +132,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 fn problem(status: StatusCode, text: &str) -> CommandFailure {
     let body: Json = serde_json::from_str(text).unwrap_or_default();
     let word = |name: &str| body[name].as_str().map(str::to_owned);
-    let mut message =
+    let message =
         word("detail").or_else(|| word("title")).unwrap_or_else(|| format!("the server answered {status}"));
-    for error in body["errors"].as_array().into_iter().flatten() {
-        message.push_str("\n  ");
-        message.push_str(error.as_str().unwrap_or(&error.to_string()));
-    }
     CommandFailure { message, hint: word("hint"), code: word("code"), exit: exit::FAILED }
 }
 

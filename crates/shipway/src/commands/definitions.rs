@@ -46,19 +46,22 @@ pub(super) async fn apply(context: &Context, options: &Definitions) -> Result<Ex
 fn print_changes(answer: &Json) {
     for change in answer["changes"].as_array().into_iter().flatten() {
         let mark = match change["action"].as_str() {
-            Some("create") => '+',
-            Some("remove") => '-',
+            Some("created") => '+',
+            Some("removed") => '-',
             _ => '~',
         };
         output::line(format!("{mark} {} {}", member(change, "kind"), member(change, "name")));
-        for field in ["details", "consequences"] {
-            for detail in change[field].as_array().into_iter().flatten() {
-                output::line(format!("    {}", output::cell(detail)));
-            }
+        for field in change["fields"].as_array().into_iter().flatten() {
+            let (before, after) = (member(field, "before"), member(field, "after"));
+            output::line(format!("    {}: {before} → {after}", member(field, "field")));
+        }
+        for consequence in change["consequences"].as_array().into_iter().flatten() {
+            output::line(format!("    {}", output::cell(consequence)));
         }
     }
-    for note in answer["notes"].as_array().into_iter().flatten() {
-        output::line(format!("note: {}", output::cell(note)));
+    for kept in answer["kept"].as_array().into_iter().flatten() {
+        let named = format!("{} {}", member(kept, "kind"), member(kept, "name"));
+        output::line(format!("= {named} is not in these files and stays; --prune removes it"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::Context;
 use crate::{
@@ -46,8 +46,26 @@ async fn list(context: &Context) -> Result<ExitCode, CommandFailure> {
         output::json(&answer);
         return Ok(ExitCode::SUCCESS);
     }
-    let columns = ["name", "model", "alias", "version", "service", "state"];
-    let rows = answer["deployments"].as_array().into_iter().flatten();
-    output::table(&columns, rows.map(|row| columns.iter().map(|name| member(row, name)).collect()).collect());
+    table(&answer["deployments"]);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Deployments as a table; `status` prints the same.
+pub(super) fn table(deployments: &Json) {
+    let rows = deployments.as_array().into_iter().flatten().map(|deployment| {
+        let state = match deployment["trouble"].is_null() {
+            true => "serving".to_owned(),
+            false => format!("trouble: {}", member(&deployment["trouble"], "detail")),
+        };
+        let named = |name| member(deployment, name);
+        vec![
+            named("name"),
+            named("model"),
+            named("alias"),
+            member(&deployment["serves"], "version"),
+            named("service"),
+            state,
+        ]
+    });
+    output::table(&["deployment", "model", "alias", "version", "service", "state"], rows.collect());
 }

@@ -35,8 +35,8 @@ pub(super) async fn run(context: &Context, action: &Models) -> Result<ExitCode, 
 
 fn list(answer: &Json) {
     let rows = answer["models"].as_array().into_iter().flatten();
-    let rows = rows.map(|model| vec![member(model, "name"), member(model, "latest_version"), aliases(model)]);
-    output::table(&["model", "latest version", "aliases"], rows.collect());
+    let rows = rows.map(|model| vec![member(model, "name"), member(model, "newest_version"), aliases(model)]);
+    output::table(&["model", "newest version", "aliases"], rows.collect());
 }
 
 fn show(answer: &Json) {
@@ -64,28 +64,19 @@ fn show(answer: &Json) {
 }
 
 fn promoted(answer: &Json, model: &str, version: u32, alias: &str) {
-    let replaced = match answer["replaces"].as_u64().or(answer["replaced"].as_u64()) {
+    let replaced = match answer["replaced"].as_u64() {
         Some(previous) => format!(", in place of version {previous}"),
         None => String::new(),
     };
     output::line(format!("{model}@{alias} is now version {version}{replaced}"));
     for judged in answer["judged"].as_array().into_iter().flatten() {
-        output::line(format!("  {}", output::cell(judged)));
+        output::line(format!("  {}: {}", member(judged, "gate"), member(judged, "finding")));
     }
 }
 
 fn aliases(model: &Json) -> String {
-    match &model["aliases"] {
-        Json::Object(aliases) => aliases
-            .iter()
-            .map(|(alias, version)| format!("{alias}={}", output::cell(version)))
-            .collect::<Vec<_>>()
-            .join(" "),
-        Json::Array(aliases) => aliases
-            .iter()
-            .map(|entry| format!("{}={}", member(entry, "alias"), member(entry, "version")))
-            .collect::<Vec<_>>()
-            .join(" "),
-        _ => "-".to_owned(),
-    }
+    let aliases = model["aliases"].as_object().into_iter().flatten();
+    let shown: Vec<String> =
+        aliases.map(|(alias, version)| format!("{alias}={}", output::cell(version))).collect();
+    if shown.is_empty() { "-".to_owned() } else { shown.join(" ") }
 }

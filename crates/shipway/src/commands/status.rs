@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
-use super::Context;
+use super::{Context, deploy};
 use crate::{
     failure::CommandFailure,
     output::{self, Format, member},
 };
+
+const SOURCE_COLUMNS: [&str; 6] = ["source", "log_end", "applied", "archived", "lag", "watermark"];
 
 pub(super) async fn run(context: &Context) -> Result<ExitCode, CommandFailure> {
     let answer = context.client.get("/status").await?;
@@ -20,15 +22,10 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, CommandFailure> {
         member(&answer, "uptime_seconds")
     ));
     output::line("");
-    for (title, list, columns) in [
-        ("sources", "sources", &["source", "log_end", "applied", "archived", "lag", "watermark"][..]),
-        ("deployments", "deployments", &["name", "model", "alias", "version", "service", "state"][..]),
-    ] {
-        output::line(title);
-        let rows = answer[list].as_array().into_iter().flatten();
-        let cells = |row| columns.iter().map(|name| member(row, name)).collect();
-        output::table(columns, rows.map(cells).collect());
-        output::line("");
-    }
+    let rows = answer["sources"].as_array().into_iter().flatten();
+    let cells = |row| SOURCE_COLUMNS.iter().map(|name| member(row, name)).collect();
+    output::table(&SOURCE_COLUMNS, rows.map(cells).collect());
+    output::line("");
+    deploy::table(&answer["deployments"]);
     Ok(ExitCode::SUCCESS)
 }

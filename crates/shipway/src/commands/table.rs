@@ -2,9 +2,9 @@
 
 use std::{path::Path, process::ExitCode};
 
-use futures::TryStreamExt;
 use reqwest::Body;
 use serde_json::Value as Json;
+use tokio_stream::StreamExt;
 use tokio_util::io::ReaderStream;
 
 use super::Context;
@@ -30,8 +30,8 @@ pub(super) async fn load(
     let bytes = handle.metadata().await?.len();
     let bar = output::bytes_bar(bytes, &format!("loading {table}"));
     let sent = bar.clone();
-    let stream =
-        ReaderStream::with_capacity(handle, 256 * 1024).inspect_ok(move |piece| sent.inc(piece.len() as u64));
+    let stream = ReaderStream::with_capacity(handle, 256 * 1024)
+        .map(move |piece| piece.inspect(|bytes| sent.inc(bytes.len() as u64)));
     let word = match format {
         FileFormat::Csv => "csv",
         FileFormat::Jsonl => "jsonl",

@@ -14,6 +14,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use shipway_web::{Authentication, Guard, Token};
 use tokio::{net::TcpListener, signal::unix, sync::watch};
+use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::{
     arguments,
@@ -50,7 +51,8 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     let platform = Arc::new(Platform::open(&configuration).await?);
     let (stopping, stop) = watch::channel(false);
     let routes = platform.routes().merge(health::routes(Arc::clone(&platform), metrics, stop.clone()));
-    let router = routes.into_router(Arc::new(guard));
+    // Outermost, so that body limits count what comes out of a compressed body, not what is sent.
+    let router = routes.into_router(Arc::new(guard)).layer(RequestDecompressionLayer::new());
     tracing::info!(%address, data = %configuration.data.display(), version = env!("CARGO_PKG_VERSION"), "ready");
 
     let mut graceful = stop.clone();

@@ -18,9 +18,12 @@ const SECONDS_BUCKETS: [f64; 16] = [
     30.0, 120.0,
 ];
 
+/// Libraries that tell at `info` what is `debug` to an operator. What the configuration says of them wins.
+const QUIET: &str = "buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake_core=warn,datafusion=warn,fjall=warn,lsm_tree=warn";
+
 /// Starts logging to standard error and the recording of metrics.
 pub(crate) fn start(configuration: &LogConfiguration) -> Result<Metrics, CommandFailure> {
-    let filter = EnvFilter::try_new(&configuration.level).map_err(|error| {
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", configuration.level)).map_err(|error| {
         CommandFailure::new(format!("log.level: {error}"))
             .with_hint("such as info, or info,shipway_features=debug")
     })?;
