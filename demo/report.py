@@ -65,7 +65,7 @@ def write_report(report: Report, folder: Path, binary: str | None) -> str:
             "  Next, with what the demo left behind:",
             f"    {binary} serve --data {folder}/data &",
             f"    {binary} status",
-            f"    {binary} features read late_arrivals --row origin=JFK,dest=LAX,carrier=DL,tailnum=N721TW,month=12,hour=9,distance=2475 --at 2013-12-31T00:00:00Z",
+            f"    {binary} features read late_arrivals --row origin=JFK,dest=LAX,carrier=DL,tailnum=N721TW,month=12,hour=9,distance=2475 --at 2014-01-01T12:00:00Z",
             f"    {binary} sql 'SELECT origin, count(*) AS flights, avg(dep_delay) AS delay FROM departures GROUP BY origin'",
         ]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@
 //! - `view_plan`: a view of the definitions, resolved for the engine
 //! - `canonical`, `column`: Arrow arrays as the five types of features
 //! - `keys`: entity keys as bytes, their hash, and the sort order of the sweep
-//! - `spine`: the spine, kept; `spine_rows`: its rows as one view sees them
+//! - `kept`: batches kept in memory or on disk; `spine`: the spine, kept; `spine_rows`: its rows as one view sees them
 //! - `events`: the events of a source as one view sees them
 //! - `point_in_time`: the operator; `sweep`: its merge of rows and events; `aggregates`, `latest`: the state of one key
 //! - `zip`: the views put beside the spine again
@@ -22,6 +22,7 @@ mod canonical;
 mod column;
 mod error;
 mod events;
+mod kept;
 mod keys;
 mod latest;
 mod point_in_time;

@@ -44,8 +44,8 @@ pub struct EngineSettings {
     pub batch_rows: usize,
     /// Bits of the key hash that are used. A seam for tests: with few bits, different keys share hashes all the time.
     pub key_hash_mask: u64,
-    /// How large a spine may be before it is kept on disk instead of in memory.
-    pub spine_memory_bytes: usize,
+    /// How large the spine, and the answers of each view, may be before they are kept on disk instead of in memory.
+    pub kept_memory_bytes: usize,
 }
 
 impl Default for EngineSettings {
@@ -54,7 +54,7 @@ impl Default for EngineSettings {
             target_partitions: None,
             batch_rows: 8_192,
             key_hash_mask: u64::MAX,
-            spine_memory_bytes: 128 << 20,
+            kept_memory_bytes: 128 << 20,
         }
     }
 }

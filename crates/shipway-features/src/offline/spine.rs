@@ -12,16 +12,8 @@ use arrow::{
 };
 use datafusion::{
     dataframe::DataFrame,
-    execution::{
-        SendableRecordBatchStream, SessionStateBuilder, TaskContext,
-        memory_pool::{MemoryConsumer, MemoryReservation},
-        spill_file::SpillFile,
-    },
-    physical_plan::{
-        ExecutionPlan, ExecutionPlanProperties, SpillManager,
-        metrics::{ExecutionPlanMetricsSet, SpillMetrics},
-        stream::RecordBatchStreamAdapter,
-    },
+    execution::{SendableRecordBatchStream, SessionStateBuilder, TaskContext},
+    physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter},
 };
 use futures::{StreamExt, stream};
 use shipway_core::{DataType, Name, nearest};
@@ -31,6 +23,7 @@ use super::{
     AsOf, EngineSettings, OfflineError,
     canonical::{arrow_type, canonical, is_readable_as},
     column::plain_type,
+    kept::{Kept, keep},
     view_plan::ViewPlan,
 };
 
@@ -140,21 +133,6 @@ pub(crate) struct Spine {
     /// For each source with a watermark column, the lowest and the highest watermark.
     pub(crate) watermarks: BTreeMap<String, (i64, i64)>,
     kept: Kept,
-    _reservation: MemoryReservation,
-}
-
-enum Kept {
-    Memory(Vec<RecordBatch>),
-    Disk { manager: SpillManager, file: Arc<dyn SpillFile> },
-}
-
-impl std::fmt::Debug for Kept {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Memory(batches) => write!(formatter, "{} batches in memory", batches.len()),
-            Self::Disk { .. } => formatter.write_str("on disk"),
-        }
-    }
 }
 
 impl Spine {
@@ -165,56 +143,22 @@ impl Spine {
         context: &TaskContext,
         settings: &EngineSettings,
     ) -> Result<Self, OfflineError> {
-        let mut rows = ordered_rows(spine).await?;
-        let manager = SpillManager::new(
-            context.runtime_env(),
-            SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0),
-            Arc::clone(&layout.schema),
-        );
-        let reservation =
-            MemoryConsumer::new("training set spine").with_can_spill(true).register(context.memory_pool());
-        let (mut batches, mut on_disk) = (Vec::new(), None);
+        let rows = ordered_rows(spine).await?;
         let mut facts = Facts::default();
-        while let Some(batch) = rows.next().await {
+        let converted = rows.map(|batch| {
             let batch = layout.convert(&batch?)?;
-            if batch.num_rows() == 0 {
-                continue;
-            }
             facts.take_in(&layout, &batch)?;
-            let bytes = batch.get_array_memory_size();
-            let fits = on_disk.is_none()
-                && reservation.size() + bytes <= settings.spine_memory_bytes
-                && reservation.try_grow(bytes).is_ok();
-            if fits {
-                batches.push(batch);
-                continue;
-            }
-            if on_disk.is_none() {
-                on_disk = Some(manager.create_in_progress_file("training set spine")?);
-            }
-            if let Some(file) = on_disk.as_mut() {
-                for earlier in batches.drain(..) {
-                    file.append_batch(&earlier)?;
-                }
-                file.append_batch(&batch)?;
-                reservation.free();
-            }
-        }
-        let file = on_disk.map(|mut file| file.finish()).transpose()?.flatten();
-        let kept = file.map_or(Kept::Memory(batches), |file| Kept::Disk { manager, file });
+            Ok(batch)
+        });
+        let (schema, memory_bytes) = (Arc::clone(&layout.schema), settings.kept_memory_bytes);
+        let kept = keep(converted, schema, "training set spine", memory_bytes, context).await?;
         let Facts { times, watermarks, .. } = facts;
-        Ok(Self { layout, times, watermarks, kept, _reservation: reservation })
+        Ok(Self { layout, times, watermarks, kept })
     }
 
     /// The rows, in order, from the first.
     pub(crate) fn stream(&self) -> Result<SendableRecordBatchStream, OfflineError> {
-        match &self.kept {
-            Kept::Memory(batches) => {
-                let batches = stream::iter(batches.clone()).map(Ok);
-                Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.layout.schema), batches)))
-            }
-            Kept::Disk { manager, file } => Ok(manager.read_spill_as_stream(Arc::clone(file), None)?),
-        }
+        self.kept.stream()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The way of a training set: check, keep the spine, plan and start each view, zip.
+//! The way of a training set: check, keep the spine, answer view after view, zip.
 
 use std::sync::Arc;
 
@@ -17,12 +17,14 @@ use datafusion::{
         streaming::{PartitionStream, StreamingTableExec},
     },
 };
+use futures::TryStreamExt;
 use shipway_lake::Lake;
 
 use super::{
     AsOf, EngineSettings, OfflineError, TrainingSetRequest,
     canonical::arrow_type,
     events::{ArrivalRule, EncodedEvents, EventEncoding},
+    kept::{Kept, keep},
     point_in_time::PointInTimeExec,
     spine::{Spine, SpineLayout},
     spine_rows::{HASH, ORDER, SharedSpineRows, SpineRows},
@@ -66,13 +68,12 @@ pub async fn training_set_with(
     let engine = Engine::new(lake, settings);
     let spine = Arc::new(Spine::read(request.spine, layout, &engine.context, settings).await?);
     let schema = schema_of(&spine, &views);
-    let mut started = Vec::with_capacity(views.len());
+    let mut answers = Vec::with_capacity(views.len());
     for (view, arrival) in views.into_iter().zip(arrivals) {
-        let plan = engine.plan(&view, arrival, &spine).await?;
-        let stream = execute_stream(plan, Arc::clone(&engine.context))?;
-        started.push(Answers::start(view, stream).await?);
+        let kept = engine.answers(&view, &arrival, &spine).await?;
+        answers.push(Answers::new(view, kept.stream()?));
     }
-    Ok(zip(schema, spine.stream()?, started))
+    Ok(zip(schema, spine.stream()?, answers))
 }
 
 fn schema_of(spine: &Spine, views: &[Arc<ViewPlan>]) -> SchemaRef {
@@ -99,6 +100,7 @@ fn arrival_rule(request: &TrainingSetRequest, source: &str) -> Result<ArrivalRul
 }
 
 /// Where the plans run.
+#[derive(Clone)]
 struct Engine<'a> {
     lake: &'a Lake,
     settings: &'a EngineSettings,
@@ -110,22 +112,60 @@ impl<'a> Engine<'a> {
     fn new(lake: &'a Lake, settings: &'a EngineSettings) -> Self {
         let state = lake.session().state();
         let partitions = settings.target_partitions.unwrap_or(state.config().target_partitions()).max(1);
-        let config = state.config().clone().with_batch_size(settings.batch_rows.max(1));
-        let context = SessionStateBuilder::new_from_existing(state).with_config(config).build().task_ctx();
-        Self { lake, settings, partitions, context }
+        Self { lake, settings, partitions, context: context(lake, settings.batch_rows) }
     }
 
-    /// The answers of one view in the order of the spine, in one partition.
+    /// The same in one partition with small batches: slower, and with the least memory.
+    fn frugal(&self) -> Self {
+        let context = context(self.lake, (self.settings.batch_rows / 16).max(1));
+        Self { partitions: 1, context, ..self.clone() }
+    }
+
+    /// The answers of one view in the order of the spine. They are kept to the last before the next view begins, so that
+    /// the sorts of one view have all the memory that there is.
+    ///
+    /// A sort that has finished in memory cannot be made to spill any more, so several of them at once can leave too
+    /// little for another to begin. Then the view is answered again with one partition.
+    async fn answers(
+        &self,
+        view: &Arc<ViewPlan>,
+        arrival: &ArrivalRule,
+        spine: &Arc<Spine>,
+    ) -> Result<Kept, OfflineError> {
+        match self.answers_once(view, arrival, spine).await {
+            Err(OfflineError::Engine(error))
+                if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) =>
+            {
+                tracing::info!(view = %view.name, "memory is short: the view is answered again in one partition");
+                self.frugal().answers_once(view, arrival, spine).await
+            }
+            other => other,
+        }
+    }
+
+    async fn answers_once(
+        &self,
+        view: &Arc<ViewPlan>,
+        arrival: &ArrivalRule,
+        spine: &Arc<Spine>,
+    ) -> Result<Kept, OfflineError> {
+        let plan = self.plan(view, arrival, spine).await?;
+        let memory_bytes = self.settings.kept_memory_bytes;
+        let answers = execute_stream(plan, Arc::clone(&self.context))?.map_err(OfflineError::from);
+        keep(answers, view.answer_schema(), "training set view", memory_bytes, &self.context).await
+    }
+
+    /// The plan of one view, whose answers come in the order of the spine and in one partition.
     async fn plan(
         &self,
         view: &Arc<ViewPlan>,
-        arrival: ArrivalRule,
+        arrival: &ArrivalRule,
         spine: &Arc<Spine>,
     ) -> Result<Arc<dyn ExecutionPlan>, OfflineError> {
         let hash_mask = self.settings.key_hash_mask;
         let watermarks = spine.watermarks.get(view.source.as_str()).copied().unwrap_or_default();
         let [lowest, highest] = [watermarks.0, watermarks.1].map(|offset| offset.max(0).cast_unsigned());
-        let (arrival, always_arrived) = match arrival {
+        let (arrival, always_arrived) = match arrival.clone() {
             ArrivalRule::Carried { loads, .. } => (ArrivalRule::Carried { highest, loads }, Some(lowest)),
             other => (other, None),
         };
@@ -178,6 +218,12 @@ impl<'a> Engine<'a> {
         let partitioning = Partitioning::Hash(vec![hash], self.partitions);
         Ok(Arc::new(RepartitionExec::try_new(input, partitioning)?))
     }
+}
+
+fn context(lake: &Lake, batch_rows: usize) -> Arc<TaskContext> {
+    let state = lake.session().state();
+    let config = state.config().clone().with_batch_size(batch_rows.max(1));
+    SessionStateBuilder::new_from_existing(state).with_config(config).build().task_ctx()
 }
 
 fn streaming(partitions: Vec<Arc<dyn PartitionStream>>) -> Result<Arc<dyn ExecutionPlan>, OfflineError> {

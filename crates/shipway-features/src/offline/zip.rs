@@ -24,26 +24,22 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Waits for the first batch, which comes when the view's last sort has all its input. So views that are started one
-    /// after another do not hold their sorting memory at the same time.
-    pub(crate) async fn start(
-        view: Arc<ViewPlan>,
-        mut stream: SendableRecordBatchStream,
-    ) -> Result<Self, DataFusionError> {
-        let present = stream.next().await.transpose()?;
-        Ok(Self { view, stream, present, taken: 0 })
+    pub(crate) fn new(view: Arc<ViewPlan>, stream: SendableRecordBatchStream) -> Self {
+        Self { view, stream, present: None, taken: 0 }
     }
 
     /// How many answers are at hand, at least one unless all are taken.
     async fn at_hand(&mut self) -> Result<usize, DataFusionError> {
         loop {
-            let Some(present) = &self.present else { return Ok(0) };
-            let left = present.num_rows() - self.taken;
+            let left = self.present.as_ref().map_or(0, |present| present.num_rows() - self.taken);
             if left > 0 {
                 return Ok(left);
             }
-            self.present = self.stream.next().await.transpose()?;
             self.taken = 0;
+            self.present = self.stream.next().await.transpose()?;
+            if self.present.is_none() {
+                return Ok(0);
+            }
         }
     }
 

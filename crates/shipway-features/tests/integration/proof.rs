@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray}
 use shipway_core::{Failure, Value};
 use shipway_definitions::DefinitionSet;
 use shipway_features::{
-    offline::{AsOf, EngineSettings},
+    offline::AsOf,
     proof::{Cause, LoadArrivals, ProofError, VerificationReport, verify},
 };
 use shipway_lake::AppendOptions;
@@ -37,8 +37,6 @@ async fn world() -> World {
 /// Logs what the oracle says as of each ask's watermark, as serving does, after `alter` had its hand in it.
 async fn serves(world: &World, asks: &[Ask], alter: impl Fn(usize, &mut BTreeMap<String, Value>)) {
     let as_of = AsOf::ArrivalColumns(BTreeMap::from([("sales".to_owned(), "seen_up_to".to_owned())]));
-    let request = world.request(world.spine(asks), as_of.clone());
-    let template = world.batches(request, &EngineSettings::default()).await.unwrap();
     let mut vectors = world.oracle(&sales(), asks, &as_of);
     for (index, vector) in vectors.iter_mut().enumerate() {
         alter(index, vector);
@@ -58,9 +56,8 @@ async fn serves(world: &World, asks: &[Ask], alter: impl Fn(usize, &mut BTreeMap
         ("basket".to_owned(), Arc::new(Float64Array::from(vec![1.0; count]))),
     ];
     for column in service.definition.columns().iter().filter(|column| column.name.contains("__")) {
-        let expected = template[0].schema().field_with_name(&column.name).unwrap().data_type().clone();
         let values = vectors.iter().map(|vector| &vector[&column.name]);
-        columns.push((column.name.clone(), array_of(&expected, values)));
+        columns.push((column.name.clone(), array_of(&shipway_lake::arrow_type(column.data_type), values)));
     }
     let columns = columns.into_iter().map(|(name, array)| (name, array, true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();

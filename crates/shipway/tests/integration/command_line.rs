@@ -101,11 +101,7 @@ async fn unknown_things_are_named_with_the_nearest_that_exists() {
     ] {
         let refused = shipway(&server.url(), arguments, "{}\n");
         assert_eq!(refused.code, Some(1), "{arguments:?}");
-        assert!(
-            refused.error.contains("error:") && refused.error.contains("hint:"),
-            "{arguments:?}: {}",
-            refused.error
-        );
+        assert!(refused.error.contains("error:"), "{arguments:?}: {}", refused.error);
         assert!(refused.error.contains("shops") || refused.error.contains("orders"), "{}", refused.error);
     }
 }

@@ -81,11 +81,11 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
 fn settings() -> impl Strategy<Value = EngineSettings> {
     let masks = prop_oneof![Just(u64::MAX), Just(0), Just(1), Just(1 << 63)];
     (1_usize..4, masks, prop_oneof![Just(3_usize), Just(8_192)], prop_oneof![Just(0_usize), Just(1 << 20)])
-        .prop_map(|(partitions, key_hash_mask, batch_rows, spine_memory_bytes)| EngineSettings {
+        .prop_map(|(partitions, key_hash_mask, batch_rows, kept_memory_bytes)| EngineSettings {
             target_partitions: Some(partitions),
             batch_rows,
             key_hash_mask,
-            spine_memory_bytes,
+            kept_memory_bytes,
         })
 }
 

@@ -28,13 +28,14 @@ async fn a_tiny_memory_limit_spills_and_changes_nothing() {
     let expected = roomy.answers(&asks, AsOf::EventTime, &single).await;
     roomy.agrees(&sales, &asks[..200], AsOf::EventTime, &single).await;
 
-    let tight = World::with_memory(6 << 20);
-    tight.holds(&sales).await;
-    for partitions in [1, 3] {
+    // The sorted rows alone are larger than each sort's share of this.
+    for (partitions, memory_limit_bytes) in [(1, 6 << 20), (3, 16 << 20)] {
+        let tight = World::with_memory(memory_limit_bytes);
+        tight.holds(&sales).await;
         let settings = EngineSettings {
             target_partitions: Some(partitions),
             batch_rows: 512,
-            spine_memory_bytes: 64 << 10,
+            kept_memory_bytes: 64 << 10,
             ..EngineSettings::default()
         };
         let answers = tight.answers(&asks, AsOf::EventTime, &settings).await;

@@ -122,7 +122,9 @@ impl Sale {
             "amount" => self.amount.map_or(Value::Null, Value::float),
             "units" => self.units.map_or(Value::Null, Value::Int),
             "label" => text(&self.label),
-            "seen" => self.units.map_or(Value::Null, |units| Value::Timestamp(Timestamp(units * 1_000))),
+            "seen" => {
+                self.units.map_or(Value::Null, |units| Value::Timestamp(Timestamp(units.wrapping_mul(1_000))))
+            }
             "flag" => self.units.map_or(Value::Null, |units| Value::Bool(units % 2 == 0)),
             other => panic!("no column {other}"),
         }
@@ -309,7 +311,7 @@ fn batch_of(sales: &[Sale]) -> RecordBatch {
     let int = |read: &dyn Fn(&Sale) -> Option<i64>| -> ArrayRef {
         Arc::new(Int64Array::from_iter(sales.iter().map(read)))
     };
-    let seen = sales.iter().map(|sale| sale.units.map(|units| units * 1_000));
+    let seen = sales.iter().map(|sale| sale.units.map(|units| units.wrapping_mul(1_000)));
     let columns = [
         ("sale", text(&|sale| Some(sale.id.clone()))),
         ("sold_at", timestamps(sales.iter().map(|sale| Some(sale.sold_at)))),
