@@ -32,14 +32,15 @@ demo-short: setup build ## the demo on two months
 	$(python) demo/run.py --shipway $(shipway) --short
 
 bench: setup ## ours against the peers, as ratios (builds with --release)
-	cargo build --release --package shipway
+	cargo build --release --workspace
 	$(python) bench/run.py --shipway $(CARGO_TARGET_DIR)/release/shipway
 
 docs: build ## write the generated references under docs/
 	$(shipway) reference write docs
 
+# One selection of packages everywhere: another selection would resolve other features and build the dependencies anew.
 build: setup
-	cargo build --package shipway
+	cargo build --workspace
 
 setup:
 	@scripts/setup

@@ -1,6 +1,6 @@
 //! Everything that is printed: tables on a terminal, JSON for scripts, progress on long work.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
+#![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
 use std::{
     io::{IsTerminal, Write},

@@ -171,6 +171,7 @@ impl Configuration {
 }
 
 #[cfg(test)]
+#[expect(clippy::result_large_err, reason = "the closure of figment's jail has this signature")]
 mod tests {
     use super::*;
 
