@@ -30,6 +30,9 @@ pub fn routes(platform: Features) -> Routes<()> {
         .post_with_limit("/api/v1/tables/{name}/load", Permission::Write, limits.load_bytes, tables::load)
         .post("/api/v1/sql", Permission::Read, sql::sql)
         .post("/api/v1/training-sets", Permission::Read, training_sets::build)
+        .get("/api/v1/training-sets", Permission::Read, training_sets::list)
+        .get("/api/v1/training-sets/{table}", Permission::Read, training_sets::show)
+        .post("/api/v1/training-sets/{table}/rebuild", Permission::Read, training_sets::rebuild)
         .post("/api/v1/verify", Permission::Read, verify::verify)
         .with_state(platform)
 }

@@ -5,6 +5,7 @@
 //! - `accepting`: what ingest takes, refuses and sets aside
 //! - `reading`: what a read promises
 //! - `loading`: bulk loads, and views that come after the fact
+//! - `stored`: training sets that are kept, as jobs, and made again
 //! - `http`: the native API
 //! - `random`: random events, deaths and reads against the oracle
 //! - `measuring`: how fast it is, for people
@@ -21,4 +22,5 @@ mod offline;
 mod proof;
 mod random;
 mod reading;
+mod stored;
 mod world;

@@ -34,6 +34,8 @@ pub(crate) struct Configuration {
     pub(crate) online: OnlineConfiguration,
     /// Model files
     pub(crate) runtime: RuntimeConfiguration,
+    /// Work that outlives a request
+    pub(crate) jobs: JobsConfiguration,
 }
 
 /// What the server writes about itself, to standard error.
@@ -57,7 +59,8 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LakeConfiguration {
-    /// MiB of memory that queries and training sets may use together before they spill to disk
+    /// MiB of memory that queries and training sets, jobs included, may use together before they spill to disk, in the folder
+    /// `lake/.spill` of the data folder
     pub(crate) memory_limit_mib: usize,
     /// Partitions that a query is split into; 0 means one for each core
     pub(crate) partitions: usize,
@@ -81,6 +84,20 @@ pub(crate) struct RuntimeConfiguration {
     pub(crate) threads: usize,
 }
 
+/// Work that outlives a request: training sets that are kept, for one.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct JobsConfiguration {
+    /// Jobs that run at once; the others wait
+    pub(crate) concurrency: usize,
+}
+
+impl Default for JobsConfiguration {
+    fn default() -> Self {
+        Self { concurrency: 2 }
+    }
+}
+
 impl Default for Configuration {
     fn default() -> Self {
         Self {
@@ -93,6 +110,7 @@ impl Default for Configuration {
             lake: LakeConfiguration::default(),
             online: OnlineConfiguration::default(),
             runtime: RuntimeConfiguration::default(),
+            jobs: JobsConfiguration::default(),
         }
     }
 }
@@ -122,7 +140,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 12] = [
+pub(crate) const KEYS: [&str; 13] = [
     "data",
     "listen",
     "token",
@@ -135,6 +153,7 @@ pub(crate) const KEYS: [&str; 12] = [
     "online.cache_mib",
     "runtime.onnx_library",
     "runtime.threads",
+    "jobs.concurrency",
 ];
 
 /// What flags say.
