@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use shipway_core::{Digest, failure::chain};
-use shipway_lake::{Existing, check_table_name};
+use shipway_lake::{Existing, LakeError, check_table_name};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Recipe, StoredError,
     digest::{Seen, watched},
     error,
+    rebuild::found,
 };
 use crate::{
     Features,
@@ -164,6 +165,7 @@ impl Features {
         let written = tell_while(writing, progress, &*work.report).await;
         let written = match written {
             Err(_) if work.cancelled.is_cancelled() => return Err(OfflineError::Cancelled.into()),
+            Err(LakeError::Engine(failure)) => return Err(found(*failure)),
             other => other?,
         };
         let content = seen.content().ok_or(FeaturesError::Stopped { what: "the training set" })?;

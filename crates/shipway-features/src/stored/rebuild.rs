@@ -1,5 +1,6 @@
 //! Makes a training set again from its recipe, from nothing that is kept, and compares every bit with what it was.
 
+use datafusion::error::DataFusionError;
 use serde::Serialize;
 use shipway_core::{Digest, Timestamp};
 use shipway_lake::check_table_name;
@@ -126,11 +127,14 @@ fn kept(row: &TrainingSetRow) -> Result<KeptTrainingSet, FeaturesError> {
 }
 
 /// Our own refusal inside an error of the query engine.
-fn found(failure: datafusion::error::DataFusionError) -> FeaturesError {
+pub(super) fn found(failure: DataFusionError) -> FeaturesError {
     match failure {
-        datafusion::error::DataFusionError::External(inner) => match inner.downcast::<StoredError>() {
+        DataFusionError::External(inner) => match inner.downcast::<StoredError>() {
             Ok(own) => error(*own),
-            Err(inner) => datafusion::error::DataFusionError::External(inner).into(),
+            Err(inner) => match inner.downcast::<OfflineError>() {
+                Ok(own) => (*own).into(),
+                Err(inner) => DataFusionError::External(inner).into(),
+            },
         },
         other => other.into(),
     }

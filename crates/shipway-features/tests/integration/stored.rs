@@ -71,7 +71,7 @@ fn asks(world: &World, numbers: std::ops::Range<i64>) {
                     "q": Timestamp(90 * DAY + (number * 7_919) % 600 * 60_000_000).to_string() })
         })
         .collect();
-    world.loads("asked", Some(&format!("asks {}", rows.len())), &rows);
+    world.loads("asked", Some(&format!("asks-{}", rows.len())), &rows);
 }
 
 impl World {
