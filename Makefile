@@ -7,7 +7,7 @@ export CARGO_TERM_COLOR ?= never
 python := .venv/bin/python
 shipway := $(CARGO_TARGET_DIR)/debug/shipway
 
-.PHONY: help demo test check unit clients demo-short bench docs setup build
+.PHONY: help demo test check unit clients demo-short soak bench docs setup build
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -30,6 +30,9 @@ clients: setup build ## the unmodified Python clients against the real binary
 
 demo-short: setup build ## the demo on two months
 	$(python) demo/run.py --shipway $(shipway) --short
+
+soak: setup ## random definitions on random streams, every path against the oracle, for SHIPWAY_SOAK_SECONDS (default 600)
+	cargo test --workspace --test integration -- --ignored --nocapture --exact differential::soak
 
 bench: setup ## ours against the peers, as ratios (builds with --release)
 	cargo build --release --workspace
