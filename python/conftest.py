@@ -46,6 +46,7 @@ def shop() -> shipway.Definitions:
             Aggregate(operations=["count"], windows=["1h", "7d"]),
             Aggregate("amount", operations=[sum, max], windows=["1h", "7d"]),
         ],
+        freshness=shipway.Freshness("1h"),
     )
     return shipway.Definitions(
         user, purchases, spending, shipway.Service("fraud", views=[spending], request={"basket_size": "int"})

@@ -100,7 +100,7 @@ class Client:
         breaks off is sent again only where the source has an event id, which makes every event count once.
 
         >>> pushed = client.push("purchases", [
-        ...     {"purchase_id": "p7", "bought_at": "2026-01-06T10:00:00Z", "user_id": "bob", "amount": 5.0},
+        ...     {"purchase_id": "p7", "bought_at": "2026-01-05T10:40:00Z", "user_id": "bob", "amount": 5.0},
         ...     {"purchase_id": "p8", "bought_at": "yesterday", "user_id": "bob", "amount": 5.0},
         ... ])
         >>> pushed
@@ -111,7 +111,7 @@ class Client:
         The token makes a read wait until it sees them:
 
         >>> result = client.read("fraud", {"user_id": "bob", "basket_size": 1}, token=pushed.token,
-        ...                      at="2026-01-06T10:30:00Z")
+        ...                      at="2026-01-05T11:00:00Z")
         >>> result[0]["user_spending__amount_sum_1h"]
         5.0
         """

@@ -62,15 +62,32 @@ def to_table(frame: Frame) -> pa.Table:
 def _plain(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _plain(column.cast(kind.value_type))
+        # Not every type has a cast out of a dictionary; every type can be taken from.
+        return _joined([_taken(chunk) for chunk in column.chunks], _plain_type(kind.value_type))
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.string())
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
         # Floors toward the past, as the server does; a plain cast refuses to lose the nanoseconds.
         nanos = column.cast(pa.int64())
-        micros = pa.chunked_array(
-            [_floored(chunk) for chunk in nanos.chunks], type=pa.int64()
-        )
+        micros = _joined([_floored(chunk) for chunk in nanos.chunks], pa.int64())
         return micros.cast(pa.timestamp("us", tz=kind.tz))
     return column
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    plain: pa.DataType = _plain(_joined([], kind)).type
+    return plain
+
+
+def _joined(chunks: list[Any], kind: Any) -> pa.ChunkedArray[Any]:
+    joined: pa.ChunkedArray[Any] = pa.chunked_array(chunks, type=kind)
+    return joined
+
+
+def _taken(chunk: Any) -> pa.Array[Any]:
+    values = _plain(_joined([chunk.dictionary], chunk.dictionary.type)).combine_chunks()
+    taken: pa.Array[Any] = values.take(chunk.indices)
+    return taken
 
 
 def _floored(nanos: pa.Array[Any]) -> pa.Array[Any]:

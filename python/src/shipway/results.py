@@ -17,7 +17,7 @@ class ViewFreshness:
     """How fresh one view is for one key.
 
     `event_time` is that of the newest event of the key before the moment; `None` when there is none. `fresh` says
-    whether the age is within the view's objective; without an objective it always is, without an event it never is.
+    whether the age is within the view's objective; without an objective it always is.
     """
 
     view: str

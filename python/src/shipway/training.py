@@ -169,9 +169,11 @@ def arrow_batches(response: httpx.Response, schema: list[pa.Schema] | None = Non
             yield from reader
         # A server that fails in the middle breaks the connection: only who reads to the end learns of it.
         body.read()
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         message = f"the answer broke off or is damaged: {error}"
         raise BrokenAnswer(message, hint="the server's log says why; asking again is safe") from error
+    except httpx.TimeoutException:
+        raise
     except httpx.TransportError as error:
         message = f"the answer broke off: {error}"
         raise BrokenAnswer(message, hint="the server's log says why; asking again is safe") from error
