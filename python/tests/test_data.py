@@ -214,6 +214,15 @@ def test_maps_and_lists_of_an_answer_become_arrow_maps_and_lists():
     assert table.column("l").to_pylist() == [[1, 2], None]
 
 
+def test_the_types_of_definitions_are_those_of_arrow():
+    words = {"list(float)": "list<item: double>", "map(int)": "map<string, int64>", "list(map(int))": "list<item: map<string, int64>>"}
+    assert {word: str(frames.arrow_type(word)) for word in words} == words
+    assert frames.arrow_type("uuid") is None and frames.arrow_type({"list": "int"}) is None
+    kind = frames.arrow_type("list(map(float))")
+    value = frames.from_json([{"b": 1, "a": None}], kind)
+    assert frames.to_arrow(["x"], [kind], [[value], [None]]).column("x").to_pylist() == [[[("a", None), ("b", 1.0)]], None]
+
+
 @pytest.mark.parametrize("rows", ["ada", 3, [["ada"]], [{"a": object()}]])
 def test_what_is_no_row_is_refused_before_it_is_sent(client, rows):
     with pytest.raises(InvalidInput):

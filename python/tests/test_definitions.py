@@ -38,6 +38,7 @@ def everything() -> Definitions:
             batch={"path": "s3://bucket/clicks/*.parquet", "every": "1h"},
             description='says "hello": # not a comment',
             owner="null",
+            tags=["raw", "on"],
         ),
         View(
             "click_view",
@@ -52,7 +53,7 @@ def everything() -> Definitions:
                 Aggregate("tags", operations=["distinct_count(500)"], windows=["7d"], over="elements", name="tags_seen"),
             ],
             freshness={"objective": "1h", "beyond": "null"},
-            features={"n_avg_1h": Feature(description="how late", owner="ops", tags=["a", "b"], pii="none", ttl="1d",
+            features={"n_avg_1h": Feature(description="how late", owner="ops", tags=["a", "b"], pii="none",
                                           deprecated="use x", freshness="1h")},
         ),
         Service("late", views=["click_view:n_avg_1h"], request={"distance": "float"}, compute={"r": "n / nullif(distance, 0)"}),
@@ -162,6 +163,13 @@ def test_a_change_that_cannot_be_made_is_a_conflict(fresh):
         (lambda: View("v", entity="e", source="s", latest=["a"], features={"b": Feature()}), "feature b does not exist"),
         (lambda: Freshness("1h", "explode"), "beyond explode does not exist"),
         (lambda: Feature(pii="secret"), "pii secret does not exist"),
+        (lambda: View.from_dict({"kind": "view", "name": "v", "entity": "e", "source": "s", "latest": ["a"], "features": {"a": {"ttl": "1h"}}}), "no ttl of its own"),
+        (lambda: Entity("e", keys={"a": "int"}, tags="x"), "tags is a list"),
+        (lambda: Entity("e", keys={"a": "int"}, tags=["x" * 64]), "is too long"),
+        (lambda: Service("s", request={"a": "list(int)"}), "only the columns of a source can be lists"),
+        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"path": "a/*"}), "format is not clear"),
+        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"delta": "a", "format": "csv"}), "format belongs to path"),
+        (lambda: Aggregate("a", operations=["distinct_count(5)"], windows=["1h"], bound=5), "given twice"),
         (lambda: Service("s"), "views is missing"),
         (lambda: Service("s", views=["A"]), "view `A` is not a name"),
         (lambda: shipway.beats_holder("auc", by=-1), "by is negative"),
@@ -192,7 +200,7 @@ def test_an_operation_names_its_feature(written, word):
     assert Operation.parse(written).feature_word == word
 
 
-@pytest.mark.parametrize("written", ["last_k", "last_k(0)", "last_k(a)", "approx_quantile(1)", "avg(3)", "median", "avg)", ""])
+@pytest.mark.parametrize("written", ["last_k", "last_k(0)", "last_k(1001)", "last_k(a)", "approx_quantile(0.1234567)", "approx_quantile(1)", "avg(3)", "median", "avg)", ""])
 def test_an_operation_that_no_server_takes_is_refused(written):
     with pytest.raises(InvalidDefinition):
         Operation.parse(written)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import os
+import time as clock
 from collections.abc import Iterable, Mapping
 from typing import Any, Union
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from shipway import frames, ingest
 from shipway._http import Transport
 from shipway.definitions import Definitions
 from shipway.definitions.collection import read_files
-from shipway.errors import Forbidden, InvalidInput, NotFound
+from shipway.errors import Forbidden, InvalidInput, NotFound, ServerTimeout
 from shipway.frames import Frame, Rows
 from shipway.plan import Plan
 from shipway.proof import VerificationReport
@@ -26,6 +27,8 @@ from shipway.training import Progress, TrainingSet, arrow_batches
 
 Moment = Union[str, datetime.datetime, datetime.date]
 """RFC 3339 text, a date, or a datetime; one without a time zone is taken as UTC."""
+
+_POLL_SECONDS = 0.1
 
 Proposal = Union[Definitions, str, "os.PathLike[str]", Iterable[Union[str, "os.PathLike[str]"]]]
 """Definitions as objects, or paths of files and folders."""
@@ -87,11 +90,32 @@ class Client:
         """
         return Plan.of(self._transport.json("POST", "definitions/plan", _proposal(definitions, prune), safe=True))
 
-    def apply(self, definitions: Proposal, *, prune: bool = False) -> Plan:
-        """Applies all of the definitions or none, and returns the plan that was carried out."""
+    def apply(self, definitions: Proposal, *, prune: bool = False, wait: bool = False) -> Plan:
+        """Applies all of the definitions or none, and returns the plan that was carried out.
+
+        With `wait` it returns when every view is built from history and answers.
+        """
         body = _proposal(definitions, prune)
         self._definitions.clear()
-        return Plan.of(self._transport.json("POST", "definitions/apply", body, safe=False, long=True))
+        plan = Plan.of(self._transport.json("POST", "definitions/apply", body, safe=False, long=True))
+        if wait:
+            self.wait_until_ready()
+        return plan
+
+    def wait_until_ready(self, timeout: float = 600.0) -> Status:
+        """Asks for the status until every view is ready; a view whose build takes longer raises `ServerTimeout`.
+
+        >>> client.wait_until_ready().ready
+        True
+        """
+        deadline = clock.monotonic() + timeout
+        while not (status := self.status()).ready:
+            if clock.monotonic() > deadline:
+                building = [view for source in status.sources for view, ready in source.views.items() if not ready]
+                message = f"view {', '.join(building)} is not ready after {timeout:g} s"
+                raise ServerTimeout(message, hint="`client.status()` shows when it is")
+            clock.sleep(_POLL_SECONDS)
+        return status
 
     def push(self, source: str, rows: Rows | Frame, *, batch_rows: int = 10_000) -> PushResult:
         """Sends events to a source; returns when all that fit are durable.

@@ -218,10 +218,15 @@ def arrow_type(word: Any) -> pa.DataType | None:
     """The Arrow type for the word of a type in a definition; `None` for a word this version does not know."""
     if not isinstance(word, str):
         return None
-    if word.startswith("list(") and word.endswith(")"):
-        item = arrow_type(word[5:-1])
-        return None if item is None else pa.list_(item)
+    for head, made in (("list(", pa.list_), ("map(", _map_of)):
+        if word.startswith(head) and word.endswith(")"):
+            item = arrow_type(word[len(head) : -1])
+            return None if item is None else made(item)
     return _ARROW.get(word)
+
+
+def _map_of(item: pa.DataType) -> pa.DataType:
+    return pa.map_(pa.string(), item)
 
 
 def from_json(value: Any, kind: pa.DataType | None) -> Any:
@@ -234,6 +239,8 @@ def from_json(value: Any, kind: pa.DataType | None) -> Any:
         return to_datetime(value)
     if pa.types.is_list(kind):
         return [from_json(item, kind.value_type) for item in value]
+    if pa.types.is_map(kind):
+        return {key: from_json(item, kind.item_type) for key, item in value.items()}
     return value
 
 
@@ -256,10 +263,15 @@ def to_arrow(names: Sequence[str], kinds: Sequence[pa.DataType | None], rows: Se
 def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array[Any]:
     if kind is None and any(isinstance(value, dict) for value in values):
         maps = [value for value in values if isinstance(value, dict)]
-        item = pa.array([each for value in maps for each in value.values()]).type
-        entries = [None if value is None else list(value.items()) for value in values]
-        return pa.array(entries, type=pa.map_(pa.string(), item))
-    return pa.array(values, type=kind)
+        kind = _map_of(pa.array([each for value in maps for each in value.values()]).type)
+    return pa.array([_entries(value) for value in values], type=kind)
+
+
+def _entries(value: Any) -> Any:
+    """Maps as Arrow takes them: pairs, sorted by key."""
+    if isinstance(value, dict):
+        return [(key, _entries(item)) for key, item in sorted(value.items())]
+    return [_entries(item) for item in value] if isinstance(value, list) else value
 
 
 def to_pandas(table: pa.Table) -> Any:

@@ -45,20 +45,22 @@ def checked_window(thing: str, text: object) -> str:
     raise InvalidDefinition(f"{thing}: window `{text}` is not a length of time", hint=hint)
 
 
-def checked_columns(thing: str, item: str, columns: Mapping[str, str]) -> dict[str, str]:
+def checked_columns(thing: str, item: str, columns: Mapping[str, str], *, lists: bool = True) -> dict[str, str]:
     """`columns`, if there is at least one and every name and type exists."""
     if not isinstance(columns, Mapping) or not columns:
         raise InvalidDefinition(f"{thing}: no {item} is given", hint="write {name: type, …}")
     return {
-        checked_name(f"{thing}: {item}", name): _checked_type(f"{thing}: {item} {name}", data_type)
+        checked_name(f"{thing}: {item}", name): _checked_type(f"{thing}: {item} {name}", data_type, lists)
         for name, data_type in columns.items()
     }
 
 
-def _checked_type(what: str, data_type: object) -> str:
+def _checked_type(what: str, data_type: object, lists: bool) -> str:
     if isinstance(data_type, str) and (data_type in _ELEMENT or _LIST.fullmatch(data_type)):
-        return data_type
-    hint = f"the types are {', '.join(_ELEMENT)}, and list(…) of them"
+        if data_type in _ELEMENT or lists:
+            return data_type
+        raise InvalidDefinition(f"{what} is {data_type}", hint="only the columns of a source can be lists")
+    hint = f"the types are {', '.join(_ELEMENT)}{', and list(…) of each' if lists else ''}"
     raise InvalidDefinition(f"{what} has the type {data_type}, which does not exist", hint=hint)
 
 

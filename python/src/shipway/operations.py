@@ -10,7 +10,7 @@ editor.
 'approx_quantile_95'
 >>> last_k(0)
 Traceback (most recent call last):
-shipway.errors.InvalidDefinition: error: last_k(0): k is a whole number from 1
+shipway.errors.InvalidDefinition: error: last_k(0): k is a whole number from 1 to 1000
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ WORDS = (*_PLAIN, *_COUNTED, "approx_quantile")
 
 _WRITTEN = re.compile(r"\s*([a-z_]+)\s*(?:\(\s*([^()\s]+)\s*\))?\s*")
 _BOUND = 1_000_000
+_MOST = 1_000
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _whole(word: str, parameter: str | None) -> int:
     if parameter is None:
         raise InvalidDefinition(f"{word} needs a parameter", hint=f"write {word}(5)")
     if not parameter.isdecimal():
-        raise InvalidDefinition(f"{word}({parameter}): k is a whole number from 1")
+        raise InvalidDefinition(f"{word}({parameter}): the parameter is a whole number from 1")
     return int(parameter)
 
 
@@ -99,8 +100,8 @@ def _number(word: str, parameter: str | None) -> float:
 
 
 def _counted(word: str, k: int) -> Operation:
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise InvalidDefinition(f"{word}({k}): k is a whole number from 1")
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= _MOST:
+        raise InvalidDefinition(f"{word}({k}): k is a whole number from 1 to {_MOST}")
     return Operation(word, str(k))
 
 
@@ -133,6 +134,8 @@ def approx_quantile(q: float) -> Operation:
     """The value below which the fraction q of the values lies, within the error of a sketch."""
     if isinstance(q, bool) or not isinstance(q, (int, float)) or not 0 < q < 1:
         raise InvalidDefinition(f"approx_quantile({q}): q is a number between 0 and 1")
+    if round(q, 6) != q:
+        raise InvalidDefinition(f"approx_quantile({q}): q has at most six digits after the point")
     return Operation("approx_quantile", format(Decimal(repr(float(q))), "f"))
 
 

@@ -51,6 +51,19 @@ class Change:
             body=body,
         )
 
+    @property
+    def impact(self) -> list[str]:
+        """What it costs, whom it affects and what should be looked at, a sentence each, as far as the server says."""
+        found = []
+        rebuild = self.body.get("rebuild")
+        if rebuild:
+            found.append(f"it is built from {rebuild['rows']:,} rows, in about {rebuild['seconds']:.3g} s")
+        for consumer in self.body.get("consumers") or ():
+            found.append(f"consumed by {consumer['kind']} {consumer['name']}: {consumer['effect']}")
+        found.extend(f"sensitive personal data: {feature}" for feature in self.body.get("sensitive") or ())
+        found.extend(f"warning: {warning}" for warning in self.body.get("warnings") or ())
+        return found
+
 
 @dataclass(frozen=True, repr=False)
 class Plan:
@@ -87,7 +100,7 @@ class Plan:
             lines.extend(
                 f"    {each.field}: {each.before or '-'} → {each.after or '-'}" for each in change.fields
             )
-            lines.extend(f"    {consequence}" for consequence in change.consequences)
+            lines.extend(f"    {each}" for each in (*change.consequences, *change.impact))
         lines.extend(f"= {name} is not in these definitions and stays; prune=True removes it" for name in self.kept)
         return "\n".join(lines) or "nothing to do"
 
@@ -97,7 +110,7 @@ class Plan:
         rows = []
         for change in self.changes:
             details = [f"{each.field}: {each.before or '-'} → {each.after or '-'}" for each in change.fields]
-            what = "; ".join([*details, *change.consequences])
+            what = "; ".join([*details, *change.consequences, *change.impact])
             rows.append((change.action, change.kind, change.name, what))
         note = f"{len(self.kept)} not in these definitions stay" if self.kept else None
         if not rows:

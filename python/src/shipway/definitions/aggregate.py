@@ -75,6 +75,9 @@ class Aggregate:
             if not any(operation.word == "distinct_count" for operation in self.operations):
                 hint = "remove it, or add distinct_count to operations"
                 raise InvalidDefinition("bound belongs to distinct_count only", hint=hint)
+            if any(operation.word == "distinct_count" and operation.parameter for operation in self.operations):
+                hint = "remove `bound`, or write distinct_count"
+                raise InvalidDefinition("the bound of distinct_count is given twice", hint=hint)
             if isinstance(self.bound, bool) or not isinstance(self.bound, int) or not 1 <= self.bound <= _BOUND:
                 hint = f"write a number from 1 to {_BOUND}"
                 raise InvalidDefinition(f"bound {self.bound} is not a whole number in its range", hint=hint)

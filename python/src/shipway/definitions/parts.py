@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shipway.names import check_fields, optional_text
+from shipway.names import check_fields, checked_text, listed, optional_text
 from shipway.errors import InvalidDefinition
+
+_LONGEST_TAG = 63
 
 
 def present(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -14,10 +16,23 @@ def present(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def fill(definition: object, **fields: Any) -> None:
+def checked_tags(what: str, tags: Iterable[str] | None) -> tuple[str, ...]:
+    """Tags: words of at most 63 characters; one that is written twice is kept once."""
+    if tags is None or (not isinstance(tags, str) and not tags):
+        return ()
+    words = [checked_text(f"{what}: tag", tag).strip() for tag in listed(f"{what}: tags", tags)]
+    for word in words:
+        if len(word) > _LONGEST_TAG or not word.isprintable():
+            hint = f"write a word of at most {_LONGEST_TAG} characters"
+            raise InvalidDefinition(f"{what}: tag {word!r} is too long or has control characters", hint=hint)
+    return tuple(dict.fromkeys(words))
+
+
+def fill(definition: object, *, tags: Iterable[str] | None, **fields: Any) -> None:
     """Sets the fields of a frozen definition once, when it is made."""
     for what in ("description", "owner"):
         optional_text(what, fields.get(what))
+    fields["tags"] = checked_tags(f"{getattr(definition, 'kind', '')} {fields['name']}", tags)
     for field, value in fields.items():
         object.__setattr__(definition, field, value)
 

@@ -39,7 +39,9 @@ class Service:
     """
 
     kind: ClassVar[str] = "service"
-    FIELDS: ClassVar[tuple[str, ...]] = ("kind", "name", "description", "owner", "views", "request", "compute")
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "kind", "name", "description", "owner", "tags", "views", "request", "compute",
+    )  # fmt: skip
 
     name: str
     views: tuple[str, ...] = ()
@@ -47,6 +49,7 @@ class Service:
     compute: dict[str, str] = field(default_factory=dict)
     description: str | None = None
     owner: str | None = None
+    tags: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Service:
         compute: Mapping[str, str] | None = None,
         description: str | None = None,
         owner: str | None = None,
+        tags: Iterable[str] | None = None,
     ) -> None:
         checked_name("service name", name)
         thing = f"service {name}"
@@ -71,10 +75,11 @@ class Service:
             self,
             name=name,
             views=choices,
-            request={} if request is None else checked_columns(thing, "request column", request),
+            request={} if request is None else checked_columns(thing, "request column", request, lists=False),
             compute=expressions,
             description=description,
             owner=owner,
+            tags=tags,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,6 +90,7 @@ class Service:
                 "name": self.name,
                 "description": self.description,
                 "owner": self.owner,
+                "tags": list(self.tags) or None,
                 "views": list(self.views) or None,
                 "request": dict(self.request) or None,
                 "compute": dict(self.compute) or None,
@@ -197,7 +203,9 @@ class Gate:
     """
 
     kind: ClassVar[str] = "gate"
-    FIELDS: ClassVar[tuple[str, ...]] = ("kind", "name", "description", "owner", "model", "alias", "require")
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "kind", "name", "description", "owner", "tags", "model", "alias", "require",
+    )  # fmt: skip
 
     name: str
     model: str
@@ -205,6 +213,7 @@ class Gate:
     require: tuple[Requirement, ...]
     description: str | None = None
     owner: str | None = None
+    tags: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -215,6 +224,7 @@ class Gate:
         require: Iterable[Requirement | Mapping[str, Any]],
         description: str | None = None,
         owner: str | None = None,
+        tags: Iterable[str] | None = None,
     ) -> None:
         checked_name("gate name", name)
         thing = f"gate {name}"
@@ -233,6 +243,7 @@ class Gate:
             require=tuple(requirements),
             description=description,
             owner=owner,
+            tags=tags,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -243,6 +254,7 @@ class Gate:
                 "name": self.name,
                 "description": self.description,
                 "owner": self.owner,
+                "tags": list(self.tags) or None,
                 "model": self.model,
                 "alias": self.alias,
                 "require": [requirement.to_dict() for requirement in self.require],
@@ -260,4 +272,5 @@ class Gate:
             require=required(thing, written, "require"),
             description=written.get("description"),
             owner=written.get("owner"),
+            tags=written.get("tags"),
         )

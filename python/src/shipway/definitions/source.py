@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +17,8 @@ from shipway.names import (
 from shipway.definitions.parts import fill, present, required, thing_of
 from shipway.errors import InvalidDefinition
 
+_FORMATS = {"parquet": "parquet", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl"}
+
 
 @dataclass(frozen=True, init=False)
 class Entity:
@@ -28,15 +30,22 @@ class Entity:
     """
 
     kind: ClassVar[str] = "entity"
-    FIELDS: ClassVar[tuple[str, ...]] = ("kind", "name", "keys", "description", "owner")
+    FIELDS: ClassVar[tuple[str, ...]] = ("kind", "name", "keys", "description", "owner", "tags")
 
     name: str
     keys: dict[str, str]
     description: str | None = None
     owner: str | None = None
+    tags: tuple[str, ...] = ()
 
     def __init__(
-        self, name: str, keys: Mapping[str, str], *, description: str | None = None, owner: str | None = None
+        self,
+        name: str,
+        keys: Mapping[str, str],
+        *,
+        description: str | None = None,
+        owner: str | None = None,
+        tags: Iterable[str] | None = None,
     ) -> None:
         checked_name("entity name", name)
         thing = f"entity {name}"
@@ -48,12 +57,12 @@ class Entity:
                     f"{thing}: key {key} is {data_type}, which identifies nothing",
                     hint=hint if data_type == "float" else "use int or text",
                 )
-        fill(self, name=name, keys=checked, description=description, owner=owner)
+        fill(self, name=name, keys=checked, description=description, owner=owner, tags=tags)
 
     def to_dict(self) -> dict[str, Any]:
         """The definition as it is written in YAML."""
-        head = present({"kind": self.kind, "name": self.name, "description": self.description, "owner": self.owner})
-        return {**head, "keys": dict(self.keys)}
+        head = {"kind": self.kind, "name": self.name, "description": self.description, "owner": self.owner}
+        return {**present({**head, "tags": list(self.tags) or None}), "keys": dict(self.keys)}
 
     @classmethod
     def from_dict(cls, written: Mapping[str, Any]) -> Entity:
@@ -64,6 +73,7 @@ class Entity:
             required(thing, written, "keys"),
             description=written.get("description"),
             owner=written.get("owner"),
+            tags=written.get("tags"),
         )
 
 
@@ -77,13 +87,6 @@ class Batch:
     """
 
     FIELDS: ClassVar[tuple[str, ...]] = ("path", "delta", "format", "every")
-    ENDINGS: ClassVar[dict[str, str]] = {
-        ".parquet": "parquet",
-        ".csv": "csv",
-        ".jsonl": "jsonl",
-        ".ndjson": "jsonl",
-    }
-
     path: str | None = None
     delta: str | None = None
     format: str | None = None
@@ -92,15 +95,23 @@ class Batch:
     def __post_init__(self) -> None:
         if (self.path is None) == (self.delta is None):
             raise InvalidDefinition("a batch has path or delta", hint="write exactly one of them")
+        if self.delta is not None and self.format is not None:
+            hint = "remove it; a Delta table says what its files are"
+            raise InvalidDefinition("batch: format belongs to path only", hint=hint)
         checked_text("batch path", self.path or self.delta)
         if self.every is not None:
             checked_length("batch every", self.every)
         if self.path is not None and self.format is None:
-            ending = next((word for end, word in self.ENDINGS.items() if self.path.endswith(end)), None)
-            if ending is None:
+            ending = self.path.rpartition(".")[2]
+            if ending not in _FORMATS:
                 hint = "write format='parquet', 'csv' or 'jsonl'"
                 raise InvalidDefinition(f"batch {self.path}: the format is not clear from the name", hint=hint)
             object.__setattr__(self, "format", ending)
+        if self.format is not None:
+            word = _FORMATS.get(self.format)
+            if word is None:
+                raise InvalidDefinition(f"batch format {self.format} does not exist", hint="write csv, jsonl or parquet")
+            object.__setattr__(self, "format", word)
 
     def to_dict(self) -> dict[str, Any]:
         """The batch as it is written in YAML."""
@@ -135,7 +146,7 @@ class Source:
     kind: ClassVar[str] = "source"
     FIELDS: ClassVar[tuple[str, ...]] = (
         "kind", "name", "event_time", "event_id", "columns", "max_ahead", "dedupe", "retention", "batch",
-        "description", "owner",
+        "description", "owner", "tags",
     )  # fmt: skip
 
     name: str
@@ -148,6 +159,7 @@ class Source:
     batch: Batch | None = None
     description: str | None = None
     owner: str | None = None
+    tags: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -162,6 +174,7 @@ class Source:
         batch: Batch | Mapping[str, Any] | None = None,
         description: str | None = None,
         owner: str | None = None,
+        tags: Iterable[str] | None = None,
     ) -> None:
         checked_name("source name", name)
         thing = f"source {name}"
@@ -176,7 +189,7 @@ class Source:
             batch = Batch.from_dict(batch, thing)
         fill(
             self, name=name, columns=columns, event_time=event_time, event_id=event_id, max_ahead=max_ahead,
-            dedupe=dedupe, retention=retention, batch=batch, description=description, owner=owner,
+            dedupe=dedupe, retention=retention, batch=batch, description=description, owner=owner, tags=tags,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,6 +200,7 @@ class Source:
                 "name": self.name,
                 "description": self.description,
                 "owner": self.owner,
+                "tags": list(self.tags) or None,
                 "event_time": self.event_time,
                 "event_id": self.event_id,
                 "columns": dict(self.columns),

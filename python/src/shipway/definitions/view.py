@@ -16,7 +16,7 @@ from shipway.names import (
     nearest_hint,
     optional_text,
 )
-from shipway.definitions.parts import fill, present, required, thing_of
+from shipway.definitions.parts import checked_tags, fill, present, required, thing_of
 from shipway.definitions.source import Entity, Source
 from shipway.errors import InvalidDefinition
 
@@ -55,9 +55,7 @@ class Freshness:
 class Feature:
     """What people and policies want to know about one feature. Nothing of it changes a value."""
 
-    FIELDS: ClassVar[tuple[str, ...]] = (
-        "description", "owner", "tags", "pii", "deprecated", "freshness", "ttl"
-    )  # fmt: skip
+    FIELDS: ClassVar[tuple[str, ...]] = ("description", "owner", "tags", "pii", "deprecated", "freshness")
 
     description: str | None = None
     owner: str | None = None
@@ -65,19 +63,15 @@ class Feature:
     pii: str | None = None
     deprecated: str | None = None
     freshness: str | None = None
-    ttl: str | None = None
 
     def __post_init__(self) -> None:
         for what in ("description", "owner", "deprecated"):
             optional_text(f"feature {what}", getattr(self, what))
-        if isinstance(self.tags, str):
-            raise InvalidDefinition("feature tags is a list, got text", hint=f"write tags=[{self.tags!r}]")
-        object.__setattr__(self, "tags", tuple(self.tags))
+        object.__setattr__(self, "tags", checked_tags("feature", self.tags))
         if self.pii is not None and self.pii not in _PII:
             raise InvalidDefinition(f"pii {self.pii} does not exist", hint=f"write one of {', '.join(_PII)}")
-        for what in ("freshness", "ttl"):
-            if getattr(self, what) is not None:
-                checked_length(f"feature {what}", getattr(self, what))
+        if self.freshness is not None:
+            checked_length("feature freshness", self.freshness)
 
     def to_dict(self) -> dict[str, Any]:
         """The metadata as they are written in YAML."""
@@ -88,6 +82,9 @@ class Feature:
     @classmethod
     def from_dict(cls, written: Mapping[str, Any], thing: str = "feature") -> Feature:
         """Reads what `to_dict` wrote, or a person."""
+        if written.get("ttl") is not None:
+            hint = "give the view a ttl: all columns of a latest view come from one row"
+            raise InvalidDefinition(f"{thing}: a feature has no ttl of its own", hint=hint)
         check_fields(thing, written, cls.FIELDS)
         fields: dict[str, Any] = {name: written.get(name) for name in cls.FIELDS}
         return cls(**{**fields, "tags": fields["tags"] or ()})
@@ -128,8 +125,8 @@ class View:
 
     kind: ClassVar[str] = "view"
     FIELDS: ClassVar[tuple[str, ...]] = (
-        "kind", "name", "description", "owner", "entity", "source", "keys", "derive", "where", "aggregate",
-        "latest", "ttl", "freshness", "features",
+        "kind", "name", "description", "owner", "tags", "entity", "source", "keys", "derive", "where",
+        "aggregate", "latest", "ttl", "freshness", "features",
     )  # fmt: skip
 
     name: str
@@ -145,6 +142,7 @@ class View:
     features: dict[str, Feature] = field(default_factory=dict)
     description: str | None = None
     owner: str | None = None
+    tags: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -162,6 +160,7 @@ class View:
         features: Mapping[str, Feature | Mapping[str, Any]] | None = None,
         description: str | None = None,
         owner: str | None = None,
+        tags: Iterable[str] | None = None,
     ) -> None:
         checked_name("view name", name)
         thing = f"view {name}"
@@ -183,6 +182,7 @@ class View:
             features={},
             description=description,
             owner=owner,
+            tags=tags,
         )
         self._check_body()
         object.__setattr__(self, "features", self._described(features or {}))
@@ -234,6 +234,7 @@ class View:
                 "name": self.name,
                 "description": self.description,
                 "owner": self.owner,
+                "tags": list(self.tags) or None,
                 "entity": self.entity,
                 "source": self.source,
                 "keys": None if self.keys is None else list(self.keys),
@@ -251,7 +252,7 @@ class View:
     def from_dict(cls, written: Mapping[str, Any]) -> View:
         """Reads what `to_dict` wrote, or a person."""
         thing = thing_of(cls.kind, written, cls.FIELDS)
-        optional = {name: written.get(name) for name in cls.FIELDS[6:] + cls.FIELDS[2:4]}
+        optional = {name: written.get(name) for name in cls.FIELDS[7:] + cls.FIELDS[2:5]}
         return cls(
             written["name"],
             entity=required(thing, written, "entity"),
