@@ -16,7 +16,7 @@ from real_binary import ROOT, Server, binary, data_dir, server, server_url  # no
 
 import shipway  # noqa: E402
 from shipway import Aggregate, frames  # noqa: E402
-from shipway.operations import max, sum  # noqa: E402, A004
+from shipway.operations import max, sum  # noqa: E402
 
 EVENTS = [
     {"purchase_id": "p0", "bought_at": "2026-01-05T10:00:00Z", "user_id": "ada", "amount": 3.0},
@@ -83,7 +83,7 @@ def deployed(server: Server, client: shipway.Client) -> shipway.Client:  # noqa:
     registry = mlflow.MlflowClient()
     registry.set_model_version_tag("fraud", "1", "shipway.service_hash", training.service_hash)
     registry.set_registered_model_alias("fraud", "champion", "1")
-    server.cli("deploy", "fraud", "--model", "fraud", "--alias", "champion", "--service", "fraud")
+    client.deploy("fraud", model="fraud", service="fraud")
     client.predict("fraud", [{"user_id": "ada", "basket_size": 3}])
     return client
 

@@ -20,7 +20,9 @@ AT = datetime.datetime(2026, 1, 5, 11, tzinfo=datetime.timezone.utc)
 def purchases(user: str) -> dict[str, list]:
     return {
         "purchase_id": [f"{user}-{number}" for number in range(3)],
-        "bought_at": [datetime.datetime(2026, 1, 5, 10, minute, tzinfo=datetime.timezone.utc) for minute in (5, 10, 20)],
+        "bought_at": [
+            datetime.datetime(2026, 1, 5, 10, minute, tzinfo=datetime.timezone.utc) for minute in (5, 10, 20)
+        ],
         "user_id": [user] * 3,
         "amount": [1.0, None, 2.5],
     }
@@ -31,7 +33,9 @@ def user() -> str:
     return f"u{uuid.uuid4().hex[:12]}"
 
 
-@pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame, pyarrow.table, lambda data: polars.LazyFrame(data)])
+@pytest.mark.parametrize(
+    "make", [pandas.DataFrame, polars.DataFrame, pyarrow.table, lambda data: polars.LazyFrame(data)]
+)
 @pytest.mark.parametrize("batch_rows", [2, 10_000])
 def test_a_frame_is_pushed_in_batches_and_every_event_counts_once(client, user, make, batch_rows):
     frame = make(purchases(user))
@@ -115,7 +119,11 @@ def test_a_training_set_becomes_a_table_of_the_server(client):
 
 SPINE = {
     "user_id": ["ada", "ada", None],
-    "asked_at": [datetime.datetime(2026, 1, 5, 10, 15), datetime.datetime(2026, 1, 5, 10, 45), datetime.datetime(2026, 1, 5)],
+    "asked_at": [
+        datetime.datetime(2026, 1, 5, 10, 15),
+        datetime.datetime(2026, 1, 5, 10, 45),
+        datetime.datetime(2026, 1, 5),
+    ],
     "basket_size": [1, 2, 3],
     "label": ["no", "yes", "no"],
 }
@@ -176,6 +184,8 @@ def test_a_file_is_loaded_by_its_name(client, tmp_path):
     assert client.load(name, path).rows == 2
     assert client.load(name, path).already_loaded
     assert client.sql(f"SELECT sum(people) AS people FROM {name}").to_pylist() == [{"people": 101}]
+    with pytest.raises(InvalidInput, match="no such file"):
+        client.load(name, tmp_path / "nothing.csv")
     with pytest.raises(InvalidInput, match="format is not clear"):
         client.load(name, tmp_path / "countries.xlsx")
 
@@ -215,12 +225,19 @@ def test_maps_and_lists_of_an_answer_become_arrow_maps_and_lists():
 
 
 def test_the_types_of_definitions_are_those_of_arrow():
-    words = {"list(float)": "list<item: double>", "map(int)": "map<string, int64>", "list(map(int))": "list<item: map<string, int64>>"}
+    words = {
+        "list(float)": "list<item: double>",
+        "map(int)": "map<string, int64>",
+        "list(map(int))": "list<item: map<string, int64>>",
+    }
     assert {word: str(frames.arrow_type(word)) for word in words} == words
     assert frames.arrow_type("uuid") is None and frames.arrow_type({"list": "int"}) is None
     kind = frames.arrow_type("list(map(float))")
     value = frames.from_json([{"b": 1, "a": None}], kind)
-    assert frames.to_arrow(["x"], [kind], [[value], [None]]).column("x").to_pylist() == [[[("a", None), ("b", 1.0)]], None]
+    assert frames.to_arrow(["x"], [kind], [[value], [None]]).column("x").to_pylist() == [
+        [[("a", None), ("b", 1.0)]],
+        None,
+    ]
 
 
 @pytest.mark.parametrize("rows", ["ada", 3, [["ada"]], [{"a": object()}]])

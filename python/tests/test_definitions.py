@@ -48,19 +48,38 @@ def everything() -> Definitions:
             derive={"is_late": "dep_delay > 15", "n": "'it''s'"},
             where="carrier <> 'HA'",
             aggregate=[
-                Aggregate("n", operations=["avg", last_k(5), "top_k(3)", approx_quantile(0.95), histogram(20)], windows=["1h"]),
+                Aggregate(
+                    "n", operations=["avg", last_k(5), "top_k(3)", approx_quantile(0.95), histogram(20)], windows=["1h"]
+                ),
                 Aggregate("n", operations=["avg"], windows=["lifetime"], by="carrier"),
-                Aggregate("tags", operations=["distinct_count(500)"], windows=["7d"], over="elements", name="tags_seen"),
+                Aggregate(
+                    "tags", operations=["distinct_count(500)"], windows=["7d"], over="elements", name="tags_seen"
+                ),
             ],
             freshness={"objective": "1h", "beyond": "null"},
-            features={"n_avg_1h": Feature(description="how late", owner="ops", tags=["a", "b"], pii="none",
-                                          deprecated="use x", freshness="1h")},
+            features={
+                "n_avg_1h": Feature(
+                    description="how late", owner="ops", tags=["a", "b"], pii="none", deprecated="use x", freshness="1h"
+                )
+            },
         ),
-        Service("late", views=["click_view:n_avg_1h"], request={"distance": "float"}, compute={"r": "n / nullif(distance, 0)"}),
-        Gate("g", model="Any model", alias="champion", require=[
-            shipway.beats_holder("auc", dataset="october", by=0.01), shipway.at_least("f1", 1),
-            shipway.at_most("loss", 0.5), shipway.own_artifact(),
-        ]),
+        Service(
+            "late",
+            views=["click_view:n_avg_1h"],
+            request={"distance": "float"},
+            compute={"r": "n / nullif(distance, 0)"},
+        ),
+        Gate(
+            "g",
+            model="Any model",
+            alias="champion",
+            require=[
+                shipway.beats_holder("auc", dataset="october", by=0.01),
+                shipway.at_least("f1", 1),
+                shipway.at_most("loss", 0.5),
+                shipway.own_artifact(),
+            ],
+        ),
     )
 
 
@@ -126,7 +145,9 @@ def test_prune_removes_what_is_not_there_any_more(fresh):
 
 def test_what_only_the_server_can_know_comes_back_with_every_error_and_its_place(fresh):
     _, client = fresh
-    view = View("spending", entity="user", source="nowhere", aggregate=[Aggregate(operations=["count"], windows=["1h"])])
+    view = View(
+        "spending", entity="user", source="nowhere", aggregate=[Aggregate(operations=["count"], windows=["1h"])]
+    )
     with pytest.raises(InvalidRequest) as caught:
         client.apply(Definitions(view))
     assert caught.value.code == "definitions.invalid"
@@ -200,7 +221,21 @@ def test_an_operation_names_its_feature(written, word):
     assert Operation.parse(written).feature_word == word
 
 
-@pytest.mark.parametrize("written", ["last_k", "last_k(0)", "last_k(1001)", "last_k(a)", "approx_quantile(0.1234567)", "approx_quantile(1)", "avg(3)", "median", "avg)", ""])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "last_k",
+        "last_k(0)",
+        "last_k(1001)",
+        "last_k(a)",
+        "approx_quantile(0.1234567)",
+        "approx_quantile(1)",
+        "avg(3)",
+        "median",
+        "avg)",
+        "",
+    ],
+)
 def test_an_operation_that_no_server_takes_is_refused(written):
     with pytest.raises(InvalidDefinition):
         Operation.parse(written)
@@ -209,5 +244,12 @@ def test_an_operation_that_no_server_takes_is_refused(written):
 def test_feature_names_are_those_of_the_server(client, server):
     view = Definitions.load(DEMO)["origin_traffic"]
     shop_view = client._definition("service", "fraud")["views"][0]
-    assert shop_view["features"] == ["count_1h", "count_7d", "amount_sum_1h", "amount_sum_7d", "amount_max_1h", "amount_max_7d"]
+    assert shop_view["features"] == [
+        "count_1h",
+        "count_7d",
+        "amount_sum_1h",
+        "amount_sum_7d",
+        "amount_max_1h",
+        "amount_max_7d",
+    ]
     assert view.feature_names[:5] == ["count_30m", "count_1h", "count_6h", "count_1d", "dep_delay_avg_30m"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html.parser
 import re
 
-from shipway import Definitions, Entity, display
+from shipway import Definitions, Entity, Plan, display
 
 
 class Checker(html.parser.HTMLParser):
@@ -67,6 +67,26 @@ def test_data_is_text_and_never_markup():
     assert read(shown).text.count("<") == 5
 
 
+def test_a_plan_says_what_it_costs_and_whom_it_affects():
+    change = {
+        "kind": "view", "name": "v", "action": "changed", "before": "a", "after": "b", "fields": [], "consequences": ["c"],
+        "rebuild": {"rows": 1200, "seconds": 2.5},
+        "consumers": [{"kind": "service", "name": "s", "effect": "gets a new version"}],
+        "sensitive": ["v:age"], "warnings": ["look"],
+    }  # fmt: skip
+    plan = Plan.of({"changes": [change], "unchanged": [], "kept": [{"kind": "entity", "name": "e"}]})
+    assert str(plan).splitlines() == [
+        "~ view v",
+        "    c",
+        "    it is built from 1,200 rows, in about 2.5 s",
+        "    consumed by service s: gets a new version",
+        "    sensitive personal data: v:age",
+        "    warning: look",
+        "= entity e is not in these definitions and stays; prune=True removes it",
+    ]
+    assert "gets a new version" in read(plan._repr_html_()).text
+
+
 def test_colours_come_from_the_notebook():
     colours = re.findall(r"(?:^|[;\"])(?:color|background):([^;\"]+)", display.table(["a"], [[1]]))
     assert set(colours) == {"inherit", "transparent"}
@@ -78,4 +98,10 @@ def test_a_long_answer_is_cut_and_says_so():
 
 
 def test_cells_are_short():
-    assert [display.cell(value) for value in (None, 0.1 + 0.2, True, float("nan"), 7)] == ["null", "0.3", "yes", "nan", "7"]
+    assert [display.cell(value) for value in (None, 0.1 + 0.2, True, float("nan"), 7)] == [
+        "null",
+        "0.3",
+        "yes",
+        "nan",
+        "7",
+    ]

@@ -30,10 +30,22 @@ class Scripted(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     script: list = []
     seen: list[tuple[str, str]] = []
+    bodies: list[int] = []
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"] or 0))
+        self.bodies.append(self.body())
         self.answer()
+
+    def body(self) -> int:
+        """Reads the body, and returns how long it was."""
+        if self.headers["transfer-encoding"] != "chunked":
+            return len(self.rfile.read(int(self.headers["content-length"] or 0)))
+        length = 0
+        while size := int(self.rfile.readline(), 16):
+            length += len(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return length
 
     def do_GET(self) -> None:
         self.answer()
@@ -58,7 +70,7 @@ class Scripted(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def misbehaving() -> Iterator[tuple[shipway.Client, type[Scripted]]]:
-    handler = type("Handler", (Scripted,), {"script": [], "seen": []})
+    handler = type("Handler", (Scripted,), {"script": [], "seen": [], "bodies": []})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -104,6 +116,25 @@ def test_a_question_is_asked_again_when_the_connection_breaks_or_the_server_is_b
     handler.script[:] = [trouble, TABLES]
     assert client.tables() == []
     assert len(handler.seen) == 2
+
+
+def test_a_file_is_sent_whole_again_when_the_first_try_breaks(misbehaving, tmp_path):
+    client, handler = misbehaving
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a\n" + b"1\n" * 500_000)
+    loaded = {
+        "table": "t",
+        "load_id": "x",
+        "rows": 1,
+        "duplicates": 0,
+        "already_loaded": False,
+        "table_version": 1,
+        "visible": True,
+        "token": None,
+    }
+    handler.script[:] = [BUSY, answer(loaded)]
+    assert client.load("t", path).rows == 1
+    assert handler.bodies == [1_000_002, 1_000_002]
 
 
 def test_a_question_is_not_asked_for_ever(misbehaving):

@@ -72,7 +72,8 @@ class Transport:
         long: bool = False,
         params: Mapping[str, str] | None = None,
     ) -> Any:
-        """Sends bytes as they are and returns the JSON of the answer."""
+        """Sends bytes as they are and returns the JSON of the answer. What is long is a function that gives its pieces,
+        called again for another try."""
         request = {"content": content, "headers": headers, "params": params}
         with self._answered(method, path, request, safe=safe, long=long) as response:
             with self._telling(None):
@@ -110,15 +111,14 @@ class Transport:
         finally:
             response.close()
 
-    def _send(
-        self, method: str, path: str, request: Mapping[str, Any], *, safe: bool, long: bool
-    ) -> httpx.Response:
+    def _send(self, method: str, path: str, request: Mapping[str, Any], *, safe: bool, long: bool) -> httpx.Response:
         timeout = self._long if long else self._ordinary
         for attempt in range(self.retries + 1):
             is_last = attempt == self.retries
             try:
                 with self._telling(timeout.read):
-                    built = self._http.build_request(method, path, timeout=timeout, **request)
+                    content = request["content"]() if callable(request["content"]) else request["content"]
+                    built = self._http.build_request(method, path, timeout=timeout, **{**request, "content": content})
                     response = self._http.send(built, stream=True)
                     if response.is_success:
                         return response

@@ -6,7 +6,8 @@ import datetime
 import io
 import os
 import time as clock
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Union
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ Moment = Union[str, datetime.datetime, datetime.date]
 """RFC 3339 text, a date, or a datetime; one without a time zone is taken as UTC."""
 
 _POLL_SECONDS = 0.1
+_PIECE_BYTES = 1 << 18
 
 Proposal = Union[Definitions, str, "os.PathLike[str]", Iterable[Union[str, "os.PathLike[str]"]]]
 """Definitions as objects, or paths of files and folders."""
@@ -232,11 +234,13 @@ class Client:
         True
         """
         params = _given(load_id=load_id)
-        content: bytes
+        content: bytes | Callable[[], Iterator[bytes]]
         if isinstance(data, (str, os.PathLike)):
-            params["format"] = _format(os.fspath(data))
-            with open(data, "rb") as file:
-                content = file.read()
+            path = os.fspath(data)
+            params["format"] = _format(path)
+            if not os.path.isfile(path):
+                raise InvalidInput(f"{path}: there is no such file")
+            content = partial(_pieces, path)
         else:
             found = frames.to_table(data)
             params["format"] = "parquet"
@@ -246,9 +250,9 @@ class Client:
             pyarrow.parquet.write_table(found, buffer, compression="zstd")
             content = buffer.getvalue()
         headers = {"content-type": "application/octet-stream"}
-        path = f"tables/{_segment(table)}/load"
+        where = f"tables/{_segment(table)}/load"
         # Safe: under one load id the rows are loaded once.
-        answer = self._transport.bytes("POST", path, content, headers=headers, params=params, safe=True, long=True)
+        answer = self._transport.bytes("POST", where, content, headers=headers, params=params, safe=True, long=True)
         return LoadResult.of(answer)
 
     def tables(self) -> list[Table]:
@@ -269,6 +273,19 @@ class Client:
         with self._transport.arrow("sql", {"query": query}) as response:
             batches = list(arrow_batches(response, schema))
         return pa.Table.from_batches(batches, schema[0])
+
+    def deploy(self, name: str, *, model: str, alias: str = "champion", service: str | None = None) -> dict[str, Any]:
+        """Serves the version of a model that an alias names, now and whenever the alias moves; answers when it serves.
+
+        `service` is the feature service that turns keys into the model's columns; without it callers send every column.
+
+        >>> client.deploy("fraud", model="fraud", service="fraud")["serves"]["version"]
+        1
+        """
+        body = _given(model=model, alias=alias, service=service)
+        path = f"deployments/{_segment(name)}"
+        answer: dict[str, Any] = self._transport.json("PUT", path, body, safe=True, long=True)
+        return answer
 
     def predict(
         self, deployment: str, rows: Rows | Frame, *, at: Moment | None = None, token: str | None = None
@@ -344,6 +361,13 @@ def _moment(moment: Moment | None) -> str | None:
 
 def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    """A file piece by piece: it may be larger than the memory."""
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
 
 
 def _segment(name: str) -> str:

@@ -19,8 +19,8 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from shipway.names import nearest_hint
 from shipway.errors import InvalidDefinition
+from shipway.names import nearest_hint
 
 _PLAIN = (
     "count", "sum", "avg", "min", "max", "var", "stddev", "skew", "kurtosis", "first", "last",
@@ -67,9 +67,7 @@ class Operation:
         if match is None or match[1] not in WORDS:
             word = match[1] if match else str(written)
             otherwise = f"the operations are {', '.join(WORDS)}"
-            raise InvalidDefinition(
-                f"operation {word} does not exist", hint=nearest_hint(word, WORDS, otherwise)
-            )
+            raise InvalidDefinition(f"operation {word} does not exist", hint=nearest_hint(word, WORDS, otherwise))
         word, parameter = match[1], match[2]
         if word == "approx_quantile":
             return approx_quantile(_number(word, parameter))
@@ -149,11 +147,12 @@ def distinct_count(bound: int | None = None) -> Operation:
     return Operation("distinct_count", str(bound))
 
 
+# Named like the operations; where that would hide what Python means by sum, min and max, say `operations.sum`.
 count = Operation("count")
-sum = Operation("sum")  # noqa: A001: named like the operation; import it as `operations.sum`
+sum = Operation("sum")
 avg = Operation("avg")
-min = Operation("min")  # noqa: A001
-max = Operation("max")  # noqa: A001
+min = Operation("min")
+max = Operation("max")
 var = Operation("var")
 stddev = Operation("stddev")
 skew = Operation("skew")

@@ -97,9 +97,7 @@ class Plan:
         lines = []
         for change in self.changes:
             lines.append(f"{_MARKS.get(change.action, '~')} {change.kind} {change.name}")
-            lines.extend(
-                f"    {each.field}: {each.before or '-'} → {each.after or '-'}" for each in change.fields
-            )
+            lines.extend(f"    {each.field}: {each.before or '-'} → {each.after or '-'}" for each in change.fields)
             lines.extend(f"    {each}" for each in (*change.consequences, *change.impact))
         lines.extend(f"= {name} is not in these definitions and stays; prune=True removes it" for name in self.kept)
         return "\n".join(lines) or "nothing to do"

@@ -75,9 +75,7 @@ class ReadResult:
             values=[
                 [frames.from_json(value, kind) for value, kind in zip(row["values"], kinds)] for row in body["rows"]
             ],
-            freshness=[
-                {view["view"]: ViewFreshness.of(view) for view in row.get("views", ())} for row in body["rows"]
-            ],
+            freshness=[{view["view"]: ViewFreshness.of(view) for view in row.get("views", ())} for row in body["rows"]],
             watermarks=dict(body["watermarks"]),
             asked=[dict(row) for row in asked],
             kinds=kinds,
@@ -107,9 +105,7 @@ class ReadResult:
     def to_arrow(self, *, keys: bool = False) -> pa.Table:
         """An Arrow table with the columns in a model's order. With `keys`, what was asked comes first."""
         names = self._keys() if keys else []
-        rows = [
-            [question.get(name) for name in names] + row for question, row in zip(self.asked, self.values)
-        ]
+        rows = [[question.get(name) for name in names] + row for question, row in zip(self.asked, self.values)]
         kinds: list[pa.DataType | None] = [None] * len(names)
         return frames.to_arrow(names + self.columns, kinds + self.kinds, rows)
 
@@ -238,8 +234,7 @@ class PredictionResult:
     def _repr_html_(self) -> str:
         names = list(dict.fromkeys(name for row in self.asked for name in row))
         rows = (
-            [row.get(name) for name in names] + [prediction]
-            for row, prediction in zip(self.asked, self.predictions)
+            [row.get(name) for name in names] + [prediction] for row, prediction in zip(self.asked, self.predictions)
         )
         caption = f"{self.deployment}: {self.model} version {self.version}"
         return display.table([*names, "prediction"], rows, caption=caption)

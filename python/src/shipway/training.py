@@ -116,9 +116,7 @@ class TrainingSet:
         body = {**self._body, "output": {"table": name}}
         answer = self._transport.json("POST", "training-sets", body, safe=False, long=True)
         self.rows, self.service_hash = answer["rows"], answer["service_hash"]
-        return WrittenTrainingSet(
-            answer["table"], answer["rows"], answer["table_version"], answer["service_hash"]
-        )
+        return WrittenTrainingSet(answer["table"], answer["rows"], answer["table_version"], answer["service_hash"])
 
     def _batches_at_hand(self) -> Iterator[pa.RecordBatch]:
         return self.batches() if self._table is None else iter(self._table.to_batches())

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from shipway.names import check_fields, checked_name, checked_window, listed
 from shipway.definitions.parts import present, required
 from shipway.errors import InvalidDefinition
+from shipway.names import check_fields, checked_name, checked_window, listed
 from shipway.operations import Operation
 
 _BOUND = 1_000_000
@@ -94,9 +94,7 @@ class Aggregate:
         by = f"_by_{self.by}" if self.by else ""
         column = f"{self.column}_" if self.column else ""
         return [
-            f"{column}{operation.feature_word}{by}_{window}"
-            for operation in self.operations
-            for window in self.windows
+            f"{column}{operation.feature_word}{by}_{window}" for operation in self.operations for window in self.windows
         ]
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from shipway import display
 from shipway.definitions import yaml
-from shipway.names import nearest_hint
 from shipway.definitions.service import Gate, Service
 from shipway.definitions.source import Entity, Source
 from shipway.definitions.view import View
 from shipway.errors import InvalidDefinition
+from shipway.names import nearest_hint
 
 if TYPE_CHECKING:
     from shipway.client import Client
@@ -176,12 +176,10 @@ def _definition(document: Any) -> Definition:
     return _KINDS[kind].from_dict(document)
 
 
-def _with(client: Client | None, act: Any) -> Plan:
+def _with(client: Client | None, act: Callable[[Client], Plan]) -> Plan:
     from shipway.client import Client
 
     if client is not None:
-        plan: Plan = act(client)
-        return plan
+        return act(client)
     with Client() as own:
-        plan = act(own)
-        return plan
+        return act(own)

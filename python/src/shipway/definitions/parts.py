@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shipway.names import check_fields, checked_text, listed, optional_text
 from shipway.errors import InvalidDefinition
+from shipway.names import check_fields, checked_text, listed, optional_text
 
 _LONGEST_TAG = 63
 

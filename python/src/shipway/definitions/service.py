@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from shipway.definitions.parts import fill, present, required, thing_of
+from shipway.definitions.view import View
+from shipway.errors import InvalidDefinition
 from shipway.names import (
     check_fields,
     checked_columns,
@@ -15,9 +18,6 @@ from shipway.names import (
     listed,
     optional_text,
 )
-from shipway.definitions.parts import fill, present, required, thing_of
-from shipway.definitions.view import View
-from shipway.errors import InvalidDefinition
 
 
 @dataclass(frozen=True, init=False)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from shipway.definitions.parts import fill, present, required, thing_of
+from shipway.errors import InvalidDefinition
 from shipway.names import (
     check_fields,
     checked_columns,
@@ -14,8 +16,6 @@ from shipway.names import (
     checked_text,
     nearest_hint,
 )
-from shipway.definitions.parts import fill, present, required, thing_of
-from shipway.errors import InvalidDefinition
 
 _FORMATS = {"parquet": "parquet", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl"}
 
@@ -110,7 +110,9 @@ class Batch:
         if self.format is not None:
             word = _FORMATS.get(self.format)
             if word is None:
-                raise InvalidDefinition(f"batch format {self.format} does not exist", hint="write csv, jsonl or parquet")
+                raise InvalidDefinition(
+                    f"batch format {self.format} does not exist", hint="write csv, jsonl or parquet"
+                )
             object.__setattr__(self, "format", word)
 
     def to_dict(self) -> dict[str, Any]:
@@ -221,9 +223,7 @@ class Source:
         return cls(written["name"], columns, event_time=event_time, **optional)
 
 
-def _check_column(
-    thing: str, what: str, column: str, types: tuple[str, ...], columns: Mapping[str, str]
-) -> None:
+def _check_column(thing: str, what: str, column: str, types: tuple[str, ...], columns: Mapping[str, str]) -> None:
     checked_name(f"{thing}: {what}", column)
     needs = " or ".join(types)
     if column not in columns:

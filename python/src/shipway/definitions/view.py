@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from shipway.definitions.aggregate import Aggregate
+from shipway.definitions.parts import checked_tags, fill, present, required, thing_of
+from shipway.definitions.source import Entity, Source
+from shipway.errors import InvalidDefinition
 from shipway.names import (
     check_fields,
     checked_length,
@@ -16,9 +19,6 @@ from shipway.names import (
     nearest_hint,
     optional_text,
 )
-from shipway.definitions.parts import checked_tags, fill, present, required, thing_of
-from shipway.definitions.source import Entity, Source
-from shipway.errors import InvalidDefinition
 
 _BEYOND = ("serve", "null", "refuse")
 _PII = ("none", "personal", "sensitive")
