@@ -25,8 +25,10 @@ check: setup ## formatting, lints, the map of the crates
 unit: setup ## unit, property and integration tests
 	cargo test --workspace --quiet
 
-clients: setup build ## the unmodified Python clients against the real binary
+clients: setup build ## the unmodified Python clients and the SDK against the real binary
 	SHIPWAY_BINARY=$(shipway) $(python) -m pytest --quiet tests/clients
+	cd python && ../$(python) -m mypy
+	cd python && SHIPWAY_BINARY=$(shipway) ../$(python) -m pytest --quiet
 
 demo-short: setup build ## the demo on two months
 	$(python) demo/run.py --shipway $(shipway) --short
