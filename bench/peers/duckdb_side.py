@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import threading
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 import duckdb_sql
-from task import Task, View, read_task
+from task import Task, View, peak_mib, read_task
 
 
 def main() -> None:
@@ -24,54 +23,59 @@ def main() -> None:
     settings = {"threads": asked["threads"], "memory_limit": f"{asked['memory_mib']}MiB", "temp_directory": asked["scratch"]}
     connection = duckdb.connect(config=settings)
     answer: dict = {"version": duckdb.__version__}
+    tied = {view.name for view in task.views if view.latest and _tied(task, view)}
     began = time.perf_counter()
     if asked.get("compare"):
         answer["ways"] = compare(connection, task)
     else:
-        training_set(connection, task, Path(asked["target"]), asked["ways"])
+        training_set(connection, task, Path(asked["target"]), asked["ways"], tied)
     answer["seconds"] = time.perf_counter() - began
     connection.close()
-    answer["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    answer["peak_mib"] = peak_mib()
     print(json.dumps(answer))
 
 
-def training_set(connection: duckdb.DuckDBPyConnection, task: Task, target: Path, ways: dict[str, str]) -> None:
+def training_set(connection: duckdb.DuckDBPyConnection, task: Task, target: Path, ways: dict[str, str], tied: set[str]) -> None:
     """Writes the spine with all features beside it, in the spine's order."""
     prepare(connection, task)
     joins, columns = [], []
     for view in task.views:
         if view.latest:
-            connection.execute(f"CREATE TEMP TABLE {view.name}__latest AS {duckdb_sql.latest(view)}")
-            joins.append(f"{view.name}__latest")
-            columns += [f"{joins[-1]}.{column} AS {view.name}__{column}" for column in view.latest]
+            _, join, selected = duckdb_sql.latest(view, view.name in tied)
+            joins.append(join)
+            columns += selected
         for family, features in view.families().items():
             way = getattr(duckdb_sql, ways[f"{view.name} {family}"])
-            joins.append(f"{view.name}__{family}")
-            connection.execute(f"CREATE TEMP TABLE {joins[-1]} AS {way(view, features)}")
-            columns += [f"{joins[-1]}.{feature.name} AS {view.name}__{feature.name}" for feature in features]
-    joined = " ".join(f"LEFT JOIN {name} ON {name}.row = spine.row" for name in joins)
+            name = f"{view.name}__{family}"
+            connection.execute(f"CREATE TEMP TABLE {name} AS {way(view, features)}")
+            joins.insert(0, f"LEFT JOIN {name} ON {name}.row = spine.row")
+            columns += [f"{name}.{feature.name} AS {view.name}__{feature.name}" for feature in features]
     connection.execute(
-        f"COPY (SELECT spine.* EXCLUDE (row, t), {', '.join(columns)} FROM spine {joined} ORDER BY spine.row) "
+        f"COPY (SELECT spine.* EXCLUDE (row, t), {', '.join(columns)} FROM spine {' '.join(joins)} ORDER BY spine.row) "
         f"TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
     )
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, task: Task) -> None:
-    """The spine with its row numbers, and the needed columns of each source, as tables with times in microseconds."""
-    spine = task.file(task.spine)
+    """The spine with its row numbers, and the needed columns of each source, with times in microseconds.
+
+    What is read more than once becomes a table, what is read once stays a view over the file.
+    """
+    uses = {source: sum(len(view.families()) + bool(view.latest) for view in task.views if view.source == source) for source in task.sources()}
     connection.execute(
-        f"CREATE TEMP TABLE spine AS SELECT file_row_number AS row, epoch_us({task.time}) AS t, * EXCLUDE (file_row_number) "
-        f"FROM read_parquet('{spine}', file_row_number = true)"
+        f"CREATE TEMP {'TABLE' if sum(uses.values()) > 1 else 'VIEW'} spine AS "
+        f"SELECT file_row_number AS row, epoch_us({task.time}) AS t, * EXCLUDE (file_row_number) "
+        f"FROM read_parquet('{task.file(task.spine)}', file_row_number = true)"
     )
-    for source in dict.fromkeys(view.source for view in task.views):
-        views = [view for view in task.views if view.source == source]
-        needed = {key for view in views for key in view.keys} | {views[0].event_id} | {column for view in views for column in view.latest}
+    for source, views in task.sources().items():
+        needed = {key for view in views for key in view.keys} | {column for view in views for column in view.latest} | {views[0].event_id}
         needed |= {feature.column for view in views for feature in view.features if feature.column}
+        if not any(view.latest or "last" in view.families() for view in views):
+            needed -= {views[0].event_id}
         connection.execute(
-            f"CREATE TEMP TABLE events_{source} AS SELECT epoch_us({views[0].time}) AS t, {', '.join(sorted(needed))} "
-            f"FROM read_parquet('{task.file(source)}')"
+            f"CREATE TEMP {'TABLE' if uses[source] > 1 else 'VIEW'} events_{source} AS "
+            f"SELECT epoch_us({views[0].time}) AS t, {', '.join(sorted(needed))} FROM read_parquet('{task.file(source)}')"
         )
-    duckdb_sql.TIED.update(view.name for view in task.views if view.latest and _tied(connection, view))
 
 
 def compare(connection: duckdb.DuckDBPyConnection, task: Task) -> dict[str, dict[str, float | None]]:
@@ -107,10 +111,12 @@ def _has_null(connection: duckdb.DuckDBPyConnection, view: View, columns: list[s
     return bool(connection.execute(f"SELECT count(*) FROM events_{view.source} WHERE {nulls}").fetchone()[0])
 
 
-def _tied(connection: duckdb.DuckDBPyConnection, view: View) -> bool:
+def _tied(task: Task, view: View) -> bool:
+    """Whether two events of one key share a moment: a property of the data, looked up before the clock starts."""
     keys = ", ".join(view.keys)
-    query = f"SELECT count(*) FROM (SELECT 1 FROM events_{view.source} GROUP BY {keys}, t HAVING count(*) > 1 LIMIT 1)"
-    return bool(connection.execute(query).fetchone()[0])
+    query = f"SELECT 1 FROM read_parquet('{task.file(view.source)}') GROUP BY {keys}, {view.time} HAVING count(*) > 1 LIMIT 1"
+    with duckdb.connect() as connection:
+        return connection.execute(query).fetchone() is not None
 
 
 if __name__ == "__main__":

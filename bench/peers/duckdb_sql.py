@@ -59,6 +59,9 @@ def _frames(view: View, features: list[Feature], spine: str, row: str) -> str:
     columns = sorted({feature.column for feature in features if feature.column})
     names = [f"{column} AS v_{column}" for column in columns]
     nulls = [f"NULL AS v_{column}" for column in columns]
+    if any(feature.operation == "last" for feature in features):
+        names.append(view.event_id)
+        nulls.append(f"NULL AS {view.event_id}")
     selected = ", ".join(
         f"{AGGREGATES[feature.operation].format('v_' + feature.column if feature.column else '*', view.event_id)} "
         f"FILTER (WHERE is_event) OVER w{feature.window} AS {feature.name}"
@@ -71,8 +74,8 @@ def _frames(view: View, features: list[Feature], spine: str, row: str) -> str:
     return f"""
     SELECT * EXCLUDE (is_event) FROM (
       SELECT {"row" if row == "row" else keys + ", t"}, is_event, {selected} FROM (
-        SELECT {", ".join([row, "false AS is_event", "t", keys, f"NULL AS {view.event_id}", *nulls])} FROM {spine}
-        UNION ALL SELECT {", ".join(["NULL", "true", "t", keys, view.event_id, *names])} FROM events_{view.source}
+        SELECT {", ".join([row, "false AS is_event", "t", keys, *nulls])} FROM {spine}
+        UNION ALL SELECT {", ".join(["NULL", "true", "t", keys, *names])} FROM events_{view.source}
       ) WINDOW {windows}
     ) WHERE NOT is_event"""
 
@@ -244,21 +247,18 @@ WAYS: dict[str, list[Way]] = {
 }
 
 
-def latest(view: View) -> str:
-    """The last row before q that is not older than the ttl: all columns from that one row."""
+def latest(view: View, tied: bool) -> tuple[str, str, list[str]]:
+    """The last row before q that is not older than the ttl, all columns from that one row: its relation, its join, its columns.
+
+    Only a source with two events of one key at one moment (`tied`) pays for the order by event id.
+    """
     keys = ", ".join(view.keys)
-    names = ", ".join(view.latest)
-    rows = ", ".join(f"arg_max(struct_pack({column}), {view.event_id}).{column} AS {column}" for column in view.latest)
-    unique = f"SELECT {keys}, t, {rows} FROM events_{view.source} GROUP BY {keys}, t"
-    if view.ttl is None:
-        selected = ", ".join(f"l.{column}" for column in view.latest)
+    if tied:
+        rows = ", ".join(f"arg_max(struct_pack(v := {column}), {view.event_id}).v AS {column}" for column in view.latest)
+        relation = f"(SELECT {keys}, t, {rows} FROM events_{view.source} GROUP BY {keys}, t)"
     else:
-        selected = ", ".join(f"CASE WHEN spine.t - l.t <= {view.ttl} THEN l.{column} END AS {column}" for column in view.latest)
-    plain = f"SELECT {keys}, t, {names} FROM events_{view.source}"
-    return f"""
-    WITH l AS ({unique if view.name in TIED else plain})
-    SELECT spine.row, {selected} FROM spine ASOF LEFT JOIN l ON {same_keys("spine", "l", view.keys)} AND spine.t > l.t"""
-
-
-# Views whose source has two events of one key at one moment: only these pay for the order by event id.
-TIED: set[str] = set()
+        relation = f"(SELECT {keys}, t, {', '.join(view.latest)} FROM events_{view.source})"
+    name = f"latest_{view.name}"
+    join = f"ASOF LEFT JOIN {relation} AS {name} ON {same_keys('spine', name, view.keys)} AND spine.t > {name}.t"
+    fresh = "true" if view.ttl is None else f"spine.t - {name}.t <= {view.ttl}"
+    return name, join, [f"CASE WHEN {fresh} THEN {name}.{column} END AS {view.name}__{column}" for column in view.latest]

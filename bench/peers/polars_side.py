@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ os.environ["POLARS_MAX_THREADS"] = str(ASKED["threads"])  # read once, when Pola
 
 import polars  # noqa: E402
 import polars_frames  # noqa: E402
-from task import Task, read_task  # noqa: E402
+from task import Task, peak_mib, read_task  # noqa: E402
 
 
 def main() -> None:
@@ -26,7 +25,7 @@ def main() -> None:
     else:
         training_set(task, Path(ASKED["target"]), ASKED["ways"])
     answer["seconds"] = time.perf_counter() - began
-    answer["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    answer["peak_mib"] = peak_mib()
     print(json.dumps(answer))
 
 

@@ -74,8 +74,21 @@ class Task:
     time: str
     views: list[View]
 
+    def sources(self) -> dict[str, list[View]]:
+        """The views by their source."""
+        found: dict[str, list[View]] = {}
+        for view in self.views:
+            found.setdefault(view.source, []).append(view)
+        return found
+
     def file(self, table: str) -> str:
         return str(self.history / f"{table}.parquet")
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held. Not `ru_maxrss`: that one begins with what the parent held when it forked."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def read_task(definitions: Path, service: str, history: Path, spine: str, time: str) -> Task:
