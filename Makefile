@@ -31,9 +31,9 @@ clients: setup build ## the unmodified Python clients against the real binary
 demo-short: setup build ## the demo on two months
 	$(python) demo/run.py --shipway $(shipway) --short
 
-bench: setup ## ours against the peers, as ratios (builds with --release)
-	cargo build --release --workspace
-	$(python) bench/run.py --shipway $(CARGO_TARGET_DIR)/release/shipway
+bench: setup ## ours against the peers, as ratios (builds with --release); BENCH="--full --only scaled" chooses
+	cargo build --release --workspace --bins --examples
+	$(python) bench/run.py --shipway $(CARGO_TARGET_DIR)/release/shipway $(BENCH)
 
 docs: build ## write the generated references under docs/
 	$(shipway) reference write docs

@@ -3,37 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
+import limits
+import live
 import scaled_data
 import training
 from flights import Periods, make_tables
 from measure import Lane
 from online import online
+from reads import reads
+from server import Server
 from setting import DEMO, HERE, Setting
 
 SCALED = HERE / "definitions" / "scaled"
 
 
 def demo_training(setting: Setting) -> Iterator[Lane]:
-    """The demo's training set: 40 features out of 5 views for every flight of a year."""
+    """The demo's training set, 40 features out of 5 views for every flight of a year, and what bounds it."""
+    with _year_served(setting) as (server, job):
+        yield training.lane(setting, server, job)
+        yield limits.lane(setting, server, job)
+
+
+def predict_and_ingest(setting: Setting) -> Iterator[Lane]:
+    """A model trained on the demo's training set answers; events come in."""
+    with _year_served(setting) as (server, job):
+        path = setting.out / "training-set.parquet"
+        training.Ours(setting, server, job, path).training_set()
+        yield live.predict(setting, server, path)
+        yield live.ingest(setting, server)
+
+
+@contextmanager
+def _year_served(setting: Setting) -> Iterator[tuple[Server, training.Job]]:
     history = year_of_flights(setting.out / "history")
-    files = [(path.stem, path) for path in sorted(history.glob("*.parquet"))]
-    with setting.serving("training", files) as server:
-        yield training.lane(setting, server, training.Job("training set, demo", DEMO, "late_arrivals", history, "flights_to_score", "q"))
+    with setting.serving("year", [(path.stem, path) for path in sorted(history.glob("*.parquet"))]) as server:
+        yield server, training.Job("training set, demo", DEMO, "late_arrivals", history, "flights_to_score", "q")
 
 
 def scaled_training(setting: Setting) -> Iterator[Lane]:
-    """The scaled set: windowed aggregates, then the latest value."""
+    """The scaled set: windowed aggregates, then the latest value, each with what bounds it."""
     size = scaled_data.FULL if setting.full else scaled_data.QUICK
     history = scaled_data.make(setting.cache, size)
     words = f"{size.events / 1e6:g}M events, {size.keys // 1000}k keys, {size.spine / 1e6:g}M rows"
     with setting.serving("scaled", [("purchases", history / "purchases.parquet"), ("asked", history / "asked.parquet")], SCALED) as server:
         for name, service in (("windowed aggregates", "windowed"), ("latest-value join", "latest_value")):
-            yield training.lane(setting, server, training.Job(f"{name}, {words}", SCALED, service, history, "asked", "asked_at"))
+            job = training.Job(f"{name}, {words}", SCALED, service, history, "asked", "asked_at")
+            yield training.lane(setting, server, job)
+            yield limits.lane(setting, server, job)
 
 
 def year_of_flights(folder: Path) -> Path:
@@ -51,4 +73,6 @@ LANES: dict[str, Callable[[Setting], list[Lane] | Iterator[Lane]]] = {
     "training": demo_training,
     "scaled": scaled_training,
     "online": online,
+    "reads": reads,
+    "live": predict_and_ingest,
 }

@@ -13,18 +13,23 @@ from measure import Sample
 from server import Failed
 from tools import LoadGenerator
 
-# `wrk` calls `request` for each request. The bodies are made before the clock starts, and taken in turn from a random place.
+# `wrk` calls `request` for each request. The requests are made before the clock starts, and taken in turn from a random place; or
+# there is one of them, in which eight `@` stand for a random number of eight digits.
 SCRIPT = """
-local bodies = {}
-local place = 0
+local requests = {}
+local place, first, count, before, after = 0, 0, 0, nil, nil
 function init(arguments)
-  for line in io.lines(arguments[1]) do bodies[#bodies + 1] = wrk.format(%(method)s, %(path)s, {["content-type"] = "application/json"}, line) end
+  local headers = {["content-type"] = "application/json"}
+  for line in io.lines(arguments[1]) do requests[#requests + 1] = wrk.format(%(method)s, %(path)s, headers, line) end
   math.randomseed(os.time() + tonumber(tostring({}):match("0x(%%x+)"), 16) %% 65536)
-  place = math.random(#bodies)
+  place = math.random(#requests)
+  first, count = tonumber(arguments[2]), tonumber(arguments[3])
+  if count > 0 then before, after = requests[1]:match("^(.*)@@@@@@@@(.*)$") end
 end
 function request()
-  place = place %% #bodies + 1
-  return bodies[place]
+  if before then return before .. string.format("%%d", first + math.random(0, count - 1)) .. after end
+  place = place %% #requests + 1
+  return requests[place]
 end
 function done(summary, latency)
   local errors = summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
@@ -44,15 +49,18 @@ class Load:
     threads: int
     seconds: int
 
-    def run(self, url: str, method: str, path: str, bodies: list[str]) -> Sample:
-        """Requests per second; any answer but 200 fails the lane."""
+    def run(self, url: str, method: str, path: str, bodies: list[str], numbers: range = range(0)) -> Sample:
+        """Requests per second. An answer of 400 or more, a failed connection or a timeout fails the lane.
+
+        With `numbers`, eight-digit ones, there is one body, and each request has another of them in the place of its `@@@@@@@@`.
+        """
         script, lines = self.folder / "load.lua", self.folder / "bodies"
         script.write_text(SCRIPT % {"method": json.dumps(method), "path": json.dumps(path)})
         lines.write_text("".join(f"{body}\n" for body in bodies))
         before = _used()
         command = [
             *(self.generator.path, f"-t{self.threads}", f"-c{self.connections}", f"-d{self.seconds}s", "--timeout", "10s"),
-            *("-s", str(script), url, "--", str(lines)),
+            *("-s", str(script), url, "--", str(lines), str(numbers.start), str(len(numbers))),
         ]
         done = subprocess.run(command, env=self.generator.environment, capture_output=True, text=True, check=False, timeout=self.seconds + 120)
         busy = _used() - before

@@ -29,13 +29,35 @@ class Job:
     time: str
 
 
+class Ours:
+    """Shipway's side: one command against a running server, from its tables to a file."""
+
+    def __init__(self, setting: Setting, server: Server, job: Job, target: Path) -> None:
+        self._server = server
+        self._target = target
+        self._command = [
+            *(setting.shipway, "features", "training-set", job.service, "--spine", job.spine, "--time", job.time),
+            *("--file", str(target), "--server", server.url),
+        ]
+        self.processor: list[float] = []
+
+    def training_set(self) -> Sample:
+        """Builds it anew; a run in which the server hardly worked has reused an answer, and fails."""
+        self._target.unlink(missing_ok=True)
+        sample = timed_command(self._command, self._server.pid)
+        self.processor.append(sample.extra.pop("processor s"))
+        if self.processor[-1] < self.processor[0] / 2:
+            raise Failed(f"the server worked {self.processor[-1]:.2f} s after {self.processor[0]:.2f} s before: it reused an answer")
+        return sample
+
+
 class Peer:
     """A peer that runs as a child process and answers with one JSON line."""
 
     def __init__(self, name: str, python: Path | str, script: str, setting: Setting, job: Job) -> None:
         self.name = name
         self.version = ""
-        self.target = setting.out / f"{job.name.replace(' ', '-')}-{name.lower()}.parquet"
+        self.target = setting.out / f"{job.service}-{name.lower()}.parquet"
         self._command = [str(python), str(HERE / "peers" / script)]
         self._asked = {
             **{"definitions": str(job.definitions), "service": job.service, "history": str(job.history), "spine": job.spine},
@@ -72,28 +94,15 @@ class Peer:
 
 def lane(setting: Setting, server: Server, job: Job, keep: Path | None = None) -> Lane:
     """From the tables to a Parquet file, ours and the peers in turn. Ours stays at `keep`, if given."""
-    target = keep or setting.out / f"{job.name.replace(' ', '-')}-ours.parquet"
-    command = [
-        *(setting.shipway, "features", "training-set", job.service, "--spine", job.spine, "--time", job.time),
-        *("--file", str(target), "--server", server.url),
-    ]
+    target = keep or setting.out / f"{job.service}-ours.parquet"
+    ours = Ours(setting, server, job, target)
     peers = [
         Peer("DuckDB", sys.executable, "duckdb_side.py", setting, job),
         Peer("Polars", peers_python(setting.cache), "polars_side.py", setting, job),
     ]
     for peer in peers:
         peer.choose_ways()
-    worked: list[float] = []
-
-    def ours() -> Sample:
-        target.unlink(missing_ok=True)
-        sample = timed_command(command, server.pid)
-        worked.append(sample.extra.pop("processor s"))
-        if worked[-1] < worked[0] / 2:
-            raise Failed(f"{job.name}: the server used {worked[-1]:.2f} s of processor time after {worked[0]:.2f} s: it reused an answer")
-        return sample
-
-    sides = in_turn({"Shipway": ours, **{peer.name: peer.training_set for peer in peers}}, setting.runs)
+    sides = in_turn({"Shipway": ours.training_set, **{peer.name: peer.training_set for peer in peers}}, setting.runs)
     notes = []
     for peer in peers:
         rows, features = equality.equal_features(target, peer.target)
