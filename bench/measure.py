@@ -35,13 +35,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Lane:
-    """What one lane measured. The first side is ours. A ratio above 1 means that ours is better."""
+    """What one lane measured. The first side is ours. A ratio above 1 means that the first side is better."""
 
     name: str
     unit: str
     less_is_better: bool
     sides: list[Side]
     notes: list[str] = field(default_factory=list)
+    compared: str = "ours is better by"
 
     def ratio(self, peer: Side) -> float:
         pairs = zip(self.sides[0].values, peer.values, strict=True)
@@ -50,7 +51,7 @@ class Lane:
     def markdown(self) -> str:
         extras = list(dict.fromkeys(name for side in self.sides for sample in side.samples for name in sample.extra))
         lines = [f"## {self.name}", ""]
-        lines.append(f"| side | {self.unit}: median [least – most] | ours is better by |{''.join(f' {name} |' for name in extras)}")
+        lines.append(f"| side | {self.unit}: median [least – most] | {self.compared} |{''.join(f' {name} |' for name in extras)}")
         lines.append(f"|---|---|---|{'---|' * len(extras)}")
         for index, side in enumerate(self.sides):
             cells = [spread(side.extra(name)) if side.extra(name) else "" for name in extras]

@@ -6,7 +6,8 @@ import json
 import os
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy
@@ -15,7 +16,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from load import Load
-from measure import Lane, Side, in_turn
+from measure import Lane, Sample, in_turn
 from server import Connection, Failed, Server
 from setting import HERE, Setting
 from tools import LoadGenerator
@@ -30,34 +31,33 @@ CONNECTIONS = 16
 
 
 def reads(setting: Setting) -> Iterator[Lane]:
-    """One lane per number of keys, and at the end the curve."""
+    """A server for each number of keys, all up at once, asked in turn; then the bare store of each."""
     load = Load(LoadGenerator(setting.cache), setting.out, CONNECTIONS, max(1, setting.threads // 4), setting.seconds)
-    lanes = []
-    for keys in FULL_KEYS if setting.full else KEYS:
-        lanes.append(_lane(setting, load, keys))
-        yield lanes[-1]
-    yield _curve(lanes)
+    servers: dict[int, Server] = {}
+    with ExitStack() as stack:
+        for keys in FULL_KEYS if setting.full else KEYS:
+            path = setting.out / "visits.parquet"
+            _visits(keys, path)
+            servers[keys] = stack.enter_context(setting.serving(f"reads-{keys}", [("visits", path)], DEFINITIONS))
+            path.unlink()
+            _check(servers[keys], keys)
+        sides: dict[str, Callable[[], Sample]] = {f"{keys:,} keys": _asking(load, server, keys) for keys, server in servers.items()}
+        sides["an empty handler"] = lambda: load.run(servers[KEYS[0]].url, "GET", "/healthz", [""])
+        measured = in_turn(sides, setting.runs)
+        bare = []
+        for keys, server in servers.items():
+            server.stop()
+            bare.append(f"{keys:,} keys: {bare_store(setting, server.data / 'online')}")
+    longest = max(side.median() for side in measured[:-1])
+    curve = [f"`{side.name:>16} {'#' * max(1, round(40 * side.median() / longest))} {side.median():,.0f}/s`" for side in measured[:-1]]
+    about = f"1 view of 8 features, {EVENTS_PER_KEY} events a key, uniformly random keys, warm; the events of 100 keys of each size checked"
+    name = f"reads over the number of keys, 1 entity, {CONNECTIONS} connections"
+    yield Lane(name, "requests/s", False, measured, [about, *curve, *bare], f"{KEYS[0]:,} keys are faster by")
 
 
-def _lane(setting: Setting, load: Load, keys: int) -> Lane:
-    path = setting.out / "visits.parquet"
-    _visits(keys, path)
-    with setting.serving("reads", [("visits", path)], DEFINITIONS) as server:
-        path.unlink()
-        _check(server, keys)
-        body = '{"service":"members","rows":[{"member_id":@@@@@@@@}]}'
-        members = range(FIRST, FIRST + keys)
-        sides = in_turn(
-            {
-                "Shipway": lambda: load.run(server.url, "POST", READ, [body], members),
-                "an empty handler of the same server": lambda: load.run(server.url, "GET", "/healthz", [""]),
-            },
-            setting.runs,
-        )
-        note = f"1 view of 8 features, {EVENTS_PER_KEY} events a key, uniformly random keys, warm; the events of 100 keys checked"
-        server.stop()
-        bare = bare_store(setting, server.data / "online")
-    return Lane(f"read of {keys:,} keys", "requests/s", False, sides, [note, bare])
+def _asking(load: Load, server: Server, keys: int) -> Callable[[], Sample]:
+    body = '{"service":"members","rows":[{"member_id":@@@@@@@@}]}'
+    return lambda: load.run(server.url, "POST", READ, [body], range(FIRST, FIRST + keys))
 
 
 def bare_store(setting: Setting, folder: Path) -> str:
@@ -111,14 +111,3 @@ def _check(server: Server, keys: int) -> None:
         found = row["values"][place["member_visits__count_1d"]], row["values"][place["member_visits__amount_avg_7d"]]
         if found != (EVENTS_PER_KEY, float(member)):
             raise Failed(f"member {member} of {keys:,}: found {found}")
-
-
-def _curve(lanes: list[Lane]) -> Lane:
-    """All sizes as one lane: the smallest is `ours`, so each ratio says how much slower the larger ones are."""
-    sides = [Side(lane.name, lane.sides[0].samples) for lane in lanes]
-    notes = ["the ratio is the smallest size's throughput over this one's: 1.00 is flat"]
-    longest = max(side.median() for side in sides)
-    notes += [f"`{side.name:>24} {'#' * max(1, round(40 * side.median() / longest))} {side.median():,.0f}/s`" for side in sides]
-    return Lane("reads over the number of keys", "requests/s", False, sides, notes)
-
-

@@ -22,8 +22,7 @@ sys.path[:0] = [str(HERE.parent / "demo"), str(HERE / "peers")]
 
 import lanes  # noqa: E402
 import setting as place  # noqa: E402
-
-OUT = HERE / "out"
+from measure import Lane  # noqa: E402
 
 
 def main() -> int:
@@ -36,28 +35,30 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of every side")
     parser.add_argument("--memory-mib", type=int, default=1024, help="memory limit of Shipway's queries and of DuckDB")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "shipway", help="folder for data and tools that outlive a run")
+    parser.add_argument("--out", type=Path, default=HERE / "out", help="folder for results; what is in it is removed")
     arguments = parser.parse_args()
     place.end_children_on_signals()
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
+    out: Path = arguments.out.resolve()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
     # What every server that a lane starts will read.
     os.environ["SHIPWAY_LAKE__MEMORY_LIMIT_MIB"] = str(arguments.memory_mib)
     os.environ["SHIPWAY_LAKE__PARTITIONS"] = str(arguments.threads)
     here = place.Setting(
-        shipway=arguments.shipway, out=OUT, cache=arguments.cache, runs=arguments.runs, threads=arguments.threads,
+        shipway=arguments.shipway, out=out, cache=arguments.cache, runs=arguments.runs, threads=arguments.threads,
         memory_mib=arguments.memory_mib, seconds=arguments.seconds, full=arguments.full,
     )  # fmt: skip
     header = _header(arguments)
     print("\n".join(header) + "\n", flush=True)
-    measured = []
+    measured: list[Lane] = []
     for name in arguments.only or lanes.LANES:
         began = time.monotonic()
         for lane in lanes.LANES[name](here):
             print(lane.markdown() + "\n", flush=True)
             measured.append(lane)
-            _write(header, measured)
+            _write(out, header, measured)
         print(f"({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
-    print(f"written to {OUT}/result.md and result.json")
+    print(f"written to {out}/result.md and result.json")
     return 0
 
 
@@ -74,9 +75,9 @@ def _header(arguments: argparse.Namespace) -> list[str]:
     ]
 
 
-def _write(header: list[str], measured: list) -> None:
-    (OUT / "result.json").write_text(json.dumps({"header": header, "lanes": [lane.figures() for lane in measured]}, indent=2))
-    (OUT / "result.md").write_text("\n".join(header) + "\n\n" + "\n\n".join(lane.markdown() for lane in measured) + "\n")
+def _write(out: Path, header: list[str], measured: list[Lane]) -> None:
+    (out / "result.json").write_text(json.dumps({"header": header, "lanes": [lane.figures() for lane in measured]}, indent=2))
+    (out / "result.md").write_text("\n".join(header) + "\n\n" + "\n\n".join(lane.markdown() for lane in measured) + "\n")
 
 
 if __name__ == "__main__":

@@ -72,11 +72,11 @@ class Peer:
         answer = self._ask({"compare": True})
         self.version = answer["version"]
         for family, taken in answer["ways"].items():
-            known = {way: seconds for way, seconds in taken.items() if seconds is not None}
+            known = {way: seconds for way, seconds in taken.items() if not isinstance(seconds, str)}
             if not known:
                 raise Failed(f"{self.name}: no way to {family} came to an end")
             self._ways[family] = min(known, key=known.__getitem__)
-            words = ", ".join(f"{way} {seconds:.2f} s" if seconds is not None else f"{way} gave up" for way, seconds in taken.items())
+            words = ", ".join(f"{way} {seconds}" if isinstance(seconds, str) else f"{way} {seconds:.2f} s" for way, seconds in taken.items())
             self.notes.append(f"{self.name}, {family}: {words}")
 
     def training_set(self) -> Sample:

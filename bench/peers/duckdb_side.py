@@ -78,30 +78,32 @@ def prepare(connection: duckdb.DuckDBPyConnection, task: Task) -> None:
         )
 
 
-def compare(connection: duckdb.DuckDBPyConnection, task: Task) -> dict[str, dict[str, float | None]]:
-    """Seconds of each way to each family; null for one that was stopped at ten times the best so far, and ten seconds more."""
+def compare(connection: duckdb.DuckDBPyConnection, task: Task) -> dict[str, dict[str, float | str]]:
+    """Seconds of each way to each family; words for one that ran out of memory, or was stopped at five times the best and 20 s more."""
     prepare(connection, task)
-    found: dict[str, dict[str, float | None]] = {}
+    found: dict[str, dict[str, float | str]] = {}
     for view in task.views:
         for family, features in view.families().items():
             taken = found.setdefault(f"{view.name} {family}", {})
             for way in duckdb_sql.WAYS[family]:
                 if way is duckdb_sql.last_by_one_asof and _has_null(connection, view, [feature.column for feature in features]):
                     continue
-                best = min((seconds for seconds in taken.values() if seconds is not None), default=60.0)
-                taken[way.__name__] = _timed(connection, way(view, features), 10 * best + 10)
+                best = min((seconds for seconds in taken.values() if isinstance(seconds, float)), default=300.0)
+                taken[way.__name__] = _timed(connection, way(view, features), 5 * best + 20)
     return found
 
 
-def _timed(connection: duckdb.DuckDBPyConnection, query: str, limit: float) -> float | None:
+def _timed(connection: duckdb.DuckDBPyConnection, query: str, limit: float) -> float | str:
     timer = threading.Timer(limit, connection.interrupt)
     timer.start()
     began = time.perf_counter()
     try:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE tried AS {query}")
         return time.perf_counter() - began
-    except (duckdb.InterruptException, duckdb.OutOfMemoryException):
-        return None
+    except duckdb.InterruptException:
+        return f"stopped after {limit:.0f} s"
+    except duckdb.OutOfMemoryException:
+        return "out of memory"
     finally:
         timer.cancel()
 

@@ -155,6 +155,17 @@ def sums_by_points(view: View, features: list[Feature]) -> str:
 
 
 def extremes_by_tiles(view: View, features: list[Feature]) -> str:
+    return _extremes_by_tiles(view, features, "spine", "spine.row")
+
+
+def extremes_by_tiles_of_distinct(view: View, features: list[Feature]) -> str:
+    """As `extremes_by_tiles`, but each pair of key and moment is asked once, and the answers are joined back."""
+    keys = ", ".join(view.keys)
+    answered = _extremes_by_tiles(view, features, f"(SELECT DISTINCT {keys}, t FROM spine)", ", ".join(f"spine.{key}" for key in [*view.keys, "t"]))
+    return f"SELECT row, {', '.join(feature.name for feature in features)} FROM spine JOIN ({answered}) USING ({keys}, t)"
+
+
+def _extremes_by_tiles(view: View, features: list[Feature], asked: str, identity: str) -> str:
     keys = ", ".join(view.keys)
     pieces: list[str] = []
     joins: list[str] = []
@@ -191,7 +202,7 @@ def extremes_by_tiles(view: View, features: list[Feature]) -> str:
         f"begun_{hop(feature.length)}.{feature.operation}_{feature.column}) AS {feature.name}"
         for feature in features
     )
-    return f"WITH {', '.join(pieces)} SELECT spine.row, {selected} FROM spine {' '.join(joins)}"
+    return f"WITH {', '.join(pieces)} SELECT {identity}, {selected} FROM {asked} AS spine {' '.join(joins)}"
 
 
 # Last values: the last row before q, if it is not older than the tail.
@@ -241,7 +252,7 @@ def distinct_by_range_join(view: View, features: list[Feature]) -> str:
 
 WAYS: dict[str, list[Way]] = {
     "sums": [sums_by_points, sums_by_asof, frames_of_distinct, frames],
-    "extremes": [extremes_by_tiles, frames_of_distinct, frames],
+    "extremes": [extremes_by_tiles, extremes_by_tiles_of_distinct, frames_of_distinct, frames],
     "last": [last_by_one_asof, last_by_asof, frames],
     "distinct": [distinct_by_range_join, frames_of_distinct, frames],
 }

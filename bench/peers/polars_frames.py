@@ -101,8 +101,19 @@ def sums_by_points(view: View, features: list[Feature], frames: Frames) -> LazyF
 
 def extremes_by_tiles(view: View, features: list[Feature], frames: Frames) -> LazyFrame:
     """Whole hops as tiles under a rolling window of fixed length, and the begun hop by its running extreme."""
+    return _extremes_by_tiles(view, features, frames, frames["spine"].select("row", "t", *view.keys), ["row"])
+
+
+def extremes_by_tiles_of_distinct(view: View, features: list[Feature], frames: Frames) -> LazyFrame:
+    """As `extremes_by_tiles`, but each pair of key and moment is asked once, and the answers are joined back."""
+    spine = frames["spine"].select("row", "t", *view.keys)
+    asked = spine.select("t", *view.keys).unique()
+    answered = _extremes_by_tiles(view, features, frames, asked, [*view.keys, "t"])
+    return spine.join(answered, on=[*view.keys, "t"], how="left").select("row", *[feature.name for feature in features])
+
+
+def _extremes_by_tiles(view: View, features: list[Feature], frames: Frames, found: LazyFrame, identity: list[str]) -> LazyFrame:
     events = frames[view.source]
-    found = frames["spine"].select("row", "t", *view.keys)
     for step in sorted({hop(feature.length) for feature in features}):
         own = [feature for feature in features if hop(feature.length) == step]
         pairs = sorted({(feature.operation, feature.column) for feature in own})
@@ -129,7 +140,7 @@ def extremes_by_tiles(view: View, features: list[Feature], frames: Frames) -> La
         found = before(found, begun, "t", [*view.keys, "tile"]).drop("tile", "t_right", strict=False)
     pick = {"min": polars.min_horizontal, "max": polars.max_horizontal}
     return found.select(
-        "row",
+        *identity,
         *[
             pick[feature.operation](feature.name, f"begun_{feature.operation}_{feature.column}_{hop(feature.length)}").alias(feature.name)
             for feature in features
@@ -176,7 +187,7 @@ def latest(view: View, frames: Frames) -> LazyFrame:
 
 WAYS = {
     "sums": [sums_by_points, sums_by_asof],
-    "extremes": [extremes_by_tiles],
+    "extremes": [extremes_by_tiles, extremes_by_tiles_of_distinct],
     "last": [last_by_asof],
     "distinct": [distinct_by_range_join],
 }

@@ -56,10 +56,10 @@ def _in_order(frame: polars.LazyFrame, view: str) -> polars.DataFrame:
     return frame.sort("row").select(features).collect(engine="streaming")
 
 
-def compare(task: Task) -> dict[str, dict[str, float | None]]:
+def compare(task: Task) -> dict[str, dict[str, float]]:
     """Seconds of each way to each family."""
     frames = read(task)
-    found: dict[str, dict[str, float | None]] = {}
+    found: dict[str, dict[str, float]] = {}
     for view in task.views:
         for family, features in view.families().items():
             for way in polars_frames.WAYS[family]:
