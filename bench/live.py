@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 
 from measure import Lane, Sample, in_turn
-from server import Server
+from server import Failed, Server
 from setting import Setting
 from shifted import KEYS
 
@@ -55,10 +55,12 @@ def ingest(setting: Setting, server: Server) -> Lane:
         requests = [_raw("POST", "/api/v1/ingest/departures", batch.replace(b'"bench', mark), "application/x-ndjson") for batch in batches]
         connection = Connection(server)
         began = time.perf_counter()
-        accepted = sum(json.loads(connection.ask(request))["accepted"] for request in requests)
+        answers = [connection.ask(request) for request in requests]
         seconds = time.perf_counter() - began
-        if accepted != EVENTS:
-            raise RuntimeError(f"{accepted} of {EVENTS} events were accepted")
+        counted = [json.loads(answer) for answer in answers]
+        new = sum(answer["acknowledged"] - answer["duplicates"] for answer in counted)
+        if new != EVENTS or any(answer["refused"] or answer["quarantined"] for answer in counted):
+            raise Failed(f"{new} of {EVENTS} events were new and taken: {counted[0]}")
         return Sample(EVENTS / seconds)
 
     def disk() -> Sample:
@@ -100,7 +102,7 @@ class Connection:
             answer += self._receive()
         head, _, body = answer.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(answer.decode(errors="replace"))
+            raise Failed(answer.decode(errors="replace"))
         length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
         while len(body) < length:
             body += self._receive()
@@ -109,7 +111,7 @@ class Connection:
     def _receive(self) -> bytes:
         piece = self._socket.recv(1 << 16)
         if not piece:
-            raise RuntimeError("the server closed the connection")
+            raise Failed("the server closed the connection")
         return piece
 
 

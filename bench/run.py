@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 
@@ -51,15 +52,21 @@ def main() -> int:
     header = _header(arguments)
     print("\n".join(header) + "\n", flush=True)
     measured: list[Lane] = []
+    broken: list[str] = []
     for name in arguments.only or lanes.LANES:
         began = time.monotonic()
-        for lane in lanes.LANES[name](here):
-            print(lane.markdown() + "\n", flush=True)
-            measured.append(lane)
-            _write(out, header, measured)
+        try:
+            for lane in lanes.LANES[name](here):
+                print(lane.markdown() + "\n", flush=True)
+                measured.append(lane)
+                _write(out, header, measured, broken)
+        except Exception:  # one lane that fails must not cost the figures of the others; the run fails for it
+            traceback.print_exc()
+            broken.append(f"{name}: {traceback.format_exc(limit=0).strip()}")
         print(f"({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
-    print(f"written to {out}/result.md and result.json")
-    return 0
+    _write(out, header, measured, broken)
+    print(f"written to {out}/result.md and result.json" + (f"; FAILED: {', '.join(broken)}" if broken else ""))
+    return 1 if broken else 0
 
 
 def _header(arguments: argparse.Namespace) -> list[str]:
@@ -75,9 +82,11 @@ def _header(arguments: argparse.Namespace) -> list[str]:
     ]
 
 
-def _write(out: Path, header: list[str], measured: list[Lane]) -> None:
-    (out / "result.json").write_text(json.dumps({"header": header, "lanes": [lane.figures() for lane in measured]}, indent=2))
-    (out / "result.md").write_text("\n".join(header) + "\n\n" + "\n\n".join(lane.markdown() for lane in measured) + "\n")
+def _write(out: Path, header: list[str], measured: list[Lane], broken: list[str]) -> None:
+    figures = {"header": header, "failed": broken, "lanes": [lane.figures() for lane in measured]}
+    (out / "result.json").write_text(json.dumps(figures, indent=2))
+    parts = ["  \n".join(header), *[f"**failed** {words}" for words in broken], *[lane.markdown() for lane in measured]]
+    (out / "result.md").write_text("\n\n".join(parts) + "\n")
 
 
 if __name__ == "__main__":
