@@ -45,19 +45,19 @@ def lane(setting: Setting, server: Server, job: Job) -> Lane:
     moved = _bytes_read(task) + answer.nbytes
     bandwidth = _bandwidth(setting.threads)
     parts = {side.name.split(":")[0]: side.median() for side in sides[1:]}
-    whole = sides[0].median()
+    whole, last = sides[0].median(), sides[0].values[-1]
     binding = max(parts, key=parts.__getitem__)
     notes = [
         f"the parts sum to {sum(parts.values()):.2f} s of our {whole:.2f} s ({sum(parts.values()) / whole:.0%}); the largest is the {binding}",
         f"memory: {bandwidth / 2**30:.1f} GiB/s copied by {setting.threads} thread(s); input columns and answer are {moved / 2**20:,.0f} MiB, "
         f"so bandwidth alone would allow {moved / bandwidth:.3f} s ({moved / bandwidth / whole:.1%} of ours)",
-        f"the server used {ours.processor[-1]:.2f} s of processor time in {sides[0].values[-1]:.2f} s: {ours.processor[-1] / sides[0].values[-1]:.2f} of "
-        f"{setting.threads} cores; less than all of them means that it waited or ran alone",
+        f"in the last run of {last:.2f} s the server used {ours.processor[-1]:.2f} s of processor time and the client, which writes the file, "
+        f"{ours.client_processor[-1]:.2f} s: {(ours.processor[-1] + ours.client_processor[-1]) / last:.2f} of {setting.threads} cores busy",
         "the sort is DuckDB's, in memory, of packed columns; the write is Arrow's, on one thread",
     ]
     target.unlink()
     copy.unlink(missing_ok=True)
-    return Lane(f"limits of the {job.name}", "s", True, sides, notes)
+    return Lane(f"limits of the {job.name}", "s", True, sides, notes, "share of ours")
 
 
 def _timed(work: Callable[[], object]) -> Sample:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 from measure import Sample
 from server import Failed, Server
@@ -92,6 +93,7 @@ def forget_peak(pid: int) -> None:
 def timed_command(command: list[str], server_pid: int) -> Sample:
     """Runs a command against a server: its seconds, and the peak memory of command and server together."""
     forget_peak(server_pid)
+    client_before = _children_seconds()
     used, began, client_peak = processor_seconds(server_pid), time.perf_counter(), 0.0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
@@ -105,4 +107,11 @@ def timed_command(command: list[str], server_pid: int) -> Sample:
     if process.returncode != 0:
         raise Failed(f"{' '.join(command)}\nended with {process.returncode}:\n{words}")
     processor = processor_seconds(server_pid) - used
-    return Sample(seconds, {"peak MiB": peak_mib(server_pid) + client_peak, "processor s": processor})
+    client = _children_seconds() - client_before
+    return Sample(seconds, {"peak MiB": peak_mib(server_pid) + client_peak, "processor s": processor, "client processor s": client})
+
+
+def _children_seconds() -> float:
+    """Seconds of processor time of all commands that have ended so far."""
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

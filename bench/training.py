@@ -40,12 +40,14 @@ class Ours:
             *("--file", str(target), "--server", server.url),
         ]
         self.processor: list[float] = []
+        self.client_processor: list[float] = []
 
     def training_set(self) -> Sample:
         """Builds it anew; a run in which the server hardly worked has reused an answer, and fails."""
         self._target.unlink(missing_ok=True)
         sample = timed_command(self._command, self._server.pid)
         self.processor.append(sample.extra.pop("processor s"))
+        self.client_processor.append(sample.extra.pop("client processor s"))
         if self.processor[-1] < self.processor[0] / 2:
             raise Failed(f"the server worked {self.processor[-1]:.2f} s after {self.processor[0]:.2f} s before: it reused an answer")
         return sample
