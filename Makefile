@@ -36,9 +36,9 @@ demo-short: setup build ## the demo on two months
 soak: setup ## random definitions on random streams, every path against the oracle, for SHIPWAY_SOAK_SECONDS (default 600)
 	cargo test --workspace --test integration -- --ignored --nocapture --exact differential::soak
 
-bench: setup ## ours against the peers, as ratios (builds with --release)
-	cargo build --release --workspace
-	$(python) bench/run.py --shipway $(CARGO_TARGET_DIR)/release/shipway
+bench: setup ## ours against the peers, as ratios (builds with --release); BENCH="--full --only scaled" chooses
+	cargo build --release --workspace --bins --examples
+	$(python) bench/run.py --shipway $(CARGO_TARGET_DIR)/release/shipway $(BENCH)
 
 docs: build ## write the generated references under docs/
 	$(shipway) reference write docs
