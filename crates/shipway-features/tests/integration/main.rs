@@ -6,6 +6,9 @@
 //! - `reading`: what a read promises
 //! - `loading`: bulk loads, and views that come after the fact
 //! - `http`: the native API
+//! - `online`: reads beyond one row of JSON
+//! - `grpc`: the gRPC service
+//! - `feast`: Feast's feature-server protocol
 //! - `random`: random events, deaths and reads against the oracle
 //! - `measuring`: how fast it is, for people
 //! - `offline`: training sets
@@ -14,10 +17,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
 mod accepting;
+mod feast;
+mod grpc;
 mod http;
 mod loading;
 mod measuring;
 mod offline;
+mod online;
 mod proof;
 mod random;
 mod reading;
