@@ -18,12 +18,16 @@
 //! - `verification`: the proof for one deployment
 //! - `store`: this crate's SQL tables
 //! - `routes`: the native API
+//! - `grpc`: the same over gRPC
+//! - `feast`: Feast's feature-server protocol
 
 #![deny(missing_docs)]
 
 mod archive;
 pub mod error;
+mod feast;
 mod features;
+pub mod grpc;
 mod ingest;
 mod load;
 mod materialise;
@@ -51,6 +55,6 @@ pub use model::{
 pub use options::{FeaturesOptions, Limits};
 pub use read::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
 pub use routes::routes;
-pub use status::{SourceStatus, ViewStatus};
+pub use status::{HotKeyStatus, SourceStatus, ViewStatus};
 pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream, WrittenTrainingSet};
 pub use verification::{ServedVectorLog, Verification, VerificationSchedule};

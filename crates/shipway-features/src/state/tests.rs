@@ -159,7 +159,7 @@ fn check(
         let column = feature.column.as_ref().and_then(|column| fixture.schema.index_of(column.as_str()));
         let expected =
             oracle::value(&oracle_events(events, column), feature.aggregation, feature.window, q).unwrap();
-        match answer::values(aggregates, state, q, i64::MIN, &[position]) {
+        match answer::values(aggregates, state, q, i64::MIN, &[position], false) {
             Ok(values) => prop_assert_eq!(&values[0], &expected, "{} at {}", feature.name, q),
             Err(_) => {
                 prop_assert!(q <= newest, "{} at {} refused, the newest is {}", feature.name, q, newest)
@@ -231,6 +231,39 @@ proptest! {
     }
 
     #[test]
+    fn sums_kept_of_complete_tiles_never_change_an_answer(
+        drawn in prop::collection::vec((times(), 0..9_u8), 80..250),
+        run in 1..40_usize,
+        asked in prop::collection::vec(0..4 * HOUR, 1..6),
+    ) {
+        let fixture = Fixture::new();
+        for view in ["windows", "ever"] {
+            let layout = fixture.layout(view);
+            let Body::Aggregates(aggregates) = &layout.body else { unreachable!() };
+            let wanted: Vec<usize> = (0..aggregates.features.len()).collect();
+            let mut hot = KeyState::empty(&layout);
+            let mut newest = Timestamp(i64::MIN);
+            let events: Vec<SourceEvent> =
+                drawn.iter().enumerate().map(|(number, (time, amount))| event(number, *time, *amount)).collect();
+            for events in events.chunks(run) {
+                newest = events.iter().map(|event| event.time).fold(newest, Timestamp::max);
+                let reach = layout.reach(newest);
+                events.iter().for_each(|event| hot.apply(&layout, &reach, layout.narrow(event)));
+                hot.prune(&layout, &reach);
+                let fresh = codec::decode(&layout, &codec::encode(&layout, &hot)).unwrap();
+                let (KeyState::Aggregates(hot), KeyState::Aggregates(fresh)) = (&hot, &fresh) else { unreachable!() };
+                // Twice each: the second read uses what the first kept.
+                for later in asked.iter().chain(&asked) {
+                    let q = Timestamp(newest.micros() + 1 + later);
+                    let uncached = answer::values(aggregates, fresh, q, i64::MIN, &wanted, false);
+                    let cached = answer::values(aggregates, hot, q, i64::MIN, &wanted, true);
+                    prop_assert_eq!(cached, uncached, "{} at {}", view, q);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn foreign_bytes_never_decode_into_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let fixture = Fixture::new();
         for view in ["windows", "ever", "latest_sale"] {
@@ -261,4 +294,44 @@ fn version_1_of_a_state_is_these_bytes_for_ever() {
     let (state, _) = packed(&layout, &events, 10);
     let hex: String = codec::encode(&layout, &state).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, include_str!("../../tests/golden/latest_v1.hex").trim());
+}
+
+/// 200 sales, one in every two minutes up to `newest`, and what a view keeps of them.
+fn busy(layout: &ViewLayout, newest: i64) -> KeyState {
+    let events: Vec<SourceEvent> =
+        (0..200).map(|number| event(number, newest - (199 - number as i64) * 2 * MINUTE, 4)).collect();
+    packed(layout, &events, 200).0
+}
+
+#[test]
+fn a_second_read_within_a_hop_finds_the_sums_of_the_first_and_a_late_event_drops_those_it_changes() {
+    let fixture = Fixture::new();
+    let layout = fixture.layout("windows");
+    let Body::Aggregates(aggregates) = &layout.body else { unreachable!() };
+    let newest = 90 * DAY + 10 * MINUTE;
+    let mut state = busy(&layout, newest);
+    let wanted: Vec<usize> = (0..aggregates.features.len()).collect();
+    let read = |state: &KeyState, is_hot: bool| {
+        let KeyState::Aggregates(state) = state else { unreachable!() };
+        let values = answer::values(aggregates, state, Timestamp(newest + 1), i64::MIN, &wanted, is_hot);
+        (values.unwrap(), state.merged.kept().map(|kept| kept.len()))
+    };
+
+    let (cold, nothing) = read(&state, false);
+    assert_eq!(nothing, None, "a read of a cold state keeps nothing");
+    let (first, kept) = read(&state, true);
+    let (second, again) = read(&state, true);
+    assert_eq!((&first, &second), (&cold, &cold));
+    assert!(kept.is_some_and(|kept| kept > 0) && kept == again, "{kept:?} {again:?}");
+
+    let reach = layout.reach(Timestamp(newest));
+    state.apply(&layout, &reach, layout.narrow(&event(1_000, newest - 5 * HOUR, 4)));
+    let KeyState::Aggregates(changed) = &state else { unreachable!() };
+    assert!(
+        changed.merged.kept().map(|kept| kept.len()) < kept,
+        "the sums that cover the late event are gone"
+    );
+    let (late, _) = read(&state, true);
+    assert_eq!(late, read(&state, false).0);
+    assert_ne!(late, cold);
 }
