@@ -12,7 +12,7 @@ use shipway_definitions::{DefinitionSet, Source};
 use shipway_lake::Lake;
 use shipway_log::EventLog;
 use shipway_online::OnlineStore;
-use shipway_store::Store;
+use shipway_store::{Store, jobs::Jobs};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) feature_plans: Mutex<HashMap<Box<[String]>, Arc<ReadPlan>>>,
     /// Where served vectors are logged, once serving is plugged in.
     pub(crate) served: OnceLock<Arc<dyn ServedVectorLog>>,
+    /// The jobs of this server, once they are plugged in.
+    pub(crate) jobs: OnceLock<Jobs>,
     data_dir: PathBuf,
     /// The tasks of this platform, for a shutdown of its own.
     pub(crate) tasks: TaskTracker,
@@ -95,6 +97,7 @@ impl Features {
             plans: Mutex::default(),
             feature_plans: Mutex::default(),
             served: OnceLock::new(),
+            jobs: OnceLock::new(),
             data_dir: options.data_dir,
             tasks: TaskTracker::new(),
             installing: tokio::sync::Mutex::new(()),
@@ -210,6 +213,11 @@ impl Inner {
     /// Where files wait while they are loaded.
     pub(crate) fn spool_folder(&self) -> PathBuf {
         self.data_dir.join("spool")
+    }
+
+    /// Where answers of training sets are kept for the next one.
+    pub(crate) fn kept_answers_folder(&self) -> PathBuf {
+        self.data_dir.join("training")
     }
 
     /// The shape of a source, remembered before any event is logged with it; its tables have the columns.

@@ -12,6 +12,7 @@
 //! - `state`: the packed state of one key: tiles, recent events, and exact answers from them
 //! - `read`: online reads
 //! - `training`: training sets by name
+//! - `stored`: training sets that are kept, with their recipes; as jobs; made again
 //! - `status`: how far every source is
 //! - `offline`: training sets
 //! - `proof`: replay of what was served against history
@@ -41,6 +42,7 @@ mod source;
 mod state;
 mod status;
 mod store;
+mod stored;
 mod training;
 mod verification;
 
@@ -49,12 +51,16 @@ pub use features::Features;
 pub use ingest::{Events, IngestAnswer, Refused};
 pub use load::{LoadAnswer, LoadRequest};
 pub use model::{
-    schema::{ARRIVAL_COLUMN, EVENT_ID_COLUMN, LOAD_COLUMN},
+    schema::{ARRIVAL_COLUMN, EVENT_ID_COLUMN, LOAD_COLUMN, RECEIVED_COLUMN},
     token::Token,
 };
 pub use options::{FeaturesOptions, Limits};
 pub use read::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
 pub use routes::routes;
 pub use status::{HotKeyStatus, SourceStatus, ViewStatus};
-pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream, WrittenTrainingSet};
+pub use stored::{
+    KeptTrainingSet, Rebuilt, Recipe, RecipeAsOf, RecipeSource, RecipeSpine, StoreOptions, StoredError,
+    StoredTrainingSet, TRAINING_SET_JOB,
+};
+pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream};
 pub use verification::{ServedVectorLog, Verification, VerificationSchedule};

@@ -69,7 +69,7 @@ pub struct Appended {
     pub skipped: bool,
 }
 
-struct Written {
+pub(crate) struct Written {
     adds: Vec<Add>,
     rows: u64,
     schema: SchemaRef,
@@ -167,7 +167,7 @@ pub(crate) fn writer_properties() -> WriterProperties {
 }
 
 /// Encoding is long computing without a pause: on a thread for blocking work it does not delay requests.
-async fn write_off_the_runtime(
+pub(crate) async fn write_off_the_runtime(
     name: &str,
     table: DeltaTable,
     batches: SendableRecordBatchStream,
@@ -228,7 +228,7 @@ async fn write(
     Ok(Written { adds, rows, schema, table_id: state.metadata().id().to_owned() })
 }
 
-async fn commit(
+pub(crate) async fn commit(
     handle: &TableHandle,
     written: &Written,
     options: &AppendOptions,

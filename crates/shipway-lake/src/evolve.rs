@@ -64,7 +64,7 @@ async fn create(handle: &TableHandle, schema: &Schema) -> Result<(), LakeError> 
     durable::sync(root, handle.name().to_owned()).await
 }
 
-fn kernel_fields(fields: &[FieldRef]) -> Result<Vec<StructField>, LakeError> {
+pub(crate) fn kernel_fields(fields: &[FieldRef]) -> Result<Vec<StructField>, LakeError> {
     fields
         .iter()
         .map(|field| {

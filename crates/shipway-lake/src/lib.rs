@@ -13,6 +13,8 @@
 //! - `session`: memory, spilling, and the sessions that queries run in
 //! - `catalog`: resolves a table's name to its newest version while a query is planned
 //! - `query`: read-only SQL
+//! - `versions`: tables and queries as they were
+//! - `publish`: a table that appears whole or not at all
 //! - `conform`: converts batches to a declared schema without losing anything
 //! - `files`: CSV, JSON lines and Parquet in, Parquet out
 //! - `error`: what can go wrong
@@ -28,15 +30,19 @@ pub mod files;
 mod lake;
 mod maintain;
 mod name;
+mod publish;
 mod query;
 mod session;
 mod table;
+mod versions;
 
 pub use append::{AppTransaction, AppendOptions, Appended};
 pub use error::{BadRow, LakeError, RowUnit};
 pub use lake::{Lake, LakeOptions, TableSummary};
 pub use maintain::Compacted;
 pub use name::check_table_name;
+pub use publish::Existing;
+pub use versions::{is_repeatable, tables_of};
 
 /// The one time zone that timestamps are stored in.
 pub const UTC: &str = "UTC";

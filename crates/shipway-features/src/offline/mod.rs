@@ -15,6 +15,7 @@
 //! - `kept`: batches kept in memory or on disk; `spine`: the spine, kept; `spine_rows`: its rows as one view sees them
 //! - `events`: the events of a source as one view sees them
 //! - `point_in_time`: the operator; `sweep`: its merge of rows and events; `aggregates`, `latest`: the state of one key
+//! - `labels`: what came after a row, swept like a view; `shelf`: answers kept across requests and restarts
 //! - `zip`: the views put beside the spine again
 
 mod aggregates;
@@ -24,9 +25,11 @@ mod error;
 mod events;
 mod kept;
 mod keys;
+mod labels;
 mod latest;
 mod point_in_time;
 mod request;
+mod shelf;
 mod spine;
 mod spine_rows;
 mod sweep;
@@ -36,5 +39,8 @@ mod zip;
 
 pub(crate) use column::Column;
 pub use error::OfflineError;
-pub use request::{AsOf, EngineSettings, TrainingSetRequest};
+pub use labels::{Label, LabelKeys};
+pub use request::{AsOf, EngineSettings, Pins, TrainingSetRequest};
+pub(crate) use shelf::{ENGINE_VERSION, Shelf};
+pub(crate) use training_set::{Keeping, ViewDone, training_set_over};
 pub use training_set::{training_set, training_set_with};

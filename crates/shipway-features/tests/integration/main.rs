@@ -5,6 +5,7 @@
 //! - `accepting`: what ingest takes, refuses and sets aside
 //! - `reading`: what a read promises
 //! - `loading`: bulk loads, and views that come after the fact
+//! - `stored`: training sets that are kept, as jobs, and made again
 //! - `http`: the native API
 //! - `differential`: random definitions on random streams, every path against the oracle
 //! - `online`: reads beyond one row of JSON
@@ -29,4 +30,5 @@ mod online;
 mod proof;
 mod random;
 mod reading;
+mod stored;
 mod world;

@@ -14,7 +14,9 @@ use futures::TryStreamExt;
 use shipway_aggregate::oracle::{self, OracleEvent};
 use shipway_core::{DataType, Timestamp, Value};
 use shipway_definitions::{DefinitionFile, DefinitionSet, ViewBody};
-use shipway_features::offline::{AsOf, EngineSettings, OfflineError, TrainingSetRequest, training_set_with};
+use shipway_features::offline::{
+    AsOf, EngineSettings, OfflineError, Pins, TrainingSetRequest, training_set_with,
+};
 use shipway_lake::{AppendOptions, Lake, LakeOptions};
 use tempfile::TempDir;
 
@@ -85,6 +87,8 @@ pub(crate) struct Sale {
     pub(crate) units: Option<i64>,
     pub(crate) label: Option<String>,
     pub(crate) arrival: Arrival,
+    /// When the server took it in, if it came live.
+    pub(crate) received: i64,
 }
 
 /// How an event came.
@@ -105,6 +109,7 @@ impl Sale {
             units: Some(amount as i64),
             label: Some(format!("label {}", amount as i64 % 3)),
             arrival: Arrival::Live(0),
+            received: sold_at,
         }
     }
 
@@ -116,7 +121,11 @@ impl Sale {
         Self { arrival, ..self }
     }
 
-    fn value(&self, column: &str) -> Value {
+    pub(crate) fn received(self, received: i64) -> Self {
+        Self { received, ..self }
+    }
+
+    pub(crate) fn value(&self, column: &str) -> Value {
         let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::text);
         match column {
             "amount" => self.amount.map_or(Value::Null, Value::float),
@@ -200,6 +209,8 @@ impl World {
             time_column: "q".to_owned(),
             as_of,
             load_arrivals: BTreeMap::from([("sales".to_owned(), self.loads.clone())]),
+            labels: Vec::new(),
+            pins: Pins::default(),
         }
     }
 
@@ -236,6 +247,12 @@ impl World {
                     AsOf::EventTime => true,
                     AsOf::Arrival(watermarks) => arrival < watermarks["sales"],
                     AsOf::ArrivalColumns(_) => arrival < ask.watermark,
+                    AsOf::Received(moments) => match &sale.arrival {
+                        Arrival::Live(_) => sale.received <= ask.q,
+                        Arrival::Loaded(load) => {
+                            moments["sales"].get(load).is_some_and(|moment| moment.micros() <= ask.q)
+                        }
+                    },
                 }
             })
             .collect();
@@ -334,6 +351,13 @@ fn batch_of(sales: &[Sale]) -> RecordBatch {
                 Arrival::Live(offset) => Some(offset as i64),
                 Arrival::Loaded(_) => None,
             }),
+        ),
+        (
+            "_received",
+            timestamps(sales.iter().map(|sale| match sale.arrival {
+                Arrival::Live(_) => Some(sale.received),
+                Arrival::Loaded(_) => None,
+            })),
         ),
         (
             "_load",
