@@ -3,13 +3,15 @@
 //! - `failure`: the nine kinds of failure and the trait that every domain error answers
 //! - `name`: validated names, and the nearest name for a misspelt one
 //! - `time`: event time in microseconds, lengths of time as people write them, the clock port
-//! - `value`: the scalar types that flow through features, with their JSON and binary forms
+//! - `data_type`: the types of columns and features
+//! - `value`: the values that flow through features, with their JSON and binary forms
 //! - `key`: the encoding of entity keys
 //! - `digest`: SHA-256 content digests
 //! - `permission`: what a route may demand of its caller
 
 #![deny(missing_docs)]
 
+pub mod data_type;
 pub mod digest;
 pub mod failure;
 pub mod key;
@@ -18,10 +20,11 @@ pub mod permission;
 pub mod time;
 pub mod value;
 
+pub use data_type::{DataType, ItemType, ScalarType};
 pub use digest::Digest;
 pub use failure::{Failure, Kind};
 pub use key::EntityKey;
 pub use name::{Name, nearest};
 pub use permission::Permission;
 pub use time::{Clock, Length, ManualClock, SystemClock, Timestamp};
-pub use value::{DataType, Value};
+pub use value::Value;
