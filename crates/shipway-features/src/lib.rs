@@ -53,4 +53,4 @@ pub use read::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
 pub use routes::routes;
 pub use status::{SourceStatus, ViewStatus};
 pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream, WrittenTrainingSet};
-pub use verification::ServedVectorLog;
+pub use verification::{ServedVectorLog, Verification, VerificationSchedule};
