@@ -141,8 +141,10 @@ impl LevelState {
 
 /// Counts `event` in one partial state.
 pub(crate) fn count(slot: &Slot, partial: &mut Partial, event: &RecentEvent) {
-    let value = slot.column.and_then(|column| event.values.get(column)).unwrap_or(&Value::Null);
-    merge_or_keep(slot.aggregation.update(partial, value, event.order()));
+    let read = |column: Option<usize>| column.and_then(|column| event.values.get(column));
+    let value = read(slot.column).unwrap_or(&Value::Null);
+    let bucket = read(slot.bucket).unwrap_or(&Value::Null);
+    merge_or_keep(slot.aggregation.update_in(partial, value, bucket, event.order()));
 }
 
 /// Adds `other` to `partial`.

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use shipway_aggregate::oracle::{self, OracleEvent};
-use shipway_core::{Length, Timestamp, Value};
+use shipway_core::{Length, Name, Timestamp, Value};
 use shipway_definitions::{DefinitionFile, DefinitionSet, ViewBody};
 
 use crate::{
@@ -27,7 +27,7 @@ kind: source
 name: sales
 event_time: at
 event_id: id
-columns: { id: text, at: timestamp, shop: text, amount: float, product: text }
+columns: { id: text, at: timestamp, shop: text, amount: float, product: text, tags: list(text) }
 ---
 kind: view
 name: windows
@@ -42,6 +42,21 @@ aggregate:
   - column: product
     operations: [first, last, distinct_count]
     windows: [5s, 7d]
+---
+kind: view
+name: wide
+entity: shop
+source: sales
+aggregate:
+  - column: amount
+    operations: [skew, kurtosis, first_k(3), last_k(2), top_k(3), bottom_k(2), approx_distinct, approx_quantile(0.5), histogram(4)]
+    windows: [10m, 14d]
+  - { operations: [count], windows: [5s, 7d, lifetime], by: product }
+  - { column: amount, operations: [sum, last_k(2), histogram(3)], windows: [12h], by: product }
+  - { column: product, operations: [histogram(10), approx_distinct], windows: [7d] }
+  - { column: tags, operations: [distinct_count, last_k(3), count], windows: [10m, 7d], over: elements }
+  - { column: tags, operations: [last, count], windows: [10m, lifetime], over: positions }
+  - { column: tags, operations: [max], windows: [1h], over: positions, by: product }
 ---
 kind: view
 name: ever
@@ -97,8 +112,23 @@ fn event(number: usize, time: i64, amount: u8) -> SourceEvent {
         time: Timestamp(time),
         received: Timestamp(0),
         standing: Standing::Regular,
-        values: vec![Value::text(id), Value::Timestamp(Timestamp(time)), Value::text("a"), amount, product],
+        values: vec![
+            Value::text(id),
+            Value::Timestamp(Timestamp(time)),
+            Value::text("a"),
+            amount,
+            product,
+            tags(number),
+        ],
     }
+}
+
+fn tags(number: usize) -> Value {
+    let tag = |at: usize| match (number + at) % 4 {
+        0 => Value::Null,
+        tag => Value::text(["a", "b", "c"][tag - 1]),
+    };
+    if number.is_multiple_of(6) { Value::Null } else { Value::list((0..number % 4).map(tag)) }
 }
 
 /// Times that meet the edges of hops, each other, and the time before 1970.
@@ -113,12 +143,17 @@ fn times() -> impl Strategy<Value = i64> {
     ]
 }
 
-fn oracle_events(events: &[SourceEvent], column: Option<usize>) -> Vec<OracleEvent> {
-    let value = |event: &SourceEvent| column.map_or(Value::Null, |column| event.values[column].clone());
-    events
-        .iter()
-        .map(|event| OracleEvent { time: event.time, event_id: event.id.to_string(), value: value(event) })
-        .collect()
+fn oracle_events(events: &[SourceEvent], column: Option<usize>, by: Option<usize>) -> Vec<OracleEvent> {
+    let value = |event: &SourceEvent, column: Option<usize>| {
+        column.map_or(Value::Null, |column| event.values[column].clone())
+    };
+    let oracle_event = |event: &SourceEvent| OracleEvent {
+        time: event.time,
+        event_id: event.id.to_string(),
+        value: value(event, column),
+        bucket: value(event, by),
+    };
+    events.iter().map(oracle_event).collect()
 }
 
 /// The state after `events` came in runs, stored and read back between them, and the newest time.
@@ -156,9 +191,11 @@ fn check(
         unreachable!()
     };
     for (position, feature) in features.iter().enumerate() {
-        let column = feature.column.as_ref().and_then(|column| fixture.schema.index_of(column.as_str()));
-        let expected =
-            oracle::value(&oracle_events(events, column), feature.aggregation, feature.window, q).unwrap();
+        let place = |column: &Option<Name>| {
+            column.as_ref().and_then(|column| fixture.schema.index_of(column.as_str()))
+        };
+        let events = oracle_events(events, place(&feature.column), place(&feature.by));
+        let expected = oracle::value(&events, feature.aggregation, feature.window, q).unwrap();
         match answer::values(aggregates, state, q, i64::MIN, &[position], false) {
             Ok(values) => prop_assert_eq!(&values[0], &expected, "{} at {}", feature.name, q),
             Err(_) => {
@@ -182,7 +219,7 @@ proptest! {
         let events: Vec<SourceEvent> =
             drawn.iter().enumerate().map(|(number, (time, amount))| event(number, *time, *amount)).collect();
         let newest = events.iter().map(|event| event.time.micros()).max().unwrap();
-        for view in ["windows", "ever"] {
+        for view in ["windows", "wide", "ever"] {
             for q in [q, newest + 1, newest, newest + q.rem_euclid(2 * DAY)] {
                 check(&fixture, view, &events, run, Timestamp(q))?;
             }
@@ -228,6 +265,7 @@ proptest! {
             events.swap(left % count, right % count);
         }
         check(&fixture, "windows", &events, run, Timestamp(newest + 1))?;
+        check(&fixture, "wide", &events, run, Timestamp(newest + 1))?;
     }
 
     #[test]
@@ -266,7 +304,7 @@ proptest! {
     #[test]
     fn foreign_bytes_never_decode_into_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let fixture = Fixture::new();
-        for view in ["windows", "ever", "latest_sale"] {
+        for view in ["windows", "wide", "ever", "latest_sale"] {
             let layout = fixture.layout(view);
             let _ = codec::decode(&layout, &bytes);
             let mut headed = vec![1, 1];

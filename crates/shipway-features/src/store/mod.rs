@@ -2,8 +2,8 @@
 
 pub(crate) mod loads;
 pub(crate) mod schemas;
-pub(crate) mod verifications;
 pub(crate) mod training_sets;
+pub(crate) mod verifications;
 pub(crate) mod views;
 
 use shipway_store::{Migration, Store, StoreError};
