@@ -66,18 +66,30 @@ impl SlidingWindow {
 
     /// Takes in an event. Events come in the order of their time, and before any query at a later time.
     pub fn push(&mut self, value: &Value, at: EventOrder<'_>) -> Result<(), AggregationError> {
+        self.push_in(value, &Value::Null, at)
+    }
+
+    /// As [`SlidingWindow::push`], with the event's value of the bucket column.
+    pub fn push_in(
+        &mut self,
+        value: &Value,
+        bucket: &Value,
+        at: EventOrder<'_>,
+    ) -> Result<(), AggregationError> {
         if let Some(hop_us) = self.span.hop_us() {
             let start = at.time.floor_to(hop_us).micros();
             match self.recent.back_mut() {
-                Some((held, state)) if *held == start => self.aggregation.update(state, value, at)?,
+                Some((held, state)) if *held == start => {
+                    self.aggregation.update_in(state, value, bucket, at)?;
+                }
                 _ => {
                     let mut state = self.aggregation.empty();
-                    self.aggregation.update(&mut state, value, at)?;
+                    self.aggregation.update_in(&mut state, value, bucket, at)?;
                     self.recent.push_back((start, state));
                 }
             }
         }
-        self.aggregation.update(&mut self.total, value, at)
+        self.aggregation.update_in(&mut self.total, value, bucket, at)
     }
 
     /// The value at `q` over all events pushed so far, which must be those before `q`. Query times never go back.

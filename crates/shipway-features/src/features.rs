@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicU64},
 };
 
 use bytes::Bytes;
@@ -27,7 +27,7 @@ use crate::{
         schema::{SchemaBook, SourceSchema},
     },
     options::{FeaturesOptions, Limits},
-    read::ReadPlan,
+    read::{ReadPlan, hot::HotKeys},
     source::{SourceRuntime, SourceShape},
     state::cache::StateCache,
     store::{self, schemas, views},
@@ -53,16 +53,21 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) cancel: CancellationToken,
     pub(crate) cache: StateCache,
+    pub(crate) hot_keys: HotKeys,
+    /// How many reads there were.
+    pub(crate) reads: AtomicU64,
     /// One load at a time goes into plain tables.
     pub(crate) loading_tables: tokio::sync::Mutex<()>,
     pub(crate) plans: Mutex<HashMap<Digest, Arc<ReadPlan>>>,
+    /// Plans for features that are asked for by themselves.
+    pub(crate) feature_plans: Mutex<HashMap<Box<[String]>, Arc<ReadPlan>>>,
     /// Where served vectors are logged, once serving is plugged in.
     pub(crate) served: OnceLock<Arc<dyn ServedVectorLog>>,
     /// The jobs of this server, once they are plugged in.
     pub(crate) jobs: OnceLock<Jobs>,
     data_dir: PathBuf,
     /// The tasks of this platform, for a shutdown of its own.
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
     installing: tokio::sync::Mutex<()>,
     definitions: RwLock<Arc<DefinitionSet>>,
     sources: RwLock<BTreeMap<Name, Arc<SourceRuntime>>>,
@@ -85,9 +90,12 @@ impl Features {
             tracker: options.tracker,
             cancel: CancellationToken::new(),
             cache: StateCache::new(options.limits.state_cache_bytes),
+            hot_keys: HotKeys::default(),
+            reads: AtomicU64::new(0),
             limits: options.limits,
             loading_tables: tokio::sync::Mutex::new(()),
             plans: Mutex::default(),
+            feature_plans: Mutex::default(),
             served: OnceLock::new(),
             jobs: OnceLock::new(),
             data_dir: options.data_dir,
@@ -110,6 +118,7 @@ impl Features {
         *self.inner.definitions.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&definitions);
         // Plans carry what may change under one hash, such as freshness.
         self.inner.plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.inner.feature_plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
         for source in definitions.sources.values() {
             match self.inner.source(source.definition.name.as_str()) {
                 Ok(runtime) => {

@@ -19,12 +19,16 @@
 //! - `verification`: the proof for one deployment
 //! - `store`: this crate's SQL tables
 //! - `routes`: the native API
+//! - `grpc`: the same over gRPC
+//! - `feast`: Feast's feature-server protocol
 
 #![deny(missing_docs)]
 
 mod archive;
 pub mod error;
+mod feast;
 mod features;
+pub mod grpc;
 mod ingest;
 mod load;
 mod materialise;
@@ -53,10 +57,10 @@ pub use model::{
 pub use options::{FeaturesOptions, Limits};
 pub use read::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
 pub use routes::routes;
-pub use status::{SourceStatus, ViewStatus};
+pub use status::{HotKeyStatus, SourceStatus, ViewStatus};
 pub use stored::{
     KeptTrainingSet, Rebuilt, Recipe, RecipeAsOf, RecipeSource, RecipeSpine, StoreOptions, StoredError,
     StoredTrainingSet, TRAINING_SET_JOB,
 };
 pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream};
-pub use verification::ServedVectorLog;
+pub use verification::{ServedVectorLog, Verification, VerificationSchedule};

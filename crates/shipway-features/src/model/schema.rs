@@ -103,6 +103,7 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
         DataType::Float => ArrowType::Float64,
         DataType::Text => ArrowType::Utf8,
         DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::List(_) | DataType::Map(_) => shipway_lake::arrow_type(data_type),
     }
 }
 
@@ -152,7 +153,7 @@ impl SchemaBook {
                 let found = logged.iter().position(|(logged_name, _)| logged_name == name);
                 match (found.and_then(|position| event.values.get(position)), data_type) {
                     (Some(Value::Int(number)), DataType::Float) => Value::float(*number as f64),
-                    (Some(value), _) if value.data_type() == Some(*data_type) => value.clone(),
+                    (Some(value), _) if value.is_of(*data_type) => value.clone(),
                     _ => Value::Null,
                 }
             })

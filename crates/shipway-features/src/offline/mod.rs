@@ -10,7 +10,7 @@
 //! - `error`: everything that can be refused or fail
 //! - `training_set`: the way of a request: plan, keep the spine, start the views, zip
 //! - `view_plan`: a view of the definitions, resolved for the engine
-//! - `canonical`, `column`: Arrow arrays as the five types of features
+//! - `canonical`, `column`: Arrow arrays as the types of features
 //! - `keys`: entity keys as bytes, their hash, and the sort order of the sweep
 //! - `kept`: batches kept in memory or on disk; `spine`: the spine, kept; `spine_rows`: its rows as one view sees them
 //! - `events`: the events of a source as one view sees them
@@ -37,6 +37,7 @@ mod training_set;
 mod view_plan;
 mod zip;
 
+pub(crate) use canonical::{canonical, is_readable_as};
 pub(crate) use column::Column;
 pub use error::OfflineError;
 pub use labels::{Label, LabelKeys};

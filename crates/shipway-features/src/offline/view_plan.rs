@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use shipway_aggregate::{Aggregation, Operation, Window};
+use shipway_aggregate::{Aggregation, Window};
 use shipway_core::{DataType, Digest, Length, Name};
 use shipway_definitions::{ColumnOrigin, DefinitionSet, Feature, Service, View, ViewBody, ViewReference};
 
@@ -64,6 +64,8 @@ pub(crate) struct PlannedFeature {
     pub(crate) aggregation: Aggregation,
     pub(crate) window: Window,
     pub(crate) input: Option<usize>,
+    /// The input whose values are the buckets.
+    pub(crate) bucket: Option<usize>,
 }
 
 /// The views of `service` in its order.
@@ -131,11 +133,11 @@ fn planned_feature(
 ) -> Result<PlannedFeature, OfflineError> {
     let missing = || OfflineError::MissingDefinition { what: format!("feature {}:{name}", view.name) };
     let feature = feature.ok_or_else(missing)?;
-    let input = match &feature.column {
-        Some(column) => Some(input(view, column, inputs)?),
-        None => None,
-    };
-    Ok(PlannedFeature { name: name.clone(), aggregation: feature.aggregation, window: feature.window, input })
+    let mut input_of =
+        |column: &Option<Name>| column.as_ref().map(|column| input(view, column, inputs)).transpose();
+    let (input, bucket) = (input_of(&feature.column)?, input_of(&feature.by)?);
+    let (aggregation, window) = (feature.aggregation, feature.window);
+    Ok(PlannedFeature { name: name.clone(), aggregation, window, input, bucket })
 }
 
 fn input(view: &View, column: &Name, inputs: &mut Vec<(Name, DataType)>) -> Result<usize, OfflineError> {
@@ -170,12 +172,10 @@ impl ViewPlan {
     pub(crate) fn needs_event_id(&self) -> bool {
         match &self.body {
             PlannedBody::Latest { .. } => true,
-            PlannedBody::Label(label) => {
-                matches!(label.aggregation.operation(), Operation::First | Operation::Last)
+            PlannedBody::Label(label) => label.aggregation.operation().needs_event_id(),
+            PlannedBody::Aggregates(features) => {
+                features.iter().any(|feature| feature.aggregation.operation().needs_event_id())
             }
-            PlannedBody::Aggregates(features) => features
-                .iter()
-                .any(|feature| matches!(feature.aggregation.operation(), Operation::First | Operation::Last)),
         }
     }
 

@@ -7,6 +7,10 @@
 //! - `loading`: bulk loads, and views that come after the fact
 //! - `stored`: training sets that are kept, as jobs, and made again
 //! - `http`: the native API
+//! - `differential`: random definitions on random streams, every path against the oracle
+//! - `online`: reads beyond one row of JSON
+//! - `grpc`: the gRPC service
+//! - `feast`: Feast's feature-server protocol
 //! - `random`: random events, deaths and reads against the oracle
 //! - `measuring`: how fast it is, for people
 //! - `offline`: training sets
@@ -15,10 +19,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
 mod accepting;
+mod differential;
+mod feast;
+mod grpc;
 mod http;
 mod loading;
 mod measuring;
 mod offline;
+mod online;
 mod proof;
 mod random;
 mod reading;

@@ -55,7 +55,7 @@ fn fixed_columns(entries: &[Box<Entry>]) -> Result<Vec<ArrayRef>, ServingError> 
     }
     Ok(vec![
         text(&|entry| Some(entry.request_id.clone())),
-        number(&|_, row| row as u64),
+        number(&|entry, row| entry.numbers.get(row).map_or(u64::MAX, |number| *number as u64)),
         moment(&|entry| entry.at.micros()),
         moment(&|entry| entry.served_at.micros()),
         text(&|entry| Some(entry.deployment.to_string())),
@@ -101,6 +101,9 @@ fn array<'values>(data_type: DataType, values: impl Iterator<Item = &'values Val
             }))
             .with_timezone(UTC),
         ) as Arc<dyn Array>,
+        DataType::List(_) | DataType::Map(_) => {
+            shipway_lake::array_of(data_type, &values.collect::<Vec<_>>())
+        }
     }
 }
 
@@ -113,7 +116,7 @@ fn as_float(value: &Value) -> Option<f64> {
         )]
         Value::Int(number) => Some(*number as f64),
         Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
-        Value::Null | Value::Text(_) | Value::Timestamp(_) => None,
+        Value::Null | Value::Text(_) | Value::Timestamp(_) | Value::List(_) | Value::Map(_) => None,
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Configuration {
     pub(crate) lake: LakeConfiguration,
     /// Online features
     pub(crate) online: OnlineConfiguration,
+    /// The replay of served vectors
+    pub(crate) verify: VerifyConfiguration,
     /// Model files
     pub(crate) runtime: RuntimeConfiguration,
     /// Work that outlives a request
@@ -74,6 +76,16 @@ pub(crate) struct OnlineConfiguration {
     pub(crate) cache_mib: u64,
 }
 
+/// The replay of served vectors against history.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct VerifyConfiguration {
+    /// Minutes between two rounds over all deployments; 0 replays only on request
+    pub(crate) every_minutes: u64,
+    /// The newest vectors of each deployment that a round compares
+    pub(crate) vectors: usize,
+}
+
 /// Model files.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -109,6 +121,7 @@ impl Default for Configuration {
             log: LogConfiguration::default(),
             lake: LakeConfiguration::default(),
             online: OnlineConfiguration::default(),
+            verify: VerifyConfiguration::default(),
             runtime: RuntimeConfiguration::default(),
             jobs: JobsConfiguration::default(),
         }
@@ -133,6 +146,12 @@ impl Default for OnlineConfiguration {
     }
 }
 
+impl Default for VerifyConfiguration {
+    fn default() -> Self {
+        Self { every_minutes: 60, vectors: 10_000 }
+    }
+}
+
 impl Default for RuntimeConfiguration {
     fn default() -> Self {
         Self { onnx_library: None, threads: 1 }
@@ -140,7 +159,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 13] = [
+pub(crate) const KEYS: [&str; 15] = [
     "data",
     "listen",
     "token",
@@ -151,6 +170,8 @@ pub(crate) const KEYS: [&str; 13] = [
     "lake.memory_limit_mib",
     "lake.partitions",
     "online.cache_mib",
+    "verify.every_minutes",
+    "verify.vectors",
     "runtime.onnx_library",
     "runtime.threads",
     "jobs.concurrency",

@@ -8,7 +8,7 @@ use std::{
 use shipway_blob::BlobStore;
 use shipway_catalog::Catalog;
 use shipway_core::{Clock, Failure, SystemClock};
-use shipway_features::{Features, FeaturesOptions, Limits};
+use shipway_features::{Features, FeaturesOptions, Limits, VerificationSchedule};
 use shipway_lake::{Lake, LakeOptions};
 use shipway_log::{EventLog, LogOptions};
 use shipway_online::{OnlineOptions, OnlineStore};
@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     jobs,
-    ports::{FeaturesForServing, InstallViews, ModelsForServing, ServedVectors},
+    ports::{FeaturesForServing, InstallViews, ModelsForServing, ReplaysForGates, ServedVectors},
 };
 use crate::{configuration::Configuration, failure::CommandFailure};
 
@@ -94,6 +94,13 @@ impl Platform {
             .await
             .map_err(because)?;
         features.set_served_vectors(Arc::new(ServedVectors(serving.clone())));
+        tracking.set_replays(Arc::new(ReplaysForGates(features.clone())));
+        if configuration.verify.every_minutes > 0 {
+            features.verify_on(VerificationSchedule {
+                every: Duration::from_secs(configuration.verify.every_minutes * 60),
+                vectors: configuration.verify.vectors,
+            });
+        }
         let jobs = open_jobs(configuration, &store, clock).await?;
         features.set_jobs(jobs.clone());
         // Last: what a crash interrupted goes on only when everything that it needs is there.
