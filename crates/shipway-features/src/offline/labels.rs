@@ -71,7 +71,14 @@ impl Label {
 
     fn default_name(&self) -> String {
         let column = self.column.as_ref().map(|column| format!("{column}_")).unwrap_or_default();
-        format!("{column}{}_{}", self.operation, self.window)
+        let operation =
+            self.parsed().map_or_else(|| self.operation.clone(), |operation| operation.name_part());
+        format!("{column}{operation}_{}", self.window)
+    }
+
+    /// The operation, if it is one; parameters are part of the text.
+    fn parsed(&self) -> Option<Operation> {
+        self.operation.parse().ok()
     }
 
     /// The table that holds the events.
@@ -114,8 +121,8 @@ impl Label {
         for (spine, event) in &keys {
             spine_keys.push((spine.clone(), type_of(event)?));
         }
-        let operation = Operation::from_word(&self.operation)
-            .ok_or_else(|| self.refused(format!("{} is not an aggregation", self.operation)))?;
+        let operation =
+            self.parsed().ok_or_else(|| self.refused(format!("{} is not an aggregation", self.operation)))?;
         let inputs = match &self.column {
             Some(column) => vec![(column.clone(), type_of(column)?)],
             None => Vec::new(),

@@ -229,7 +229,7 @@ impl Run {
             self.compared.offline += self.train(service, &questions, ArrivalRule::Any, u64::MAX);
             for watermark in [some, everything] {
                 let before = BTreeMap::from([("stream".to_owned(), watermark)]);
-                let rule = ArrivalRule::Before(Some(before));
+                let rule = ArrivalRule::Before(before);
                 self.compared.by_arrival += self.train(service, &questions, rule, watermark);
             }
         }
@@ -243,6 +243,7 @@ impl Run {
             arrival,
             from: None,
             to: None,
+            labels: Vec::new(),
         };
         let batches: Vec<_> = self.world.block_on(async {
             let stream = self.world.features().training_set(wanted).await.unwrap();
