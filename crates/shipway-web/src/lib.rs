@@ -9,6 +9,7 @@
 //! - `body`: request bodies that end at their limit
 //! - `extract`: JSON, path and query extractors whose refusals are problems
 //! - `problem`: the body of every refusal (RFC 9457)
+//! - `grpc`: what a problem is on the gRPC wire
 //! - `observe`: request ids, spans and metrics
 #![deny(missing_docs)]
 
@@ -17,6 +18,7 @@ mod caller;
 mod credentials;
 mod extract;
 mod gate;
+mod grpc;
 mod guard;
 mod host;
 mod observe;
@@ -27,6 +29,7 @@ pub use body::{BodyBytes, BodyError, BodyStream};
 pub use caller::Caller;
 pub use credentials::{Token, WeakToken};
 pub use extract::{Json, Path, Query};
+pub use grpc::{GRPC_CODE, GRPC_HINT, grpc_code_of};
 pub use guard::{Authentication, BindRefused, Guard};
 pub use observe::RequestId;
 pub use problem::{Problem, ProblemRenderer, status_of};

@@ -4,17 +4,20 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use axum::{
     Router,
+    extract::Request,
     handler::Handler,
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{MethodFilter, MethodRouter, on},
+    routing::{MethodFilter, MethodRouter, on, on_service},
 };
 use http::{Method, StatusCode, Uri};
 use shipway_core::{Kind, Permission};
+use tower::Service;
 
 use crate::{
     Guard, Problem, ProblemRenderer,
     gate::{Gate, pass},
+    grpc::render_grpc,
     observe::observe,
 };
 
@@ -141,6 +144,54 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let description =
             RouteDescription { body_limit_bytes: limit_bytes, ..describe(Method::PUT, path, permission) };
         self.add(description, on(MethodFilter::PUT, handler))
+    }
+
+    /// Adds the methods of a gRPC service under `path`, with the default body limit for the whole of what a call sends.
+    ///
+    /// `path` is one method, `/package.Service/Method`, or all methods that demand the same, `/package.Service/{*method}`.
+    /// `service` is a tonic server, such as `ThingServer::new(thing)`; it finds the [`crate::Caller`] in the extensions of
+    /// its request. What is refused before it has a gRPC status; see [`Routes::with_unknown_grpc_methods`] for the methods
+    /// that no route knows.
+    #[must_use]
+    pub fn grpc<T>(self, path: &'static str, permission: Permission, service: T) -> Self
+    where
+        T: Service<Request, Error = Infallible, Response: IntoResponse, Future: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.grpc_with_limit(path, permission, DEFAULT_BODY_LIMIT_BYTES, service)
+    }
+
+    /// The same as [`Routes::grpc`] for calls that may send `limit_bytes` bytes in all: uploads that are streams.
+    #[must_use]
+    pub fn grpc_with_limit<T>(
+        mut self,
+        path: &'static str,
+        permission: Permission,
+        limit_bytes: u64,
+        service: T,
+    ) -> Self
+    where
+        T: Service<Request, Error = Infallible, Response: IntoResponse, Future: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        let description =
+            RouteDescription { body_limit_bytes: limit_bytes, ..describe(Method::POST, path, permission) };
+        let handler = on_service(MethodFilter::POST, service);
+        self.routes.push(Route { description, renderer: Some(render_grpc), handler });
+        self
+    }
+
+    /// Answers methods that no route knows, of the gRPC service whose paths start with `prefix` (`/package.Service/`), in
+    /// the way of that wire.
+    #[must_use]
+    pub fn with_unknown_grpc_methods(self, prefix: &'static str) -> Self {
+        self.with_unknown_path_renderer(prefix, render_grpc)
     }
 
     fn add(mut self, description: RouteDescription, handler: MethodRouter<S, Infallible>) -> Self {

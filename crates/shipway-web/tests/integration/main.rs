@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bodies;
+mod grpc;
 mod observation;
 mod refusals;
 mod rendering;
