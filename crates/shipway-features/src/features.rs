@@ -31,6 +31,7 @@ use crate::{
     source::{SourceRuntime, SourceShape},
     state::cache::StateCache,
     store::{self, schemas, views},
+    upkeep::{self, UpkeepBook},
     verification::ServedVectorLog,
 };
 
@@ -55,6 +56,9 @@ pub(crate) struct Inner {
     pub(crate) cache: StateCache,
     /// One load at a time goes into plain tables.
     pub(crate) loading_tables: tokio::sync::Mutex<()>,
+    /// What the upkeep did; and its turn, which one table has at a time.
+    pub(crate) upkeep: UpkeepBook,
+    pub(crate) maintaining: tokio::sync::Mutex<()>,
     pub(crate) plans: Mutex<HashMap<Digest, Arc<ReadPlan>>>,
     /// Where served vectors are logged, once serving is plugged in.
     pub(crate) served: OnceLock<Arc<dyn ServedVectorLog>>,
@@ -85,6 +89,8 @@ impl Features {
             cache: StateCache::new(options.limits.state_cache_bytes),
             limits: options.limits,
             loading_tables: tokio::sync::Mutex::new(()),
+            upkeep: UpkeepBook::default(),
+            maintaining: tokio::sync::Mutex::new(()),
             plans: Mutex::default(),
             served: OnceLock::new(),
             data_dir: options.data_dir,
@@ -96,6 +102,10 @@ impl Features {
         load::clear(&inner.spool_folder()).await?;
         let features = Self { inner };
         features.installed(&definitions).await?;
+        let inner = &features.inner;
+        if let Some(every) = inner.limits.upkeep_every {
+            inner.tracker.spawn(inner.tasks.track_future(upkeep::run(Arc::clone(inner), every)));
+        }
         Ok(features)
     }
 

@@ -12,11 +12,14 @@
 //! - `state`: the packed state of one key: tiles, recent events, and exact answers from them
 //! - `read`: online reads
 //! - `training`: training sets by name
+//! - `query`: SQL over the tables, with training sets as a table function
 //! - `status`: how far every source is
 //! - `offline`: training sets
 //! - `proof`: replay of what was served against history
 //! - `verification`: the proof for one deployment
 //! - `store`: this crate's SQL tables
+//! - `upkeep`: history keeps itself healthy
+//! - `flight`: Arrow Flight SQL
 //! - `routes`: the native API
 
 #![deny(missing_docs)]
@@ -24,6 +27,7 @@
 mod archive;
 pub mod error;
 mod features;
+mod flight;
 mod ingest;
 mod load;
 mod materialise;
@@ -31,6 +35,7 @@ mod model;
 pub mod offline;
 mod options;
 pub mod proof;
+mod query;
 mod read;
 mod routes;
 mod source;
@@ -38,6 +43,7 @@ mod state;
 mod status;
 mod store;
 mod training;
+mod upkeep;
 mod verification;
 
 pub use error::FeaturesError;
@@ -49,8 +55,10 @@ pub use model::{
     token::Token,
 };
 pub use options::{FeaturesOptions, Limits};
+pub use query::Planned;
 pub use read::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
 pub use routes::routes;
 pub use status::{SourceStatus, ViewStatus};
 pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream, WrittenTrainingSet};
+pub use upkeep::TableUpkeep;
 pub use verification::ServedVectorLog;

@@ -145,7 +145,7 @@ impl Features {
         Ok(arrivals)
     }
 
-    async fn spine(&self, wanted: &TrainingSet) -> Result<DataFrame, FeaturesError> {
+    pub(crate) async fn spine(&self, wanted: &TrainingSet) -> Result<DataFrame, FeaturesError> {
         let mut spine = match &wanted.spine {
             Spine::Table(table) => self.inner.lake.scan(table).await?,
             Spine::Sql(query) => self.inner.lake.query(query).await?,

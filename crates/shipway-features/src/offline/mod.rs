@@ -37,4 +37,4 @@ mod zip;
 pub(crate) use column::Column;
 pub use error::OfflineError;
 pub use request::{AsOf, EngineSettings, TrainingSetRequest};
-pub use training_set::{training_set, training_set_with};
+pub use training_set::{training_set, training_set_schema, training_set_with};

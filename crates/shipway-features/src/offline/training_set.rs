@@ -46,6 +46,15 @@ pub async fn training_set(
     training_set_with(lake, request, &EngineSettings::default()).await
 }
 
+/// The columns that [`training_set`] would answer with, without reading a row; refuses what it would refuse before reading.
+pub fn training_set_schema(request: &TrainingSetRequest) -> Result<SchemaRef, OfflineError> {
+    let service = &request.service.definition;
+    let views = view_plan::plan(&request.definitions, service)?;
+    let spine = request.spine.schema().as_arrow();
+    let layout = SpineLayout::new(spine, service, &request.time_column, &request.as_of, &views)?;
+    Ok(schema_of(&layout, &views))
+}
+
 /// [`training_set`] with settings of the engine, which never change an answer.
 pub async fn training_set_with(
     lake: &Lake,
@@ -67,7 +76,7 @@ pub async fn training_set_with(
     )?;
     let engine = Engine::new(lake, settings);
     let spine = Arc::new(Spine::read(request.spine, layout, &engine.context, settings).await?);
-    let schema = schema_of(&spine, &views);
+    let schema = schema_of(&spine.layout, &views);
     let mut answers = Vec::with_capacity(views.len());
     for (view, arrival) in views.into_iter().zip(arrivals) {
         let kept = engine.answers(&view, &arrival, &spine).await?;
@@ -76,8 +85,8 @@ pub async fn training_set_with(
     Ok(zip(schema, spine.stream()?, answers))
 }
 
-fn schema_of(spine: &Spine, views: &[Arc<ViewPlan>]) -> SchemaRef {
-    let mut fields: Vec<Arc<Field>> = spine.layout.schema.fields().iter().cloned().collect();
+fn schema_of(spine: &SpineLayout, views: &[Arc<ViewPlan>]) -> SchemaRef {
+    let mut fields: Vec<Arc<Field>> = spine.schema.fields().iter().cloned().collect();
     for (name, data_type) in views.iter().flat_map(|view| &view.outputs) {
         fields.push(Arc::new(Field::new(name, arrow_type(*data_type), true)));
     }

@@ -75,26 +75,34 @@ struct Written {
     service_hash: Digest,
 }
 
+impl Build {
+    /// What is asked for, and the table to write it to, if any.
+    pub(crate) fn into_wanted(self) -> (TrainingSet, Option<String>) {
+        let wanted = TrainingSet {
+            service: self.service,
+            spine: match self.spine {
+                SpineBody::Table(table) => Spine::Table(table),
+                SpineBody::Sql(query) => Spine::Sql(query),
+            },
+            time: self.time,
+            arrival: match self.as_of {
+                AsOfBody::EventTime => ArrivalRule::Any,
+                AsOfBody::Arrival => ArrivalRule::Before(self.watermarks),
+            },
+            from: self.from,
+            to: self.to,
+        };
+        (wanted, self.output.table)
+    }
+}
+
 /// Build a training set.
 pub(crate) async fn build(
     State(features): State<Features>,
     Json(body): Json<Build>,
 ) -> Result<Response, Problem> {
-    let wanted = TrainingSet {
-        service: body.service,
-        spine: match body.spine {
-            SpineBody::Table(table) => Spine::Table(table),
-            SpineBody::Sql(query) => Spine::Sql(query),
-        },
-        time: body.time,
-        arrival: match body.as_of {
-            AsOfBody::EventTime => ArrivalRule::Any,
-            AsOfBody::Arrival => ArrivalRule::Before(body.watermarks),
-        },
-        from: body.from,
-        to: body.to,
-    };
-    let (mut response, rows, hash) = match body.output.table {
+    let (wanted, table) = body.into_wanted();
+    let (mut response, rows, hash) = match table {
         Some(table) => {
             let written = features.write_training_set(wanted, &table).await?;
             let WrittenTrainingSet { rows, table_version, service_hash } = written;

@@ -10,6 +10,8 @@
 //! - `measuring`: how fast it is, for people
 //! - `offline`: training sets
 //! - `proof`: replay of what was served
+//! - `upkeep`: history keeps itself healthy
+//! - `querying`: SQL with training sets in it
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
@@ -19,6 +21,8 @@ mod loading;
 mod measuring;
 mod offline;
 mod proof;
+mod querying;
 mod random;
 mod reading;
+mod upkeep;
 mod world;

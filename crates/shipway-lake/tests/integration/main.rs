@@ -7,3 +7,4 @@ mod files;
 mod lake;
 mod queries;
 mod tables;
+mod upkeep;
