@@ -7,7 +7,7 @@ export CARGO_TERM_COLOR ?= never
 python := .venv/bin/python
 shipway := $(CARGO_TARGET_DIR)/debug/shipway
 
-.PHONY: help demo test check unit clients demo-short bench docs setup build
+.PHONY: help demo test check unit clients demo-short soak bench docs setup build
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -25,15 +25,20 @@ check: setup ## formatting, lints, the map of the crates
 unit: setup ## unit, property and integration tests
 	cargo test --workspace --quiet
 
-clients: setup build ## the unmodified Python clients against the real binary
+clients: setup build ## the unmodified Python clients and the SDK against the real binary
 	SHIPWAY_BINARY=$(shipway) $(python) -m pytest --quiet tests/clients
+	cd python && ../$(python) -m mypy
+	cd python && SHIPWAY_BINARY=$(shipway) ../$(python) -m pytest --quiet
 
 demo-short: setup build ## the demo on two months
 	$(python) demo/run.py --shipway $(shipway) --short
 
-bench: setup ## ours against the peers, as ratios (builds with --release)
-	cargo build --release --workspace
-	$(python) bench/run.py --shipway $(CARGO_TARGET_DIR)/release/shipway
+soak: setup ## random definitions on random streams, every path against the oracle, for SHIPWAY_SOAK_SECONDS (default 600)
+	cargo test --workspace --test integration -- --ignored --nocapture --exact differential::soak
+
+bench: setup ## ours against the peers, as ratios (builds with --release); BENCH="--full --only scaled" chooses
+	cargo build --release --workspace --bins --examples
+	$(python) bench/run.py --shipway $(CARGO_TARGET_DIR)/release/shipway $(BENCH)
 
 docs: build ## write the generated references under docs/
 	$(shipway) reference write docs

@@ -1,48 +1,82 @@
-"""Two sides in turn, medians with spread, and the ratio pair by pair."""
+"""Sides in turn, medians with spread, and the ratio pair by pair."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of one side. `extra` holds what else was seen: peak memory, latencies."""
+
+    value: float
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a lane with all its counted runs."""
+
+    name: str
+    samples: list[Sample]
+
+    @property
+    def values(self) -> list[float]:
+        return [sample.value for sample in self.samples]
+
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    def extra(self, name: str) -> list[float]:
+        return [sample.extra[name] for sample in self.samples if name in sample.extra]
 
 
 @dataclass(frozen=True)
 class Lane:
-    """What one lane measured. `ratio` is the peer's figure over ours where less is better, ours over the peer's else."""
+    """What one lane measured. The first side is ours. A ratio above 1 means that the first side is better."""
 
     name: str
-    peer: str
     unit: str
     less_is_better: bool
-    ours: list[float]
-    theirs: list[float]
-    note: str = ""
+    sides: list[Side]
+    notes: list[str] = field(default_factory=list)
+    compared: str = "ours is better by"
 
-    def ratio(self) -> float:
-        pairs = zip(self.ours, self.theirs, strict=True)
+    def ratio(self, peer: Side) -> float:
+        pairs = zip(self.sides[0].values, peer.values, strict=True)
         return statistics.median(theirs / ours if self.less_is_better else ours / theirs for ours, theirs in pairs)
 
-    def sentence(self) -> str:
-        note = f" ({self.note})" if self.note else ""
-        return (
-            f"{self.name}: {_spread(self.ours)} {self.unit} · {self.peer}: {_spread(self.theirs)} {self.unit} · "
-            f"ratio {self.ratio():.2f}{note}"
-        )
+    def markdown(self) -> str:
+        extras = list(dict.fromkeys(name for side in self.sides for sample in side.samples for name in sample.extra))
+        lines = [f"## {self.name}", ""]
+        lines.append(f"| side | {self.unit}: median [least – most] | {self.compared} |{''.join(f' {name} |' for name in extras)}")
+        lines.append(f"|---|---|---|{'---|' * len(extras)}")
+        for index, side in enumerate(self.sides):
+            cells = [spread(side.extra(name)) if side.extra(name) else "" for name in extras]
+            ratio = f"{self.ratio(side):.2f} ×" if index else ""
+            lines.append(f"| {side.name} | {spread(side.values)} | {ratio} |{''.join(f' {cell} |' for cell in cells)}")
+        return "\n".join([*lines, "", *[f"- {note}" for note in self.notes]])
 
     def figures(self) -> dict:
-        return {**self.__dict__, "ratio": self.ratio()}
+        ratios = {side.name: self.ratio(side) for side in self.sides[1:]}
+        return {**asdict(self), "ratios": ratios}
 
 
-def in_turn(ours: Callable[[], float], theirs: Callable[[], float], runs: int) -> tuple[list[float], list[float]]:
-    """Runs both sides once uncounted, then `runs` times each in turn; returns what each run measured."""
-    ours()
-    theirs()
-    pairs = [(ours(), theirs()) for _ in range(runs)]
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+def in_turn(sides: dict[str, Callable[[], Sample]], runs: int) -> list[Side]:
+    """Runs every side once uncounted, then `runs` times each in turn (A B C A B C …)."""
+    for run in sides.values():
+        run()
+    samples: dict[str, list[Sample]] = {name: [] for name in sides}
+    for _ in range(runs):
+        for name, run in sides.items():
+            samples[name].append(run())
+    return [Side(name, taken) for name, taken in samples.items()]
 
 
-def _spread(values: list[float]) -> str:
-    digits = 3 if max(values) < 100 else 0
+def spread(values: list[float]) -> str:
+    """Median with the least and the most, in as many digits as make sense."""
+    digits = 3 if max(values) < 10 else 1 if max(values) < 1000 else 0
     low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:,.{digits}f} [{low:,.{digits}f} – {high:,.{digits}f}]"
+    return f"{middle:,.{digits}f}" if len(values) == 1 else f"{middle:,.{digits}f} [{low:,.{digits}f} – {high:,.{digits}f}]"

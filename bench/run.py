@@ -1,7 +1,7 @@
 """Ours against the peers, as ratios, in one run: `make bench`.
 
-Each lane runs ours and the peer in turn (A B A B …) after a warm-up, and prints the median of each with its spread, and the
-median of the pairwise ratios. Results go to bench/out/ as Markdown and JSON.
+Each lane warms every side up, runs all of them in turn (A B C A B C …), and gives the median of each with its spread, and the median
+of the pairwise ratios. Results go to bench/out/ as Markdown and JSON, after every lane.
 """
 
 from __future__ import annotations
@@ -13,57 +13,80 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
+import traceback
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "demo"))
-
-import duckdb  # noqa: E402
+sys.path[:0] = [str(HERE.parent / "demo"), str(HERE / "peers")]
 
 import lanes  # noqa: E402
+import setting as place  # noqa: E402
 from measure import Lane  # noqa: E402
-from server import Server  # noqa: E402
-
-OUT = HERE / "out"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shipway", required=True, help="path of the shipway binary")
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each side")
+    parser.add_argument("--seconds", type=int, default=5, help="length of each run of a load lane")
+    parser.add_argument("--only", action="append", choices=list(lanes.LANES), help="only this lane; may be given again")
+    parser.add_argument("--full", action="store_true", help="20M events and 5M keys instead of the quick sizes")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of every side")
+    parser.add_argument("--memory-mib", type=int, default=1024, help="memory limit of Shipway's queries and of DuckDB")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "shipway", help="folder for data and tools that outlive a run")
+    parser.add_argument("--out", type=Path, default=HERE / "out", help="folder for results; what is in it is removed")
     arguments = parser.parse_args()
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
-
-    version = subprocess.run([arguments.shipway, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    machine = f"{_processor()}, {os.cpu_count()} cores, {_memory_gib()} GiB, {platform.system()} {platform.release()}"
-    print(f"{version} · DuckDB {duckdb.__version__} · Python {platform.python_version()}\n{machine}\n", flush=True)
-    server = Server(arguments.shipway, OUT / "data", OUT / "server.log")
+    place.end_children_on_signals()
+    out: Path = arguments.out.resolve()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    # What every server that a lane starts will read.
+    os.environ["SHIPWAY_LAKE__MEMORY_LIMIT_MIB"] = str(arguments.memory_mib)
+    os.environ["SHIPWAY_LAKE__PARTITIONS"] = str(arguments.threads)
+    here = place.Setting(
+        shipway=arguments.shipway, out=out, cache=arguments.cache, runs=arguments.runs, threads=arguments.threads,
+        memory_mib=arguments.memory_mib, seconds=arguments.seconds, full=arguments.full,
+    )  # fmt: skip
+    header = _header(arguments)
+    print("\n".join(header) + "\n", flush=True)
     measured: list[Lane] = []
-    try:
-        bench = lanes.Bench(server, OUT, arguments.runs)
-        for lane in (bench.training_set, bench.online_read, bench.predict, bench.ingest):
-            result = lane()
-            print(result.sentence(), flush=True)
-            measured.append(result)
-    finally:
-        server.stop()
-    header = f"{version}, DuckDB {duckdb.__version__}, {machine}"
-    (OUT / "result.json").write_text(json.dumps({"header": header, "lanes": [lane.figures() for lane in measured]}, indent=2))
-    (OUT / "result.md").write_text(header + "\n\n" + "\n".join(f"- {lane.sentence()}" for lane in measured) + "\n")
-    print(f"\nwritten to {OUT}/result.md and result.json")
-    return 0
+    broken: list[str] = []
+    for name in arguments.only or lanes.LANES:
+        began = time.monotonic()
+        try:
+            for lane in lanes.LANES[name](here):
+                print(lane.markdown() + "\n", flush=True)
+                measured.append(lane)
+                _write(out, header, measured, broken)
+        except Exception:  # one lane that fails must not cost the figures of the others; the run fails for it
+            traceback.print_exc()
+            broken.append(f"{name}: {traceback.format_exc(limit=0).strip()}")
+        print(f"({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
+    _write(out, header, measured, broken)
+    print(f"written to {out}/result.md and result.json" + (f"; FAILED: {', '.join(broken)}" if broken else ""))
+    return 1 if broken else 0
 
 
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
+def _header(arguments: argparse.Namespace) -> list[str]:
+    shipway = subprocess.run([arguments.shipway, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    built = "release" if "release" in Path(arguments.shipway).resolve().parts else "not a release build: judge nothing by these figures"
+    busy = os.getloadavg()[0]
+    return [
+        f"{shipway} ({built}) · DuckDB {version('duckdb')} · Python {platform.python_version()} · peers in bench/requirements.txt",
+        place.machine(),
+        f"load before the run {busy:.1f}" + (": this machine is not quiet" if busy > 0.3 else ""),
+        f"{arguments.runs} counted run(s) a side, {'full' if arguments.full else 'quick'} sizes, {arguments.threads} threads, "
+        f"{arguments.memory_mib} MiB, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC",
+    ]
 
 
-def _memory_gib() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+def _write(out: Path, header: list[str], measured: list[Lane], broken: list[str]) -> None:
+    figures = {"header": header, "failed": broken, "lanes": [lane.figures() for lane in measured]}
+    (out / "result.json").write_text(json.dumps(figures, indent=2))
+    parts = ["  \n".join(header), *[f"**failed** {words}" for words in broken], *[lane.markdown() for lane in measured]]
+    (out / "result.md").write_text("\n\n".join(parts) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,41 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "demo"))
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-
-from server import Server  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def binary() -> str:
-    named = os.environ.get("SHIPWAY_BINARY")
-    assert named, "SHIPWAY_BINARY names no binary: run `make clients`"
-    return named
-
-
-@pytest.fixture(scope="session")
-def server(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    started = Server(binary, folder / "data", folder / "server.log")
-    yield started
-    started.stop()
-
-
-@pytest.fixture(scope="session")
-def server_url(server: Server) -> str:
-    return server.url
-
-
-@pytest.fixture(scope="session")
-def data_dir(server: Server) -> Path:
-    return server.data
+from real_binary import ROOT, binary, data_dir, server, server_url  # noqa: E402, F401

@@ -7,6 +7,7 @@
 //! - `key`: the encoding of entity keys
 //! - `digest`: SHA-256 content digests
 //! - `permission`: what a route may demand of its caller
+//! - `sampling`: which keys are kept of many
 
 #![deny(missing_docs)]
 
@@ -15,6 +16,7 @@ pub mod failure;
 pub mod key;
 pub mod name;
 pub mod permission;
+pub mod sampling;
 pub mod time;
 pub mod value;
 
@@ -23,5 +25,6 @@ pub use failure::{Failure, Kind};
 pub use key::EntityKey;
 pub use name::{Name, nearest};
 pub use permission::Permission;
+pub use sampling::Sampling;
 pub use time::{Clock, Length, ManualClock, SystemClock, Timestamp};
 pub use value::{DataType, Value};

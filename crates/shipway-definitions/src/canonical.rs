@@ -124,6 +124,12 @@ pub(crate) fn gate(gate: &Gate) -> Digest {
             Requirement::OwnArtifact => {
                 canonical.field("evaluation", "own_artifact");
             }
+            Requirement::Verified { deployment, within, vectors } => {
+                canonical
+                    .field("verified", deployment)
+                    .field("within_us", within.micros().to_string())
+                    .field("vectors", vectors.to_string());
+            }
             Requirement::Metric { metric, dataset, rule } => {
                 canonical.field("metric", metric);
                 if let Some(dataset) = dataset {

@@ -183,10 +183,30 @@ pub(crate) struct ServiceDocument {
     views: Option<Vec<String>>,
     /// The columns that come with the request, and their types.
     request: Option<BTreeMap<Name, DataType>>,
+    /// Which served vectors are logged: all, off, or a share of the keys. Default all.
+    log: Option<LogPolicy>,
     /// What it is, for people.
     description: Option<String>,
     /// Who answers for it.
     owner: Option<String>,
+}
+
+/// Which served vectors are logged.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum LogPolicy {
+    /// Every vector, or none.
+    Word(LogWord),
+    /// The share of keys whose vectors are logged; always the same keys.
+    Share(#[schemars(range(min = 0, max = 1))] f64),
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum LogWord {
+    All,
+    Off,
 }
 
 #[derive(JsonSchema)]
@@ -223,7 +243,7 @@ enum GateKind {
     Gate,
 }
 
-/// A metric with one rule, or `evaluation: own_artifact`.
+/// A metric with one rule, `evaluation: own_artifact`, or `verified: <deployment>`.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequirementDocument {
@@ -242,6 +262,13 @@ pub(crate) struct RequirementDocument {
     at_most: Option<f64>,
     /// The evaluation belongs to the very artifact of the candidate.
     evaluation: Option<Evaluation>,
+    /// The deployment whose served vectors were replayed against history with no difference.
+    verified: Option<Name>,
+    /// How old that replay may be. Default 1d.
+    within: Option<Length>,
+    /// The least number of vectors that it compared. Default 1.
+    #[schemars(range(min = 1))]
+    vectors: Option<u64>,
 }
 
 #[derive(JsonSchema)]

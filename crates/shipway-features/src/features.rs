@@ -64,7 +64,7 @@ pub(crate) struct Inner {
     pub(crate) served: OnceLock<Arc<dyn ServedVectorLog>>,
     data_dir: PathBuf,
     /// The tasks of this platform, for a shutdown of its own.
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
     installing: tokio::sync::Mutex<()>,
     definitions: RwLock<Arc<DefinitionSet>>,
     sources: RwLock<BTreeMap<Name, Arc<SourceRuntime>>>,

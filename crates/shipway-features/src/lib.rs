@@ -61,4 +61,4 @@ pub use routes::routes;
 pub use status::{SourceStatus, ViewStatus};
 pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream, WrittenTrainingSet};
 pub use upkeep::TableUpkeep;
-pub use verification::ServedVectorLog;
+pub use verification::{ServedVectorLog, Verification, VerificationSchedule};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
-use shipway_core::{DataType, Digest, Failure, Kind, Timestamp, Value};
+use shipway_core::{DataType, Digest, Failure, Kind, Sampling, Timestamp, Value};
 use tokio::sync::watch;
 
 /// The tag of a model version that names the version of the feature service it was trained with.
@@ -102,6 +102,8 @@ pub struct FeatureAnswer {
     pub rows: Vec<FeatureRow>,
     /// Per source, the arrival offset before which every event is in the answer.
     pub watermarks: BTreeMap<String, u64>,
+    /// Whose vectors are logged.
+    pub log: Sampling,
 }
 
 /// The features of one row.

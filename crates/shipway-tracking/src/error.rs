@@ -116,6 +116,9 @@ pub enum TrackingError {
     /// A gate refused the promotion.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A part that is plugged in refused or failed.
+    #[error("{0}")]
+    Elsewhere(Box<dyn Failure + Send + Sync>),
     /// The metadata database failed.
     #[error("the tracking database failed")]
     Store(#[from] StoreError),
@@ -144,6 +147,7 @@ impl Failure for TrackingError {
             | Self::ParamChanged { .. }
             | Self::Frozen { .. }
             | Self::Refused(_) => Kind::Conflict,
+            Self::Elsewhere(error) => error.kind(),
             Self::Store(store) => store.kind(),
             Self::Blob(blob) => blob.kind(),
         }
@@ -168,6 +172,7 @@ impl Failure for TrackingError {
             Self::ParamChanged { .. } => "tracking.param_changed",
             Self::Frozen { .. } => "tracking.artifact_frozen",
             Self::Refused(refusal) => refusal.code(),
+            Self::Elsewhere(error) => error.code(),
             Self::Store(store) => store.code(),
             Self::Blob(blob) => blob.code(),
         }
@@ -180,6 +185,7 @@ impl Failure for TrackingError {
             Self::ParamChanged { .. } => Some("changing param values is not allowed: start a new run".into()),
             Self::Frozen { .. } => Some("log a new model, or take the alias away first".into()),
             Self::Refused(refusal) => refusal.hint(),
+            Self::Elsewhere(error) => error.hint(),
             Self::Store(store) => store.hint(),
             Self::Blob(blob) => blob.hint(),
             _ => None,

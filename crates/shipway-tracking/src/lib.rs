@@ -25,7 +25,7 @@ mod store;
 
 pub use error::{Thing, TrackingError};
 pub use filter::FilterError;
-pub use promote::{Gate, Judgement, Refusal, Unmet};
+pub use promote::{Gate, Judgement, Missing, Refusal, Replay, Unmet};
 pub use routes::routes;
-pub use service::{GateSource, ModelFile, Promotion, ResolvedVersion, Tracking};
+pub use service::{GateSource, ModelFile, Promotion, ReplaySource, ResolvedVersion, Tracking};
 pub use shipway_definitions::{Requirement, Rule};

@@ -2,10 +2,10 @@
 //!
 //! Pure on purpose: no clock, no store, no caller. `service/promotion.rs` fetches, this file judges, the service records.
 
-use std::{borrow::Cow, cmp::Ordering, fmt};
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, fmt};
 
 use serde::Serialize;
-use shipway_core::{Digest, Failure, Kind};
+use shipway_core::{Digest, Failure, Kind, Length, Timestamp};
 use shipway_definitions::{Requirement, Rule};
 
 /// What a version must show before it may take an alias: the requirements of one gate definition.
@@ -76,6 +76,24 @@ impl Contender {
     }
 }
 
+/// What the last replay of a deployment's served vectors against history found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replay {
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Vectors compared.
+    pub compared: u64,
+    /// Vectors that differ.
+    pub differing: u64,
+}
+
+/// The last replay of each deployment that a gate names, and the present moment. A deployment without one was never replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replays {
+    pub(crate) now: Timestamp,
+    pub(crate) of: BTreeMap<String, Replay>,
+}
+
 /// A requirement that was met, with its numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Judgement {
@@ -105,8 +123,17 @@ pub struct Unmet {
     pub gate: String,
     /// What was found, for a person.
     pub finding: String,
-    /// Whether a score is missing, rather than too low.
-    pub not_evaluated: bool,
+    /// What is missing, where something is, rather than too low.
+    pub missing: Option<Missing>,
+}
+
+/// What a version lacks before it can be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// A score of its own.
+    Score,
+    /// A replay of what was served that is new and large enough.
+    Replay,
 }
 
 impl fmt::Display for Refusal {
@@ -128,16 +155,14 @@ impl Failure for Refusal {
     }
 
     fn code(&self) -> &'static str {
-        if self.is_about_missing_scores() {
-            "tracking.version_not_evaluated"
-        } else {
-            "tracking.gate_not_met"
-        }
+        if self.is_all(Missing::Score) { "tracking.version_not_evaluated" } else { "tracking.gate_not_met" }
     }
 
     fn hint(&self) -> Option<Cow<'static, str>> {
-        let hint = if self.is_about_missing_scores() {
+        let hint = if self.is_all(Missing::Score) {
             "evaluate the version: log the metric with its model_id and the data set, then promote it again"
+        } else if self.is_all(Missing::Replay) {
+            "run `shipway features verify` for the deployment, then promote the version again"
         } else {
             "promote a version that meets the gate, or change the gate's definition"
         };
@@ -146,8 +171,8 @@ impl Failure for Refusal {
 }
 
 impl Refusal {
-    fn is_about_missing_scores(&self) -> bool {
-        self.unmet.iter().all(|unmet| unmet.not_evaluated)
+    fn is_all(&self, missing: Missing) -> bool {
+        self.unmet.iter().all(|unmet| unmet.missing == Some(missing))
     }
 }
 
@@ -159,16 +184,18 @@ pub(crate) fn approve(
     candidate: &Contender,
     holder: Option<&Contender>,
     gates: &[Gate],
+    replays: &Replays,
 ) -> Result<Vec<Judgement>, Vec<Unmet>> {
     let mut met = Vec::new();
     let mut unmet = Vec::new();
     for gate in gates {
-        let case = Case { candidate, holder, own: gate.requirements.contains(&Requirement::OwnArtifact) };
+        let own = gate.requirements.contains(&Requirement::OwnArtifact);
+        let case = Case { candidate, holder, replays, own };
         for requirement in &gate.requirements {
             match case.judge(requirement, gate) {
                 Ok(finding) => met.push(Judgement { gate: gate.name.clone(), finding }),
-                Err(Fault { finding, not_evaluated }) => {
-                    unmet.push(Unmet { gate: gate.name.clone(), finding, not_evaluated });
+                Err(Fault { finding, missing }) => {
+                    unmet.push(Unmet { gate: gate.name.clone(), finding, missing });
                 }
             }
         }
@@ -178,22 +205,23 @@ pub(crate) fn approve(
 
 struct Fault {
     finding: String,
-    not_evaluated: bool,
+    missing: Option<Missing>,
 }
 
 impl Fault {
     fn missing(finding: String) -> Self {
-        Self { finding, not_evaluated: true }
+        Self { finding, missing: Some(Missing::Score) }
     }
 
     fn low(finding: String) -> Self {
-        Self { finding, not_evaluated: false }
+        Self { finding, missing: None }
     }
 }
 
 struct Case<'a> {
     candidate: &'a Contender,
     holder: Option<&'a Contender>,
+    replays: &'a Replays,
     own: bool,
 }
 
@@ -205,7 +233,31 @@ impl Case<'_> {
                 let score = self.score(metric, dataset.as_deref())?;
                 self.rule(score, *rule)
             }
+            Requirement::Verified { deployment, within, vectors } => {
+                self.verified(deployment.as_str(), *within, *vectors)
+            }
         }
+    }
+
+    /// The last replay counts, not the best one.
+    fn verified(&self, deployment: &str, within: Length, vectors: u64) -> Result<String, Fault> {
+        let missing = |finding: String| Fault { finding, missing: Some(Missing::Replay) };
+        let Some(Replay { ended, compared, differing }) = self.replays.of.get(deployment).copied() else {
+            return Err(missing(format!(
+                "what deployment {deployment} served was never replayed against history"
+            )));
+        };
+        let found = format!("{compared} vectors that deployment {deployment} served, replayed at {ended}");
+        if differing > 0 {
+            return Err(Fault::low(format!("{found}: {differing} differ from history")));
+        }
+        if self.replays.now.micros().saturating_sub(ended.micros()) > within.micros() {
+            return Err(missing(format!("{found}: longer ago than {within}")));
+        }
+        if compared < vectors {
+            return Err(missing(format!("{found}: fewer than {vectors}")));
+        }
+        Ok(format!("{found}: none differs from history"))
     }
 
     fn counts(&self, owner: &Contender, evaluation: &Evaluation) -> bool {
@@ -330,6 +382,44 @@ mod tests {
     const BEATS: Rule = Rule::BeatsHolder { margin: 0.0 };
     const AUTUMN: (&str, &str) = ("autumn", "d1");
 
+    /// Judges where no gate asks for a replay.
+    fn approve(
+        candidate: &Contender,
+        holder: Option<&Contender>,
+        gates: &[Gate],
+    ) -> Result<Vec<Judgement>, Vec<Unmet>> {
+        super::approve(candidate, holder, gates, &Replays { now: Timestamp(0), of: BTreeMap::new() })
+    }
+
+    #[test]
+    fn a_gate_can_demand_a_replay_that_is_new_and_large_enough_and_found_nothing() {
+        let second = 1_000_000;
+        let requirement = Requirement::Verified {
+            deployment: "late".parse().unwrap(),
+            within: Length::from_micros(60 * second).unwrap(),
+            vectors: 100,
+        };
+        let gate = Gate { name: "proved".into(), requirements: vec![requirement] };
+        let judged = |replay: Option<(i64, u64, u64)>| {
+            let replay = replay.map(|(ended, compared, differing)| {
+                ("late".to_owned(), Replay { ended: Timestamp(ended * second), compared, differing })
+            });
+            let replays = Replays { now: Timestamp(100 * second), of: replay.into_iter().collect() };
+            super::approve(&contender(1, "a", vec![]), None, &[gate.clone()], &replays)
+        };
+        assert!(judged(Some((40, 100, 0))).is_ok(), "the edge is inclusive");
+        for (replay, missing, words) in [
+            (None, Some(Missing::Replay), "never replayed"),
+            (Some((39, 100, 0)), Some(Missing::Replay), "longer ago than 1m"),
+            (Some((90, 99, 0)), Some(Missing::Replay), "fewer than 100"),
+            (Some((90, 5_000, 1)), None, "1 differ from history"),
+        ] {
+            let unmet = judged(replay).unwrap_err();
+            assert_eq!(unmet[0].missing, missing);
+            assert!(unmet[0].finding.contains(words), "{}", unmet[0].finding);
+        }
+    }
+
     #[test]
     fn nobody_holds_the_alias_yet_so_any_own_score_passes() {
         let candidate = contender(1, "a", vec![score(0.5, AUTUMN, "a")]);
@@ -358,7 +448,7 @@ mod tests {
     fn a_score_earned_by_another_artifact_does_not_count() {
         let candidate = contender(2, "now", vec![score(0.9, AUTUMN, "before")]);
         let unmet = approve(&candidate, None, &[gate(BEATS)]).unwrap_err();
-        assert!(unmet[0].not_evaluated);
+        assert_eq!(unmet[0].missing, Some(Missing::Score));
         assert!(unmet[0].finding.contains("not for its own artifact"), "{}", unmet[0].finding);
         let lenient = Gate { requirements: gate(BEATS).requirements[..1].to_vec(), ..gate(BEATS) };
         assert!(approve(&candidate, None, &[lenient]).is_ok(), "without OwnArtifact it counts");

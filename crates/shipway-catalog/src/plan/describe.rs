@@ -142,6 +142,9 @@ fn gate(gate: &Gate) -> Fields {
 fn requirement_in_words(requirement: &Requirement) -> String {
     match requirement {
         Requirement::OwnArtifact => "the evaluation belongs to the candidate's own artifact".to_owned(),
+        Requirement::Verified { deployment, within, vectors } => format!(
+            "at least {vectors} vectors that deployment {deployment} served were replayed within {within} with no difference"
+        ),
         Requirement::Metric { metric, dataset, rule } => {
             let on = dataset.as_ref().map(|dataset| format!(" on {dataset}")).unwrap_or_default();
             let rule = match rule {

@@ -1,7 +1,7 @@
 //! What a model version must show before it may take an alias.
 
 use serde::{Deserialize, Serialize};
-use shipway_core::Name;
+use shipway_core::{Length, Name};
 
 /// The requirements that stand before one alias of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,15 @@ pub enum Requirement {
     },
     /// The evaluation belongs to the very artifact of the candidate.
     OwnArtifact,
+    /// What a deployment served was replayed against history lately, and nothing differed.
+    Verified {
+        /// The deployment.
+        deployment: Name,
+        /// How old the replay may be.
+        within: Length,
+        /// The least number of vectors that it compared.
+        vectors: u64,
+    },
 }
 
 /// What a metric must do. All bounds are finite.

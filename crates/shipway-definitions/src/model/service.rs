@@ -1,7 +1,7 @@
 //! The features that one model takes, in one fixed order.
 
 use serde::{Deserialize, Serialize};
-use shipway_core::{DataType, Digest, Name};
+use shipway_core::{DataType, Digest, Name, Sampling};
 
 /// A fixed list of features and request columns: what a model is trained on and served with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct Service {
     /// The keys that a request must carry: those of its views' entities, each once, in order of first appearance.
     pub entity_keys: Vec<(Name, DataType)>,
     columns: Vec<ServiceColumn>,
+    /// Which served vectors are logged, by their keys. Not part of the hash.
+    #[serde(default)]
+    pub log: Sampling,
     /// What it is, for people.
     pub description: Option<String>,
     /// Who answers for it.
@@ -68,14 +71,15 @@ pub(crate) struct ServiceParts {
     pub(crate) request: Vec<(Name, DataType)>,
     pub(crate) entity_keys: Vec<(Name, DataType)>,
     pub(crate) columns: Vec<ServiceColumn>,
+    pub(crate) log: Sampling,
     pub(crate) description: Option<String>,
     pub(crate) owner: Option<String>,
 }
 
 impl Service {
     pub(crate) fn new(parts: ServiceParts) -> Self {
-        let ServiceParts { name, views, request, entity_keys, columns, description, owner } = parts;
-        Self { name, views, request, entity_keys, columns, description, owner }
+        let ServiceParts { name, views, request, entity_keys, columns, log, description, owner } = parts;
+        Self { name, views, request, entity_keys, columns, log, description, owner }
     }
 
     /// The columns of the vector in their fixed order: the features of the views as listed, then the request columns.

@@ -1,5 +1,7 @@
 //! Reads a gate. It refers to nothing that is defined here, so what is read is the definition.
 
+use shipway_core::Length;
+
 use crate::{
     Gate, Requirement, Rule,
     parse::reader::{Fields, Head, Reader},
@@ -7,8 +9,25 @@ use crate::{
 };
 
 pub(super) const FIELDS: &[&str] = &["kind", "name", "model", "alias", "require", "description", "owner"];
-pub(crate) const REQUIREMENT_FIELDS: &[&str] =
-    &["metric", "dataset", "beats", "by", "at_least", "at_most", "evaluation"];
+pub(crate) const REQUIREMENT_FIELDS: &[&str] = &[
+    "metric",
+    "dataset",
+    "beats",
+    "by",
+    "at_least",
+    "at_most",
+    "evaluation",
+    "verified",
+    "within",
+    "vectors",
+];
+
+/// What belongs to a metric only, and what to a replay only.
+const OF_METRIC: [&str; 5] = ["dataset", "beats", "by", "at_least", "at_most"];
+const OF_REPLAY: [&str; 2] = ["within", "vectors"];
+
+/// How old a replay may be where a gate does not say.
+const DEFAULT_WITHIN_US: i64 = 86_400_000_000;
 
 /// A gate as it is written; `None` where a part could not be read.
 #[derive(Debug)]
@@ -38,15 +57,14 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
 
 fn read_requirement(node: &Node, reader: &mut Reader<'_>) -> Option<Requirement> {
     let fields = Fields::of(node, REQUIREMENT_FIELDS, " in require", reader)?;
+    if let Some(deployment) = fields.optional("verified") {
+        return read_verified(deployment, &fields, reader);
+    }
+    refuse_foreign(&OF_REPLAY, "verified", &fields, reader);
     match (fields.optional("metric"), fields.optional("evaluation")) {
         (Some(metric), None) => read_metric(metric, &fields, reader),
         (None, Some(evaluation)) => {
-            for other in ["dataset", "beats", "by", "at_least", "at_most"] {
-                if let Some(node) = fields.optional(other) {
-                    let hint = "make it a requirement of its own".to_owned();
-                    reader.refuse(node.line, format!("{other} belongs to a metric"), Some(hint));
-                }
-            }
+            refuse_foreign(&OF_METRIC, "a metric", &fields, reader);
             let word = reader.text("evaluation", evaluation)?;
             if word.value == "own_artifact" {
                 return Some(Requirement::OwnArtifact);
@@ -61,11 +79,42 @@ fn read_requirement(node: &Node, reader: &mut Reader<'_>) -> Option<Requirement>
             None
         }
         (None, None) => {
-            let hint = "write `metric: …` with a rule, or `evaluation: own_artifact`".to_owned();
-            reader.refuse(node.line, "a requirement without metric or evaluation".to_owned(), Some(hint));
+            let hint =
+                "write `metric: …` with a rule, `evaluation: own_artifact`, or `verified: …`".to_owned();
+            let message = "a requirement without metric, evaluation or verified".to_owned();
+            reader.refuse(node.line, message, Some(hint));
             None
         }
     }
+}
+
+fn refuse_foreign(words: &[&str], owner: &str, fields: &Fields<'_>, reader: &mut Reader<'_>) {
+    for word in words {
+        if let Some(node) = fields.optional(word) {
+            let hint = "make it a requirement of its own".to_owned();
+            reader.refuse(node.line, format!("{word} belongs to {owner}"), Some(hint));
+        }
+    }
+}
+
+fn read_verified(deployment: &Node, fields: &Fields<'_>, reader: &mut Reader<'_>) -> Option<Requirement> {
+    refuse_foreign(&OF_METRIC, "a metric", fields, reader);
+    refuse_foreign(&["metric", "evaluation"], "a requirement of its own", fields, reader);
+    let deployment = reader.name("deployment", deployment);
+    let within = match fields.optional("within") {
+        Some(node) => reader.length("within", node)?.value,
+        None => Length::from_micros(DEFAULT_WITHIN_US)?,
+    };
+    let vectors = match fields.optional("vectors") {
+        None => 1,
+        Some(Node { content: Content::Int(number), .. }) if *number >= 1 => u64::try_from(*number).ok()?,
+        Some(node) => {
+            let hint = Some("write a whole number from 1".to_owned());
+            reader.refuse(node.line, "vectors is the least number of vectors to compare".to_owned(), hint);
+            return None;
+        }
+    };
+    Some(Requirement::Verified { deployment: deployment?.value, within, vectors })
 }
 
 fn read_metric(metric: &Node, fields: &Fields<'_>, reader: &mut Reader<'_>) -> Option<Requirement> {

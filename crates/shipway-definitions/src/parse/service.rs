@@ -1,13 +1,13 @@
 //! Reads a service.
 
-use shipway_core::Name;
+use shipway_core::{Name, Sampling};
 
 use crate::{
     parse::reader::{Columns, Fields, Head, Located, Reader},
-    yaml::Node,
+    yaml::{Content, Node},
 };
 
-pub(super) const FIELDS: &[&str] = &["kind", "name", "views", "request", "description", "owner"];
+pub(super) const FIELDS: &[&str] = &["kind", "name", "views", "request", "log", "description", "owner"];
 
 /// A service as it is written.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub(crate) struct ServiceDraft {
     pub(crate) head: Head,
     pub(crate) views: Vec<Located<ViewChoice>>,
     pub(crate) request: Columns,
+    pub(crate) log: Sampling,
 }
 
 /// A view, or one feature of it.
@@ -39,8 +40,24 @@ pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>)
         let hint = "list its views with `views: […]`".to_owned();
         reader.refuse(fields.line, "views is missing".to_owned(), Some(hint));
     }
+    let log = fields.optional("log").and_then(|node| read_log(node, reader)).unwrap_or_default();
     head.broken = reader.has_refused();
-    ServiceDraft { head, views, request }
+    ServiceDraft { head, views, request, log }
+}
+
+fn read_log(node: &Node, reader: &mut Reader<'_>) -> Option<Sampling> {
+    let sampling = match &node.content {
+        Content::Text(word) if word == "all" => Some(Sampling::All),
+        Content::Text(word) if word == "off" => Some(Sampling::Off),
+        Content::Int(_) | Content::Float(_) => reader.number("log", node).and_then(Sampling::of_fraction),
+        _ => None,
+    };
+    if sampling.is_none() {
+        let message = "log says which served vectors are logged".to_owned();
+        let hint = "write all, off, or the share of keys between 0 and 1, such as 0.05".to_owned();
+        reader.refuse(node.line, message, Some(hint));
+    }
+    sampling
 }
 
 fn read_choice(node: &Node, reader: &mut Reader<'_>) -> Option<Located<ViewChoice>> {

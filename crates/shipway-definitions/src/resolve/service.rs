@@ -22,7 +22,7 @@ struct Taken {
 impl Resolver<'_> {
     pub(super) fn service(&mut self, draft: ServiceDraft) {
         let errors_before = self.report.count();
-        let ServiceDraft { head, views, request } = draft;
+        let ServiceDraft { head, views, request, log } = draft;
         let mut complete = !head.broken;
         let mut taken: Vec<Taken> = Vec::new();
         for choice in views {
@@ -59,6 +59,7 @@ impl Resolver<'_> {
             request: request.into_iter().map(|(name, data_type)| (name.value, data_type)).collect(),
             entity_keys,
             columns,
+            log,
             description: head.description,
             owner: head.owner,
         });

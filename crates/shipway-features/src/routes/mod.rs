@@ -33,6 +33,7 @@ pub fn routes(platform: Features) -> Routes<()> {
         .post("/api/v1/sql", Permission::Read, sql::sql)
         .post("/api/v1/training-sets", Permission::Read, training_sets::build)
         .post("/api/v1/verify", Permission::Read, verify::verify)
+        .get("/api/v1/verifications", Permission::Read, verify::last)
         .with_state(platform.clone())
         .merge(flight::routes(platform))
 }

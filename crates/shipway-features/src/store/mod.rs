@@ -2,12 +2,19 @@
 
 pub(crate) mod loads;
 pub(crate) mod schemas;
+pub(crate) mod verifications;
 pub(crate) mod views;
 
 use shipway_store::{Migration, Store, StoreError};
 
-const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, name: "features", sql: include_str!("../../migrations/0001_features.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "features", sql: include_str!("../../migrations/0001_features.sql") },
+    Migration {
+        version: 2,
+        name: "verifications",
+        sql: include_str!("../../migrations/0002_verifications.sql"),
+    },
+];
 
 /// Creates or updates the tables of this crate.
 pub(crate) async fn migrate(store: &Store) -> Result<(), StoreError> {

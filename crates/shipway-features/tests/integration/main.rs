@@ -6,6 +6,7 @@
 //! - `reading`: what a read promises
 //! - `loading`: bulk loads, and views that come after the fact
 //! - `http`: the native API
+//! - `differential`: random definitions on random streams, every path against the oracle
 //! - `random`: random events, deaths and reads against the oracle
 //! - `measuring`: how fast it is, for people
 //! - `offline`: training sets
@@ -16,6 +17,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
 mod accepting;
+mod differential;
 mod http;
 mod loading;
 mod measuring;

@@ -55,7 +55,7 @@ fn fixed_columns(entries: &[Box<Entry>]) -> Result<Vec<ArrayRef>, ServingError> 
     }
     Ok(vec![
         text(&|entry| Some(entry.request_id.clone())),
-        number(&|_, row| row as u64),
+        number(&|entry, row| entry.numbers.get(row).map_or(u64::MAX, |number| *number as u64)),
         moment(&|entry| entry.at.micros()),
         moment(&|entry| entry.served_at.micros()),
         text(&|entry| Some(entry.deployment.to_string())),

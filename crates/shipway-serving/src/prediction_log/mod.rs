@@ -45,9 +45,11 @@ pub(crate) struct Entry {
     pub(crate) artifact: Digest,
     pub(crate) service: Option<(Name, Digest)>,
     pub(crate) watermarks: BTreeMap<String, u64>,
-    /// Per row, the values of the schema's own columns, in order.
+    /// Per logged row, its number in the request, from 0.
+    pub(crate) numbers: Vec<usize>,
+    /// Per logged row, the values of the schema's own columns, in order.
     pub(crate) rows: Vec<Vec<Value>>,
-    /// Per row.
+    /// Per logged row.
     pub(crate) predictions: Vec<Vec<f64>>,
     pub(crate) latency_us: u64,
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use serde_json::{Map, Value as Json};
-use shipway_core::{Digest, Name, Timestamp, Value};
+use shipway_core::{Digest, EntityKey, Name, Sampling, Timestamp, Value};
 use shipway_runtime::{Binding, ModelFormat};
 use uuid::Uuid;
 
@@ -29,6 +29,7 @@ struct Gathered {
     service: Option<(Name, Digest)>,
     watermarks: BTreeMap<String, u64>,
     feature_age: Vec<Vec<ViewFreshness>>,
+    log: Sampling,
 }
 
 /// How the values stand to the model's inputs and to the log's columns.
@@ -80,6 +81,7 @@ impl Serving {
         let (gathered, predictions) = self.run(Arc::clone(&served), gathered).await?;
         let (_, schema) = gathered.columns.of(&served)?;
         let latency = started.elapsed();
+        let kept = logged_numbers(&gathered);
         let request_id = Uuid::now_v7().to_string();
         let entry = Entry {
             schema: Arc::clone(schema),
@@ -92,11 +94,14 @@ impl Serving {
             artifact: served.resolved.artifact,
             service: gathered.service.clone(),
             watermarks: gathered.watermarks,
-            rows: logged_rows(schema, gathered.keys, gathered.values),
-            predictions: predictions.clone(),
+            rows: picked(&kept, logged_rows(schema, gathered.keys, gathered.values)),
+            predictions: picked(&kept, predictions.clone()),
+            numbers: kept,
             latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
         };
-        self.inner.log.write(entry, room)?;
+        if !entry.rows.is_empty() {
+            self.inner.log.write(entry, room)?;
+        }
         let label = deployment.name.to_string();
         metrics::counter!("shipway_predictions_total", "deployment" => label.clone()).increment(rows as u64);
         metrics::histogram!("shipway_predict_seconds", "deployment" => label)
@@ -150,6 +155,7 @@ impl Serving {
             service: Some((service.name.clone(), answer.service_hash)),
             watermarks: answer.watermarks,
             feature_age,
+            log: answer.log,
         })
     }
 
@@ -168,6 +174,7 @@ impl Serving {
             service: None,
             watermarks: BTreeMap::new(),
             feature_age: Vec::new(),
+            log: Sampling::All,
         })
     }
 
@@ -191,6 +198,29 @@ impl Serving {
         let running = self.inner.tracker.spawn_blocking(move || predict(gathered));
         running.await.map_err(|_| ServingError::ShuttingDown)?
     }
+}
+
+/// Which rows of the request are logged, as their service says.
+fn logged_numbers(gathered: &Gathered) -> Vec<usize> {
+    let all = 0..gathered.values.len();
+    let is_kept = |row: &usize| {
+        let key = gathered.keys.get(*row).and_then(EntityKey::encode);
+        gathered.log.keeps(key.as_ref().map_or(&[], EntityKey::as_bytes))
+    };
+    match gathered.log {
+        Sampling::All => all.collect(),
+        _ => all.filter(is_kept).collect(),
+    }
+}
+
+/// The rows of these numbers, which are in order.
+fn picked<T>(numbers: &[usize], rows: Vec<T>) -> Vec<T> {
+    if numbers.len() == rows.len() {
+        return rows;
+    }
+    let mut wanted = numbers.iter().copied().peekable();
+    let keep = |(number, row)| wanted.next_if_eq(&number).map(|_| row);
+    rows.into_iter().enumerate().filter_map(keep).collect()
 }
 
 /// The rows as the log has them: keys, then the values that are not keys.

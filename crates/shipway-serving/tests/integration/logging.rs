@@ -7,7 +7,7 @@ use arrow::{
 };
 use futures::TryStreamExt as _;
 use serde_json::json;
-use shipway_core::{DataType, Digest, Failure as _};
+use shipway_core::{DataType, Digest, EntityKey, Failure as _, Sampling, Value};
 
 use crate::world::{NOW, World, one_flight, rows, shape};
 
@@ -46,6 +46,39 @@ async fn the_log_holds_what_was_answered() {
     let predictions = logged["prediction"].as_list::<i32>();
     for row in 0..2 {
         assert_eq!(predictions.value(row).as_primitive::<Float64Type>().values(), &answer.predictions[row]);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_samples_logs_the_same_keys_every_time_and_one_that_is_off_none() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    let half = Sampling::of_fraction(0.5).unwrap();
+    let origins: Vec<String> = (0..40).map(|number| format!("A{number}")).collect();
+    let flights = || rows(origins.iter().map(|origin| json!({ "origin": origin, "month": 11 })).collect());
+
+    for sampling in [half, half, Sampling::Off] {
+        world.features.logs(sampling);
+        let answer = world.serving.predict("late_arrivals", flights()).await.unwrap();
+        assert_eq!(answer.predictions.len(), 40, "every row is answered");
+        world.serving.flush().await.unwrap();
+    }
+
+    let is_kept =
+        |origin: &String| half.keeps(EntityKey::encode([&Value::text(origin.as_str())]).unwrap().as_bytes());
+    let kept: Vec<usize> = (0..40).filter(|&row| is_kept(&origins[row])).collect();
+    assert!((5..35).contains(&kept.len()), "{kept:?}");
+    let logged =
+        query(&world, "SELECT row, origin FROM predictions__late_arrivals ORDER BY request_id, row").await;
+    assert_eq!(logged.num_rows(), 2 * kept.len());
+    for (at, &row) in kept.iter().chain(&kept).enumerate() {
+        assert_eq!(
+            logged["row"].as_primitive::<Int64Type>().value(at),
+            row as i64,
+            "its number in the request"
+        );
+        let origin = arrow::util::display::array_value_to_string(&logged["origin"], at).unwrap();
+        assert_eq!(origin, origins[row]);
     }
 }
 

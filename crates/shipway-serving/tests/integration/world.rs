@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
-use shipway_core::{DataType, Digest, Failure, Kind, ManualClock, Name, Timestamp, Value};
+use shipway_core::{DataType, Digest, Failure, Kind, ManualClock, Name, Sampling, Timestamp, Value};
 use shipway_lake::{Lake, LakeOptions};
 use shipway_runtime::RuntimeOptions;
 use shipway_serving::{
@@ -131,6 +131,7 @@ impl ModelSource for FakeModels {
 /// One feature service, `traffic`, that knows how many flights each origin had.
 pub(crate) struct FakeFeatures {
     shapes: Mutex<Vec<ServiceShape>>,
+    log: Mutex<Sampling>,
 }
 
 /// A version of the service; the extra columns come after the count.
@@ -149,7 +150,12 @@ pub(crate) fn shape(version: &str, extra: &[(&str, DataType)]) -> ServiceShape {
 
 impl FakeFeatures {
     fn new() -> Self {
-        Self { shapes: Mutex::new(vec![shape("v1", &[])]) }
+        Self { shapes: Mutex::new(vec![shape("v1", &[])]), log: Mutex::default() }
+    }
+
+    /// From now on only these keys are logged.
+    pub(crate) fn logs(&self, keys: Sampling) {
+        *self.log.lock().unwrap() = keys;
     }
 
     pub(crate) fn apply(&self, shape: ServiceShape) {
@@ -213,6 +219,7 @@ impl FeatureSource for FakeFeatures {
             columns: shape.columns.into_iter().map(|(name, _)| name).collect(),
             rows,
             watermarks: BTreeMap::from([("departures".to_owned(), 42)]),
+            log: *self.log.lock().unwrap(),
         })
     }
 }

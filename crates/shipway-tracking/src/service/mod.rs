@@ -32,7 +32,7 @@ use shipway_store::{
 use tokio::sync::watch;
 
 pub(crate) use artifacts::FileEntry;
-pub use gates::GateSource;
+pub use gates::{GateSource, ReplaySource};
 pub(crate) use logged_models::NewLoggedModel;
 pub use promotion::Promotion;
 pub(crate) use registry::{ModelReport, VersionReport};
@@ -53,6 +53,8 @@ struct Inner {
     store: Store,
     blobs: BlobStore,
     gates: Arc<dyn GateSource>,
+    /// What gates may ask about served vectors, once it is plugged in.
+    replays: OnceLock<Arc<dyn ReplaySource>>,
     clock: Arc<dyn Clock>,
     alias_changes: watch::Sender<u64>,
 }
@@ -74,9 +76,15 @@ impl Tracking {
     ) -> Result<Self, TrackingError> {
         store.migrate("tracking", store::MIGRATIONS).await?;
         let (alias_changes, _) = watch::channel(0);
-        let tracking = Self { inner: Arc::new(Inner { store, blobs, gates, clock, alias_changes }) };
+        let replays = OnceLock::new();
+        let tracking = Self { inner: Arc::new(Inner { store, blobs, gates, replays, clock, alias_changes }) };
         tracking.create_default_experiment().await?;
         Ok(tracking)
+    }
+
+    /// Plugs in what gates may ask about served vectors; the first one stays. Without it such a gate is never met.
+    pub fn set_replays(&self, replays: Arc<dyn ReplaySource>) {
+        let _ = self.inner.replays.set(replays);
     }
 
     /// Counts committed changes of aliases, from 0 at the start. A change is seen here after it can be resolved.

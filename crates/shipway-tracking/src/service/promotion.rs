@@ -1,13 +1,16 @@
 //! Giving and taking aliases: fetch what the gates ask about, judge, record, all in one transaction.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::json;
+use shipway_definitions::Requirement;
 
 use crate::{
     artifact_digest,
     error::{Thing, TrackingError},
     model::{ModelVersion, bounds},
-    promote::{Contender, Evaluation, Judgement, Refusal, approve},
+    promote::{Contender, Evaluation, Gate, Judgement, Refusal, Replays, approve},
     service::{Tracking, artifacts::is_within, registry, versions},
     store::{self, Rows, artifacts::StoredFile},
 };
@@ -85,6 +88,8 @@ impl Tracking {
         version: i64,
     ) -> Result<Promotion, TrackingError> {
         bounds::alias(alias)?;
+        let gates = self.inner.gates.gates(name, alias);
+        let replays = self.replays_for(&gates).await?;
         let mut transaction = self.begin().await?;
         let candidate = contender(&mut transaction, name, version).await?;
         let holder_number = store::registry::holder(&mut transaction, name, alias).await?;
@@ -100,10 +105,9 @@ impl Tracking {
             Some(number) => Some(contender(&mut transaction, name, number).await?),
             None => None,
         };
-        let gates = self.inner.gates.gates(name, alias);
         let subject = format!("model/{name}@{alias}");
         promotion.replaced = holder.as_ref().map(|holder| holder.version);
-        match approve(&candidate, holder.as_ref(), &gates) {
+        match approve(&candidate, holder.as_ref(), &gates, &replays) {
             Ok(judged) => promotion.judged = judged,
             Err(unmet) => {
                 let refusal = Refusal {
@@ -130,6 +134,20 @@ impl Tracking {
         transaction.commit().await?;
         self.announce_alias_change();
         Ok(promotion)
+    }
+
+    /// What is known of the replays that `gates` ask about.
+    async fn replays_for(&self, gates: &[Gate]) -> Result<Replays, TrackingError> {
+        let mut of = BTreeMap::new();
+        for requirement in gates.iter().flat_map(|gate| &gate.requirements) {
+            if let (Requirement::Verified { deployment, .. }, Some(source)) =
+                (requirement, self.inner.replays.get())
+            {
+                let last = source.last(deployment.as_str()).await.map_err(TrackingError::Elsewhere)?;
+                of.extend(last.map(|last| (deployment.to_string(), last)));
+            }
+        }
+        Ok(Replays { now: self.inner.clock.now(), of })
     }
 
     /// Takes an alias away.

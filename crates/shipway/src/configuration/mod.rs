@@ -32,6 +32,8 @@ pub(crate) struct Configuration {
     pub(crate) lake: LakeConfiguration,
     /// Online features
     pub(crate) online: OnlineConfiguration,
+    /// The replay of served vectors
+    pub(crate) verify: VerifyConfiguration,
     /// Model files
     pub(crate) runtime: RuntimeConfiguration,
 }
@@ -75,6 +77,16 @@ pub(crate) struct OnlineConfiguration {
     pub(crate) cache_mib: u64,
 }
 
+/// The replay of served vectors against history.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct VerifyConfiguration {
+    /// Minutes between two rounds over all deployments; 0 replays only on request
+    pub(crate) every_minutes: u64,
+    /// The newest vectors of each deployment that a round compares
+    pub(crate) vectors: usize,
+}
+
 /// Model files.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -96,6 +108,7 @@ impl Default for Configuration {
             log: LogConfiguration::default(),
             lake: LakeConfiguration::default(),
             online: OnlineConfiguration::default(),
+            verify: VerifyConfiguration::default(),
             runtime: RuntimeConfiguration::default(),
         }
     }
@@ -119,6 +132,12 @@ impl Default for OnlineConfiguration {
     }
 }
 
+impl Default for VerifyConfiguration {
+    fn default() -> Self {
+        Self { every_minutes: 60, vectors: 10_000 }
+    }
+}
+
 impl Default for RuntimeConfiguration {
     fn default() -> Self {
         Self { onnx_library: None, threads: 1 }
@@ -139,6 +158,8 @@ pub(crate) const KEYS: [&str; 14] = [
     "lake.retention_hours",
     "lake.upkeep_seconds",
     "online.cache_mib",
+    "verify.every_minutes",
+    "verify.vectors",
     "runtime.onnx_library",
     "runtime.threads",
 ];

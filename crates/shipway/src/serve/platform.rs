@@ -8,7 +8,7 @@ use std::{
 use shipway_blob::BlobStore;
 use shipway_catalog::Catalog;
 use shipway_core::{Clock, Failure, SystemClock};
-use shipway_features::{Features, FeaturesOptions, Limits};
+use shipway_features::{Features, FeaturesOptions, Limits, VerificationSchedule};
 use shipway_lake::{Lake, LakeOptions};
 use shipway_log::{EventLog, LogOptions};
 use shipway_online::{OnlineOptions, OnlineStore};
@@ -19,7 +19,7 @@ use shipway_tracking::Tracking;
 use shipway_web::Routes;
 use tokio_util::task::TaskTracker;
 
-use super::ports::{FeaturesForServing, InstallViews, ModelsForServing, ServedVectors};
+use super::ports::{FeaturesForServing, InstallViews, ModelsForServing, ReplaysForGates, ServedVectors};
 use crate::{configuration::Configuration, failure::CommandFailure};
 
 /// How long background work may take to end after the last request.
@@ -87,6 +87,13 @@ impl Platform {
             .await
             .map_err(because)?;
         features.set_served_vectors(Arc::new(ServedVectors(serving.clone())));
+        tracking.set_replays(Arc::new(ReplaysForGates(features.clone())));
+        if configuration.verify.every_minutes > 0 {
+            features.verify_on(VerificationSchedule {
+                every: Duration::from_secs(configuration.verify.every_minutes * 60),
+                vectors: configuration.verify.vectors,
+            });
+        }
         Ok(Self { features, serving, catalog, tracking, log, store, tracker, started: Instant::now() })
     }
 

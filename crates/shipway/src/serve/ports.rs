@@ -12,7 +12,7 @@ use shipway_serving::{
     FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource, PortFailure,
     ResolvedModel, ServiceShape, Serving, ViewFreshness,
 };
-use shipway_tracking::Tracking;
+use shipway_tracking::{Replay, ReplaySource, Tracking};
 use tokio::sync::watch;
 
 /// The model registry, as serving needs it.
@@ -84,6 +84,10 @@ impl FeatureSource for FeaturesForServing {
             token: query.token.map(str::to_owned),
         };
         let answer = self.features.read(request).await.map_err(PortFailure::new)?;
+        let log = {
+            let definitions = self.definitions.borrow();
+            definitions.services.get(query.service).map(|service| service.definition.log).unwrap_or_default()
+        };
         let rows = answer.rows.into_iter().map(|row| FeatureRow {
             values: row.values,
             views: row
@@ -103,6 +107,7 @@ impl FeatureSource for FeaturesForServing {
             columns: answer.columns.to_vec(),
             rows: rows.collect(),
             watermarks: answer.watermarks,
+            log,
         })
     }
 }
@@ -160,5 +165,21 @@ impl ServedVectorLog for ServedVectors {
         let status = self.0.status_of(deployment).map_err(boxed)?;
         self.0.flush().await.map_err(boxed)?;
         Ok(status.prediction_log)
+    }
+
+    fn deployments(&self) -> Vec<String> {
+        self.0.deployments().into_iter().map(|status| status.name.to_string()).collect()
+    }
+}
+
+/// The last replays of served vectors, as gates need them.
+pub(super) struct ReplaysForGates(pub(super) Features);
+
+#[async_trait]
+impl ReplaySource for ReplaysForGates {
+    async fn last(&self, deployment: &str) -> Result<Option<Replay>, Box<dyn Failure + Send + Sync>> {
+        let last = self.0.last_verification(deployment).await;
+        let last = last.map_err(|error| Box::new(error) as Box<dyn Failure + Send + Sync>)?;
+        Ok(last.map(|last| Replay { ended: last.ended, compared: last.compared, differing: last.differing }))
     }
 }

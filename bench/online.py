@@ -1,0 +1,84 @@
+"""Online reads under load: against an empty handler of the same server, and against Feast's Python feature server."""
+
+from __future__ import annotations
+
+import json
+import random
+
+from feast_server import FeastServer, body
+from load import Load
+from measure import Lane, in_turn
+from server import Connection, Server
+from setting import DEMO, Setting
+from shifted import Shifted, make
+from tools import LoadGenerator, peers_python
+
+CONNECTIONS = 16
+SERVICE = "late_arrivals"
+READ = "/api/v1/features/read"
+
+
+def online(setting: Setting) -> list[Lane]:
+    """1 entity and 50 entities × all features of the demo, at 16 connections, in a closed loop."""
+    generator = LoadGenerator(setting.cache)
+    shifted = make(setting.out / "now")
+    load = Load(generator, setting.out, CONNECTIONS, max(1, setting.threads // 4), setting.seconds)
+    with setting.serving("online", shifted.files) as server:
+        values = _values(server, shifted)
+        columns = sum("__" in name for name in values["columns"])
+        empty = sum(value is None for row in values["rows"] for value in row["values"])
+        about = [
+            f"{columns} features out of 5 views; {len(shifted.rows):,} rows in turn, {empty:,} of their {columns * len(shifted.rows):,} values null",
+            f"closed loop, {CONNECTIONS} connections, {setting.seconds} s a run, {generator.version()} with {load.threads} thread(s) on the same box; "
+            "the generator's ceiling is what it could send on cores of its own",
+        ]
+        feast = FeastServer(setting, peers_python(setting.cache), _keys(), {**values, "asked": shifted.rows})
+        try:
+            cells = feast.check(shifted.rows, values)
+            about.append(
+                f"Feast {feast.version}: SQLite online store, {setting.threads} worker(s), no access log; holds {feast.rows:,} rows; "
+                f"equals ours in all {cells:,} cells"
+            )
+            one = _lane("online read, 1 entity", 1, setting, load, server, feast, shifted, about)
+            fifty = _lane("online read, 50 entities", 50, setting, load, server, feast, shifted, about)
+        finally:
+            feast.stop()
+        return [one, fifty]
+
+
+def _lane(
+    name: str, entities: int, setting: Setting, load: Load, server: Server, feast: FeastServer, shifted: Shifted, about: list[str]
+) -> Lane:
+    chosen = random.Random(5)
+    groups = [chosen.sample(shifted.rows, entities) for _ in range(1024)]
+    ours = [json.dumps({"service": SERVICE, "rows": group}) for group in groups]
+    theirs = [body(group) for group in groups]
+    sides = in_turn(
+        {
+            "Shipway": lambda: load.run(server.url, "POST", READ, ours),
+            "an empty handler of the same server": lambda: load.run(server.url, "GET", "/healthz", [""]),
+            "Feast's Python feature server": lambda: load.run(feast.url, "POST", "/get-online-features", theirs),
+        },
+        setting.runs,
+    )
+    share = 1 / Lane(name, "requests/s", False, sides).ratio(sides[1])
+    return Lane(name, "requests/s", False, sides, [f"the empty handler does {share:.2f} × our requests", *about])
+
+
+def _values(server: Server, shifted: Shifted) -> dict:
+    """What we answer to every row, at the moment the events end."""
+    connection = Connection(server)
+    answers = [
+        connection.post(READ, json.dumps({"service": SERVICE, "rows": shifted.rows[start : start + 500], "at": shifted.at}).encode())
+        for start in range(0, len(shifted.rows), 500)
+    ]
+    return {"columns": answers[0]["columns"], "rows": [row for answer in answers for row in answer["rows"]]}
+
+
+def _keys() -> dict[str, list[str]]:
+    """The keys of each view, from the definitions."""
+    from task import read_task
+
+    return {view.name: view.keys for view in read_task(DEMO, SERVICE, DEMO, "", "").views}
+
+

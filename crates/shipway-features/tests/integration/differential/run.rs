@@ -1,0 +1,276 @@
+//! One seed: definitions, a stream of events through requests, loads, deaths and restarts, and every path against the oracle.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::AddAssign,
+};
+
+use futures::TryStreamExt as _;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use serde_json::{Value as Json, json};
+use shipway_core::{Timestamp, Value};
+use shipway_definitions::DefinitionSet;
+use shipway_features::{ArrivalRule, FeaturesError, Spine, TrainingSet};
+
+use super::{
+    definitions,
+    events::{Known, Stream},
+    judge::{Question, expected},
+};
+use crate::{
+    offline::world::rows_of,
+    world::{DAY, HOUR, MINUTE, World, parse},
+};
+
+/// How much of everything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) steps: usize,
+    pub(crate) events: usize,
+    pub(crate) questions: usize,
+}
+
+/// Values compared, by path.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Compared {
+    pub(crate) reads: usize,
+    pub(crate) rebuilt: usize,
+    pub(crate) offline: usize,
+    pub(crate) by_arrival: usize,
+    pub(crate) refused: usize,
+}
+
+impl AddAssign for Compared {
+    fn add_assign(&mut self, other: Self) {
+        self.reads += other.reads;
+        self.rebuilt += other.rebuilt;
+        self.offline += other.offline;
+        self.by_arrival += other.by_arrival;
+        self.refused += other.refused;
+    }
+}
+
+struct Run {
+    seed: u64,
+    random: StdRng,
+    world: World,
+    definitions: DefinitionSet,
+    stream: Stream,
+    known: Vec<Known>,
+    ids: HashSet<String>,
+    token: String,
+    compared: Compared,
+}
+
+pub(crate) fn run(seed: u64, size: Size) -> Compared {
+    let mut random = StdRng::seed_from_u64(seed);
+    let definitions = definitions::random(&mut random);
+    // Before and after 1970.
+    let stream = Stream::starting(if random.random_bool(0.3) { -10 } else { 60 });
+    let world = World::new(&definitions.first);
+    let mut run = Run {
+        seed,
+        random,
+        definitions: parse(&definitions.first),
+        world,
+        stream,
+        known: Vec::new(),
+        ids: HashSet::new(),
+        token: String::new(),
+        compared: Compared::default(),
+    };
+    for step in 0..size.steps {
+        if step == size.steps / 2 {
+            run.world.applies(&definitions.second);
+            run.definitions = parse(&run.world.definitions);
+        }
+        run.step(size);
+    }
+    run.ingest(size.events);
+    run.reads_everything(size);
+    run.trains(size);
+    run.compared
+}
+
+impl Run {
+    fn step(&mut self, size: Size) {
+        match self.random.random_range(0..16) {
+            0 => self.world.dies_and_returns(),
+            1 => self.world.restarts(),
+            2 | 3 => self.load(size.events * 5),
+            4..=10 => self.ingest(size.events),
+            _ => {
+                for _ in 0..4 {
+                    let q = self.moment();
+                    let with_token = !self.token.is_empty() && self.random.random_bool(0.5);
+                    self.read("first", q, with_token);
+                }
+            }
+        }
+    }
+
+    fn ingest(&mut self, most: usize) {
+        let events = self.stream.events(&mut self.random, most, &self.known);
+        let answer = self.world.ingests("stream", &events);
+        assert_eq!((answer.late, answer.quarantined), (0, 0), "seed {}", self.seed);
+        let fresh = self.fresh(events);
+        let first = offset(&answer.token) - fresh.len() as u64;
+        for (position, json) in fresh.into_iter().enumerate() {
+            self.know(json, first + position as u64);
+        }
+        self.token = answer.token;
+    }
+
+    fn load(&mut self, most: usize) {
+        let rows = self.stream.events(&mut self.random, most, &self.known);
+        let answer = self.world.loads("stream", None, &rows);
+        let Some(token) = answer.token else { return };
+        let arrival = offset(&token) - 1;
+        for json in self.fresh(rows) {
+            self.know(json, arrival);
+        }
+        self.token = token;
+    }
+
+    fn fresh(&mut self, events: Vec<Json>) -> Vec<Json> {
+        events.into_iter().filter(|event| self.ids.insert(event["id"].as_str().unwrap().to_owned())).collect()
+    }
+
+    fn know(&mut self, json: Json, arrival: u64) {
+        let time = json["at"].as_str().unwrap().parse().unwrap();
+        self.known.push(Known { arrival, time, json });
+    }
+
+    /// Often exactly the time of an event, a hop, or the edge of a window from one.
+    fn moment(&mut self) -> Timestamp {
+        let newest = self.stream.newest;
+        let event = self.known.choose(&mut self.random).map_or(newest, |event| event.time.micros());
+        let window = [MINUTE, 6 * MINUTE, HOUR, 12 * HOUR, DAY, 12 * DAY, 14 * DAY];
+        Timestamp(match self.random.random_range(0..8) {
+            0 => event,
+            1 => event + window.choose(&mut self.random).unwrap(),
+            2 => event - event.rem_euclid(5 * MINUTE) + window.choose(&mut self.random).unwrap(),
+            3 => newest + self.random.random_range(0..2 * HOUR),
+            4 => newest - self.random.random_range(0..DAY),
+            5 => event + 1,
+            _ => newest + 1,
+        })
+    }
+
+    fn question(&mut self, q: Timestamp) -> Question {
+        let k = ["x", "y", "xy", "", "nobody"].choose(&mut self.random).unwrap();
+        let k = if self.random.random_bool(0.05) { Json::Null } else { json!(k) };
+        let n =
+            if self.random.random_bool(0.05) { Json::Null } else { json!(self.random.random_range(0..2)) };
+        Question { k, n, q }
+    }
+
+    fn read(&mut self, service: &str, q: Timestamp, with_token: bool) {
+        let question = self.question(q);
+        let mut row = json!({ "k": question.k, "n": question.n });
+        let keys = &self.definitions.service(service).unwrap().definition.entity_keys;
+        row.as_object_mut().unwrap().retain(|name, _| keys.iter().any(|(key, _)| key.as_str() == name));
+        let token = with_token.then_some(self.token.as_str());
+        let is_past = q.micros() <= self.stream.newest;
+        match self.world.reads_service(service, &[row], q, token) {
+            Ok(answer) => {
+                let watermark = answer.watermarks["stream"];
+                let values =
+                    answer.columns.iter().cloned().zip(answer.rows[0].values.iter().cloned()).collect();
+                self.agree(service, &question, watermark, &values);
+                if service == "second" {
+                    self.compared.rebuilt += values.len();
+                }
+                self.compared.reads += values.len();
+            }
+            Err(FeaturesError::NotExact { .. }) if is_past => self.compared.refused += 1,
+            Err(FeaturesError::Building { .. }) if !with_token => {}
+            Err(error) => panic!("seed {}: {error:?}", self.seed),
+        }
+    }
+
+    fn agree(&self, service: &str, question: &Question, watermark: u64, values: &BTreeMap<String, Value>) {
+        for (column, expected) in expected(&self.definitions, service, &self.known, question, watermark) {
+            assert_eq!(
+                values.get(&column),
+                Some(&expected),
+                "seed {}: {column} of {question:?} before arrival {watermark}\n{}",
+                self.seed,
+                self.world.definitions,
+            );
+        }
+    }
+
+    /// After the newest event nothing may be refused, of views that saw the stream and of those built from history.
+    fn reads_everything(&mut self, size: Size) {
+        let refused = self.compared.refused;
+        for _ in 0..size.questions / 2 {
+            let q = Timestamp(self.stream.newest + self.random.random_range(1..2 * HOUR));
+            self.read("first", q, true);
+            self.read("second", q, true);
+        }
+        assert_eq!(
+            self.compared.refused, refused,
+            "seed {}: a moment after every event was refused",
+            self.seed
+        );
+    }
+
+    fn trains(&mut self, size: Size) {
+        let questions: Vec<Question> = (0..size.questions)
+            .map(|_| {
+                let q = self.moment();
+                self.question(q)
+            })
+            .collect();
+        let everything = offset(&self.token);
+        let some = self.random.random_range(0..=everything);
+        for service in ["first", "second"] {
+            self.compared.offline += self.train(service, &questions, ArrivalRule::Any, u64::MAX);
+            for watermark in [some, everything] {
+                let before = BTreeMap::from([("stream".to_owned(), watermark)]);
+                let rule = ArrivalRule::Before(Some(before));
+                self.compared.by_arrival += self.train(service, &questions, rule, watermark);
+            }
+        }
+    }
+
+    fn train(&self, service: &str, questions: &[Question], arrival: ArrivalRule, watermark: u64) -> usize {
+        let wanted = TrainingSet {
+            service: service.to_owned(),
+            spine: Spine::Sql(spine(questions)),
+            time: "q".to_owned(),
+            arrival,
+            from: None,
+            to: None,
+        };
+        let batches: Vec<_> = self.world.block_on(async {
+            let stream = self.world.features().training_set(wanted).await.unwrap();
+            stream.batches.try_collect().await.unwrap()
+        });
+        let rows = rows_of(&batches);
+        assert_eq!(rows.len(), questions.len(), "seed {}: one row for each row of the spine", self.seed);
+        for (row, question) in rows.iter().zip(questions) {
+            self.agree(service, question, watermark, row);
+        }
+        rows.iter().map(BTreeMap::len).sum()
+    }
+}
+
+/// The questions as a query, in order.
+fn spine(questions: &[Question]) -> String {
+    let row = |question: &Question| {
+        let k = question.k.as_str().map_or_else(|| "NULL".to_owned(), |text| format!("'{text}'"));
+        let n = question.n.as_i64().map_or_else(|| "NULL".to_owned(), |number| number.to_string());
+        format!("({k}, {n}, {})", question.q.micros())
+    };
+    let rows: Vec<String> = questions.iter().map(row).collect();
+    let rows = rows.join(", ");
+    format!(
+        "SELECT CAST(k AS VARCHAR) AS k, CAST(n AS BIGINT) AS n, to_timestamp_micros(q) AS q FROM (VALUES {rows}) AS t(k, n, q)"
+    )
+}
+
+fn offset(token: &str) -> u64 {
+    token.split_once('@').unwrap().1.parse().unwrap()
+}

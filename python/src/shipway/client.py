@@ -1,0 +1,383 @@
+"""The client: a server as a Python object."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import os
+import time as clock
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, Union
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from shipway import frames, ingest
+from shipway._http import Transport
+from shipway.definitions import Definitions
+from shipway.definitions.collection import read_files
+from shipway.errors import Forbidden, InvalidInput, NotFound, ServerTimeout
+from shipway.frames import Frame, Rows
+from shipway.plan import Plan
+from shipway.proof import VerificationReport
+from shipway.results import PredictionResult, PushResult, ReadResult
+from shipway.status import LoadResult, Status, Table
+from shipway.training import Progress, TrainingSet, arrow_batches
+
+Moment = Union[str, datetime.datetime, datetime.date]
+"""RFC 3339 text, a date, or a datetime; one without a time zone is taken as UTC."""
+
+_POLL_SECONDS = 0.1
+_PIECE_BYTES = 1 << 18
+
+Proposal = Union[Definitions, str, "os.PathLike[str]", Iterable[Union[str, "os.PathLike[str]"]]]
+"""Definitions as objects, or paths of files and folders."""
+
+
+class Client:
+    """A Shipway server.
+
+    The address comes from `server`, else from `SHIPWAY_SERVER`, else it is `http://127.0.0.1:8700`; the token from
+    `token`, else from `SHIPWAY_TOKEN`. One client keeps a pool of connections: make one and share it, also between
+    threads. Close it, or use it with `with`.
+
+    A request whose repetition does no more than itself is tried again up to `retries` times when the connection breaks
+    or the server says that it cannot answer yet. `timeout` is in seconds and bounds ordinary answers; `long_timeout`
+    bounds each wait for a training set, a query, a load or a verification.
+
+    >>> import shipway
+    >>> client = shipway.Client()
+    >>> client.read("fraud", {"user_id": "ada", "basket_size": 3}, at="2026-01-05T11:00:00Z")[0]["user_spending__count_7d"]
+    2
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = 30.0,
+        long_timeout: float | None = 3600.0,
+        retries: int = 3,
+    ) -> None:
+        self._transport = Transport(server, token, timeout, long_timeout, retries)
+        self._definitions: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    @property
+    def server(self) -> str:
+        """The address of the server."""
+        return self._transport.server
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self.server!r})"
+
+    def plan(self, definitions: Proposal, *, prune: bool = False) -> Plan:
+        """Shows what applying would change. With `prune`, what is not in `definitions` would go.
+
+        >>> client.plan(shipway.Definitions(shipway.Entity("shop", keys={"shop_id": "int"})))
+        + entity shop
+        ...
+        """
+        return Plan.of(self._transport.json("POST", "definitions/plan", _proposal(definitions, prune), safe=True))
+
+    def apply(self, definitions: Proposal, *, prune: bool = False, wait: bool = False) -> Plan:
+        """Applies all of the definitions or none, and returns the plan that was carried out.
+
+        With `wait` it returns when every view is built from history and answers.
+        """
+        body = _proposal(definitions, prune)
+        self._definitions.clear()
+        plan = Plan.of(self._transport.json("POST", "definitions/apply", body, safe=False, long=True))
+        if wait:
+            self.wait_until_ready()
+        return plan
+
+    def wait_until_ready(self, timeout: float = 600.0) -> Status:
+        """Asks for the status until every view is ready; a view whose build takes longer raises `ServerTimeout`.
+
+        >>> client.wait_until_ready().ready
+        True
+        """
+        deadline = clock.monotonic() + timeout
+        while not (status := self.status()).ready:
+            if clock.monotonic() > deadline:
+                building = [view for source in status.sources for view, ready in source.views.items() if not ready]
+                message = f"view {', '.join(building)} is not ready after {timeout:g} s"
+                raise ServerTimeout(message, hint="`client.status()` shows when it is")
+            clock.sleep(_POLL_SECONDS)
+        return status
+
+    def push(self, source: str, rows: Rows | Frame, *, batch_rows: int = 10_000) -> PushResult:
+        """Sends events to a source; returns when all that fit are durable.
+
+        Mappings go as JSON, so one that does not fit is refused alone, with its reason; a frame goes as Arrow. What
+        breaks off is sent again only where the source has an event id, which makes every event count once.
+
+        >>> pushed = client.push("purchases", [
+        ...     {"purchase_id": "p7", "bought_at": "2026-01-05T10:40:00Z", "user_id": "bob", "amount": 5.0},
+        ...     {"purchase_id": "p8", "bought_at": "yesterday", "user_id": "bob", "amount": 5.0},
+        ... ])
+        >>> pushed
+        PushResult(source='purchases', acknowledged=1, refused=1)
+        >>> pushed.refused[0].reason
+        'column bought_at: ...'
+
+        The token makes a read wait until it sees them:
+
+        >>> result = client.read("fraud", {"user_id": "bob", "basket_size": 1}, token=pushed.token,
+        ...                      at="2026-01-05T11:00:00Z")
+        >>> result[0]["user_spending__amount_sum_1h"]
+        5.0
+        """
+        definition = self._definition("source", source)
+        return ingest.push(self._transport, source, rows, definition, batch_rows)
+
+    def read(
+        self,
+        service: str,
+        rows: Rows | Frame,
+        *,
+        at: Moment | None = None,
+        token: str | None = None,
+        service_hash: str | None = None,
+    ) -> ReadResult:
+        """Reads the features of a service for one row or many: keys and request columns in, features out.
+
+        `at` is the moment to answer for, by default now; only events before it count. `token` is that of a push whose
+        events must be seen. `service_hash` asks an earlier version of the service.
+
+        >>> result = client.read("fraud", [{"user_id": "ada", "basket_size": 3}], at="2026-01-05T11:00:00Z")
+        >>> result.columns[-1]
+        'basket_size'
+        >>> result.freshness[0]["user_spending"].age
+        datetime.timedelta(seconds=1800)
+        >>> result.to_arrow(keys=True).column_names[:2]
+        ['user_id', 'user_spending__count_1h']
+        """
+        asked = frames.to_rows(rows)
+        body = _given(service=service, rows=asked, at=_moment(at), token=token, service_hash=service_hash)
+        answer = self._transport.json("POST", "features/read", body, safe=True)
+        return ReadResult.of(answer, asked, self._column_types(service, answer["service_hash"]))
+
+    def training_set(
+        self,
+        service: str,
+        spine: str | Frame | Rows,
+        *,
+        time: str,
+        as_of: str = "event_time",
+        watermarks: Mapping[str, int] | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        progress: Progress = None,
+    ) -> TrainingSet:
+        """A point-in-time-correct training set: for every row of the spine, the features at the moment in `time`.
+
+        `spine` holds keys, a moment, request columns and labels. It is the name of a table, a query (a text that
+        starts with SELECT or WITH), or a frame or rows, which are loaded into a table named after their content first.
+        `start` and `end` keep the rows from one moment on and before another. With `as_of="arrival"` only events
+        count that had arrived before `watermarks`.
+
+        >>> spine = [{"user_id": "ada", "asked_at": "2026-01-05T10:45:00Z", "basket_size": 2, "label": 0}]
+        >>> training = client.training_set("fraud", spine, time="asked_at")
+        >>> table = training.to_arrow()
+        >>> table.column("user_spending__amount_sum_1h").to_pylist()
+        [15.5]
+        >>> training.rows
+        1
+        >>> client.training_set("fraud", "SELECT * FROM asked", time="asked_at").to_pandas().shape
+        (2, 10)
+        """
+        if as_of not in ("event_time", "arrival"):
+            raise InvalidInput(f"as_of {as_of} does not exist", hint="write event_time or arrival")
+        body = _given(
+            service=service,
+            spine=self._spine(spine, time),
+            time=time,
+            as_of=as_of,
+            watermarks=None if watermarks is None else dict(watermarks),
+            **{"from": _moment(start), "to": _moment(end)},
+        )
+        return TrainingSet(self._transport, body, progress)
+
+    def _spine(self, spine: str | Frame | Rows, time: str) -> dict[str, str]:
+        if isinstance(spine, str):
+            is_query = spine.lstrip("( \n\t").partition(" ")[0].strip().upper() in ("SELECT", "WITH", "VALUES")
+            is_query = is_query or any(letter.isspace() for letter in spine.strip())
+            return {"sql": spine} if is_query else {"table": spine}
+        table = frames.to_table(spine) if frames.is_frame(spine) else frames.rows_to_table(spine, time)
+        name = f"spine_{frames.digest(table)[:32]}"
+        self.load(name, table)
+        return {"table": name}
+
+    def load(self, table: str, data: Frame | str | os.PathLike[str], *, load_id: str | None = None) -> LoadResult:
+        """Loads a frame or a file (Parquet, CSV, JSON lines) into a table: all rows or none, the same content once.
+
+        The name of a source loads that source's history.
+
+        >>> import pyarrow
+        >>> client.load("countries", pyarrow.table({"country": ["nl", "de"]})).rows
+        2
+        >>> client.load("countries", pyarrow.table({"country": ["nl", "de"]})).already_loaded
+        True
+        """
+        params = _given(load_id=load_id)
+        content: bytes | Callable[[], Iterator[bytes]]
+        if isinstance(data, (str, os.PathLike)):
+            path = os.fspath(data)
+            params["format"] = _format(path)
+            if not os.path.isfile(path):
+                raise InvalidInput(f"{path}: there is no such file")
+            content = partial(_pieces, path)
+        else:
+            found = frames.to_table(data)
+            params["format"] = "parquet"
+            # The bytes of a Parquet file differ from version to version of its writer; the content does not.
+            params.setdefault("load_id", f"frame-{frames.digest(found)}")
+            buffer = io.BytesIO()
+            pyarrow.parquet.write_table(found, buffer, compression="zstd")
+            content = buffer.getvalue()
+        headers = {"content-type": "application/octet-stream"}
+        where = f"tables/{_segment(table)}/load"
+        # Safe: under one load id the rows are loaded once.
+        answer = self._transport.bytes("POST", where, content, headers=headers, params=params, safe=True, long=True)
+        return LoadResult.of(answer)
+
+    def tables(self) -> list[Table]:
+        """The tables: histories of sources, spines, training sets, prediction logs.
+
+        >>> [table.name for table in client.tables() if table.name == "purchases"]
+        ['purchases']
+        """
+        return [Table.of(table) for table in self._transport.get("tables")["tables"]]
+
+    def sql(self, query: str) -> pa.Table:
+        """Asks the tables a question in SQL, read only, and returns the answer as an Arrow table.
+
+        >>> client.sql("SELECT count(*) AS purchases FROM purchases WHERE user_id = 'ada'").to_pylist()
+        [{'purchases': 2}]
+        """
+        schema: list[pa.Schema] = []
+        with self._transport.arrow("sql", {"query": query}) as response:
+            batches = list(arrow_batches(response, schema))
+        return pa.Table.from_batches(batches, schema[0])
+
+    def deploy(self, name: str, *, model: str, alias: str = "champion", service: str | None = None) -> dict[str, Any]:
+        """Serves the version of a model that an alias names, now and whenever the alias moves; answers when it serves.
+
+        `service` is the feature service that turns keys into the model's columns; without it callers send every column.
+
+        >>> client.deploy("fraud", model="fraud", service="fraud")["serves"]["version"]
+        1
+        """
+        body = _given(model=model, alias=alias, service=service)
+        path = f"deployments/{_segment(name)}"
+        answer: dict[str, Any] = self._transport.json("PUT", path, body, safe=True, long=True)
+        return answer
+
+    def predict(
+        self, deployment: str, rows: Rows | Frame, *, at: Moment | None = None, token: str | None = None
+    ) -> PredictionResult:
+        """Asks a deployment for predictions: keys and request columns in, and the server fetches the features.
+
+        Every prediction is logged, so it is not asked for twice when the answer breaks off.
+
+        >>> prediction = client.predict("fraud", {"user_id": "ada", "basket_size": 3})
+        >>> prediction.model, prediction.version, len(prediction)
+        ('fraud', 1, 1)
+        """
+        asked = frames.to_rows(rows)
+        body = _given(rows=asked, at=_moment(at), token=token)
+        answer = self._transport.json("POST", f"predict/{_segment(deployment)}", body, safe=False)
+        return PredictionResult.of(answer, asked)
+
+    def verify(self, deployment: str, *, limit: int | None = None) -> VerificationReport:
+        """Replays what a deployment served against history. The report is true when every bit is the same.
+
+        `limit` bounds how many of the latest vectors are compared.
+
+        >>> report = client.verify("fraud")
+        >>> report.equal
+        True
+        """
+        body = _given(deployment=deployment, limit=limit)
+        return VerificationReport.of(deployment, self._transport.json("POST", "verify", body, safe=True, long=True))
+
+    def status(self) -> Status:
+        """What the server holds and how fresh it is.
+
+        >>> [source.name for source in client.status().sources]
+        ['purchases']
+        """
+        return Status.of(self._transport.get("status"))
+
+    def _definition(self, kind: str, name: str) -> Mapping[str, Any]:
+        """The stored form of a definition in force, or nothing when it can not be seen. Asked for once."""
+        place = (kind, name)
+        if place not in self._definitions:
+            try:
+                answer = self._transport.get(f"definitions/{kind}/{_segment(name)}")
+            except (NotFound, Forbidden):
+                # Whoever asked is about to ask for the thing itself, and is told what is wrong there.
+                return {}
+            self._definitions[place] = {**(answer.get("definition") or {}), "hash": answer.get("hash")}
+        return self._definitions[place]
+
+    def _column_types(self, service: str, service_hash: str) -> dict[str, pa.DataType | None]:
+        definition = self._definition("service", service)
+        if definition.get("hash") != service_hash:
+            self._definitions.pop(("service", service), None)
+            definition = self._definition("service", service)
+        if definition.get("hash") != service_hash:
+            return {}
+        return {column["name"]: frames.arrow_type(column["data_type"]) for column in definition["columns"]}
+
+
+def _proposal(definitions: Proposal, prune: bool) -> dict[str, Any]:
+    if isinstance(definitions, Definitions):
+        files = [{"path": "definitions", "text": definitions.to_yaml()}]
+    elif isinstance(definitions, (str, os.PathLike)):
+        files = read_files([definitions])
+    else:
+        files = read_files(definitions)
+    return {"files": files, "prune": prune}
+
+
+def _moment(moment: Moment | None) -> str | None:
+    return moment if moment is None or isinstance(moment, str) else moment.isoformat()
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    """A file piece by piece: it may be larger than the memory."""
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
+
+
+def _segment(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _format(path: str) -> str:
+    endings = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl", "parquet": "parquet"}
+    ending = path.rpartition(".")[2]
+    if ending not in endings:
+        message = f"{path}: the format is not clear from the name"
+        raise InvalidInput(message, hint="name it .parquet, .csv or .jsonl")
+    return endings[ending]

@@ -1,0 +1,247 @@
+"""What a read, a push and a prediction answer."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from shipway import display, frames
+
+
+@dataclass(frozen=True)
+class ViewFreshness:
+    """How fresh one view is for one key.
+
+    `event_time` is that of the newest event of the key before the moment; `None` when there is none. `fresh` says
+    whether the age is within the view's objective; without an objective it always is.
+    """
+
+    view: str
+    event_time: datetime.datetime | None
+    age: datetime.timedelta | None
+    fresh: bool
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> ViewFreshness:
+        age = body.get("age_us")
+        return cls(
+            view=body["view"],
+            event_time=frames.optional_datetime(body.get("event_time")),
+            age=None if age is None else datetime.timedelta(microseconds=age),
+            fresh=body["fresh"],
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class ReadResult:
+    """The features of a service for each row that was asked for, in its order.
+
+    Iterate over it, or index it, for one mapping per row; or turn all of it into a frame.
+    """
+
+    service: str
+    service_hash: str
+    """The version that answered. A model is bound to the version that it was trained with."""
+    at: datetime.datetime
+    """The moment that every value belongs to: only events strictly before it count."""
+    columns: list[str]
+    """`view__feature`, then the request columns: the order in which a model takes them."""
+    values: list[list[Any]]
+    """One list per row, as `columns`."""
+    freshness: list[dict[str, ViewFreshness]]
+    """Per row: how fresh each view is, by its name."""
+    watermarks: dict[str, int]
+    """Exactly the events with an arrival before these are in the values."""
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    """The rows of the request."""
+    kinds: list[pa.DataType | None] = field(default_factory=list)
+    """The Arrow types of `columns`, as far as they are known."""
+
+    @classmethod
+    def of(
+        cls, body: Mapping[str, Any], asked: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType | None]
+    ) -> ReadResult:
+        columns = list(body["columns"])
+        kinds = [types.get(column) for column in columns]
+        return cls(
+            service=body["service"],
+            service_hash=body["service_hash"],
+            at=frames.to_datetime(body["at"]),
+            columns=columns,
+            values=[
+                [frames.from_json(value, kind) for value, kind in zip(row["values"], kinds)] for row in body["rows"]
+            ],
+            freshness=[{view["view"]: ViewFreshness.of(view) for view in row.get("views", ())} for row in body["rows"]],
+            watermarks=dict(body["watermarks"]),
+            asked=[dict(row) for row in asked],
+            kinds=kinds,
+        )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.to_dicts())
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return dict(zip(self.columns, self.values[row]))
+
+    @property
+    def stale(self) -> list[tuple[int, str]]:
+        """The rows and views that are not fresh."""
+        return [
+            (row, view) for row, views in enumerate(self.freshness) for view, found in views.items() if not found.fresh
+        ]
+
+    def to_dicts(self, *, keys: bool = False) -> list[dict[str, Any]]:
+        """One mapping per row. With `keys`, what was asked comes first."""
+        asked = self.asked if keys else [{}] * len(self)
+        return [{**question, **dict(zip(self.columns, row))} for question, row in zip(asked, self.values)]
+
+    def to_arrow(self, *, keys: bool = False) -> pa.Table:
+        """An Arrow table with the columns in a model's order. With `keys`, what was asked comes first."""
+        names = self._keys() if keys else []
+        rows = [[question.get(name) for name in names] + row for question, row in zip(self.asked, self.values)]
+        kinds: list[pa.DataType | None] = [None] * len(names)
+        return frames.to_arrow(names + self.columns, kinds + self.kinds, rows)
+
+    def to_pandas(self, *, keys: bool = False) -> Any:
+        """A pandas frame; needs pandas. With `keys`, what was asked comes first."""
+        return frames.to_pandas(self.to_arrow(keys=keys))
+
+    def to_polars(self, *, keys: bool = False) -> Any:
+        """A polars frame; needs polars. With `keys`, what was asked comes first."""
+        return frames.to_polars(self.to_arrow(keys=keys))
+
+    def _keys(self) -> list[str]:
+        names = dict.fromkeys(name for row in self.asked for name in row)
+        return [name for name in names if name not in self.columns]
+
+    def __repr__(self) -> str:
+        return f"ReadResult(service={self.service!r}, rows={len(self)}, columns={len(self.columns)}, at={self.at})"
+
+    def _repr_html_(self) -> str:
+        names = self._keys()
+        rows = ([question.get(name) for name in names] + row for question, row in zip(self.asked, self.values))
+        stale = len(self.stale)
+        note = f"not fresh: {stale} of {sum(map(len, self.freshness))} views of these rows" if stale else None
+        caption = f"{self.service} at {self.at.isoformat()}"
+        return display.table(names + self.columns, rows, caption=caption, note=note)
+
+
+@dataclass(frozen=True)
+class RefusedRow:
+    """An event that does not fit its source: its position in what was pushed, from 0, and why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(repr=False)
+class PushResult:
+    """What became of the events that were pushed. `acknowledged` and `refused` together are all of them."""
+
+    source: str
+    acknowledged: int = 0
+    """Events that are durable, whatever became of them below."""
+    duplicates: int = 0
+    """Of these, events whose id was there before: they count once."""
+    quarantined: int = 0
+    """Of these, events too far in the future: they are in the table `<source>__quarantine`."""
+    late: int = 0
+    """Of these, events older than the retention: they are in the table `<source>__late`."""
+    refused: list[RefusedRow] = field(default_factory=list)
+    token: str | None = None
+    """Give it to a read or a prediction that must see these events."""
+
+    def add(self, body: Mapping[str, Any], before: int) -> None:
+        """Counts the answer for one batch that had `before` events in front of it."""
+        self.acknowledged += body["acknowledged"]
+        self.duplicates += body["duplicates"]
+        self.quarantined += body["quarantined"]
+        self.late += body["late"]
+        self.refused.extend(RefusedRow(before + row["index"], row["reason"]) for row in body["refused"])
+        self.token = body["token"]
+
+    def __repr__(self) -> str:
+        counts = {
+            "acknowledged": self.acknowledged,
+            "duplicates": self.duplicates,
+            "quarantined": self.quarantined,
+            "late": self.late,
+            "refused": len(self.refused),
+        }
+        shown = ", ".join(f"{name}={count}" for name, count in counts.items() if count or name == "acknowledged")
+        return f"PushResult(source={self.source!r}, {shown})"
+
+    def _repr_html_(self) -> str:
+        if not self.refused:
+            return f"<div>{self!r}</div>".replace("'", "")
+        rows = [(row.index, row.reason) for row in self.refused]
+        return display.table(("row", "refused because"), rows, caption=repr(self))
+
+
+@dataclass(frozen=True, repr=False)
+class PredictionResult:
+    """Predictions, one per row asked for, in its order. Iterate over it or index it for them."""
+
+    deployment: str
+    model: str
+    version: int
+    service_hash: str | None
+    at: datetime.datetime
+    predictions: list[Any]
+    """Per row a number, or a list of numbers if the model has several outputs."""
+    request_id: str
+    """Names this answer in the prediction log."""
+    freshness: list[dict[str, ViewFreshness]]
+    """Per row: how fresh each view was, by its name; empty for a deployment without a service."""
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any], asked: Sequence[Mapping[str, Any]]) -> PredictionResult:
+        return cls(
+            deployment=body["deployment"],
+            model=body["model"],
+            version=body["version"],
+            service_hash=body.get("service_hash"),
+            at=frames.to_datetime(body["at"]),
+            predictions=[_numbers(prediction) for prediction in body["predictions"]],
+            request_id=body["request_id"],
+            freshness=[{view["view"]: ViewFreshness.of(view) for view in row} for row in body["feature_age"]],
+            asked=[dict(row) for row in asked],
+        )
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.predictions)
+
+    def __getitem__(self, row: int) -> Any:
+        return self.predictions[row]
+
+    def __repr__(self) -> str:
+        return (
+            f"PredictionResult(deployment={self.deployment!r}, model={self.model!r}, version={self.version}, "
+            f"rows={len(self)})"
+        )
+
+    def _repr_html_(self) -> str:
+        names = list(dict.fromkeys(name for row in self.asked for name in row))
+        rows = (
+            [row.get(name) for name in names] + [prediction] for row, prediction in zip(self.asked, self.predictions)
+        )
+        caption = f"{self.deployment}: {self.model} version {self.version}"
+        return display.table([*names, "prediction"], rows, caption=caption)
+
+
+def _numbers(prediction: Any) -> Any:
+    """Not-a-number and infinity come as text."""
+    if isinstance(prediction, list):
+        return [_numbers(number) for number in prediction]
+    return None if prediction is None else float(prediction)

@@ -1,0 +1,255 @@
+"""Definitions as objects: they serialise to the same hashes, say early what is wrong, and carry the whole syntax."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from real_binary import ROOT, Server
+
+import shipway
+from shipway import Aggregate, Definitions, Entity, Feature, Freshness, Gate, Service, Source, View
+from shipway.errors import Conflict, InvalidDefinition, InvalidRequest
+from shipway.operations import Operation, approx_quantile, histogram, last_k
+
+DEMO = ROOT / "demo" / "definitions"
+
+
+@pytest.fixture
+def fresh(binary: str, tmp_path: Path):
+    """A server of its own, for tests that apply what the shop does not have."""
+    started = Server(binary, tmp_path / "data", tmp_path / "server.log")
+    with shipway.Client(started.url) as client:
+        yield started, client
+    started.stop()
+
+
+def everything() -> Definitions:
+    """Every field that the syntax has."""
+    return Definitions(
+        Source(
+            "clicks",
+            columns={"id": "int", "at": "timestamp", "on": "bool", "tags": "list(text)", "embedding": "list(float)"},
+            event_time="at",
+            event_id="id",
+            max_ahead="1m",
+            dedupe="1d",
+            retention="2w",
+            batch={"path": "s3://bucket/clicks/*.parquet", "every": "1h"},
+            description='says "hello": # not a comment',
+            owner="null",
+            tags=["raw", "on"],
+        ),
+        View(
+            "click_view",
+            entity="user",
+            source="clicks",
+            keys=["id"],
+            derive={"is_late": "dep_delay > 15", "n": "'it''s'"},
+            where="carrier <> 'HA'",
+            aggregate=[
+                Aggregate(
+                    "n", operations=["avg", last_k(5), "top_k(3)", approx_quantile(0.95), histogram(20)], windows=["1h"]
+                ),
+                Aggregate("n", operations=["avg"], windows=["lifetime"], by="carrier"),
+                Aggregate(
+                    "tags", operations=["distinct_count(500)"], windows=["7d"], over="elements", name="tags_seen"
+                ),
+            ],
+            freshness={"objective": "1h", "beyond": "null"},
+            features={
+                "n_avg_1h": Feature(
+                    description="how late", owner="ops", tags=["a", "b"], pii="none", deprecated="use x", freshness="1h"
+                )
+            },
+        ),
+        Service(
+            "late",
+            views=["click_view:n_avg_1h"],
+            request={"distance": "float"},
+            compute={"r": "n / nullif(distance, 0)"},
+        ),
+        Gate(
+            "g",
+            model="Any model",
+            alias="champion",
+            require=[
+                shipway.beats_holder("auc", dataset="october", by=0.01),
+                shipway.at_least("f1", 1),
+                shipway.at_most("loss", 0.5),
+                shipway.own_artifact(),
+            ],
+        ),
+    )
+
+
+def test_the_demo_written_by_objects_changes_nothing_after_the_files_were_applied(fresh, tmp_path):
+    server, client = fresh
+    server.cli("apply", str(DEMO))
+    definitions = Definitions.load(DEMO)
+    assert len(definitions) == 14
+    assert len({definition.kind for definition in definitions}) == 5
+
+    written = tmp_path / "written.yaml"
+    definitions.save(written)
+
+    assert server.cli("plan", str(written))["has_changes"] is False
+    plan = client.plan(definitions, prune=True)
+    assert (plan.has_changes, plan.changes, plan.kept, len(plan.unchanged)) == (False, (), (), 14)
+    assert str(plan) == "nothing to do"
+
+
+def test_the_files_change_nothing_after_the_objects_were_applied(fresh):
+    server, client = fresh
+    applied = Definitions.load(DEMO).apply(client)
+    assert [change.action for change in applied.changes] == ["created"] * 14
+
+    assert server.cli("plan", str(DEMO))["has_changes"] is False
+
+
+def test_every_field_survives_the_way_through_yaml():
+    definitions = everything()
+    text = definitions.to_yaml()
+    assert Definitions.from_yaml(text) == definitions
+    assert Definitions.from_yaml(text).to_yaml() == text
+
+
+def test_the_text_means_to_another_yaml_reader_what_it_means_to_this_one():
+    import yaml
+
+    documents = list(yaml.safe_load_all(everything().to_yaml()))
+    assert documents == [definition.to_dict() for definition in everything()]
+
+
+def test_words_that_yaml_1_1_takes_for_something_else_are_text():
+    text = "kind: source\nname: switches\nevent_time: at\ncolumns: { at: timestamp, on: bool, no: int, y: text }\n"
+    source = Definitions.from_yaml(text)["switches"]
+    assert list(source.columns) == ["at", "on", "no", "y"]
+
+
+def test_beyond_null_without_quotes_means_the_word():
+    assert Freshness.from_dict({"objective": "1h", "beyond": None}) == Freshness("1h", "null")
+
+
+def test_prune_removes_what_is_not_there_any_more(fresh):
+    _, client = fresh
+    client.apply(Definitions.load(DEMO))
+    kept = Definitions(definition for definition in Definitions.load(DEMO) if definition.kind != "gate")
+    assert client.plan(kept).kept == ("gate late_arrivals_champion",)
+
+    plan = client.plan(kept, prune=True)
+
+    assert [(change.action, change.kind) for change in plan.changes] == [("removed", "gate")]
+    assert str(plan).startswith("- gate late_arrivals_champion")
+
+
+def test_what_only_the_server_can_know_comes_back_with_every_error_and_its_place(fresh):
+    _, client = fresh
+    view = View(
+        "spending", entity="user", source="nowhere", aggregate=[Aggregate(operations=["count"], windows=["1h"])]
+    )
+    with pytest.raises(InvalidRequest) as caught:
+        client.apply(Definitions(view))
+    assert caught.value.code == "definitions.invalid"
+    assert {error["line"] for error in caught.value.errors} >= {3}
+    assert client.plan(Definitions(Entity("user", keys={"id": "int"}))).kept == ()
+
+
+def test_a_change_that_cannot_be_made_is_a_conflict(fresh):
+    _, client = fresh
+    columns = {"at": "timestamp", "n": "int"}
+    client.apply(Definitions(Source("s", columns=columns, event_time="at")))
+    with pytest.raises(Conflict) as caught:
+        client.apply(Definitions(Source("s", columns={**columns, "n": "text"}, event_time="at")))
+    assert caught.value.code == "catalog.change_refused"
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Entity("_user", keys={"id": "int"}), "names that start with _ belong to the system"),
+        (lambda: Entity("user", keys={"id": "float"}), "identifies nothing"),
+        (lambda: Entity("user", keys={}), "no key is given"),
+        (lambda: Source("s", columns={"at": "time"}, event_time="at"), "has the type time, which does not exist"),
+        (lambda: Source("s", columns={"at": "text"}, event_time="at"), "event_time needs timestamp"),
+        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", dedupe="0s"), "not a length of time"),
+        (lambda: Aggregate("a", operations="avg", windows=["1h"]), "operations is a list"),
+        (lambda: Aggregate(operations=["avg"], windows=["1h"]), "operation avg needs a column"),
+        (lambda: Aggregate("a", operations=["avg"], windows=["1 hour"]), "window `1 hour`"),
+        (lambda: Aggregate("a", operations=["avg"], windows=["1h"], bound=5), "bound belongs to distinct_count"),
+        (lambda: Aggregate("a", operations=["avg", "min"], windows=["1h"], name="x"), "names one feature"),
+        (lambda: Aggregate("a", operations=["avg"], windows=["1h"], over="all"), "over all does not exist"),
+        (lambda: View("v", entity="e", source="s"), "aggregate or latest is missing"),
+        (lambda: View("v", entity="e", source="s", latest=["a"], aggregate=[Aggregate("a", operations=["min"], windows=["1h"])]), "not both"),
+        (lambda: View("v", entity="e", source="s", latest=["a"], features={"b": Feature()}), "feature b does not exist"),
+        (lambda: Freshness("1h", "explode"), "beyond explode does not exist"),
+        (lambda: Feature(pii="secret"), "pii secret does not exist"),
+        (lambda: View.from_dict({"kind": "view", "name": "v", "entity": "e", "source": "s", "latest": ["a"], "features": {"a": {"ttl": "1h"}}}), "no ttl of its own"),
+        (lambda: Entity("e", keys={"a": "int"}, tags="x"), "tags is a list"),
+        (lambda: Entity("e", keys={"a": "int"}, tags=["x" * 64]), "is too long"),
+        (lambda: Service("s", request={"a": "list(int)"}), "only the columns of a source can be lists"),
+        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"path": "a/*"}), "format is not clear"),
+        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"delta": "a", "format": "csv"}), "format belongs to path"),
+        (lambda: Aggregate("a", operations=["distinct_count(5)"], windows=["1h"], bound=5), "given twice"),
+        (lambda: Service("s"), "views is missing"),
+        (lambda: Service("s", views=["A"]), "view `A` is not a name"),
+        (lambda: shipway.beats_holder("auc", by=-1), "by is negative"),
+        (lambda: Gate("g", model="m", alias="a", require=[{"metric": "auc"}]), "needs one rule"),
+        (lambda: Gate("g", model="m", alias="a", require=[]), "require is empty"),
+        (lambda: Definitions(Entity("e", keys={"a": "int"}), Entity("e", keys={"a": "int"})), "is defined twice"),
+        (lambda: Definitions.from_yaml("kind: veiw\nname: v"), "did you mean view?"),
+        (lambda: Definitions.from_yaml("kind: entity\nname: e\nkey: {}"), "did you mean keys?"),
+        (lambda: Definitions.from_yaml("a: 1\nb: [1, 2\nc: }\n", "x.yaml"), "x.yaml:3: not readable as YAML"),
+        (lambda: Definitions.from_yaml("kind: entity\nkind: view"), "kind is given twice"),
+        (lambda: Definitions.load("/nowhere"), "there is no such file or folder"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_before_a_server_is_asked(make, says):
+    with pytest.raises(InvalidDefinition) as caught:
+        make()
+    assert says in str(caught.value)
+    assert str(caught.value).startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [("avg", "avg"), ("last_k(5)", "last_k_5"), ("approx_quantile(0.5)", "approx_quantile_50"),
+     ("approx_quantile(0.999)", "approx_quantile_999"), ("approx_quantile( 0.05 )", "approx_quantile_05"),
+     ("distinct_count(500)", "distinct_count"), ("histogram(20)", "histogram_20")],
+)  # fmt: skip
+def test_an_operation_names_its_feature(written, word):
+    assert Operation.parse(written).feature_word == word
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "last_k",
+        "last_k(0)",
+        "last_k(1001)",
+        "last_k(a)",
+        "approx_quantile(0.1234567)",
+        "approx_quantile(1)",
+        "avg(3)",
+        "median",
+        "avg)",
+        "",
+    ],
+)
+def test_an_operation_that_no_server_takes_is_refused(written):
+    with pytest.raises(InvalidDefinition):
+        Operation.parse(written)
+
+
+def test_feature_names_are_those_of_the_server(client, server):
+    view = Definitions.load(DEMO)["origin_traffic"]
+    shop_view = client._definition("service", "fraud")["views"][0]
+    assert shop_view["features"] == [
+        "count_1h",
+        "count_7d",
+        "amount_sum_1h",
+        "amount_sum_7d",
+        "amount_max_1h",
+        "amount_max_7d",
+    ]
+    assert view.feature_names[:5] == ["count_30m", "count_1h", "count_6h", "count_1d", "dep_delay_avg_30m"]

@@ -1,0 +1,107 @@
+"""Notebooks: everything that is answered shows itself as a table, and nothing of the data becomes markup."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+
+from shipway import Definitions, Entity, Plan, display
+
+
+class Checker(html.parser.HTMLParser):
+    """Fails on tags that do not close, and collects what is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs):
+        self.open.append(tag)
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def read(html: str) -> Checker:
+    checker = Checker()
+    checker.feed(html)
+    assert checker.open == []
+    assert checker.tags <= {"table", "caption", "thead", "tbody", "tr", "th", "td", "div"}
+    return checker
+
+
+def test_what_is_answered_shows_itself(deployed):
+    training = deployed.training_set("fraud", "asked", time="asked_at")
+    assert "not built yet" in read(training._repr_html_()).text
+    training.to_arrow()
+    answers = {
+        "user_spending__count_7d": deployed.read("fraud", {"user_id": "ada", "basket_size": 1}),
+        "eve": training,
+        "prediction": deployed.predict("fraud", {"user_id": "ada", "basket_size": 1}),
+        "all equal": deployed.verify("fraud"),
+        "purchases": deployed.status(),
+        "nothing to do": deployed.plan(_shop()),
+        "created": deployed.plan(Definitions(Entity("shop", keys={"id": "int"}))),
+        "refused because": deployed.push("purchases", [{"purchase_id": "x"}]),
+        "fraud": _shop(),
+    }
+    for word, answered in answers.items():
+        assert word in read(answered._repr_html_()).text, word
+        assert repr(answered)
+
+
+def _shop() -> Definitions:
+    from conftest import shop
+
+    return shop()
+
+
+def test_data_is_text_and_never_markup():
+    shown = display.table(["<a>"], [["<script>alert(1)</script>"]], caption="<b>", note="</div>")
+    assert read(shown).text.count("<") == 5
+
+
+def test_a_plan_says_what_it_costs_and_whom_it_affects():
+    change = {
+        "kind": "view", "name": "v", "action": "changed", "before": "a", "after": "b", "fields": [], "consequences": ["c"],
+        "rebuild": {"rows": 1200, "seconds": 2.5},
+        "consumers": [{"kind": "service", "name": "s", "effect": "gets a new version"}],
+        "sensitive": ["v:age"], "warnings": ["look"],
+    }  # fmt: skip
+    plan = Plan.of({"changes": [change], "unchanged": [], "kept": [{"kind": "entity", "name": "e"}]})
+    assert str(plan).splitlines() == [
+        "~ view v",
+        "    c",
+        "    it is built from 1,200 rows, in about 2.5 s",
+        "    consumed by service s: gets a new version",
+        "    sensitive personal data: v:age",
+        "    warning: look",
+        "= entity e is not in these definitions and stays; prune=True removes it",
+    ]
+    assert "gets a new version" in read(plan._repr_html_()).text
+
+
+def test_colours_come_from_the_notebook():
+    colours = re.findall(r"(?:^|[;\"])(?:color|background):([^;\"]+)", display.table(["a"], [[1]]))
+    assert set(colours) == {"inherit", "transparent"}
+
+
+def test_a_long_answer_is_cut_and_says_so():
+    assert "980 more rows" in read(display.table(["a"], ([n] for n in range(1000)))).text
+    assert "95 more rows" in read(display.table(["a"], [[n] for n in range(5)], total=100)).text
+
+
+def test_cells_are_short():
+    assert [display.cell(value) for value in (None, 0.1 + 0.2, True, float("nan"), 7)] == [
+        "null",
+        "0.3",
+        "yes",
+        "nan",
+        "7",
+    ]
