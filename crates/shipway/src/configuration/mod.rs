@@ -145,7 +145,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 14] = [
+pub(crate) const KEYS: [&str; 16] = [
     "data",
     "listen",
     "token",
