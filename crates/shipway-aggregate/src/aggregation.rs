@@ -1,14 +1,16 @@
-//! One operation over one column: the commutative monoid that every path shares.
+//! One feature's aggregation: the commutative monoid that every path shares.
+//!
+//! An operation over single values (`plain`) can be wrapped twice, the same way for every operation: over the parts of a
+//! list, and by the values of a bucket column. By is outside, over inside.
 
-use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
+use std::collections::BTreeMap;
 
 use shipway_core::{DataType, Timestamp, Value};
 
 use crate::{
     AggregationError, Operation, Partial,
-    exact_sum::ExactSum,
-    moments::{FloatMoments, IntMoments},
-    partial::{Distinct, Edge},
+    partial::{Buckets, Positions},
+    plain::{Plain, text_of},
 };
 
 /// The place of an event in the total order of events: by time, then by event id, never by arrival.
@@ -20,7 +22,8 @@ pub struct EventOrder<'a> {
     pub event_id: &'a str,
 }
 
-/// What a partial state is made of. Aggregations over one column with equal kinds can share their states.
+/// What a partial state is made of. Aggregations over one column with equal kinds, equal [`Aggregation::over`] and one
+/// bucket column can share their states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StateKind {
     /// A number of events or values.
@@ -29,6 +32,8 @@ pub enum StateKind {
     Sum,
     /// Count, sum and squares: `var` and `stddev`.
     Moments,
+    /// Count and sums of four powers: `skew` and `kurtosis`.
+    Powers,
     /// `min`.
     Least,
     /// `max`.
@@ -37,30 +42,101 @@ pub enum StateKind {
     First,
     /// `last`.
     Last,
+    /// `first_k` with its k.
+    FirstK(u32),
+    /// `last_k` with its k.
+    LastK(u32),
+    /// `top_k` with its k.
+    TopK(u32),
+    /// `bottom_k` with its k.
+    BottomK(u32),
     /// `distinct_count` with its bound.
     Distinct(u32),
+    /// `approx_distinct`.
+    Sketch,
+    /// Counts of numbers in bins: `approx_quantile`, and `histogram` of numbers.
+    Bins,
+    /// Counts of values: `histogram` of other types, with its k.
+    Tally(u32),
 }
 
-/// One operation over one column of a declared type, or over whole events.
+/// How an operation looks at a column of lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// Each element of each list counts as a value of its own; the elements of one event in the list's order.
+    Elements,
+    /// The first elements make one value, the second ones the next: a list as long as the last position that ever held a
+    /// value. Nulls in a list are skipped.
+    Positions,
+}
+
+impl Over {
+    /// The word for it in definitions.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Elements => "elements",
+            Self::Positions => "positions",
+        }
+    }
+}
+
+/// One operation over one column of a declared type, or over whole events; over the parts of its lists where it says so,
+/// and per bucket where it has a bucket column.
 ///
 /// `update`, `merge` and `finalise` form a commutative monoid: any split of the events into states, merged in any order,
 /// finalises to the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Aggregation {
-    operation: Operation,
+    plain: Plain,
     input: Option<DataType>,
+    over: Option<Over>,
+    by: Option<DataType>,
     output: DataType,
 }
 
 impl Aggregation {
+    /// The most buckets that one window of one key may hold.
+    pub const MOST_BUCKETS: usize = 10_000;
+
+    /// The most positions that an aggregation over positions may hold.
+    pub const MOST_POSITIONS: usize = 10_000;
+
     /// Checks that `operation` fits a column of type `input` (`None`: whole events, for `count`).
     pub fn new(operation: Operation, input: Option<DataType>) -> Result<Self, AggregationError> {
-        Ok(Self { operation, input, output: operation.output_type(input)? })
+        Self::shaped(operation, input, None, None)
+    }
+
+    /// Checks that `operation` fits a column of type `input`, `over` the parts of its lists, in buckets of a column of
+    /// type `by`.
+    pub fn shaped(
+        operation: Operation,
+        input: Option<DataType>,
+        over: Option<Over>,
+        by: Option<DataType>,
+    ) -> Result<Self, AggregationError> {
+        let part = match (over, input) {
+            (None, input) => input,
+            (Some(_), Some(DataType::List(item))) => Some(item.data_type()),
+            (Some(over), got) => return Err(AggregationError::NeedsList { over, got }),
+        };
+        let mut output = operation.output_type(part)?;
+        let nested = |output: DataType| output.as_item().ok_or(AggregationError::TooDeep { operation });
+        if over == Some(Over::Positions) {
+            output = DataType::List(nested(output)?);
+        }
+        if let Some(got) = by {
+            if matches!(got, DataType::Float | DataType::List(_) | DataType::Map(_)) {
+                return Err(AggregationError::NotABucket { got });
+            }
+            output = DataType::Map(nested(output)?);
+        }
+        Ok(Self { plain: Plain { operation, input: part }, input, over, by, output })
     }
 
     /// The operation.
     pub const fn operation(&self) -> Operation {
-        self.operation
+        self.plain.operation
     }
 
     /// The type of the column, `None` for whole events.
@@ -68,130 +144,206 @@ impl Aggregation {
         self.input
     }
 
+    /// How it looks at the lists of its column, `None` where it takes values whole.
+    pub const fn over(&self) -> Option<Over> {
+        self.over
+    }
+
+    /// The type of the bucket column, `None` without buckets.
+    pub const fn by(&self) -> Option<DataType> {
+        self.by
+    }
+
     /// The type of the finalised value.
     pub const fn output_type(&self) -> DataType {
         self.output
     }
 
-    /// What the partial states are made of.
+    /// What the partial states are made of, in each bucket and position.
     pub const fn state_kind(&self) -> StateKind {
-        match self.operation {
-            Operation::Count => StateKind::Count,
-            Operation::Sum | Operation::Avg => StateKind::Sum,
-            Operation::Var | Operation::Stddev => StateKind::Moments,
-            Operation::Min => StateKind::Least,
-            Operation::Max => StateKind::Greatest,
-            Operation::First => StateKind::First,
-            Operation::Last => StateKind::Last,
-            Operation::DistinctCount { bound } => StateKind::Distinct(bound),
-        }
+        self.plain.state_kind()
     }
 
-    /// Whether [`Aggregation::unmerge`] works: states that are sums, not extremes or sets.
+    /// Whether [`Aggregation::unmerge`] works: states that are sums, not extremes or sets, nor maps and lists of states,
+    /// which have a bound that absorbs.
     pub const fn is_reversible(&self) -> bool {
-        match self.state_kind() {
-            StateKind::Count | StateKind::Sum => true,
-            // Squares of integers may leave 128 bits, after which nothing can be taken away.
-            StateKind::Moments => matches!(self.input, Some(DataType::Float)),
-            _ => false,
-        }
-    }
-
-    fn is_float(&self) -> bool {
-        self.input == Some(DataType::Float)
+        self.by.is_none() && !matches!(self.over, Some(Over::Positions)) && self.plain.is_reversible()
     }
 
     /// The state of no events: the identity of [`Aggregation::merge`].
     pub fn empty(&self) -> Partial {
-        match self.state_kind() {
-            StateKind::Count => Partial::Count(0),
-            StateKind::Sum if self.is_float() => Partial::FloatSum { count: 0, sum: ExactSum::default() },
-            StateKind::Sum => Partial::IntSum { count: 0, sum: 0 },
-            StateKind::Moments if self.is_float() => Partial::FloatMoments(FloatMoments::default()),
-            StateKind::Moments => Partial::IntMoments(IntMoments::EMPTY),
-            StateKind::Least | StateKind::Greatest => Partial::Extreme(None),
-            StateKind::First | StateKind::Last => Partial::Edge(None),
-            StateKind::Distinct(_) => Partial::Distinct(Distinct::Exact(BTreeSet::new())),
+        if self.by.is_some() {
+            Partial::Buckets(Buckets::Exact(BTreeMap::new()))
+        } else {
+            self.empty_inside()
         }
     }
 
-    /// Takes in one event's value of the column; nulls are skipped. Without a column the value is not looked at.
+    fn empty_inside(&self) -> Partial {
+        if self.over == Some(Over::Positions) {
+            Partial::Positions(Positions::Exact(Vec::new()))
+        } else {
+            self.plain.empty()
+        }
+    }
+
+    /// Takes in one event's value of the column; nulls are skipped. Without a column the value is not looked at. For an
+    /// aggregation with buckets see [`Aggregation::update_in`].
+    #[inline]
     pub fn update(
         &self,
         state: &mut Partial,
         value: &Value,
         at: EventOrder<'_>,
     ) -> Result<(), AggregationError> {
+        self.update_in(state, value, &Value::Null, at)
+    }
+
+    /// As [`Aggregation::update`], with the event's value of the bucket column. An event without one is in no bucket.
+    #[inline]
+    pub fn update_in(
+        &self,
+        state: &mut Partial,
+        value: &Value,
+        bucket: &Value,
+        at: EventOrder<'_>,
+    ) -> Result<(), AggregationError> {
         if self.input.is_some() && value.is_null() {
             return Ok(());
         }
-        match (state, value) {
-            (Partial::Count(count), _) => *count += 1,
-            (Partial::IntSum { count, sum }, Value::Int(number)) => {
-                *count += 1;
-                *sum += i128::from(*number);
+        match self.by {
+            None => self.update_inside(state, value, at),
+            Some(by) => self.update_bucket(by, state, value, bucket, at),
+        }
+    }
+
+    fn update_bucket(
+        &self,
+        by: DataType,
+        state: &mut Partial,
+        value: &Value,
+        bucket: &Value,
+        at: EventOrder<'_>,
+    ) -> Result<(), AggregationError> {
+        let Partial::Buckets(buckets) = state else { return Err(AggregationError::Foreign) };
+        if bucket.is_null() {
+            return Ok(());
+        }
+        if !bucket.is_of(by) {
+            return Err(AggregationError::Foreign);
+        }
+        let Buckets::Exact(held) = &mut *buckets else { return Ok(()) };
+        if let Some(inside) = held.get_mut(bucket) {
+            return self.update_inside(inside, value, at);
+        }
+        let mut inside = self.empty_inside();
+        self.update_inside(&mut inside, value, at)?;
+        if !inside.is_empty() {
+            held.insert(bucket.clone(), inside);
+            if held.len() > Self::MOST_BUCKETS {
+                *buckets = Buckets::TooMany;
             }
-            (Partial::FloatSum { count, sum }, Value::Float(number)) => {
-                *count += 1;
-                sum.add(*number);
-            }
-            (Partial::IntMoments(moments), Value::Int(number)) => moments.add(*number),
-            (Partial::FloatMoments(moments), Value::Float(number)) => moments.add(*number),
-            (Partial::Extreme(extreme), value) if value.data_type() == self.input => {
-                if extreme.as_ref().is_none_or(|held| value.cmp(held) == self.preferred()) {
-                    *extreme = Some(value.clone());
-                }
-            }
-            (Partial::Edge(edge), value) if value.data_type() == self.input => {
-                let displaces = edge.as_ref().is_none_or(|held| at.cmp(&held.order()) == self.preferred());
-                if displaces {
-                    let event_id = Arc::from(at.event_id);
-                    *edge = Some(Edge { time: at.time, event_id, value: value.clone() });
-                }
-            }
-            (Partial::Distinct(distinct), value) if value.data_type() == self.input => {
-                distinct.insert(value, self.bound());
-            }
-            _ => return Err(AggregationError::Foreign),
         }
         Ok(())
     }
 
+    #[inline]
+    fn update_inside(
+        &self,
+        state: &mut Partial,
+        value: &Value,
+        at: EventOrder<'_>,
+    ) -> Result<(), AggregationError> {
+        match self.over {
+            None => self.plain.update(state, value, at, 0),
+            Some(over) => self.update_parts(over, state, value, at),
+        }
+    }
+
+    fn update_parts(
+        &self,
+        over: Over,
+        state: &mut Partial,
+        value: &Value,
+        at: EventOrder<'_>,
+    ) -> Result<(), AggregationError> {
+        let Value::List(items) = value else { return Err(AggregationError::Foreign) };
+        let parts = items.iter().enumerate().filter(|(_, item)| !item.is_null());
+        let place = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
+        match over {
+            // A single last value has no room for its position: within one event the last element must come first.
+            Over::Elements if self.plain.operation == Operation::Last => {
+                let mut parts = parts.rev();
+                parts.try_for_each(|(position, item)| self.plain.update(state, item, at, place(position)))
+            }
+            Over::Elements => {
+                let mut parts = parts;
+                parts.try_for_each(|(position, item)| self.plain.update(state, item, at, place(position)))
+            }
+            Over::Positions => {
+                let Partial::Positions(positions) = state else { return Err(AggregationError::Foreign) };
+                for (position, item) in parts {
+                    let Positions::Exact(held) = &mut *positions else { return Ok(()) };
+                    if position >= Self::MOST_POSITIONS {
+                        *positions = Positions::TooMany;
+                        return Ok(());
+                    }
+                    if held.len() <= position {
+                        held.resize_with(position + 1, || self.plain.empty());
+                    }
+                    self.plain.update(&mut held[position], item, at, 0)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Adds what `other` holds to `state`.
     pub fn merge(&self, state: &mut Partial, other: &Partial) -> Result<(), AggregationError> {
-        match (state, other) {
-            (Partial::Count(ours), Partial::Count(theirs)) => *ours += theirs,
-            (Partial::IntSum { count, sum }, Partial::IntSum { count: their_count, sum: their_sum }) => {
-                *count += their_count;
-                *sum += their_sum;
-            }
-            (Partial::FloatSum { count, sum }, Partial::FloatSum { count: their_count, sum: their_sum }) => {
-                *count += their_count;
-                sum.merge(their_sum);
-            }
-            (Partial::IntMoments(ours), Partial::IntMoments(theirs)) => ours.merge(theirs),
-            (Partial::FloatMoments(ours), Partial::FloatMoments(theirs)) => ours.merge(theirs),
-            (Partial::Extreme(ours), Partial::Extreme(theirs)) => {
-                if let Some(value) = theirs
-                    && ours.as_ref().is_none_or(|held| value.cmp(held) == self.preferred())
-                {
-                    *ours = Some(value.clone());
+        if self.by.is_none() {
+            return self.merge_inside(state, other);
+        }
+        let (Partial::Buckets(ours), Partial::Buckets(theirs)) = (state, other) else {
+            return Err(AggregationError::Foreign);
+        };
+        match (&mut *ours, theirs) {
+            (Buckets::TooMany, _) => {}
+            (_, Buckets::TooMany) => *ours = Buckets::TooMany,
+            (Buckets::Exact(held), Buckets::Exact(theirs)) => {
+                for (bucket, inside) in theirs {
+                    match held.get_mut(bucket) {
+                        Some(held) => self.merge_inside(held, inside)?,
+                        None => {
+                            held.insert(bucket.clone(), inside.clone());
+                        }
+                    }
+                }
+                if held.len() > Self::MOST_BUCKETS {
+                    *ours = Buckets::TooMany;
                 }
             }
-            (Partial::Edge(ours), Partial::Edge(theirs)) => {
-                if let Some(edge) = theirs
-                    && ours.as_ref().is_none_or(|held| edge.order().cmp(&held.order()) == self.preferred())
-                {
-                    *ours = Some(edge.clone());
+        }
+        Ok(())
+    }
+
+    fn merge_inside(&self, state: &mut Partial, other: &Partial) -> Result<(), AggregationError> {
+        if self.over != Some(Over::Positions) {
+            return self.plain.merge(state, other);
+        }
+        let (Partial::Positions(ours), Partial::Positions(theirs)) = (state, other) else {
+            return Err(AggregationError::Foreign);
+        };
+        match (&mut *ours, theirs) {
+            (Positions::TooMany, _) => {}
+            (_, Positions::TooMany) => *ours = Positions::TooMany,
+            (Positions::Exact(held), Positions::Exact(theirs)) => {
+                if held.len() < theirs.len() {
+                    held.resize_with(theirs.len(), || self.plain.empty());
+                }
+                for (ours, theirs) in held.iter_mut().zip(theirs) {
+                    self.plain.merge(ours, theirs)?;
                 }
             }
-            (Partial::Distinct(ours), Partial::Distinct(Distinct::TooMany)) => *ours = Distinct::TooMany,
-            (Partial::Distinct(ours), Partial::Distinct(Distinct::Exact(theirs))) => {
-                for value in theirs {
-                    ours.insert(value, self.bound());
-                }
-            }
-            _ => return Err(AggregationError::Foreign),
         }
         Ok(())
     }
@@ -200,83 +352,62 @@ impl Aggregation {
     ///
     /// An error where [`Aggregation::is_reversible`] is false: rebuild the state from its events instead.
     pub fn unmerge(&self, state: &mut Partial, other: &Partial) -> Result<(), AggregationError> {
-        match (state, other) {
-            (Partial::Count(ours), Partial::Count(theirs)) => *ours -= theirs,
-            (Partial::IntSum { count, sum }, Partial::IntSum { count: their_count, sum: their_sum }) => {
-                *count -= their_count;
-                *sum -= their_sum;
-            }
-            (Partial::FloatSum { count, sum }, Partial::FloatSum { count: their_count, sum: their_sum }) => {
-                *count -= their_count;
-                sum.unmerge(their_sum);
-            }
-            (Partial::FloatMoments(ours), Partial::FloatMoments(theirs)) => ours.unmerge(theirs),
-            _ => return Err(AggregationError::Foreign),
-        }
-        Ok(())
+        self.plain.unmerge(state, other)
     }
 
-    /// The value of the events in `state`. Empty: 0 for counts, null for all else.
+    /// The value of the events in `state`. Empty: 0 for counts, null for all else, lists and maps included.
     pub fn finalise(&self, state: &Partial) -> Result<Value, AggregationError> {
-        Ok(match (self.operation, state) {
-            (Operation::Count, Partial::Count(count)) => {
-                Value::Int(i64::try_from(*count).unwrap_or(i64::MAX))
-            }
-            (_, Partial::IntSum { count: 0, .. } | Partial::FloatSum { count: 0, .. }) => Value::Null,
-            (Operation::Sum, Partial::IntSum { sum, .. }) => {
-                Value::Int(i64::try_from(*sum).map_err(|_| AggregationError::Overflow)?)
-            }
-            (Operation::Avg, Partial::IntSum { count, sum }) => Value::float(*sum as f64 / *count as f64),
-            (Operation::Sum, Partial::FloatSum { sum, .. }) => Value::float(sum.round()),
-            (Operation::Avg, Partial::FloatSum { count, sum }) => Value::float(sum.round() / *count as f64),
-            (Operation::Var | Operation::Stddev, Partial::IntMoments(moments)) => {
-                self.spread(moments.variance().map_err(|()| AggregationError::Overflow)?)
-            }
-            (Operation::Var | Operation::Stddev, Partial::FloatMoments(moments)) => {
-                self.spread(moments.variance())
-            }
-            (Operation::Min | Operation::Max, Partial::Extreme(extreme)) => {
-                extreme.clone().unwrap_or(Value::Null)
-            }
-            (Operation::First | Operation::Last, Partial::Edge(edge)) => {
-                edge.as_ref().map_or(Value::Null, |edge| edge.value.clone())
-            }
-            (Operation::DistinctCount { .. }, Partial::Distinct(Distinct::Exact(values))) => {
-                Value::Int(i64::try_from(values.len()).unwrap_or(i64::MAX))
-            }
-            (Operation::DistinctCount { bound }, Partial::Distinct(Distinct::TooMany)) => {
-                return Err(AggregationError::TooManyDistinct { bound });
-            }
-            _ => return Err(AggregationError::Foreign),
-        })
-    }
-
-    fn spread(&self, variance: Option<f64>) -> Value {
-        match variance {
-            None => Value::Null,
-            Some(variance) if self.operation == Operation::Stddev => Value::float(variance.sqrt()),
-            Some(variance) => Value::float(variance),
+        if self.by.is_none() {
+            return self.finalise_inside(state);
+        }
+        match state {
+            Partial::Buckets(Buckets::Exact(buckets)) if buckets.is_empty() => Ok(Value::Null),
+            Partial::Buckets(Buckets::Exact(buckets)) => buckets
+                .iter()
+                .map(|(bucket, inside)| Ok((text_of(bucket), self.finalise_inside(inside)?)))
+                .collect::<Result<Vec<_>, AggregationError>>()
+                .map(Value::map),
+            Partial::Buckets(Buckets::TooMany) => Err(AggregationError::TooManyBuckets),
+            _ => Err(AggregationError::Foreign),
         }
     }
 
-    /// How a newcomer must compare with what is held to take its place.
-    fn preferred(&self) -> Ordering {
-        match self.operation {
-            Operation::Min | Operation::First => Ordering::Less,
-            _ => Ordering::Greater,
+    fn finalise_inside(&self, state: &Partial) -> Result<Value, AggregationError> {
+        if self.over != Some(Over::Positions) {
+            return self.plain.finalise(state);
+        }
+        match state {
+            Partial::Positions(Positions::Exact(positions)) if positions.is_empty() => Ok(Value::Null),
+            Partial::Positions(Positions::Exact(positions)) => positions
+                .iter()
+                .map(|inside| self.plain.finalise(inside))
+                .collect::<Result<Vec<_>, AggregationError>>()
+                .map(Value::list),
+            Partial::Positions(Positions::TooMany) => Err(AggregationError::TooManyPositions),
+            _ => Err(AggregationError::Foreign),
         }
     }
 
-    fn bound(&self) -> u32 {
-        match self.operation {
-            Operation::DistinctCount { bound } => bound,
-            _ => u32::MAX,
+    /// Whether `state` is made as the states of this aggregation are.
+    pub(crate) fn owns(&self, state: &Partial) -> bool {
+        match (self.by, state) {
+            (None, state) => self.owns_inside(state),
+            (Some(by), Partial::Buckets(Buckets::Exact(buckets))) => buckets
+                .iter()
+                .all(|(bucket, inside)| !bucket.is_null() && bucket.is_of(by) && self.owns_inside(inside)),
+            (Some(_), state) => matches!(state, Partial::Buckets(Buckets::TooMany)),
         }
     }
-}
 
-impl Edge {
-    fn order(&self) -> EventOrder<'_> {
-        EventOrder { time: self.time, event_id: &self.event_id }
+    fn owns_inside(&self, state: &Partial) -> bool {
+        let is_plain =
+            |state: &Partial| std::mem::discriminant(state) == std::mem::discriminant(&self.plain.empty());
+        match (self.over, state) {
+            (Some(Over::Positions), Partial::Positions(Positions::Exact(positions))) => {
+                positions.iter().all(is_plain)
+            }
+            (Some(Over::Positions), state) => matches!(state, Partial::Positions(Positions::TooMany)),
+            (_, state) => is_plain(state),
+        }
     }
 }

@@ -1,14 +1,17 @@
 //! The stored form of partial states. A change here needs a new format version in whatever stores them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shipway_core::{Timestamp, Value};
 
 use crate::{
     Aggregation, Partial,
+    bins::Bins,
+    distinct_sketch::{DistinctSketch, MOST_COUPONS, REGISTERS},
     exact_sum::ExactSum,
     moments::{FloatMoments, IntMoments},
-    partial::{Distinct, Edge},
+    partial::{Buckets, Distinct, Edge, Placed, Positions, Tally},
+    powers::Powers,
 };
 
 const COUNT: u8 = 1;
@@ -20,72 +23,156 @@ const EXTREME: u8 = 6;
 const EDGE: u8 = 7;
 const DISTINCT: u8 = 8;
 const TOO_MANY: u8 = 9;
+const POWERS: u8 = 10;
+const EXTREMES: u8 = 11;
+const EDGES: u8 = 12;
+const COUPONS: u8 = 13;
+const REGISTER_VALUES: u8 = 14;
+const BINS: u8 = 15;
+const TALLY: u8 = 16;
+const TALLY_TOO_MANY: u8 = 17;
+const BUCKETS: u8 = 18;
+const BUCKETS_TOO_MANY: u8 = 19;
+const POSITIONS: u8 = 20;
+const POSITIONS_TOO_MANY: u8 = 21;
+
+/// No sum has parts beyond this; a few of them would leave the range of floats.
+const LARGEST_PART: f64 = f64::from_bits((1023 + 1000) << 52);
+
+/// Buckets of positions of states: nothing is deeper.
+const DEEPEST: u32 = 2;
 
 impl Aggregation {
     /// Appends the stored form of `state`: a tag and little-endian fields. Equal states have equal forms.
     pub fn encode(&self, state: &Partial, into: &mut Vec<u8>) {
-        match state {
-            Partial::Count(count) => {
-                into.push(COUNT);
-                write_length(*count, into);
-            }
-            Partial::IntSum { count, sum } => {
-                into.push(INT_SUM);
-                write_length(*count, into);
-                into.extend(sum.to_le_bytes());
-            }
-            Partial::FloatSum { count, sum } => {
-                into.push(FLOAT_SUM);
-                write_length(*count, into);
-                write_sum(sum, into);
-            }
-            Partial::IntMoments(moments) => {
-                into.push(INT_MOMENTS);
-                write_length(moments.count, into);
-                into.extend(moments.sum.to_le_bytes());
-                into.push(u8::from(moments.squares.is_some()));
-                into.extend(moments.squares.unwrap_or_default().to_le_bytes());
-            }
-            Partial::FloatMoments(moments) => {
-                into.push(FLOAT_MOMENTS);
-                write_length(moments.count, into);
-                write_sum(&moments.sum, into);
-                write_sum(&moments.squares, into);
-            }
-            Partial::Extreme(extreme) => {
-                into.push(EXTREME);
-                extreme.as_ref().unwrap_or(&Value::Null).encode(into);
-            }
-            Partial::Edge(edge) => {
-                into.push(EDGE);
-                into.push(u8::from(edge.is_some()));
-                if let Some(edge) = edge {
-                    into.extend(edge.time.0.to_le_bytes());
-                    write_length(edge.event_id.len() as u64, into);
-                    into.extend(edge.event_id.as_bytes());
-                    edge.value.encode(into);
-                }
-            }
-            Partial::Distinct(Distinct::TooMany) => into.push(TOO_MANY),
-            Partial::Distinct(Distinct::Exact(values)) => {
-                into.push(DISTINCT);
-                write_length(values.len() as u64, into);
-                for value in values {
-                    value.encode(into);
-                }
-            }
-        }
+        write_state(state, into);
     }
 
     /// Reads one state off the front of `from`; `None` when the bytes are not a state of this aggregation.
     pub fn decode(&self, from: &mut &[u8]) -> Option<Partial> {
-        let state = read_state(from)?;
+        let state = read_state(from, 0)?;
         // A state of another kind must not get into this aggregation's tiles.
-        (std::mem::discriminant(&state) == std::mem::discriminant(&self.empty())).then_some(state)
+        self.owns(&state).then_some(state)
     }
 }
 
-fn read_state(from: &mut &[u8]) -> Option<Partial> {
+fn write_state(state: &Partial, into: &mut Vec<u8>) {
+    match state {
+        Partial::Count(count) => {
+            into.push(COUNT);
+            write_length(*count, into);
+        }
+        Partial::IntSum { count, sum } => {
+            into.push(INT_SUM);
+            write_length(*count, into);
+            into.extend(sum.to_le_bytes());
+        }
+        Partial::FloatSum { count, sum } => {
+            into.push(FLOAT_SUM);
+            write_length(*count, into);
+            write_sum(sum, into);
+        }
+        Partial::IntMoments(moments) => {
+            into.push(INT_MOMENTS);
+            write_length(moments.count, into);
+            into.extend(moments.sum.to_le_bytes());
+            into.push(u8::from(moments.squares.is_some()));
+            into.extend(moments.squares.unwrap_or_default().to_le_bytes());
+        }
+        Partial::FloatMoments(moments) => {
+            into.push(FLOAT_MOMENTS);
+            write_length(moments.count, into);
+            write_sum(&moments.sum, into);
+            write_sum(&moments.squares, into);
+        }
+        Partial::Extreme(extreme) => {
+            into.push(EXTREME);
+            extreme.as_ref().unwrap_or(&Value::Null).encode(into);
+        }
+        Partial::Edge(edge) => {
+            into.push(EDGE);
+            into.push(u8::from(edge.is_some()));
+            edge.iter().for_each(|edge| write_edge(edge, into));
+        }
+        Partial::Distinct(Distinct::TooMany) => into.push(TOO_MANY),
+        Partial::Distinct(Distinct::Exact(values)) => {
+            into.push(DISTINCT);
+            write_length(values.len() as u64, into);
+            for value in values {
+                value.encode(into);
+            }
+        }
+        _ => write_wide_state(state, into),
+    }
+}
+
+/// The states that hold many values.
+fn write_wide_state(state: &Partial, into: &mut Vec<u8>) {
+    match state {
+        Partial::Powers(powers) => {
+            into.push(POWERS);
+            write_length(powers.count, into);
+            powers.sums.iter().for_each(|sum| write_sum(sum, into));
+        }
+        Partial::Extremes(values) => {
+            into.push(EXTREMES);
+            write_length(values.len() as u64, into);
+            values.iter().for_each(|value| value.encode(into));
+        }
+        Partial::Edges(edges) => {
+            into.push(EDGES);
+            write_length(edges.len() as u64, into);
+            for placed in edges {
+                write_edge(&placed.edge, into);
+                write_length(u64::from(placed.position), into);
+            }
+        }
+        Partial::Sketch(DistinctSketch::Coupons(coupons)) => {
+            into.push(COUPONS);
+            write_length(coupons.len() as u64, into);
+            coupons.iter().for_each(|coupon| into.extend(coupon.to_le_bytes()));
+        }
+        Partial::Sketch(DistinctSketch::Registers(registers)) => {
+            into.push(REGISTER_VALUES);
+            into.extend(registers.iter());
+        }
+        Partial::Bins(Bins(bins)) => {
+            into.push(BINS);
+            write_length(bins.len() as u64, into);
+            for (bin, count) in bins {
+                into.extend(bin.to_le_bytes());
+                write_length(*count, into);
+            }
+        }
+        Partial::Tally(Tally::TooMany) => into.push(TALLY_TOO_MANY),
+        Partial::Tally(Tally::Exact(counts)) => {
+            into.push(TALLY);
+            write_length(counts.len() as u64, into);
+            for (value, count) in counts {
+                value.encode(into);
+                write_length(*count, into);
+            }
+        }
+        Partial::Buckets(Buckets::Exact(buckets)) => {
+            into.push(BUCKETS);
+            write_length(buckets.len() as u64, into);
+            for (bucket, inside) in buckets {
+                bucket.encode(into);
+                write_state(inside, into);
+            }
+        }
+        Partial::Positions(Positions::Exact(positions)) => {
+            into.push(POSITIONS);
+            write_length(positions.len() as u64, into);
+            positions.iter().for_each(|inside| write_state(inside, into));
+        }
+        Partial::Positions(Positions::TooMany) => into.push(POSITIONS_TOO_MANY),
+        // Every other state is written by `write_state`.
+        _ => into.push(BUCKETS_TOO_MANY),
+    }
+}
+
+fn read_state(from: &mut &[u8], depth: u32) -> Option<Partial> {
     Some(match read_byte(from)? {
         COUNT => Partial::Count(read_length(from)?),
         INT_SUM => Partial::IntSum { count: read_length(from)?, sum: i128::from_le_bytes(read_array(from)?) },
@@ -107,14 +194,7 @@ fn read_state(from: &mut &[u8]) -> Option<Partial> {
             Partial::Extreme((!value.is_null()).then_some(value))
         }
         EDGE if read_byte(from)? == 0 => Partial::Edge(None),
-        EDGE => {
-            let time = Timestamp(i64::from_le_bytes(read_array(from)?));
-            let length = usize::try_from(read_length(from)?).ok()?;
-            let (event_id, rest) = from.split_at_checked(length)?;
-            *from = rest;
-            let event_id = std::str::from_utf8(event_id).ok()?.into();
-            Partial::Edge(Some(Edge { time, event_id, value: Value::decode(from)? }))
-        }
+        EDGE => Partial::Edge(Some(read_edge(from)?)),
         DISTINCT => {
             let mut values = BTreeSet::new();
             for _ in 0..read_length(from)? {
@@ -123,8 +203,87 @@ fn read_state(from: &mut &[u8]) -> Option<Partial> {
             Partial::Distinct(Distinct::Exact(values))
         }
         TOO_MANY => Partial::Distinct(Distinct::TooMany),
+        tag => return read_wide_state(tag, from, depth),
+    })
+}
+
+fn read_wide_state(tag: u8, from: &mut &[u8], depth: u32) -> Option<Partial> {
+    Some(match tag {
+        POWERS => Partial::Powers(Box::new(Powers {
+            count: read_length(from)?,
+            sums: [read_sum(from)?, read_sum(from)?, read_sum(from)?, read_sum(from)?],
+        })),
+        EXTREMES => {
+            let count = read_length(from)?;
+            Partial::Extremes((0..count).map(|_| Value::decode(from)).collect::<Option<_>>()?)
+        }
+        EDGES => {
+            let count = read_length(from)?;
+            let mut placed =
+                || Some(Placed { edge: read_edge(from)?, position: u32::try_from(read_length(from)?).ok()? });
+            Partial::Edges((0..count).map(|_| placed()).collect::<Option<_>>()?)
+        }
+        COUPONS => {
+            let count = read_length(from)?;
+            let coupon = |_| Some(u32::from_le_bytes(read_array(from)?)).filter(|coupon| *coupon >> 26 != 0);
+            let coupons: BTreeSet<u32> = (0..count).map(coupon).collect::<Option<_>>()?;
+            (coupons.len() <= MOST_COUPONS).then_some(Partial::Sketch(DistinctSketch::Coupons(coupons)))?
+        }
+        REGISTER_VALUES => {
+            let registers: Box<[u8; REGISTERS]> = Box::new(read_array(from)?);
+            let fits = registers.iter().all(|value| *value < 64);
+            fits.then_some(Partial::Sketch(DistinctSketch::Registers(registers)))?
+        }
+        BINS => {
+            let mut bins = BTreeMap::new();
+            for _ in 0..read_length(from)? {
+                let bin = i32::from_le_bytes(read_array(from)?);
+                bins.insert(bin, read_length(from)?);
+            }
+            Partial::Bins(Bins(bins))
+        }
+        TALLY => {
+            let mut counts = BTreeMap::new();
+            for _ in 0..read_length(from)? {
+                let value = Value::decode(from)?;
+                counts.insert(value, read_length(from)?);
+            }
+            Partial::Tally(Tally::Exact(counts))
+        }
+        TALLY_TOO_MANY => Partial::Tally(Tally::TooMany),
+        BUCKETS if depth < DEEPEST => {
+            let mut buckets = BTreeMap::new();
+            for _ in 0..read_length(from)? {
+                let bucket = Value::decode(from)?;
+                buckets.insert(bucket, read_state(from, depth + 1)?);
+            }
+            Partial::Buckets(Buckets::Exact(buckets))
+        }
+        BUCKETS_TOO_MANY => Partial::Buckets(Buckets::TooMany),
+        POSITIONS if depth < DEEPEST => {
+            let count = read_length(from)?;
+            let positions = (0..count).map(|_| read_state(from, depth + 1)).collect::<Option<_>>()?;
+            Partial::Positions(Positions::Exact(positions))
+        }
+        POSITIONS_TOO_MANY => Partial::Positions(Positions::TooMany),
         _ => return None,
     })
+}
+
+fn write_edge(edge: &Edge, into: &mut Vec<u8>) {
+    into.extend(edge.time.0.to_le_bytes());
+    write_length(edge.event_id.len() as u64, into);
+    into.extend(edge.event_id.as_bytes());
+    edge.value.encode(into);
+}
+
+fn read_edge(from: &mut &[u8]) -> Option<Edge> {
+    let time = Timestamp(i64::from_le_bytes(read_array(from)?));
+    let length = usize::try_from(read_length(from)?).ok()?;
+    let (event_id, rest) = from.split_at_checked(length)?;
+    *from = rest;
+    let event_id = std::str::from_utf8(event_id).ok()?.into();
+    Some(Edge { time, event_id, value: Value::decode(from)? })
 }
 
 fn write_sum(sum: &ExactSum, into: &mut Vec<u8>) {
@@ -158,7 +317,7 @@ fn read_floats(length: u64, from: &mut &[u8]) -> Option<Vec<f64>> {
     let mut floats = Vec::new();
     for _ in 0..length {
         let float = f64::from_le_bytes(read_array(from)?);
-        if !float.is_finite() {
+        if float.is_nan() || float.abs() > LARGEST_PART {
             return None;
         }
         floats.push(float);

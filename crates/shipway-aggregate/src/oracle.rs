@@ -1,10 +1,15 @@
 //! The naive oracle: a loop over the full event log for every question. Kept stupid on purpose; it shares no state, no
-//! tile and no partial with the paths that are tested against it, and sums with whole numbers of any size.
+//! tile and no partial with the paths that are tested against it, and sums with whole numbers of any size. Buckets and lists
+//! are taken apart before anything is computed; a sketch is the library's own, over all values in one go.
 
 use num_bigint::BigInt;
 use shipway_core::{Length, Timestamp, Value};
 
-use crate::{Aggregation, AggregationError, Operation, Window};
+use crate::{Aggregation, AggregationError, Operation, Over, Window};
+use datasketches::{
+    hash::value::raw_bytes,
+    hll::{HllSketch, HllType},
+};
 
 /// One event as the oracle sees it: the value of the aggregated column.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +20,8 @@ pub struct OracleEvent {
     pub event_id: String,
     /// The value of the aggregated column, null where it has none or where whole events are counted.
     pub value: Value,
+    /// The value of the bucket column, null where it has none or where there are no buckets.
+    pub bucket: Value,
 }
 
 /// The value of `aggregation` over `window` at `q`, in any order of `events`. Costs a pass over all events.
@@ -40,31 +47,151 @@ pub fn value(
         }
     }
     inside.sort_by(|left, right| (left.time, &left.event_id).cmp(&(right.time, &right.event_id)));
-    let values: Vec<&Value> = inside.iter().map(|event| &event.value).collect();
+    if aggregation.by().is_none() {
+        return of_lists(aggregation, &inside);
+    }
+    let mut buckets: Vec<&Value> = Vec::new();
+    for event in &inside {
+        let holds_something = aggregation.over().is_none() || !elements(event).is_empty();
+        if holds_something && !event.bucket.is_null() && !buckets.contains(&&event.bucket) {
+            buckets.push(&event.bucket);
+        }
+    }
+    let mut entries = Vec::new();
+    for bucket in buckets {
+        let own: Vec<&OracleEvent> = inside.iter().copied().filter(|event| &event.bucket == bucket).collect();
+        entries.push((key_text(bucket).into(), of_lists(aggregation, &own)?));
+    }
+    if entries.len() > Aggregation::MOST_BUCKETS {
+        return Err(AggregationError::TooManyBuckets);
+    }
+    Ok(if entries.is_empty() { Value::Null } else { Value::map(entries) })
+}
+
+/// The values of a list that are not null, with their positions.
+fn elements(event: &OracleEvent) -> Vec<(usize, &Value)> {
+    match &event.value {
+        Value::List(items) => items.iter().enumerate().filter(|(_, item)| !item.is_null()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The value over sorted events of one bucket.
+fn of_lists(aggregation: Aggregation, events: &[&OracleEvent]) -> Result<Value, AggregationError> {
+    let of = |values: &[&Value]| of_values(aggregation, values);
+    match aggregation.over() {
+        None => of(&events.iter().map(|event| &event.value).collect::<Vec<_>>()),
+        Some(Over::Elements) => {
+            of(&events.iter().flat_map(|event| elements(event)).map(|(_, item)| item).collect::<Vec<_>>())
+        }
+        Some(Over::Positions) => {
+            let all: Vec<(usize, &Value)> = events.iter().flat_map(|event| elements(event)).collect();
+            let Some(longest) = all.iter().map(|(position, _)| position + 1).max() else {
+                return Ok(Value::Null);
+            };
+            if longest > Aggregation::MOST_POSITIONS {
+                return Err(AggregationError::TooManyPositions);
+            }
+            let at = |wanted: usize| -> Vec<&Value> {
+                all.iter().filter(|(position, _)| *position == wanted).map(|(_, item)| *item).collect()
+            };
+            Ok(Value::list((0..longest).map(|position| of(&at(position))).collect::<Result<Vec<_>, _>>()?))
+        }
+    }
+}
+
+/// The value over values in the order of events.
+fn of_values(aggregation: Aggregation, values: &[&Value]) -> Result<Value, AggregationError> {
     let count = values.len();
+    let first = |values: Vec<&Value>, k: u32| Value::list(values.into_iter().take(k as usize).cloned());
+    let mut sorted = values.to_vec();
+    sorted.sort();
     Ok(match aggregation.operation() {
         Operation::Count => Value::Int(count as i64),
         Operation::DistinctCount { bound } => {
-            let mut distinct: Vec<&Value> = Vec::new();
-            for value in values {
-                if !distinct.contains(&value) {
-                    distinct.push(value);
-                }
-            }
-            if distinct.len() > bound as usize {
+            sorted.dedup();
+            if sorted.len() > bound as usize {
                 return Err(AggregationError::TooManyDistinct { bound });
             }
-            Value::Int(distinct.len() as i64)
+            Value::Int(sorted.len() as i64)
         }
+        Operation::ApproxDistinct => Value::Int(roughly_distinct(values)?),
         _ if count == 0 => Value::Null,
         Operation::First => values[0].clone(),
         Operation::Last => values[count - 1].clone(),
-        Operation::Min => values.into_iter().min().cloned().unwrap_or(Value::Null),
-        Operation::Max => values.into_iter().max().cloned().unwrap_or(Value::Null),
-        Operation::Sum | Operation::Avg | Operation::Var | Operation::Stddev => {
-            arithmetic(aggregation, &values)?
+        Operation::FirstK { k } => first(values.to_vec(), k),
+        Operation::LastK { k } => first(values.iter().rev().copied().collect(), k),
+        Operation::BottomK { k } => first(sorted, k),
+        Operation::TopK { k } => first(sorted.into_iter().rev().collect(), k),
+        Operation::Min => sorted[0].clone(),
+        Operation::Max => sorted[count - 1].clone(),
+        Operation::ApproxQuantile { millionths } => {
+            let rank = (count as u128 * u128::from(millionths)).div_ceil(1_000_000);
+            Value::float(cut(number(sorted[rank.max(1) as usize - 1])?, 0))
         }
+        Operation::Histogram { k } => histogram(&sorted, k)?,
+        Operation::Sum
+        | Operation::Avg
+        | Operation::Var
+        | Operation::Stddev
+        | Operation::Skew
+        | Operation::Kurtosis => arithmetic(aggregation, values)?,
     })
+}
+
+fn number(value: &Value) -> Result<f64, AggregationError> {
+    match value {
+        Value::Int(number) => Ok(*number as f64),
+        Value::Float(number) => Ok(*number),
+        _ => Err(AggregationError::Foreign),
+    }
+}
+
+/// `number` with all bits of its magnitude cleared but the highest 18, fewer with each doubling of the bins.
+fn cut(number: f64, doublings: u32) -> f64 {
+    let bits = number.to_bits();
+    let sign = if number < 0.0 { 1 << 63 } else { 0 };
+    let dropped = 45 + doublings;
+    f64::from_bits(sign | ((bits & !(1 << 63)) >> dropped << dropped))
+}
+
+fn histogram(sorted: &[&Value], k: u32) -> Result<Value, AggregationError> {
+    let is_number = matches!(sorted[0], Value::Int(_) | Value::Float(_));
+    for doublings in 0..=18 {
+        let mut counts: Vec<(String, i64)> = Vec::new();
+        for value in sorted {
+            let text =
+                if is_number { crate::bins::label(cut(number(value)?, doublings)) } else { key_text(value) };
+            match counts.iter_mut().find(|(held, _)| *held == text) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((text, 1)),
+            }
+        }
+        if counts.len() <= k as usize {
+            let entry = |(text, count): (String, i64)| (text.into(), Value::Int(count));
+            return Ok(Value::map(counts.into_iter().map(entry)));
+        }
+    }
+    Err(AggregationError::TooManyBins { k })
+}
+
+fn key_text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.to_string(),
+        Value::Timestamp(moment) => moment.to_string(),
+        other => other.to_json().to_string(),
+    }
+}
+
+/// The library's own sketch over all values.
+fn roughly_distinct(values: &[&Value]) -> Result<i64, AggregationError> {
+    let mut sketch = HllSketch::new(12, HllType::Hll8).map_err(|_| AggregationError::Foreign)?;
+    for value in values {
+        let mut bytes = Vec::new();
+        value.encode(&mut bytes);
+        sketch.update(raw_bytes::from_slice(&bytes));
+    }
+    Ok(sketch.composite_estimate().round() as i64)
 }
 
 /// The last row with `time < q` and `q - time <= ttl`, by (time, event id): its index in `rows`, `None` without one.
@@ -97,7 +224,7 @@ fn arithmetic(aggregation: Aggregation, values: &[&Value]) -> Result<Value, Aggr
             Operation::Avg => Value::float(sum as f64 / count),
             operation => {
                 let whole: Vec<BigInt> = integers.iter().map(|number| BigInt::from(*number)).collect();
-                spread(operation, to_float(numerator(&whole), 0), count)
+                shape(operation, &whole, 0, count)
             }
         });
     }
@@ -113,21 +240,34 @@ fn arithmetic(aggregation: Aggregation, values: &[&Value]) -> Result<Value, Aggr
         Operation::Avg => Value::float(exact_total(&floats) / count),
         operation => {
             let whole: Vec<BigInt> = floats.iter().map(|number| scaled(*number)).collect();
-            spread(operation, to_float(numerator(&whole), 2 * SCALE), count)
+            shape(operation, &whole, SCALE, count)
         }
     })
 }
 
-/// `n * sum of squares - sum^2`.
-fn numerator(numbers: &[BigInt]) -> BigInt {
-    let sum: BigInt = numbers.iter().sum();
-    let squares: BigInt = numbers.iter().map(|number| number * number).sum();
-    BigInt::from(numbers.len()) * squares - &sum * &sum
-}
-
-fn spread(operation: Operation, numerator: f64, count: f64) -> Value {
-    let variance = numerator / (count * count);
-    Value::float(if operation == Operation::Stddev { variance.sqrt() } else { variance })
+/// Variance, standard deviation, skewness or excess kurtosis of `numbers * 2^-scale`, from whole numbers without rounding
+/// up to the last division.
+fn shape(operation: Operation, numbers: &[BigInt], scale: u64, count: f64) -> Value {
+    let n = BigInt::from(numbers.len());
+    let power = |exponent: u32| -> BigInt { numbers.iter().map(|number| number.pow(exponent)).sum() };
+    let (first, second) = (power(1), power(2));
+    let spread = to_float(&n * &second - &first * &first, 2 * scale);
+    let variance = spread / (count * count);
+    Value::float(match operation {
+        Operation::Stddev => variance.sqrt(),
+        Operation::Skew | Operation::Kurtosis if spread == 0.0 => f64::NAN,
+        Operation::Skew => {
+            let third = &n * &n * power(3) - 3 * &n * &first * &second + 2 * first.pow(3);
+            to_float(third, 3 * scale) / (spread * spread.sqrt())
+        }
+        Operation::Kurtosis => {
+            let fourth = &n * &n * &n * power(4) - 4 * &n * &n * &first * power(3)
+                + 6 * &n * first.pow(2) * &second
+                - 3 * first.pow(4);
+            to_float(fourth, 4 * scale) / (spread * spread) - 3.0
+        }
+        _ => variance,
+    })
 }
 
 /// Every finite float is a whole multiple of 2^-1074.

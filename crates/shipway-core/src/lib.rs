@@ -3,7 +3,8 @@
 //! - `failure`: the nine kinds of failure and the trait that every domain error answers
 //! - `name`: validated names, and the nearest name for a misspelt one
 //! - `time`: event time in microseconds, lengths of time as people write them, the clock port
-//! - `value`: the scalar types that flow through features, with their JSON and binary forms
+//! - `data_type`: the types of columns and features
+//! - `value`: the values that flow through features, with their JSON and binary forms
 //! - `key`: the encoding of entity keys
 //! - `digest`: SHA-256 content digests
 //! - `permission`: what a route may demand of its caller
@@ -11,6 +12,7 @@
 
 #![deny(missing_docs)]
 
+pub mod data_type;
 pub mod digest;
 pub mod failure;
 pub mod key;
@@ -20,6 +22,7 @@ pub mod sampling;
 pub mod time;
 pub mod value;
 
+pub use data_type::{DataType, ItemType, ScalarType};
 pub use digest::Digest;
 pub use failure::{Failure, Kind};
 pub use key::EntityKey;
@@ -27,4 +30,4 @@ pub use name::{Name, nearest};
 pub use permission::Permission;
 pub use sampling::Sampling;
 pub use time::{Clock, Length, ManualClock, SystemClock, Timestamp};
-pub use value::{DataType, Value};
+pub use value::Value;

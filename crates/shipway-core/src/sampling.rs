@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn the_choice_never_changes() {
         let tenth = Sampling::of_fraction(0.1).unwrap();
-        let kept: Vec<u64> = (0..40).filter(|key| tenth.keeps(&key.to_le_bytes())).collect();
+        let kept: Vec<u64> = (0..40_u64).filter(|key| tenth.keeps(&key.to_le_bytes())).collect();
         assert_eq!(kept, [0]);
     }
 

@@ -22,11 +22,13 @@ pub struct NotATime(pub String);
 
 impl Timestamp {
     /// Microseconds since the epoch.
+    #[inline]
     pub const fn micros(self) -> i64 {
         self.0
     }
 
     /// The start of the interval of `step_us` microseconds that holds this moment; floors toward negative infinity.
+    #[inline]
     pub const fn floor_to(self, step_us: i64) -> Self {
         Self(self.0.saturating_sub(self.0.rem_euclid(step_us)))
     }

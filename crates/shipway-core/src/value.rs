@@ -1,53 +1,13 @@
-//! The scalar values that flow through features, and their JSON and binary forms.
+//! The values that flow through features, and their JSON and binary forms.
 
-use std::{cmp::Ordering, fmt, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+pub use crate::data_type::{DataType, ItemType, ScalarType};
 use crate::time::Timestamp;
 
-/// The type of a column or a feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DataType {
-    /// True or false.
-    Bool,
-    /// A signed 64-bit integer.
-    Int,
-    /// A 64-bit float.
-    Float,
-    /// UTF-8 text.
-    Text,
-    /// Microseconds UTC.
-    Timestamp,
-}
-
-impl DataType {
-    /// The word for it in definitions and messages.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Bool => "bool",
-            Self::Int => "int",
-            Self::Float => "float",
-            Self::Text => "text",
-            Self::Timestamp => "timestamp",
-        }
-    }
-
-    /// Whether sums and averages make sense of it.
-    pub const fn is_number(self) -> bool {
-        matches!(self, Self::Int | Self::Float)
-    }
-}
-
-impl fmt::Display for DataType {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.word())
-    }
-}
-
-/// One scalar. Floats are normalised on entry by [`Value::float`]: one NaN, and -0.0 becomes 0.0.
+/// One value. Floats are normalised on entry by [`Value::float`]: one NaN, and -0.0 becomes 0.0.
 #[derive(Debug, Clone)]
 pub enum Value {
     /// No value.
@@ -62,7 +22,14 @@ pub enum Value {
     Text(Arc<str>),
     /// A moment.
     Timestamp(Timestamp),
+    /// Values of one type, or null, in an order.
+    List(Arc<[Self]>),
+    /// Values of one type, or null, under distinct texts, sorted by these.
+    Map(Arc<[(Arc<str>, Self)]>),
 }
+
+/// The most levels of lists and maps in one another that a stored value may have: more are not a value.
+const DEEPEST: u32 = 3;
 
 /// A JSON value does not fit the type that is declared for it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -76,6 +43,7 @@ pub struct Mismatch {
 
 impl Value {
     /// A float, normalised: every NaN is the same NaN, and -0.0 is 0.0.
+    #[inline]
     pub fn float(number: f64) -> Self {
         Self::Float(if number.is_nan() { f64::NAN } else { number + 0.0 })
     }
@@ -85,15 +53,62 @@ impl Value {
         Self::Text(text.into())
     }
 
+    /// A list, in this order.
+    pub fn list(items: impl IntoIterator<Item = Self>) -> Self {
+        Self::List(items.into_iter().collect())
+    }
+
+    /// A map; of two values under one text the later is kept.
+    pub fn map(entries: impl IntoIterator<Item = (Arc<str>, Self)>) -> Self {
+        let sorted: BTreeMap<Arc<str>, Self> = entries.into_iter().collect();
+        Self::Map(sorted.into_iter().collect())
+    }
+
     /// Whether this is the absence of a value.
+    #[inline]
     pub const fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
-    /// The type, `None` for null.
+    /// Whether this is a value of `data_type`; null is one of every type.
+    #[inline]
+    pub fn is_of(&self, data_type: DataType) -> bool {
+        match (self, data_type) {
+            (Self::Null, _)
+            | (Self::Bool(_), DataType::Bool)
+            | (Self::Int(_), DataType::Int)
+            | (Self::Float(_), DataType::Float)
+            | (Self::Text(_), DataType::Text)
+            | (Self::Timestamp(_), DataType::Timestamp) => true,
+            (Self::List(items), DataType::List(item)) => {
+                items.iter().all(|value| value.is_of(item.data_type()))
+            }
+            (Self::Map(entries), DataType::Map(item)) => {
+                entries.iter().all(|(_, value)| value.is_of(item.data_type()))
+            }
+            _ => false,
+        }
+    }
+
+    /// The word for what it is: that of its type, `null`, `list` or `map`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Float(_) => "float",
+            Self::Text(_) => "text",
+            Self::Timestamp(_) => "timestamp",
+            Self::List(_) => "list",
+            Self::Map(_) => "map",
+        }
+    }
+
+    /// The scalar type; `None` for null, and for lists and maps, which may hold nothing that tells theirs.
+    #[inline]
     pub const fn data_type(&self) -> Option<DataType> {
         match self {
-            Self::Null => None,
+            Self::Null | Self::List(_) | Self::Map(_) => None,
             Self::Bool(_) => Some(DataType::Bool),
             Self::Int(_) => Some(DataType::Int),
             Self::Float(_) => Some(DataType::Float),
@@ -104,7 +119,7 @@ impl Value {
 
     /// Reads `json` as a value of `expected`. An integer is a float where a float is declared; a float without a fraction
     /// is not an integer; a time is text (RFC 3339), because a bare number has no unit; `"NaN"`, `"Infinity"` and
-    /// `"-Infinity"` are floats.
+    /// `"-Infinity"` are floats; an array is a list, an object a map.
     pub fn from_json(json: &serde_json::Value, expected: DataType) -> Result<Self, Mismatch> {
         use serde_json::Value as Json;
         let mismatch = || {
@@ -126,6 +141,18 @@ impl Value {
             (DataType::Timestamp, Json::String(text)) => {
                 Timestamp::parse(text).map(Self::Timestamp).map_err(|_| mismatch())
             }
+            (DataType::List(item), Json::Array(items)) => items
+                .iter()
+                .map(|json| Self::from_json(json, item.data_type()))
+                .collect::<Result<_, _>>()
+                .map(Self::List)
+                .map_err(|_| mismatch()),
+            (DataType::Map(item), Json::Object(entries)) => entries
+                .iter()
+                .map(|(key, json)| Ok((Arc::from(key.as_str()), Self::from_json(json, item.data_type())?)))
+                .collect::<Result<Vec<_>, Mismatch>>()
+                .map(Self::map)
+                .map_err(|_| mismatch()),
             _ => Err(mismatch()),
         }
     }
@@ -143,10 +170,17 @@ impl Value {
             Self::Float(number) => (*number).into(),
             Self::Text(text) => text.as_ref().into(),
             Self::Timestamp(moment) => moment.to_string().into(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
         }
     }
 
-    /// Appends the binary form: a type byte, then eight little-endian bytes, or a 32-bit length and UTF-8.
+    /// Appends the binary form: a type byte, then eight little-endian bytes, or a 32-bit length and UTF-8, or a 32-bit
+    /// number of items and each of them, in a map after its text.
     pub fn encode(&self, into: &mut Vec<u8>) {
         match self {
             Self::Null => into.push(0),
@@ -161,18 +195,34 @@ impl Value {
             }
             Self::Text(text) => {
                 into.push(4);
-                into.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
-                into.extend(text.as_bytes());
+                write_text(text, into);
             }
             Self::Timestamp(moment) => {
                 into.push(5);
                 into.extend(moment.0.to_le_bytes());
+            }
+            Self::List(items) => {
+                into.push(6);
+                write_length(items.len(), into);
+                items.iter().for_each(|item| item.encode(into));
+            }
+            Self::Map(entries) => {
+                into.push(7);
+                write_length(entries.len(), into);
+                for (key, value) in entries.iter() {
+                    write_text(key, into);
+                    value.encode(into);
+                }
             }
         }
     }
 
     /// Reads one value off the front of `from`; `None` when the bytes are not a value.
     pub fn decode(from: &mut &[u8]) -> Option<Self> {
+        Self::decode_at(from, 0)
+    }
+
+    fn decode_at(from: &mut &[u8], depth: u32) -> Option<Self> {
         let (tag, rest) = from.split_first()?;
         *from = rest;
         Some(match tag {
@@ -180,16 +230,40 @@ impl Value {
             1 => Self::Bool(take::<1>(from)?[0] != 0),
             2 => Self::Int(i64::from_le_bytes(take(from)?)),
             3 => Self::Float(f64::from_le_bytes(take(from)?)),
-            4 => {
-                let length = u32::from_le_bytes(take(from)?) as usize;
-                let (text, rest) = from.split_at_checked(length)?;
-                *from = rest;
-                Self::text(std::str::from_utf8(text).ok()?)
-            }
+            4 => Self::text(take_text(from)?),
             5 => Self::Timestamp(Timestamp(i64::from_le_bytes(take(from)?))),
+            6 if depth < DEEPEST => {
+                let count = u32::from_le_bytes(take(from)?);
+                Self::List((0..count).map(|_| Self::decode_at(from, depth + 1)).collect::<Option<_>>()?)
+            }
+            7 if depth < DEEPEST => {
+                let count = u32::from_le_bytes(take(from)?);
+                let entry = |_| Some((Arc::from(take_text(from)?), Self::decode_at(from, depth + 1)?));
+                let entries: Vec<(Arc<str>, Self)> = (0..count).map(entry).collect::<Option<_>>()?;
+                if !entries.is_sorted_by(|left, right| left.0 < right.0) {
+                    return None;
+                }
+                Self::Map(entries.into())
+            }
             _ => return None,
         })
     }
+}
+
+fn write_length(length: usize, into: &mut Vec<u8>) {
+    into.extend(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+fn write_text(text: &str, into: &mut Vec<u8>) {
+    write_length(text.len(), into);
+    into.extend(text.as_bytes());
+}
+
+fn take_text<'a>(from: &mut &'a [u8]) -> Option<&'a str> {
+    let length = u32::from_le_bytes(take(from)?) as usize;
+    let (text, rest) = from.split_at_checked(length)?;
+    *from = rest;
+    std::str::from_utf8(text).ok()
 }
 
 fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
@@ -213,7 +287,8 @@ impl PartialOrd for Value {
     }
 }
 
-/// A total order: by type first, then by value; NaN comes after every other float.
+/// A total order: by type first, then by value; NaN comes after every other float, lists and maps go by their first
+/// difference.
 impl Ord for Value {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
@@ -222,6 +297,8 @@ impl Ord for Value {
             (Self::Float(left), Self::Float(right)) => left.total_cmp(right),
             (Self::Text(left), Self::Text(right)) => left.cmp(right),
             (Self::Timestamp(left), Self::Timestamp(right)) => left.cmp(right),
+            (Self::List(left), Self::List(right)) => left.cmp(right),
+            (Self::Map(left), Self::Map(right)) => left.cmp(right),
             _ => self.rank().cmp(&other.rank()),
         }
     }
@@ -236,6 +313,8 @@ impl Value {
             Self::Float(_) => 3,
             Self::Text(_) => 4,
             Self::Timestamp(_) => 5,
+            Self::List(_) => 6,
+            Self::Map(_) => 7,
         }
     }
 }
@@ -250,6 +329,8 @@ impl std::hash::Hash for Value {
             Self::Float(number) => number.to_bits().hash(state),
             Self::Text(text) => text.hash(state),
             Self::Timestamp(moment) => moment.hash(state),
+            Self::List(items) => items.hash(state),
+            Self::Map(entries) => entries.hash(state),
         }
     }
 }
@@ -263,6 +344,20 @@ impl Serialize for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_is_sorted_by_its_texts_and_stored_so_or_refused() {
+        let map = Value::map([("b".into(), Value::Int(1)), ("a".into(), Value::Int(2))]);
+        assert_eq!(map.to_json().to_string(), r#"{"a":2,"b":1}"#);
+        let mut bytes = vec![7, 2, 0, 0, 0];
+        for key in ["b", "a"] {
+            write_text(key, &mut bytes);
+            bytes.push(0);
+        }
+        assert_eq!(Value::decode(&mut bytes.as_slice()), None);
+        let nested: Vec<u8> = [6, 1, 0, 0, 0].repeat(1_000);
+        assert_eq!(Value::decode(&mut nested.as_slice()), None, "never deeper than what can be written");
+    }
 
     #[test]
     fn floats_are_normalised() {
@@ -282,10 +377,24 @@ mod tests {
             (Value::text("na\u{ef}ve"), DataType::Text),
             (Value::Timestamp(Timestamp(-1)), DataType::Timestamp),
             (Value::Null, DataType::Int),
+            (
+                Value::list([Value::float(-0.5), Value::Null, Value::float(f64::NAN)]),
+                DataType::list(ScalarType::Float),
+            ),
+            (Value::list([]), DataType::list(ScalarType::Text)),
+            (
+                Value::map([("b".into(), Value::Int(2)), ("a".into(), Value::Null)]),
+                DataType::map(ScalarType::Int),
+            ),
+            (
+                Value::map([("a".into(), Value::list([Value::text("x")]))]),
+                DataType::Map(ItemType::List(ScalarType::Text)),
+            ),
         ];
         for (value, data_type) in values {
             let json: serde_json::Value = serde_json::from_str(&value.to_json().to_string()).unwrap();
             assert_eq!(Value::from_json(&json, data_type), Ok(value.clone()));
+            assert!(value.is_of(data_type));
             let mut bytes = Vec::new();
             value.encode(&mut bytes);
             assert_eq!(Value::decode(&mut bytes.as_slice()), Some(value));
@@ -304,6 +413,10 @@ mod tests {
             ("1", DataType::Bool),
             ("1383300000", DataType::Timestamp),
             ("[1]", DataType::Float),
+            ("1", DataType::list(ScalarType::Int)),
+            ("[\"1\"]", DataType::list(ScalarType::Int)),
+            ("{}", DataType::list(ScalarType::Int)),
+            ("{\"a\": 1.5}", DataType::map(ScalarType::Int)),
         ] {
             let json = serde_json::from_str(json).unwrap();
             assert!(Value::from_json(&json, data_type).is_err(), "{json} as {data_type}");

@@ -77,11 +77,15 @@ pub(crate) fn view(view: &View) -> Digest {
             canonical.field("hop_table", HOP_TABLE_VERSION.to_string());
             for feature in features {
                 canonical.field("feature", &feature.name).field("operation", feature.operation.word());
-                if let Operation::DistinctCount { bound } = feature.operation {
-                    canonical.field("bound", bound.to_string());
-                }
+                parameter(&mut canonical, feature.operation);
                 if let (Some(column), Some(data_type)) = (&feature.column, feature.aggregation.input()) {
                     canonical.typed("column", column, data_type);
+                }
+                if let Some(over) = feature.aggregation.over() {
+                    canonical.field("over", over.word());
+                }
+                if let (Some(by), Some(data_type)) = (&feature.by, feature.aggregation.by()) {
+                    canonical.typed("by", by, data_type);
                 }
                 canonical.field("window", feature.window.to_string());
             }
@@ -99,6 +103,25 @@ pub(crate) fn view(view: &View) -> Digest {
         }
     }
     canonical.digest()
+}
+
+fn parameter(canonical: &mut Canonical, operation: Operation) {
+    match operation {
+        Operation::DistinctCount { bound } => {
+            canonical.field("bound", bound.to_string());
+        }
+        Operation::FirstK { k }
+        | Operation::LastK { k }
+        | Operation::TopK { k }
+        | Operation::BottomK { k }
+        | Operation::Histogram { k } => {
+            canonical.field("k", k.to_string());
+        }
+        Operation::ApproxQuantile { millionths } => {
+            canonical.field("millionths", millionths.to_string());
+        }
+        _ => {}
+    }
 }
 
 pub(crate) fn service(service: &Service) -> Digest {

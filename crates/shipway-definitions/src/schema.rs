@@ -8,11 +8,11 @@
 
 #![expect(dead_code, reason = "only the derived schema of these types is used")]
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
-use shipway_aggregate::Window;
-use shipway_core::{DataType, Length, Name};
+use shipway_aggregate::{Operation, Window};
+use shipway_core::{DataType, Length, Name, ScalarType};
 
 /// The JSON Schema (draft 2020-12) of one document of a definition file.
 pub fn schema() -> Schema {
@@ -38,7 +38,7 @@ pub(crate) struct EntityDocument {
     /// Its name, unique among entities.
     name: Name,
     /// The key columns and their types, in the order in which keys are encoded.
-    keys: BTreeMap<Name, DataType>,
+    keys: BTreeMap<Name, ScalarType>,
     /// What it is, for people.
     description: Option<String>,
     /// Who answers for it.
@@ -128,10 +128,14 @@ pub(crate) struct EntryDocument {
     column: Option<Name>,
     /// What is computed.
     #[schemars(length(min = 1))]
-    operations: Vec<OperationWord>,
+    operations: Vec<OperationText>,
     /// Over which windows.
     #[schemars(length(min = 1))]
     windows: Vec<Window>,
+    /// A column whose values are buckets: the feature is a map with one value for each of them.
+    by: Option<Name>,
+    /// For a column of lists: each element counts, or each position makes a value of its own and the feature is a list.
+    over: Option<OverWord>,
     /// The most distinct values that distinct_count counts exactly. Default 10000.
     #[schemars(range(min = 1, max = 1_000_000))]
     bound: Option<u32>,
@@ -139,20 +143,38 @@ pub(crate) struct EntryDocument {
     r#as: Option<Name>,
 }
 
-/// An operation over the events of a window.
+/// An operation over the events of a window: its word, some with a parameter in brackets.
+struct OperationText;
+
+impl JsonSchema for OperationText {
+    fn schema_name() -> Cow<'static, str> {
+        "Operation".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let needs_parameter = |word: &&str| {
+            matches!(*word, "first_k" | "last_k" | "top_k" | "bottom_k" | "histogram" | "approx_quantile")
+        };
+        let words: Vec<&str> = Operation::WORDS.into_iter().filter(|word| !needs_parameter(word)).collect();
+        schemars::json_schema!({
+            "description": "An operation over the events of a window: its word, some with a parameter in brackets.",
+            "anyOf": [
+                { "enum": words },
+                { "type": "string", "pattern": r"^(first_k|last_k|top_k|bottom_k|histogram|distinct_count)\([0-9]+\)$" },
+                { "type": "string", "pattern": r"^approx_quantile\(0?\.[0-9]{1,6}\)$" },
+            ],
+            "examples": ["avg", "last_k(5)", "approx_quantile(0.95)", "histogram(20)"],
+        })
+    }
+}
+
+/// How an operation looks at a column of lists.
 #[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum OperationWord {
-    Count,
-    Sum,
-    Avg,
-    Min,
-    Max,
-    Var,
-    Stddev,
-    First,
-    Last,
-    DistinctCount,
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum OverWord {
+    Elements,
+    Positions,
 }
 
 /// How fresh a view should be when it is served.
@@ -182,7 +204,7 @@ pub(crate) struct ServiceDocument {
     #[schemars(length(min = 1), inner(regex(pattern = r"^[a-z][a-z0-9_]{0,62}(:[a-z][a-z0-9_]{0,62})?$")))]
     views: Option<Vec<String>>,
     /// The columns that come with the request, and their types.
-    request: Option<BTreeMap<Name, DataType>>,
+    request: Option<BTreeMap<Name, ScalarType>>,
     /// Which served vectors are logged: all, off, or a share of the keys. Default all.
     log: Option<LogPolicy>,
     /// What it is, for people.

@@ -28,6 +28,44 @@ pub enum FeaturesError {
         /// The most similar name that exists.
         nearest: Option<String>,
     },
+    /// No view has this name.
+    #[error("view {name} does not exist{}", did_you_mean(.nearest))]
+    UnknownView {
+        /// The name asked for.
+        name: String,
+        /// The most similar name that exists.
+        nearest: Option<String>,
+    },
+    /// The view has no such feature.
+    #[error("feature {feature} does not exist{}", did_you_mean(.nearest))]
+    UnknownFeature {
+        /// The feature asked for, `view:feature`.
+        feature: String,
+        /// The most similar one that exists.
+        nearest: Option<String>,
+    },
+    /// No view that is read has this key, and the service no such request column.
+    #[error("entity {name} is not one of what is read{}", did_you_mean(.nearest))]
+    UnknownEntity {
+        /// The name given.
+        name: String,
+        /// The most similar one that is needed.
+        nearest: Option<String>,
+    },
+    /// Two columns of an answer would have one name.
+    #[error("feature {name} is there twice, of two views or beside a key")]
+    FeatureNamesCollide {
+        /// The name.
+        name: String,
+    },
+    /// Features of a view cannot be written, because they are computed.
+    #[error("view {view} computes its features from the events of source {source_name}")]
+    ComputedFeatures {
+        /// The view.
+        view: String,
+        /// Its source.
+        source_name: String,
+    },
     /// A definition names another one that this server does not hold.
     #[error("{what} is not among the definitions of this server")]
     MissingDefinition {
@@ -132,8 +170,14 @@ fn did_you_mean(nearest: &Option<String>) -> String {
 impl Failure for FeaturesError {
     fn kind(&self) -> Kind {
         match self {
-            Self::UnknownSource { .. } | Self::UnknownService { .. } => Kind::NotFound,
-            Self::Invalid { .. } => Kind::Invalid,
+            Self::UnknownSource { .. }
+            | Self::UnknownService { .. }
+            | Self::UnknownView { .. }
+            | Self::UnknownFeature { .. }
+            | Self::UnknownEntity { .. } => Kind::NotFound,
+            Self::Invalid { .. } | Self::FeatureNamesCollide { .. } | Self::ComputedFeatures { .. } => {
+                Kind::Invalid
+            }
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::NotExact { .. } | Self::Stale { .. } => Kind::Conflict,
             Self::Building { .. } | Self::NotVisible { .. } | Self::Stopped { .. } => Kind::Unavailable,
@@ -155,6 +199,11 @@ impl Failure for FeaturesError {
         match self {
             Self::UnknownSource { .. } => "features.unknown_source",
             Self::UnknownService { .. } => "features.unknown_service",
+            Self::UnknownView { .. } => "features.unknown_view",
+            Self::UnknownFeature { .. } => "features.unknown_feature",
+            Self::UnknownEntity { .. } => "features.unknown_entity",
+            Self::FeatureNamesCollide { .. } => "features.feature_names_collide",
+            Self::ComputedFeatures { .. } => "features.computed_features",
             Self::MissingDefinition { .. } => "features.missing_definition",
             Self::Invalid { .. } => "features.invalid_request",
             Self::TooLarge { .. } => "features.too_large",
@@ -190,6 +239,8 @@ impl Failure for FeaturesError {
                 Some("ask again: the events are durable and will become visible".into())
             }
             Self::TooLarge { .. } => Some("split the request".into()),
+            Self::FeatureNamesCollide { .. } => Some("ask for full feature names".into()),
+            Self::ComputedFeatures { .. } => Some("push events to the source instead".into()),
             Self::Feature { source, .. } => source.hint(),
             Self::Log(error) => error.hint(),
             Self::Online(error) => error.hint(),

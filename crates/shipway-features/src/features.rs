@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicU64},
 };
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use shipway_definitions::{DefinitionSet, Source};
 use shipway_lake::Lake;
 use shipway_log::EventLog;
 use shipway_online::OnlineStore;
-use shipway_store::Store;
+use shipway_store::{Store, jobs::Jobs};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
         schema::{SchemaBook, SourceSchema},
     },
     options::{FeaturesOptions, Limits},
-    read::ReadPlan,
+    read::{ReadPlan, hot::HotKeys},
     source::{SourceRuntime, SourceShape},
     state::cache::StateCache,
     store::{self, schemas, views},
@@ -54,14 +54,21 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) cancel: CancellationToken,
     pub(crate) cache: StateCache,
+    pub(crate) hot_keys: HotKeys,
+    /// How many reads there were.
+    pub(crate) reads: AtomicU64,
     /// One load at a time goes into plain tables.
     pub(crate) loading_tables: tokio::sync::Mutex<()>,
     /// What the upkeep did; and its turn, which one table has at a time.
     pub(crate) upkeep: UpkeepBook,
     pub(crate) maintaining: tokio::sync::Mutex<()>,
     pub(crate) plans: Mutex<HashMap<Digest, Arc<ReadPlan>>>,
+    /// Plans for features that are asked for by themselves.
+    pub(crate) feature_plans: Mutex<HashMap<Box<[String]>, Arc<ReadPlan>>>,
     /// Where served vectors are logged, once serving is plugged in.
     pub(crate) served: OnceLock<Arc<dyn ServedVectorLog>>,
+    /// The jobs of this server, once they are plugged in.
+    pub(crate) jobs: OnceLock<Jobs>,
     data_dir: PathBuf,
     /// The tasks of this platform, for a shutdown of its own.
     pub(crate) tasks: TaskTracker,
@@ -87,12 +94,16 @@ impl Features {
             tracker: options.tracker,
             cancel: CancellationToken::new(),
             cache: StateCache::new(options.limits.state_cache_bytes),
+            hot_keys: HotKeys::default(),
+            reads: AtomicU64::new(0),
             limits: options.limits,
             loading_tables: tokio::sync::Mutex::new(()),
             upkeep: UpkeepBook::default(),
             maintaining: tokio::sync::Mutex::new(()),
             plans: Mutex::default(),
+            feature_plans: Mutex::default(),
             served: OnceLock::new(),
+            jobs: OnceLock::new(),
             data_dir: options.data_dir,
             tasks: TaskTracker::new(),
             installing: tokio::sync::Mutex::new(()),
@@ -117,6 +128,7 @@ impl Features {
         *self.inner.definitions.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&definitions);
         // Plans carry what may change under one hash, such as freshness.
         self.inner.plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.inner.feature_plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
         for source in definitions.sources.values() {
             match self.inner.source(source.definition.name.as_str()) {
                 Ok(runtime) => {
@@ -211,6 +223,11 @@ impl Inner {
     /// Where files wait while they are loaded.
     pub(crate) fn spool_folder(&self) -> PathBuf {
         self.data_dir.join("spool")
+    }
+
+    /// Where answers of training sets are kept for the next one.
+    pub(crate) fn kept_answers_folder(&self) -> PathBuf {
+        self.data_dir.join("training")
     }
 
     /// The shape of a source, remembered before any event is logged with it; its tables have the columns.

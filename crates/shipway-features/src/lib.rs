@@ -13,6 +13,7 @@
 //! - `read`: online reads
 //! - `training`: training sets by name
 //! - `query`: SQL over the tables, with training sets as a table function
+//! - `stored`: training sets that are kept, with their recipes; as jobs; made again
 //! - `status`: how far every source is
 //! - `offline`: training sets
 //! - `proof`: replay of what was served against history
@@ -21,13 +22,17 @@
 //! - `upkeep`: history keeps itself healthy
 //! - `flight`: Arrow Flight SQL
 //! - `routes`: the native API
+//! - `grpc`: the same over gRPC
+//! - `feast`: Feast's feature-server protocol
 
 #![deny(missing_docs)]
 
 mod archive;
 pub mod error;
+mod feast;
 mod features;
 mod flight;
+pub mod grpc;
 mod ingest;
 mod load;
 mod materialise;
@@ -42,6 +47,7 @@ mod source;
 mod state;
 mod status;
 mod store;
+mod stored;
 mod training;
 mod upkeep;
 mod verification;
@@ -51,14 +57,18 @@ pub use features::Features;
 pub use ingest::{Events, IngestAnswer, Refused};
 pub use load::{LoadAnswer, LoadRequest};
 pub use model::{
-    schema::{ARRIVAL_COLUMN, EVENT_ID_COLUMN, LOAD_COLUMN},
+    schema::{ARRIVAL_COLUMN, EVENT_ID_COLUMN, LOAD_COLUMN, RECEIVED_COLUMN},
     token::Token,
 };
 pub use options::{FeaturesOptions, Limits};
 pub use query::Planned;
 pub use read::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
 pub use routes::routes;
-pub use status::{SourceStatus, ViewStatus};
-pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream, WrittenTrainingSet};
+pub use status::{HotKeyStatus, SourceStatus, ViewStatus};
+pub use stored::{
+    KeptTrainingSet, Rebuilt, Recipe, RecipeAsOf, RecipeSource, RecipeSpine, StoreOptions, StoredError,
+    StoredTrainingSet, TRAINING_SET_JOB,
+};
+pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream};
 pub use upkeep::TableUpkeep;
 pub use verification::{ServedVectorLog, Verification, VerificationSchedule};

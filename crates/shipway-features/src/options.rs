@@ -64,6 +64,8 @@ pub struct Limits {
     pub state_cache_bytes: usize,
     /// Rows that one step of a bulk build holds states for.
     pub bulk_rows: u64,
+    /// Bytes on disk of views' answers that are kept for the next training set.
+    pub kept_answers_bytes: u64,
 }
 
 impl Default for Limits {
@@ -83,6 +85,7 @@ impl Default for Limits {
             log_retention_records: 1_000_000,
             state_cache_bytes: 64 << 20,
             bulk_rows: 250_000,
+            kept_answers_bytes: 8 << 30,
         }
     }
 }

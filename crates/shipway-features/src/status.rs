@@ -1,9 +1,14 @@
 //! How far the consumers of every source are, for people and for checks.
 
-use serde::Serialize;
-use shipway_core::{Digest, Name, Timestamp};
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use crate::{Features, model::schema::NO_WATERMARK};
+use serde::Serialize;
+use shipway_core::{Digest, EntityKey, Name, Timestamp, Value};
+
+use crate::{Features, features::Inner, model::schema::NO_WATERMARK, read::hot::HotKey};
+
+/// How many bytes the hash of a view takes in front of a key.
+const DIGEST_BYTES: usize = 32;
 
 /// How far one source is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,7 +40,27 @@ pub struct ViewStatus {
     pub ready: bool,
 }
 
+/// A key that is read often.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HotKeyStatus {
+    /// The view.
+    pub view: Name,
+    /// Its version.
+    pub hash: Digest,
+    /// The key, by the names of its parts.
+    pub key: BTreeMap<String, Value>,
+    /// At least so many of the recent look-ups were of it. A request looks a key up once, however many rows name it.
+    pub reads: u64,
+    /// The part of all recent look-ups.
+    pub share: f64,
+}
+
 impl Features {
+    /// The keys that are read most, at most `limit`, and the number of recent look-ups of any key.
+    pub fn hot_keys(&self, limit: usize) -> (Vec<HotKeyStatus>, u64) {
+        self.inner.hot_key_status(limit)
+    }
+
     /// How far every source is, by name.
     pub fn status(&self) -> Vec<SourceStatus> {
         let definitions = self.inner.definitions();
@@ -61,5 +86,43 @@ impl Features {
             }
         };
         self.inner.sources().into_iter().map(status).collect()
+    }
+}
+
+/// The gauges follow the table of hot keys after so many reads.
+const SHOWN_EVERY_READS: u64 = 4_096;
+
+impl Inner {
+    fn hot_key_status(&self, limit: usize) -> (Vec<HotKeyStatus>, u64) {
+        let definitions = self.definitions();
+        let (keys, lookups) = self.hot_keys.top(limit);
+        let status = |hot: HotKey| {
+            let (hash, key) = hot.key.split_at_checked(DIGEST_BYTES)?;
+            let (hash, view) = definitions.views_by_hash.iter().find(|(held, _)| held.as_bytes() == hash)?;
+            let view = &view.definition;
+            let names = view.entity_keys.iter().map(|(name, _)| name.to_string());
+            Some(HotKeyStatus {
+                view: view.name.clone(),
+                hash: *hash,
+                key: names.zip(EntityKey::decode(key)?).collect(),
+                reads: hot.reads,
+                share: hot.reads as f64 / lookups.max(1) as f64,
+            })
+        };
+        (keys.into_iter().filter_map(status).collect(), lookups)
+    }
+
+    /// Shows how hot the hottest key of every view is. The keys themselves are no labels: they may be personal, and many.
+    pub(crate) fn show_hot_keys_now_and_then(&self) {
+        if !self.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(SHOWN_EVERY_READS) {
+            return;
+        }
+        let mut hottest: BTreeMap<Name, f64> = BTreeMap::new();
+        for key in self.hot_key_status(usize::MAX).0 {
+            hottest.entry(key.view).or_insert(key.share);
+        }
+        for (view, share) in hottest {
+            metrics::gauge!("shipway_feature_hottest_key_share", "view" => view.to_string()).set(share);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Training sets by name: finds the service and the spine, and hands them to the offline engine.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::DataType as ArrowType;
 use datafusion::{
@@ -11,13 +11,14 @@ use datafusion::{
     scalar::ScalarValue,
 };
 use shipway_core::{Digest, Name, Timestamp, nearest};
-use shipway_lake::{AppendOptions, check_table_name, timestamp_type};
+use shipway_definitions::{DefinitionSet, Service, Versioned};
+use shipway_lake::timestamp_type;
 
 use crate::{
     Features,
     error::{FeaturesError, invalid},
-    offline::{self, AsOf, TrainingSetRequest},
-    store::loads,
+    offline::{self, AsOf, Label, Pins, TrainingSetRequest},
+    store::{loads, training_sets},
 };
 
 /// A training set as a caller asks for it.
@@ -35,6 +36,8 @@ pub struct TrainingSet {
     pub from: Option<Timestamp>,
     /// Only rows with a moment before this.
     pub to: Option<Timestamp>,
+    /// What came after each row, joined after the features.
+    pub labels: Vec<Label>,
 }
 
 /// Where the rows come from.
@@ -47,13 +50,15 @@ pub enum Spine {
 }
 
 /// Which events count.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ArrivalRule {
     /// Every event: the truth as it is known now.
     #[default]
     Any,
-    /// Events that had arrived before these offsets, per source; without them, whatever reads see now.
-    Before(Option<BTreeMap<String, u64>>),
+    /// For each row the events that the server had taken in by the row's moment: what serving saw.
+    Received,
+    /// Events that had arrived before these log offsets, per source.
+    Before(BTreeMap<String, u64>),
 }
 
 /// A training set on its way.
@@ -66,65 +71,50 @@ pub struct TrainingSetStream {
     pub service_hash: Digest,
 }
 
-/// A training set in its table.
-#[derive(Debug, Clone, Copy)]
-pub struct WrittenTrainingSet {
-    /// Rows written.
-    pub rows: u64,
-    /// The version of the table that holds them.
-    pub table_version: u64,
-    /// The version of the service.
-    pub service_hash: Digest,
-}
-
 impl Features {
     /// The training set. Every acknowledged event counts: what is in the log only is written to
     /// history first.
     pub async fn training_set(&self, wanted: TrainingSet) -> Result<TrainingSetStream, FeaturesError> {
         self.archive_everything().await?;
+        let request = self.request(wanted).await?;
+        let rows = request.spine.clone().count().await? as u64;
+        let service_hash = request.service.hash;
+        let batches = Box::pin(offline::training_set(&self.inner.lake, request)).await?;
+        Ok(TrainingSetStream { batches, rows, service_hash })
+    }
+
+    /// What the engine is asked for, with everything found that `wanted` names.
+    pub(crate) async fn request(&self, wanted: TrainingSet) -> Result<TrainingSetRequest, FeaturesError> {
         let definitions = self.inner.definitions();
-        let service = definitions.services.get(wanted.service.as_str()).cloned();
-        let service = service.ok_or_else(|| FeaturesError::UnknownService {
-            name: wanted.service.clone(),
-            nearest: nearest(&wanted.service, definitions.services.keys().map(Name::as_str))
-                .map(str::to_owned),
-        })?;
+        let service = self.service(&definitions, &wanted.service)?;
         let spine = self.spine(&wanted).await?;
-        let rows = spine.clone().count().await? as u64;
         let as_of = match wanted.arrival {
             ArrivalRule::Any => AsOf::EventTime,
-            ArrivalRule::Before(Some(watermarks)) => AsOf::Arrival(watermarks),
-            ArrivalRule::Before(None) => AsOf::Arrival(
-                self.status().into_iter().map(|status| (status.source.to_string(), status.applied)).collect(),
-            ),
+            ArrivalRule::Before(watermarks) => AsOf::Arrival(watermarks),
+            ArrivalRule::Received => AsOf::Received(self.load_moments().await?),
         };
-        let service_hash = service.hash;
-        let request = TrainingSetRequest {
+        Ok(TrainingSetRequest {
             service,
             definitions,
             spine,
             time_column: wanted.time,
             as_of,
             load_arrivals: self.load_arrivals().await?,
-        };
-        let batches = Box::pin(offline::training_set(&self.inner.lake, request)).await?;
-        Ok(TrainingSetStream { batches, rows, service_hash })
+            labels: wanted.labels,
+            pins: Pins::default(),
+        })
     }
 
-    /// Writes the training set into a new table, or appends it to one with the same columns.
-    pub async fn write_training_set(
+    /// The service of that name, as it is now.
+    pub(crate) fn service(
         &self,
-        wanted: TrainingSet,
-        table: &str,
-    ) -> Result<WrittenTrainingSet, FeaturesError> {
-        check_table_name(table)?;
-        if self.inner.source(table).is_ok() || table.contains("__") {
-            return Err(invalid(format!("table {table}: a training set needs a table of its own")));
-        }
-        let TrainingSetStream { batches, service_hash, .. } = self.training_set(wanted).await?;
-        self.inner.lake.ensure_table(table, batches.schema()).await?;
-        let appended = self.inner.lake.append(table, batches, AppendOptions::default()).await?;
-        Ok(WrittenTrainingSet { rows: appended.rows, table_version: appended.table_version, service_hash })
+        definitions: &DefinitionSet,
+        name: &str,
+    ) -> Result<Arc<Versioned<Service>>, FeaturesError> {
+        definitions.services.get(name).cloned().ok_or_else(|| FeaturesError::UnknownService {
+            name: name.to_owned(),
+            nearest: nearest(name, definitions.services.keys().map(Name::as_str)).map(str::to_owned),
+        })
     }
 
     /// Writes every event that was acknowledged before this call to history.
@@ -145,30 +135,50 @@ impl Features {
         Ok(arrivals)
     }
 
+    /// For each source, the moment at which each of its loads arrived.
+    async fn load_moments(&self) -> Result<BTreeMap<String, BTreeMap<String, Timestamp>>, FeaturesError> {
+        let mut moments = BTreeMap::new();
+        for runtime in self.inner.sources() {
+            let of_source = training_sets::load_moments(&self.inner.store, runtime.name.as_str()).await?;
+            moments.insert(runtime.name.to_string(), of_source);
+        }
+        Ok(moments)
+    }
+
     pub(crate) async fn spine(&self, wanted: &TrainingSet) -> Result<DataFrame, FeaturesError> {
-        let mut spine = match &wanted.spine {
+        let spine = match &wanted.spine {
             Spine::Table(table) => self.inner.lake.scan(table).await?,
             Spine::Sql(query) => self.inner.lake.query(query).await?,
         };
-        if wanted.from.is_none() && wanted.to.is_none() {
-            return Ok(spine);
-        }
-        let field = spine.schema().as_arrow().field_with_name(&wanted.time);
-        let field = field.map_err(|_| invalid(format!("the spine has no column {}", wanted.time)))?;
-        if !matches!(field.data_type(), ArrowType::Timestamp(..) | ArrowType::Date32 | ArrowType::Date64) {
-            return Err(invalid(format!("column {} of the spine is not a time", wanted.time)));
-        }
-        let time = || cast(col(format!("\"{}\"", wanted.time)), timestamp_type());
-        let moment = |moment: Timestamp| {
-            let micros = ScalarValue::TimestampMicrosecond(Some(moment.micros()), Some("UTC".into()));
-            Expr::Literal(micros, None)
-        };
-        if let Some(from) = wanted.from {
-            spine = spine.filter(time().gt_eq(moment(from)))?;
-        }
-        if let Some(to) = wanted.to {
-            spine = spine.filter(time().lt(moment(to)))?;
-        }
-        Ok(spine)
+        between(spine, &wanted.time, wanted.from, wanted.to)
     }
+}
+
+/// The rows of `spine` whose moment, in column `time_column`, lies in the half-open range.
+pub(crate) fn between(
+    mut spine: DataFrame,
+    time_column: &str,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Result<DataFrame, FeaturesError> {
+    if from.is_none() && to.is_none() {
+        return Ok(spine);
+    }
+    let field = spine.schema().as_arrow().field_with_name(time_column);
+    let field = field.map_err(|_| invalid(format!("the spine has no column {time_column}")))?;
+    if !matches!(field.data_type(), ArrowType::Timestamp(..) | ArrowType::Date32 | ArrowType::Date64) {
+        return Err(invalid(format!("column {time_column} of the spine is not a time")));
+    }
+    let time = || cast(col(format!("\"{time_column}\"")), timestamp_type());
+    let moment = |moment: Timestamp| {
+        let micros = ScalarValue::TimestampMicrosecond(Some(moment.micros()), Some("UTC".into()));
+        Expr::Literal(micros, None)
+    };
+    if let Some(from) = from {
+        spine = spine.filter(time().gt_eq(moment(from)))?;
+    }
+    if let Some(to) = to {
+        spine = spine.filter(time().lt(moment(to)))?;
+    }
+    Ok(spine)
 }

@@ -246,7 +246,7 @@ async fn write(
     Ok(Written { adds, rows, schema, table_id: state.metadata().id().to_owned() })
 }
 
-async fn commit(
+pub(crate) async fn commit(
     handle: &TableHandle,
     written: &Written,
     options: &AppendOptions,

@@ -144,7 +144,9 @@ fn is_readable_as(source: &DataType, target: &DataType) -> bool {
         DataType::Float32 | DataType::Float64 => source.is_numeric(),
         integer if integer.is_integer() => source.is_integer() || source.is_floating(),
         DataType::Decimal128(..) => matches!(source, DataType::Decimal128(..)) || source.is_integer(),
-        DataType::List(_) | DataType::Struct(_) => source.is_nested() && can_cast_types(source, target),
+        DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => {
+            source.is_nested() && can_cast_types(source, target)
+        }
         _ => false,
     }
 }

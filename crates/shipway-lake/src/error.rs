@@ -149,6 +149,12 @@ pub enum LakeError {
         /// The table.
         table: String,
     },
+    /// A table of that name exists, and was not to be replaced.
+    #[error("table {table} exists already")]
+    Exists {
+        /// The table.
+        table: String,
+    },
     /// Other writers kept committing first.
     #[error("table {table}: other writers kept committing first")]
     Contended {
@@ -340,7 +346,7 @@ impl Failure for LakeError {
             | Self::ReadOnly { .. }
             | Self::Query { .. } => Kind::Invalid,
             Self::UnknownTable { .. } => Kind::NotFound,
-            Self::Incompatible { .. } | Self::Replaced { .. } => Kind::Conflict,
+            Self::Incompatible { .. } | Self::Replaced { .. } | Self::Exists { .. } => Kind::Conflict,
             Self::OutOfMemory { .. } => Kind::Exhausted,
             Self::Contended { .. } => Kind::Unavailable,
             Self::Storage { .. } | Self::Io { .. } | Self::Engine(_) if is_disk_full(self) => {
@@ -366,6 +372,7 @@ impl Failure for LakeError {
             Self::Query { .. } => "lake.query_invalid",
             Self::OutOfMemory { .. } => "lake.memory_exhausted",
             Self::Replaced { .. } => "lake.table_replaced",
+            Self::Exists { .. } => "lake.table_exists",
             Self::Contended { .. } => "lake.table_contended",
             Self::Storage { .. } | Self::Io { .. } => "lake.storage_failed",
             Self::Engine(_) | Self::Task { .. } => "lake.engine_failed",
@@ -385,6 +392,7 @@ impl Failure for LakeError {
             Self::ReadOnly { .. } => Some("tables change by loading files and ingesting events".into()),
             Self::OutOfMemory { .. } => Some("raise the memory limit, or make the query smaller".into()),
             Self::Replaced { .. } | Self::Contended { .. } => Some("try again".into()),
+            Self::Exists { .. } => Some("choose another name, or ask for the table to be replaced".into()),
             _ if is_disk_full(self) => Some("the disk is full; free some space and try again".into()),
             _ => None,
         }

@@ -64,7 +64,7 @@ async fn create(handle: &TableHandle, schema: &Schema) -> Result<(), LakeError> 
     durable::sync(root, handle.name().to_owned()).await
 }
 
-fn kernel_fields(fields: &[FieldRef]) -> Result<Vec<StructField>, LakeError> {
+pub(crate) fn kernel_fields(fields: &[FieldRef]) -> Result<Vec<StructField>, LakeError> {
     fields
         .iter()
         .map(|field| {
@@ -172,6 +172,16 @@ fn stored_type(data_type: &DataType) -> Option<DataType> {
         DataType::Dictionary(_, values) => stored_type(values)?,
         DataType::List(item) | DataType::LargeList(item) => {
             DataType::List(Arc::new(Field::new("element", stored_type(item.data_type())?, true)))
+        }
+        DataType::Map(entries, _) => {
+            let DataType::Struct(fields) = entries.data_type() else { return None };
+            let [key, value] = fields.as_ref() else { return None };
+            let entries = vec![
+                Field::new("key", stored_type(key.data_type())?, false),
+                Field::new("value", stored_type(value.data_type())?, true),
+            ];
+            let entries = Field::new("key_value", DataType::Struct(entries.into()), false);
+            DataType::Map(Arc::new(entries), false)
         }
         DataType::Struct(fields) => DataType::Struct(
             fields

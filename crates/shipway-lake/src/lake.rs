@@ -13,11 +13,12 @@ use shipway_core::nearest;
 use crate::{
     LakeError,
     name::is_table_name,
+    publish::BUILDING,
     session::Engine,
     table::{TableHandle, schema_of},
 };
 
-const DROPPED: &str = ".dropped-";
+pub(crate) const DROPPED: &str = ".dropped-";
 
 /// Where the lake lives and what its queries may use.
 #[derive(Debug, Clone)]
@@ -198,7 +199,11 @@ impl Lake {
 fn remove_dropped(root: &Path) -> Result<(), LakeError> {
     for entry in fs::read_dir(root).map_err(LakeError::io("list", root))? {
         let entry = entry.map_err(LakeError::io("list", root))?;
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(DROPPED)) {
+        if entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(DROPPED) || name.starts_with(BUILDING))
+        {
             fs::remove_dir_all(entry.path()).map_err(LakeError::io("remove", entry.path()))?;
         }
     }

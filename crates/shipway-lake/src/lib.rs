@@ -13,8 +13,11 @@
 //! - `session`: memory, spilling, and the sessions that queries run in
 //! - `catalog`: resolves a table's name to its newest version while a query is planned
 //! - `query`: read-only SQL
+//! - `versions`: tables and queries as they were
+//! - `publish`: a table that appears whole or not at all
 //! - `conform`: converts batches to a declared schema without losing anything
 //! - `files`: CSV, JSON lines and Parquet in, Parquet out
+//! - `values`: values as Arrow arrays
 //! - `error`: what can go wrong
 #![deny(missing_docs)]
 
@@ -28,15 +31,21 @@ pub mod files;
 mod lake;
 mod maintain;
 mod name;
+mod publish;
 mod query;
 mod session;
 mod table;
+mod values;
+mod versions;
 
 pub use append::{AppTransaction, AppendOptions, Appended};
 pub use error::{BadRow, LakeError, RowUnit};
 pub use lake::{Lake, LakeOptions, TableSummary};
 pub use maintain::{Compacted, Effort, Maintained, SHORTEST_RETENTION, Upkeep};
 pub use name::check_table_name;
+pub use publish::Existing;
+pub use values::{array_of, arrow_type, list_field, map_field, value_at};
+pub use versions::{is_repeatable, tables_of};
 
 /// The one time zone that timestamps are stored in.
 pub const UTC: &str = "UTC";
@@ -44,17 +53,4 @@ pub const UTC: &str = "UTC";
 /// The Arrow type of every stored timestamp: microseconds UTC.
 pub fn timestamp_type() -> arrow::datatypes::DataType {
     arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some(UTC.into()))
-}
-
-/// The Arrow type that holds values of `data_type` in a table.
-pub fn arrow_type(data_type: shipway_core::DataType) -> arrow::datatypes::DataType {
-    use arrow::datatypes::DataType as Arrow;
-    use shipway_core::DataType;
-    match data_type {
-        DataType::Bool => Arrow::Boolean,
-        DataType::Int => Arrow::Int64,
-        DataType::Float => Arrow::Float64,
-        DataType::Text => Arrow::Utf8,
-        DataType::Timestamp => timestamp_type(),
-    }
 }

@@ -27,6 +27,11 @@ impl TableHandle {
         })
     }
 
+    /// A table that is written in a folder of its own before it gets its name.
+    pub(crate) fn aside(name: &str, folder: PathBuf) -> Self {
+        Self { name: name.to_owned(), folder, newest: Mutex::new(None), commits: Mutex::new(()) }
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -88,7 +88,7 @@ pub(crate) fn as_number(value: &Value) -> Option<f64> {
         )]
         Value::Int(number) => Some(*number as f64),
         Value::Float(number) => Some(*number),
-        Value::Text(_) | Value::Timestamp(_) => None,
+        Value::Text(_) | Value::Timestamp(_) | Value::List(_) | Value::Map(_) => None,
     }
 }
 
@@ -119,8 +119,8 @@ impl Encoding {
 }
 
 /// The type of a value in words.
-pub(crate) fn word_of(value: &Value) -> &'static str {
-    value.data_type().map_or("null", shipway_core::DataType::word)
+pub(crate) const fn word_of(value: &Value) -> &'static str {
+    value.word()
 }
 
 #[cfg(test)]

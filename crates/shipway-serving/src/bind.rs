@@ -58,6 +58,13 @@ pub(crate) fn bind(
                     data_type: *data_type,
                 });
             }
+            Some((_, data_type @ (DataType::List(_) | DataType::Map(_)))) => {
+                return Err(ServingError::NotASingleValue {
+                    model: resolved.name.clone(),
+                    column: input.name.clone(),
+                    data_type: *data_type,
+                });
+            }
             Some(_) => {}
         }
     }

@@ -69,6 +69,16 @@ pub enum ServingError {
         /// What the service gives.
         data_type: DataType,
     },
+    /// A column that the model takes is a list or a map.
+    #[error("model `{model}` takes one value of `{column}` for each row; the service gives {data_type}")]
+    NotASingleValue {
+        /// The model.
+        model: String,
+        /// The column.
+        column: String,
+        /// What the service gives.
+        data_type: DataType,
+    },
     /// The version is pinned to something that is not a digest.
     #[error("model `{model}` version {version} has a tag shipway.service_hash that is no digest")]
     WrongPin {
@@ -169,6 +179,7 @@ impl Failure for ServingError {
             }
             Self::ColumnsMissing { .. }
             | Self::NotANumber { .. }
+            | Self::NotASingleValue { .. }
             | Self::WrongPin { .. }
             | Self::OtherService { .. }
             | Self::FileChanged { .. } => Kind::Conflict,
@@ -191,6 +202,7 @@ impl Failure for ServingError {
             Self::OtherVersion { .. } => "serving.other_version",
             Self::ColumnsMissing { .. } => "serving.columns_missing",
             Self::NotANumber { .. } => "serving.not_a_number",
+            Self::NotASingleValue { .. } => "serving.not_a_single_value",
             Self::WrongPin { .. } => "serving.wrong_pin",
             Self::OtherService { .. } => "serving.other_service",
             Self::ModelTooLarge { .. } => "serving.model_too_large",

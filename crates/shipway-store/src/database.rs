@@ -25,8 +25,10 @@ use crate::{
 
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-const OWN_MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "audit", sql: include_str!("../migrations/0001_audit.sql") }];
+const OWN_MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "audit", sql: include_str!("../migrations/0001_audit.sql") },
+    Migration { version: 2, name: "jobs", sql: include_str!("../migrations/0002_jobs.sql") },
+];
 
 /// The metadata database. Clones share it.
 #[derive(Clone)]

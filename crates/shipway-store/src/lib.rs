@@ -5,6 +5,7 @@
 //! - `migration`: each crate brings its own tables, in order, once, and they may not change afterwards
 //! - `value`: parameters, as they go in
 //! - `row`: rows, as they come out
+//! - `jobs`: work that outlives a request and a process
 //! - `audit`: who changed what, in the same transaction as the change
 //! - `error`: what can go wrong, by what the caller can do about it
 //!
@@ -25,6 +26,7 @@
 pub mod audit;
 mod database;
 mod error;
+pub mod jobs;
 mod migration;
 mod row;
 mod transaction;

@@ -62,6 +62,9 @@ pub(crate) enum Command {
     Deploy(Deploy),
     /// Ask a deployment for predictions
     Predict(Predict),
+    /// List, show, cancel and await jobs
+    #[command(subcommand)]
+    Jobs(Jobs),
     /// Show what the server holds and how fresh it is
     Status,
     /// Print completions for a shell
@@ -162,6 +165,22 @@ pub(crate) enum Features {
     },
     /// Build a point-in-time-correct training set
     TrainingSet(TrainingSet),
+    /// List the training sets that are kept, or show one with its recipe
+    TrainingSets {
+        /// Table of the training set to show
+        table: Option<String>,
+    },
+    /// Make a kept training set again from its recipe and compare every bit; exits 1 when any differs
+    Rebuild {
+        /// Table of the training set
+        table: String,
+        /// Write it to this new table; by default it is compared only, or written again if its table is gone
+        #[arg(long, value_name = "TABLE")]
+        into: Option<String>,
+        /// Do not wait for the end: print the job
+        #[arg(long)]
+        detach: bool,
+    },
     /// Replay served vectors against history; exits 1 when any differs
     Verify {
         /// Name of the deployment
@@ -192,11 +211,60 @@ pub(crate) struct TrainingSet {
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<String>,
     /// Write the training set to this Parquet file
-    #[arg(long, value_name = "FILE", required_unless_present = "into")]
+    #[arg(long, value_name = "FILE", required_unless_present = "table")]
     pub(crate) file: Option<PathBuf>,
-    /// Write the training set to this new table on the server
-    #[arg(long, value_name = "TABLE", conflicts_with = "file")]
-    pub(crate) into: Option<String>,
+    /// Keep the training set in this table on the server, with the recipe that makes it again
+    #[arg(long, visible_alias = "into", value_name = "TABLE", conflicts_with = "file")]
+    pub(crate) table: Option<String>,
+    /// Replace the table if it holds something else
+    #[arg(long, requires = "table")]
+    pub(crate) replace: bool,
+    /// Do not wait for the end: print the job
+    #[arg(long, requires = "table")]
+    pub(crate) detach: bool,
+    /// Which events count: all, or only those that the server had taken in by each row's moment
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) as_of: AsOf,
+    /// A label as JSON: what came after each row; repeat for more
+    #[arg(long = "label", value_name = "JSON")]
+    pub(crate) labels: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum AsOf {
+    /// Every event: the truth as it is known now
+    #[default]
+    EventTime,
+    /// Only what had arrived by each row's moment: what serving saw
+    Arrival,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// List the jobs, newest first
+    List {
+        /// Only those that are queued, running, done, failed or cancelled
+        #[arg(long, value_name = "STATE")]
+        state: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 20, value_name = "JOBS")]
+        limit: u32,
+    },
+    /// Show a job
+    Show {
+        /// Id of the job
+        id: String,
+    },
+    /// Cancel a job
+    Cancel {
+        /// Id of the job
+        id: String,
+    },
+    /// Follow a job to its end; exits 1 when it failed or was cancelled
+    Wait {
+        /// Id of the job
+        id: String,
+    },
 }
 
 /// Rows of keys and request columns.

@@ -97,6 +97,11 @@ pub(crate) fn rows_bar(total: u64, what: &str) -> ProgressBar {
     bar(total, what, "{msg} {wide_bar} {human_pos}/{human_len} rows {eta}")
 }
 
+/// A bar for work whose size is known in steps.
+pub(crate) fn steps_bar(total: u64, what: &str) -> ProgressBar {
+    bar(total, what, "{msg} {wide_bar} {human_pos}/{human_len}")
+}
+
 /// A spinner for work whose size is not known.
 pub(crate) fn spinner(what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {

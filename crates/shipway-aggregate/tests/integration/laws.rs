@@ -1,26 +1,50 @@
 //! Any split of the events into states, merged in any order, finalises to the oracle's bits.
 
 use proptest::prelude::*;
-use shipway_aggregate::{Aggregation, EventOrder, Operation, Partial, Window, oracle, oracle::OracleEvent};
-use shipway_core::{DataType, Timestamp, Value};
+use shipway_aggregate::{
+    Aggregation, EventOrder, Operation, Over, Partial, Window, oracle, oracle::OracleEvent,
+};
+use shipway_core::{DataType, ScalarType, Timestamp, Value};
 
+const OPERATIONS: [Operation; 23] = [
+    Operation::Count,
+    Operation::Sum,
+    Operation::Avg,
+    Operation::Min,
+    Operation::Max,
+    Operation::Var,
+    Operation::Stddev,
+    Operation::Skew,
+    Operation::Kurtosis,
+    Operation::First,
+    Operation::Last,
+    Operation::FirstK { k: 3 },
+    Operation::LastK { k: 1 },
+    Operation::LastK { k: 4 },
+    Operation::TopK { k: 3 },
+    Operation::BottomK { k: 5 },
+    Operation::DistinctCount { bound: 1000 },
+    Operation::ApproxDistinct,
+    Operation::ApproxQuantile { millionths: 500_000 },
+    Operation::ApproxQuantile { millionths: 950_000 },
+    Operation::Histogram { k: 2 },
+    Operation::Histogram { k: 5 },
+    Operation::Histogram { k: 1000 },
+];
+
+/// Every operation over every type that it fits, over lists and in buckets.
 pub(crate) fn aggregations() -> Vec<Aggregation> {
-    let distinct = Operation::DistinctCount { bound: 1000 };
-    let mut all = vec![Aggregation::new(Operation::Count, None).unwrap()];
-    for operation in [
-        Operation::Count,
-        Operation::Sum,
-        Operation::Avg,
-        Operation::Min,
-        Operation::Max,
-        Operation::Var,
-        Operation::Stddev,
-        Operation::First,
-        Operation::Last,
-        distinct,
-    ] {
-        for input in [DataType::Int, DataType::Float, DataType::Text, DataType::Timestamp, DataType::Bool] {
-            all.extend(Aggregation::new(operation, Some(input)));
+    let scalars = ScalarType::ALL.map(DataType::scalar);
+    let lists = [ScalarType::Float, ScalarType::Int, ScalarType::Text].map(DataType::list);
+    let mut all = Vec::new();
+    for by in [None, Some(DataType::Text), Some(DataType::Int)] {
+        all.extend(Aggregation::shaped(Operation::Count, None, None, by));
+        for operation in OPERATIONS {
+            for input in scalars.into_iter().chain(lists) {
+                for over in [None, Some(Over::Elements), Some(Over::Positions)] {
+                    all.extend(Aggregation::shaped(operation, Some(input), over, by));
+                }
+            }
         }
     }
     all
@@ -29,7 +53,13 @@ pub(crate) fn aggregations() -> Vec<Aggregation> {
 fn value_of(data_type: DataType) -> BoxedStrategy<Value> {
     let some = match data_type {
         DataType::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
-        DataType::Int => prop_oneof![-3_i64..3, -1_000_000_i64..1_000_000].prop_map(Value::Int).boxed(),
+        DataType::Int => prop_oneof![
+            6 => -3_i64..3,
+            6 => -1_000_000_i64..1_000_000,
+            1 => prop_oneof![Just(1_i64 << 60), Just(-(1_i64 << 60) - 1)],
+        ]
+        .prop_map(Value::Int)
+        .boxed(),
         DataType::Float => prop_oneof![
             8 => (-4000_i32..4000).prop_map(|number| Value::float(f64::from(number) / 10.0)),
             2 => prop_oneof![Just(1e16), Just(-1e16), Just(-0.0), Just(0.1), Just(1e-30)].prop_map(Value::float),
@@ -38,6 +68,9 @@ fn value_of(data_type: DataType) -> BoxedStrategy<Value> {
         .boxed(),
         DataType::Text => prop_oneof![Just("ATL"), Just("BOS"), Just("")].prop_map(Value::text).boxed(),
         DataType::Timestamp => (-3_i64..3).prop_map(|at| Value::Timestamp(Timestamp(at))).boxed(),
+        DataType::List(item) | DataType::Map(item) => {
+            prop::collection::vec(value_of(item.data_type()), 0..4).prop_map(Value::list).boxed()
+        }
     };
     prop_oneof![1 => Just(Value::Null), 6 => some].boxed()
 }
@@ -59,13 +92,16 @@ pub(crate) fn awkward_time() -> impl Strategy<Value = Timestamp> {
         .prop_map(|(step, times, beside)| Timestamp(step * times + beside))
 }
 
-pub(crate) fn events_of(data_type: Option<DataType>, most: usize) -> impl Strategy<Value = Vec<OracleEvent>> {
-    let value = data_type.map_or_else(|| Just(Value::Null).boxed(), value_of);
-    prop::collection::vec((awkward_time(), value), 0..most).prop_map(|events| {
+pub(crate) fn events_of(aggregation: Aggregation, most: usize) -> impl Strategy<Value = Vec<OracleEvent>> {
+    let of = |data_type: Option<DataType>| data_type.map_or_else(|| Just(Value::Null).boxed(), value_of);
+    let (value, bucket) = (of(aggregation.input()), of(aggregation.by()));
+    prop::collection::vec((awkward_time(), value, bucket), 0..most).prop_map(|events| {
         let number = events.len();
         // Ids run against the order of arrival, so that a tie decided by arrival is found out.
-        let with_id =
-            |(index, (time, value))| OracleEvent { time, event_id: format!("{:04}", number - index), value };
+        let with_id = |(index, (time, value, bucket))| {
+            let event_id = format!("{:04}", number - index);
+            OracleEvent { time, event_id, value, bucket }
+        };
         events.into_iter().enumerate().map(with_id).collect()
     })
 }
@@ -75,7 +111,7 @@ fn cases_of(
 ) -> impl Strategy<Value = (Aggregation, Vec<OracleEvent>, Vec<usize>)> {
     let kept: Vec<Aggregation> = aggregations().into_iter().filter(kept).collect();
     prop::sample::select(kept).prop_flat_map(|aggregation| {
-        (Just(aggregation), events_of(aggregation.input(), 60), prop::collection::vec(0_usize..5, 60))
+        (Just(aggregation), events_of(aggregation, 60), prop::collection::vec(0_usize..5, 60))
     })
 }
 
@@ -87,13 +123,13 @@ fn state_of<'a>(aggregation: Aggregation, events: impl IntoIterator<Item = &'a O
     let mut state = aggregation.empty();
     for event in events {
         let at = EventOrder { time: event.time, event_id: &event.event_id };
-        aggregation.update(&mut state, &event.value, at).unwrap();
+        aggregation.update_in(&mut state, &event.value, &event.bucket, at).unwrap();
     }
     state
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn a_split_into_tiles_merged_in_any_order_equals_the_oracle((aggregation, events, tiles) in case()) {
@@ -142,13 +178,69 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn arbitrary_bytes_never_panic(tag in 0_u8..24, bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        let mut tagged = vec![tag];
+        tagged.extend(bytes);
         for aggregation in aggregations() {
-            if let Some(state) = aggregation.decode(&mut bytes.as_slice()) {
+            if let Some(state) = aggregation.decode(&mut tagged.as_slice()) {
                 let _ = aggregation.finalise(&state);
             }
         }
     }
+}
+
+#[test]
+fn every_operation_is_tried_over_lists_and_in_buckets() {
+    let all = aggregations();
+    for operation in OPERATIONS {
+        for over in [None, Some(Over::Elements), Some(Over::Positions)] {
+            assert!(all.iter().any(|one| (one.operation(), one.over()) == (operation, over)), "{operation}");
+        }
+        assert!(all.iter().any(|one| one.operation() == operation && one.by().is_some()), "{operation}");
+    }
+}
+
+#[test]
+fn a_bucket_or_position_too_many_is_an_error_and_never_a_guess() {
+    let at = EventOrder { time: Timestamp(0), event_id: "" };
+    let by = Aggregation::shaped(Operation::Count, None, None, Some(DataType::Int)).unwrap();
+    let mut state = by.empty();
+    for number in 0..Aggregation::MOST_BUCKETS as i64 {
+        by.update_in(&mut state, &Value::Null, &Value::Int(number), at).unwrap();
+    }
+    assert!(by.finalise(&state).is_ok());
+    by.update_in(&mut state, &Value::Null, &Value::Int(-1), at).unwrap();
+    assert!(by.finalise(&state).is_err());
+    let list = Some(DataType::list(ScalarType::Int));
+    let over = Aggregation::shaped(Operation::Sum, list, Some(Over::Positions), None).unwrap();
+    let long = Value::list((0..=Aggregation::MOST_POSITIONS as i64).map(Value::Int));
+    let mut state = over.empty();
+    over.update(&mut state, &long, at).unwrap();
+    assert!(over.finalise(&state).is_err());
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_words() {
+    let list = Some(DataType::list(ScalarType::Float));
+    let refused =
+        |operation, input, over, by| Aggregation::shaped(operation, input, over, by).unwrap_err().to_string();
+    assert_eq!(refused(Operation::Avg, list, None, None), "avg needs a number, the column is list(float)");
+    assert_eq!(
+        refused(Operation::Avg, Some(DataType::Float), Some(Over::Positions), None),
+        "over: positions needs a list, the column is float"
+    );
+    assert_eq!(
+        refused(Operation::Count, None, Some(Over::Elements), None),
+        "over: elements needs a list, there is no column"
+    );
+    assert_eq!(
+        refused(Operation::Count, None, None, Some(DataType::Float)),
+        "by needs a bool, an int, a text or a timestamp, the column is float"
+    );
+    assert_eq!(
+        refused(Operation::LastK { k: 2 }, list, Some(Over::Positions), Some(DataType::Text)),
+        "the values of last_k(2) would be lists or maps three deep"
+    );
 }
 
 #[test]

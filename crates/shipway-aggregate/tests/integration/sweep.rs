@@ -13,12 +13,12 @@ fn windows() -> Vec<Window> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(800))]
+    #![proptest_config(ProptestConfig::with_cases(2500))]
 
     #[test]
     fn a_sliding_window_equals_the_oracle(
         (aggregation, mut events) in prop::sample::select(aggregations())
-            .prop_flat_map(|aggregation| (Just(aggregation), events_of(aggregation.input(), 60))),
+            .prop_flat_map(|aggregation| (Just(aggregation), events_of(aggregation, 60))),
         window in prop::sample::select(windows()),
         mut queries in prop::collection::vec(awkward_time(), 1..20),
     ) {
@@ -29,7 +29,8 @@ proptest! {
         for q in queries {
             while next < events.len() && events[next].time < q {
                 let event = &events[next];
-                sliding.push(&event.value, EventOrder { time: event.time, event_id: &event.event_id }).unwrap();
+                let at = EventOrder { time: event.time, event_id: &event.event_id };
+                sliding.push_in(&event.value, &event.bucket, at).unwrap();
                 next += 1;
             }
             prop_assert_eq!(sliding.value_at(q), oracle::value(&events, aggregation, window, q));

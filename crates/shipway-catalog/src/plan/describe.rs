@@ -90,7 +90,10 @@ fn view(view: &View) -> Fields {
                     Operation::DistinctCount { bound } => format!(" up to {bound}"),
                     _ => String::new(),
                 };
-                let value = format!("{}{over}{bound} over {}", feature.operation, feature.window);
+                let parts = feature.aggregation.over().map(|over| format!(" over {}", over.word()));
+                let by = feature.by.as_ref().map(|by| format!(" by {by}"));
+                let (parts, by) = (parts.unwrap_or_default(), by.unwrap_or_default());
+                let value = format!("{}{over}{parts}{by}{bound} over {}", feature.operation, feature.window);
                 put(&mut fields, format!("feature {}", feature.name), value);
             }
         }

@@ -18,6 +18,7 @@ pub use gate::{Gate, Requirement, Rule};
 pub use service::{ColumnOrigin, Service, ServiceColumn, ViewReference};
 pub use set::{DefinitionKind, DefinitionSet, Versioned};
 pub use source::Source;
+pub(crate) use view::Computed;
 pub use view::{Beyond, Feature, Freshness, View, ViewBody};
 
 pub(crate) use service::ServiceParts;

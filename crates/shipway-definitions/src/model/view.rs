@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shipway_aggregate::{Aggregation, AggregationError, Operation, Window};
+use shipway_aggregate::{Aggregation, AggregationError, Operation, Over, Window};
 use shipway_core::{DataType, Length, Name};
 
 /// The features of one entity that are computed from one source.
@@ -64,21 +64,36 @@ pub struct Feature {
     pub column: Option<Name>,
     /// The operation.
     pub operation: Operation,
+    /// The column whose values make the buckets of a map; none for a single value.
+    pub by: Option<Name>,
     /// The window.
     pub window: Window,
-    /// The operation over the type of the column.
+    /// The operation over the types of the columns.
     pub aggregation: Aggregation,
 }
 
+/// What a feature computes, before its window and name.
+#[derive(Debug, Clone)]
+pub(crate) struct Computed {
+    pub(crate) column: Option<(Name, DataType)>,
+    pub(crate) operation: Operation,
+    pub(crate) over: Option<Over>,
+    pub(crate) by: Option<(Name, DataType)>,
+}
+
+impl Computed {
+    pub(crate) fn aggregation(&self) -> Result<Aggregation, AggregationError> {
+        let type_of = |column: &Option<(Name, DataType)>| column.as_ref().map(|(_, data_type)| *data_type);
+        Aggregation::shaped(self.operation, type_of(&self.column), self.over, type_of(&self.by))
+    }
+}
+
 impl Feature {
-    pub(crate) fn new(
-        name: Name,
-        column: Option<(Name, DataType)>,
-        operation: Operation,
-        window: Window,
-    ) -> Result<Self, AggregationError> {
-        let aggregation = Aggregation::new(operation, column.as_ref().map(|(_, data_type)| *data_type))?;
-        Ok(Self { name, column: column.map(|(column, _)| column), operation, window, aggregation })
+    pub(crate) fn new(name: Name, computed: Computed, window: Window) -> Result<Self, AggregationError> {
+        let aggregation = computed.aggregation()?;
+        let Computed { column, operation, by, .. } = computed;
+        let name_of = |column: Option<(Name, DataType)>| column.map(|(column, _)| column);
+        Ok(Self { name, column: name_of(column), operation, by: name_of(by), window, aggregation })
     }
 
     /// The type of its value.
@@ -93,6 +108,10 @@ struct StoredFeature {
     name: Name,
     column: Option<(Name, DataType)>,
     operation: Operation,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    over: Option<Over>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<(Name, DataType)>,
     window: Window,
 }
 
@@ -100,17 +119,20 @@ impl TryFrom<StoredFeature> for Feature {
     type Error = AggregationError;
 
     fn try_from(stored: StoredFeature) -> Result<Self, Self::Error> {
-        Self::new(stored.name, stored.column, stored.operation, stored.window)
+        let StoredFeature { name, column, operation, over, by, window } = stored;
+        Self::new(name, Computed { column, operation, over, by }, window)
     }
 }
 
 impl From<Feature> for StoredFeature {
     fn from(feature: Feature) -> Self {
-        let input = feature.aggregation.input();
+        let aggregation = feature.aggregation;
         Self {
             name: feature.name,
-            column: feature.column.zip(input),
+            column: feature.column.zip(aggregation.input()),
             operation: feature.operation,
+            over: aggregation.over(),
+            by: feature.by.zip(aggregation.by()),
             window: feature.window,
         }
     }

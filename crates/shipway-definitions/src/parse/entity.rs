@@ -2,7 +2,7 @@
 
 use shipway_core::DataType;
 
-use crate::parse::reader::{Columns, Fields, Head, Reader};
+use crate::parse::reader::{Columns, Fields, Head, Lists, Reader};
 
 pub(super) const FIELDS: &[&str] = &["kind", "name", "keys", "description", "owner"];
 
@@ -15,7 +15,7 @@ pub(crate) struct EntityDraft {
 
 pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> EntityDraft {
     let keys = match fields.required("keys", reader) {
-        Some(node) => reader.columns("keys", "key", node),
+        Some(node) => reader.columns("keys", "key", node, Lists::Refused),
         None => Vec::new(),
     };
     for (key, data_type) in &keys {

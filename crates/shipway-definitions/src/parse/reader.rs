@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use shipway_aggregate::Window;
-use shipway_core::{DataType, Length, Name, nearest};
+use shipway_core::{DataType, Length, Name, ScalarType, nearest};
 
 use crate::{
     parse::Report,
@@ -35,6 +35,13 @@ pub(crate) struct Head {
 
 /// Typed columns in the order written.
 pub(crate) type Columns = Vec<(Located<Name>, DataType)>;
+
+/// Whether columns may be lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lists {
+    Allowed,
+    Refused,
+}
 
 /// Reads one document; every refusal names `thing`.
 pub(crate) struct Reader<'r> {
@@ -249,7 +256,7 @@ impl<'r> Reader<'r> {
     }
 
     /// A map of names to types, of at least one.
-    pub(crate) fn columns(&mut self, what: &str, item: &str, node: &Node) -> Columns {
+    pub(crate) fn columns(&mut self, what: &str, item: &str, node: &Node, lists: Lists) -> Columns {
         let Content::Map(map) = &node.content else {
             let hint = format!("write {what}: {{ name: type, … }}");
             self.refuse(node.line, format!("{what} is a map, got {}", node.content.word()), Some(hint));
@@ -265,26 +272,33 @@ impl<'r> Reader<'r> {
                 self.refuse(key.line, format!("{item} {} is given twice", name.value), None);
                 continue;
             }
-            if let Some(data_type) = self.data_type(item, &name.value, node) {
+            if let Some(data_type) = self.data_type(item, &name.value, node, lists) {
                 columns.push((name, data_type));
             }
         }
         columns
     }
 
-    fn data_type(&mut self, item: &str, name: &Name, node: &Node) -> Option<DataType> {
-        const TYPES: [DataType; 5] =
-            [DataType::Bool, DataType::Int, DataType::Float, DataType::Text, DataType::Timestamp];
+    fn data_type(&mut self, item: &str, name: &Name, node: &Node, lists: Lists) -> Option<DataType> {
         let word = self.text(&format!("the type of {item} {name}"), node)?.value;
-        let data_type = TYPES.into_iter().find(|data_type| data_type.word() == word);
-        if data_type.is_none() {
-            let hint = format!("the types are {}", TYPES.map(DataType::word).join(", "));
-            self.refuse(
-                node.line,
-                format!("{item} {name} has the type {word}, which does not exist"),
-                Some(hint),
-            );
+        let found = word.parse().ok().filter(|wanted| DataType::of_columns().any(|known| known == *wanted));
+        match found {
+            Some(DataType::List(_)) if lists == Lists::Refused => {
+                let hint = "only the columns of a source can be lists".to_owned();
+                self.refuse(node.line, format!("{item} {name} is {word}"), Some(hint));
+                None
+            }
+            None => {
+                let scalars = ScalarType::ALL.map(ScalarType::word).join(", ");
+                let hint = match lists {
+                    Lists::Refused => format!("the types are {scalars}"),
+                    Lists::Allowed => format!("the types are {scalars}, and list(…) of each"),
+                };
+                let message = format!("{item} {name} has the type {word}, which does not exist");
+                self.refuse(node.line, message, Some(hint));
+                None
+            }
+            found => found,
         }
-        data_type
     }
 }

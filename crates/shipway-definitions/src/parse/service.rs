@@ -3,7 +3,7 @@
 use shipway_core::{Name, Sampling};
 
 use crate::{
-    parse::reader::{Columns, Fields, Head, Located, Reader},
+    parse::reader::{Columns, Fields, Head, Lists, Located, Reader},
     yaml::{Content, Node},
 };
 
@@ -33,7 +33,7 @@ pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>)
         None => Vec::new(),
     };
     let request = match fields.optional("request") {
-        Some(node) => reader.columns("request", "request column", node),
+        Some(node) => reader.columns("request", "request column", node, Lists::Refused),
         None => Vec::new(),
     };
     if fields.optional("views").is_none() && fields.optional("request").is_none() {

@@ -3,7 +3,7 @@
 use shipway_core::{DataType, Length, Name, nearest};
 
 use crate::{
-    parse::reader::{Columns, Fields, Head, Located, Reader},
+    parse::reader::{Columns, Fields, Head, Lists, Located, Reader},
     yaml::Node,
 };
 
@@ -42,7 +42,7 @@ pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>)
     let event_time = fields.required("event_time", reader).and_then(|node| reader.name("event_time", node));
     let event_id = fields.optional("event_id").and_then(|node| reader.name("event_id", node));
     let columns = match fields.required("columns", reader) {
-        Some(node) => reader.columns("columns", "column", node),
+        Some(node) => reader.columns("columns", "column", node, Lists::Allowed),
         None => Vec::new(),
     };
     if !columns.is_empty() {

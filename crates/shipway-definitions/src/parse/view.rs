@@ -1,6 +1,6 @@
 //! Reads a view.
 
-use shipway_aggregate::{Operation, Window};
+use shipway_aggregate::{Operation, Over, Window};
 use shipway_core::{Length, Name, nearest};
 
 use crate::{
@@ -22,7 +22,7 @@ pub(super) const FIELDS: &[&str] = &[
     "description",
     "owner",
 ];
-pub(crate) const ENTRY_FIELDS: &[&str] = &["column", "operations", "windows", "bound", "as"];
+pub(crate) const ENTRY_FIELDS: &[&str] = &["column", "operations", "windows", "by", "over", "bound", "as"];
 pub(crate) const FRESHNESS_FIELDS: &[&str] = &["objective", "beyond"];
 
 /// The most distinct values that an exact distinct count may be asked to hold.
@@ -52,6 +52,8 @@ pub(crate) struct EntryDraft {
     pub(crate) column: Option<Located<Name>>,
     pub(crate) operations: Vec<Located<Operation>>,
     pub(crate) windows: Vec<Located<Window>>,
+    pub(crate) by: Option<Located<Name>>,
+    pub(crate) over: Option<Located<Over>>,
     pub(crate) name: Option<Located<Name>>,
 }
 
@@ -112,6 +114,12 @@ fn read_entry(node: &Node, reader: &mut Reader<'_>) -> Option<EntryDraft> {
         Some(node) => reader.list("windows", node).iter().filter_map(|node| reader.window(node)).collect(),
         None => Vec::new(),
     };
+    let by = fields.optional("by").and_then(|node| reader.name("by", node));
+    let over = match fields.optional("over") {
+        None => None,
+        // Without it nothing can be said about the operations.
+        Some(node) => Some(read_over(node, reader)?),
+    };
     let counts_distinct =
         operations.iter().any(|operation| matches!(operation.value, Operation::DistinctCount { .. }));
     if let (Some(bound), false) = (&bound, counts_distinct) {
@@ -133,26 +141,37 @@ fn read_entry(node: &Node, reader: &mut Reader<'_>) -> Option<EntryDraft> {
             Some("give it an entry with one operation and one window".to_owned()),
         );
     }
-    Some(EntryDraft { line: node.line, column, operations, windows, name })
+    Some(EntryDraft { line: node.line, column, operations, windows, by, over, name })
 }
 
 fn read_operation(node: &Node, bound: Option<u32>, reader: &mut Reader<'_>) -> Option<Located<Operation>> {
-    let word = reader.text("operation", node)?;
-    match Operation::from_word(&word.value) {
-        Some(Operation::DistinctCount { bound: default }) => {
-            let bound = bound.unwrap_or(default);
-            Some(Located { line: word.line, value: Operation::DistinctCount { bound } })
+    let text = reader.text("operation", node)?;
+    let value = match (text.value.parse(), bound) {
+        (Ok(operation @ Operation::DistinctCount { .. }), Some(_)) if text.value.contains('(') => {
+            let message = format!("the bound of {} is given twice", text.value);
+            reader.refuse(text.line, message, Some("remove `bound:`, or write distinct_count".to_owned()));
+            operation
         }
-        Some(operation) => Some(Located { line: word.line, value: operation }),
-        None => {
-            let hint = nearest(&word.value, Operation::WORDS).map_or_else(
-                || format!("the operations are {}", Operation::WORDS.join(", ")),
-                |nearest| format!("did you mean {nearest}?"),
-            );
-            reader.refuse(word.line, format!("operation {} does not exist", word.value), Some(hint));
-            None
+        (Ok(Operation::DistinctCount { .. }), Some(bound)) => Operation::DistinctCount { bound },
+        (Ok(operation), _) => operation,
+        (Err(error), _) => {
+            reader.refuse(text.line, error.to_string(), Some(error.hint()));
+            return None;
         }
+    };
+    Some(Located { line: text.line, value })
+}
+
+fn read_over(node: &Node, reader: &mut Reader<'_>) -> Option<Located<Over>> {
+    let word = reader.text("over", node)?;
+    let over = [Over::Elements, Over::Positions].into_iter().find(|over| over.word() == word.value);
+    if over.is_none() {
+        let words = [Over::Elements.word(), Over::Positions.word()];
+        let hint = nearest(&word.value, words)
+            .map_or_else(|| format!("write {}", words.join(" or ")), |near| format!("did you mean {near}?"));
+        reader.refuse(word.line, format!("over {} does not exist", word.value), Some(hint));
     }
+    over.map(|value| Located { line: word.line, value })
 }
 
 fn read_bound(node: &Node, reader: &mut Reader<'_>) -> Option<Located<u32>> {

@@ -10,6 +10,7 @@ use shipway_core::{DataType, Failure, Length, Name, nearest};
 
 use crate::{
     DefinitionKind, Entity, Feature, Source, Versioned, View, ViewBody,
+    model::Computed,
     parse::{BodyDraft, EntryDraft, Head, Located, ViewDraft},
     resolve::{Found, Resolver},
 };
@@ -182,16 +183,24 @@ impl Resolver<'_> {
                     Some(data_type) => Some((column.value.clone(), data_type)),
                 },
             };
+            let by = match &entry.by {
+                None => None,
+                Some(by) => match self.source_column(head, source, by) {
+                    None => continue,
+                    Some(data_type) => Some((by.value.clone(), data_type)),
+                },
+            };
             for window in &entry.windows {
                 if let Window::Sized(length) = window.value {
                     self.check_retention(head, window.line, "window", length, source);
                 }
             }
             for operation in &entry.operations {
-                if let Err(error) =
-                    operation.value.output_type(column.as_ref().map(|(_, data_type)| *data_type))
-                {
-                    self.refuse_operation(head, operation.line, column.as_ref(), &error);
+                let over = entry.over.as_ref().map(|over| over.value);
+                let computed =
+                    Computed { column: column.clone(), operation: operation.value, over, by: by.clone() };
+                if let Err(error) = computed.aggregation() {
+                    self.refuse_operation(head, &entry, operation.line, &computed, &error);
                     continue;
                 }
                 for window in &entry.windows {
@@ -204,12 +213,13 @@ impl Resolver<'_> {
                         self.refuse(head, entry.line, &message, Some(hint));
                         continue;
                     }
-                    if let Ok(feature) = Feature::new(name, column.clone(), operation.value, window.value) {
+                    if let Ok(feature) = Feature::new(name, computed.clone(), window.value) {
                         features.push(feature);
                     }
                 }
             }
             column_types.extend(column);
+            column_types.extend(by);
         }
         features
     }
@@ -224,11 +234,14 @@ impl Resolver<'_> {
         if let Some(name) = &entry.name {
             return Some(name.value.clone());
         }
-        let word = operation.value.word();
-        let name = match &entry.column {
-            None => format!("{word}_{window}"),
-            Some(column) => format!("{}_{word}_{window}", column.value),
-        };
+        let mut parts = vec![operation.value.name_part()];
+        if let Some(column) = &entry.column {
+            parts.insert(0, column.value.to_string());
+        }
+        if let Some(by) = &entry.by {
+            parts.push(format!("by_{}", by.value));
+        }
+        let name = format!("{}_{window}", parts.join("_"));
         match Name::new(name) {
             Ok(name) => Some(name),
             Err(error) => {
@@ -243,19 +256,33 @@ impl Resolver<'_> {
     fn refuse_operation(
         &mut self,
         head: &Head,
+        entry: &EntryDraft,
         line: u64,
-        column: Option<&(Name, DataType)>,
+        computed: &Computed,
         error: &AggregationError,
     ) {
-        let (message, hint) = match (error, column) {
-            (AggregationError::DoesNotFit { operation, needs, got }, Some((column, _))) => (
+        let hint = error.hint().map(|hint| hint.into_owned());
+        let (line, message, hint) = match (error, &computed.column, &computed.by) {
+            (AggregationError::DoesNotFit { operation, needs, got }, Some((column, _)), _) => (
+                line,
                 format!("column {column} is {got}; {operation} needs {needs}"),
-                format!("use another operation, or declare {column} in the source as what it holds"),
+                hint.unwrap_or_else(|| {
+                    format!("use another operation, or declare {column} in the source as what it holds")
+                }),
             ),
-            (error, _) => (
-                error.to_string(),
-                error.hint().map_or_else(|| "use another operation".to_owned(), |hint| hint.into_owned()),
+            (AggregationError::NeedsList { over, got: Some(got) }, Some((column, _)), _) => (
+                entry.over.as_ref().map_or(line, |over| over.line),
+                format!("column {column} is {got}; over: {} needs a list", over.word()),
+                hint.unwrap_or_default(),
             ),
+            (AggregationError::NotABucket { got }, _, Some((column, _))) => (
+                entry.by.as_ref().map_or(line, |by| by.line),
+                format!("column {column} is {got}; by needs a bool, an int, a text or a timestamp"),
+                hint.unwrap_or_default(),
+            ),
+            (error, _, _) => {
+                (line, error.to_string(), hint.unwrap_or_else(|| "use another operation".to_owned()))
+            }
         };
         self.refuse(head, line, &message, Some(hint));
     }

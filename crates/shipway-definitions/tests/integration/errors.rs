@@ -91,7 +91,7 @@ fn a_source_declares_its_times_and_ids() {
     a.yaml:4: source s: column at is text; event_time needs timestamp
       hint: declare it as timestamp
     a.yaml:4: source s: column b has the type string, which does not exist
-      hint: the types are bool, int, float, text, timestamp
+      hint: the types are bool, int, float, text, timestamp, and list(…) of each
     a.yaml:5: source s: max_ahead `5` is not a length of time
       hint: write a whole number and one of s, m, h, d, w, such as 30m; the smallest is 1s
     a.yaml:6: source s: dedupe `soon` is not a length of time
@@ -131,7 +131,7 @@ aggregate:
     a.yaml:7: view v: column gate is text; avg needs a number
       hint: use another operation, or declare gate in the source as what it holds
     a.yaml:7: view v: operation median does not exist
-      hint: the operations are count, sum, avg, min, max, var, stddev, first, last, distinct_count
+      hint: the operations are count, sum, avg, min, max, var, stddev, skew, kurtosis, first, last, first_k, last_k, top_k, bottom_k, distinct_count, approx_distinct, approx_quantile, histogram
     a.yaml:10: view v: column delayed is bool; max needs a number, a time or text
       hint: use another operation, or declare delayed in the source as what it holds
     a.yaml:12: view v: sum needs a column
@@ -435,7 +435,7 @@ fn what_refers_to_a_broken_definition_is_not_blamed() {
     let service = "kind: service\nname: t\nviews: ['v:x']\n";
     assert_snapshot!(refused(&format!("{source}{view}{service}")), @r"
     a.yaml:4: source s: column x has the type strin, which does not exist
-      hint: the types are bool, int, float, text, timestamp
+      hint: the types are bool, int, float, text, timestamp, and list(…) of each
     ");
 }
 

@@ -1,5 +1,6 @@
 //! What a writer of definitions sees.
 //!
+//! - `aggregations`: operations with parameters, buckets, and columns of lists
 //! - `demo`: the definitions of the demo
 //! - `errors`: every error in the words a person reads
 //! - `hashes`: what a version depends on and what not
@@ -8,6 +9,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
 
+mod aggregations;
 mod demo;
 mod errors;
 mod hashes;

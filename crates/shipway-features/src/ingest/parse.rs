@@ -200,6 +200,7 @@ pub(crate) fn event_id(value: &Value) -> Result<Arc<str>, String> {
         Value::Bool(flag) => flag.to_string().into(),
         Value::Float(number) => number.to_string().into(),
         Value::Timestamp(moment) => moment.to_string().into(),
+        Value::List(_) | Value::Map(_) => return Err("the event id is a list or a map".to_owned()),
     };
     if id.is_empty() {
         return Err("the event id is empty".to_owned());

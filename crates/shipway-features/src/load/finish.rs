@@ -22,7 +22,10 @@ use crate::{
         schema::EVENT_ID_COLUMN,
     },
     source::SourceRuntime,
-    store::loads::{self, LoadRow, LoadState},
+    store::{
+        loads::{self, LoadRow, LoadState},
+        training_sets,
+    },
 };
 
 /// A load is one Delta transaction of an application of its own, at this version.
@@ -58,6 +61,8 @@ pub(crate) async fn finish(
         Some(offset) => offset,
         None => runtime.topic.append(vec![Bytes::from(record::encode_load(&marker))]).await?.start,
     };
+    let table = runtime.name.as_str();
+    training_sets::record_moment(&inner.store, table, &load.load_id, inner.clock.now()).await?;
     if let Some(ticket) = runtime.take_stranded(&load.load_id) {
         ticket.settle(offset + 1);
     }

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray},
+    array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, new_null_array},
     compute::filter_record_batch,
 };
-use shipway_core::{Timestamp, Value, nearest};
+use shipway_core::{DataType, Timestamp, Value, nearest};
 use tokio::sync::watch;
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     model::{
         columns::{ColumnReader, array},
         event::is_computable,
+        schema::arrow_type,
     },
     source::{SourceRuntime, SourceShape},
 };
@@ -70,7 +71,7 @@ impl Screen {
             )));
         }
         let first = self.first_row(rows.num_rows());
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.columns.len() + 3);
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.columns.len() + 4);
         let mut readers = Vec::with_capacity(schema.columns.len());
         for (name, data_type) in &schema.columns {
             let nothing = || array(*data_type, std::iter::repeat_n(&Value::Null, rows.num_rows()));
@@ -86,6 +87,8 @@ impl Screen {
         columns.push(Arc::new(Int64Array::new_null(rows.num_rows())));
         let load_ids = std::iter::repeat_n(self.load_id.as_str(), rows.num_rows());
         columns.push(Arc::new(StringArray::from_iter_values(load_ids)));
+        // A load arrives with its marker, whose moment is known only when all its rows are written.
+        columns.push(new_null_array(&arrow_type(DataType::Timestamp), rows.num_rows()));
         let history = RecordBatch::try_new(schema.history(), columns)?;
         Ok(if kept.true_count() == kept.len() { history } else { filter_record_batch(&history, &kept)? })
     }

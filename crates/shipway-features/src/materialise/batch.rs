@@ -18,7 +18,7 @@ use crate::{
         event::{SourceEvent, Standing},
         schema::SourceSchema,
     },
-    state::{KeyState, RecentEvent, codec},
+    state::{KeyState, RecentEvent, cache::UNSEEN, codec},
 };
 
 /// A changed state on its way into the store and, once it is there, into the cache.
@@ -99,6 +99,6 @@ pub(crate) fn put(
 /// Keeps the decoded forms of states that are now in the store.
 pub(crate) fn remember(inner: &Inner, written: Vec<Written>) {
     for Written { key, stored, state } in written {
-        inner.cache.put(key, stored, Arc::new(state));
+        inner.cache.put(key, stored, Arc::new(state), UNSEEN);
     }
 }

@@ -233,6 +233,7 @@ impl Materialiser {
 
     fn publish(&self) {
         let published = Published {
+            number: Published::next_number(),
             snapshot: self.inner.online.snapshot(),
             applied: self.progress.applied,
             watermark: self.progress.watermark(),

@@ -1,16 +1,26 @@
 //! The views that are kept for a source, and what readers get of them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
-use shipway_core::{Digest, EntityKey, Timestamp};
+use shipway_core::{Digest, EntityKey, Timestamp, Value};
 use shipway_definitions::View;
-use shipway_online::{OnlineError, Snapshot, Space};
+use shipway_online::{OnlineError, Snapshot};
 
 use crate::{
     error::{FeaturesError, damaged},
     model::schema::SourceSchema,
-    state::{KeyState, ViewLayout, cache::StateCache, codec},
+    state::{
+        KeyState, ViewLayout,
+        cache::{StateCache, UNSEEN},
+        codec,
+    },
 };
 
 /// A view whose state is complete up to the applied offset.
@@ -24,11 +34,21 @@ pub(crate) struct ActiveView {
 
 /// State and offsets that belong together: exactly the events with an arrival before `applied` are in it.
 pub(crate) struct Published {
+    /// Its number, unique in this process and never [`crate::state::cache::UNSEEN`].
+    pub(crate) number: u64,
     pub(crate) snapshot: Snapshot,
     pub(crate) applied: u64,
     /// The newest event time.
     pub(crate) watermark: Timestamp,
     pub(crate) views: Arc<BTreeMap<Digest, ActiveView>>,
+}
+
+impl Published {
+    /// The next number.
+    pub(crate) fn next_number() -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(UNSEEN);
+        LAST.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 impl ActiveView {
@@ -51,20 +71,17 @@ pub(crate) fn state_key(view: &Digest, key: &EntityKey) -> Bytes {
     bytes.into()
 }
 
-/// The stored state of a key as a reader sees it; decoded at most once while it does not change.
-pub(crate) fn read_state(
-    snapshot: &Snapshot,
-    cache: &StateCache,
-    layout: &ViewLayout,
-    key: &Bytes,
-) -> Result<Option<Arc<KeyState>>, FeaturesError> {
-    let Some(stored) = snapshot.get(Space::State, key)? else { return Ok(None) };
-    if let Some(state) = cache.get(key, &stored) {
-        return Ok(Some(state));
+/// Where the state of the key with these parts is stored; `None` when a part is null.
+pub(crate) fn state_key_of<'a>(view: &Digest, parts: impl IntoIterator<Item = &'a Value>) -> Option<Bytes> {
+    let mut bytes = Vec::with_capacity(64);
+    bytes.extend(view.as_bytes());
+    for part in parts {
+        if part.is_null() {
+            return None;
+        }
+        part.encode(&mut bytes);
     }
-    let state = Arc::new(decode(layout, &stored)?);
-    cache.put(key.clone(), stored, Arc::clone(&state));
-    Ok(Some(state))
+    Some(bytes.into())
 }
 
 /// The state of a key for a writer, who alone changes it: stored bytes and their decoded form.
@@ -81,6 +98,6 @@ pub(crate) fn take_state(
     }
 }
 
-fn decode(layout: &ViewLayout, stored: &[u8]) -> Result<KeyState, FeaturesError> {
+pub(crate) fn decode(layout: &ViewLayout, stored: &[u8]) -> Result<KeyState, FeaturesError> {
     codec::decode(layout, stored).ok_or_else(|| damaged(format!("the online state of view {}", layout.name)))
 }

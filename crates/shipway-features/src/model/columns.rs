@@ -15,10 +15,12 @@ use arrow::{
     },
 };
 use shipway_core::{DataType, Timestamp, Value};
+use shipway_lake::{array_of, value_at};
 
 use crate::{
     error::{FeaturesError, invalid},
     model::schema::arrow_type,
+    offline::{canonical, is_readable_as},
 };
 
 /// An Arrow column read as values of a declared type.
@@ -34,6 +36,9 @@ impl ColumnReader {
         let got = array.data_type();
         if *got == wanted {
             return Ok(Self { array: Arc::clone(array), data_type });
+        }
+        if matches!(data_type, DataType::List(_) | DataType::Map(_)) {
+            return Self::nested(name, array, data_type);
         }
         let refusal = || {
             let unit = if data_type == DataType::Timestamp && got.is_integer() {
@@ -54,6 +59,7 @@ impl ColumnReader {
             DataType::Timestamp => {
                 matches!(got, ArrowType::Timestamp(..) | ArrowType::Date32 | ArrowType::Date64)
             }
+            DataType::List(_) | DataType::Map(_) => false,
         };
         if !fits && *got != ArrowType::Null {
             return Err(refusal());
@@ -65,6 +71,15 @@ impl ColumnReader {
             cast_with_options(array, &wanted, &strict).map_err(|_| refusal())?
         };
         Ok(Self { array, data_type })
+    }
+
+    fn nested(name: &str, array: &ArrayRef, data_type: DataType) -> Result<Self, FeaturesError> {
+        let got = array.data_type();
+        let refusal = || invalid(format!("column {name}: expected {data_type}, got {got}"));
+        if !is_readable_as(got, data_type) {
+            return Err(refusal());
+        }
+        Ok(Self { array: canonical(array, data_type).map_err(|_| refusal())?, data_type })
     }
 
     /// The converted column.
@@ -85,6 +100,7 @@ impl ColumnReader {
             DataType::Timestamp => {
                 Value::Timestamp(Timestamp(self.array.as_primitive::<TimestampMicrosecondType>().value(row)))
             }
+            DataType::List(_) | DataType::Map(_) => value_at(&self.array, self.data_type, row),
         }
     }
 }
@@ -152,5 +168,6 @@ pub(crate) fn array<'a>(data_type: DataType, values: impl Iterator<Item = &'a Va
             });
             Arc::new(builder.finish())
         }
+        DataType::List(_) | DataType::Map(_) => array_of(data_type, &values.collect::<Vec<_>>()),
     }
 }

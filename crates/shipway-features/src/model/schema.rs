@@ -18,6 +18,10 @@ pub const ARRIVAL_COLUMN: &str = "_arrival";
 /// The load id of a row that came in bulk; null for a live row.
 pub const LOAD_COLUMN: &str = "_load";
 
+/// The moment at which the server took in a row that came live; null for a loaded row, which came at its load's marker, and
+/// for rows that a release before this column wrote.
+pub const RECEIVED_COLUMN: &str = "_received";
+
 /// A source's columns and limits, ready for use.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SourceSchema {
@@ -70,12 +74,13 @@ impl SourceSchema {
         Arc::new(Schema::new(fields))
     }
 
-    /// The schema of the source's history: the declared columns and the three system columns.
+    /// The schema of the source's history: the declared columns and the four system columns.
     pub(crate) fn history(&self) -> SchemaRef {
         let mut fields: Vec<Arc<Field>> = self.declared().fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new(EVENT_ID_COLUMN, ArrowType::Utf8, true)));
         fields.push(Arc::new(Field::new(ARRIVAL_COLUMN, ArrowType::Int64, true)));
         fields.push(Arc::new(Field::new(LOAD_COLUMN, ArrowType::Utf8, true)));
+        fields.push(Arc::new(Field::new(RECEIVED_COLUMN, arrow_type(DataType::Timestamp), true)));
         Arc::new(Schema::new(fields))
     }
 
@@ -98,6 +103,7 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
         DataType::Float => ArrowType::Float64,
         DataType::Text => ArrowType::Utf8,
         DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::List(_) | DataType::Map(_) => shipway_lake::arrow_type(data_type),
     }
 }
 
@@ -147,7 +153,7 @@ impl SchemaBook {
                 let found = logged.iter().position(|(logged_name, _)| logged_name == name);
                 match (found.and_then(|position| event.values.get(position)), data_type) {
                     (Some(Value::Int(number)), DataType::Float) => Value::float(*number as f64),
-                    (Some(value), _) if value.data_type() == Some(*data_type) => value.clone(),
+                    (Some(value), _) if value.is_of(*data_type) => value.clone(),
                     _ => Value::Null,
                 }
             })

@@ -66,7 +66,8 @@ impl Windows {
         for (index, (window, feature)) in self.0.iter_mut().zip(features).enumerate() {
             if tails.0[index] <= event.time {
                 let value = feature.input.map_or(&Value::Null, |input| &event.values[input]);
-                window.push(value, at).map_err(|error| (index, error))?;
+                let bucket = feature.bucket.map_or(&Value::Null, |bucket| &event.values[bucket]);
+                window.push_in(value, bucket, at).map_err(|error| (index, error))?;
             }
         }
         Ok(())

@@ -1,9 +1,12 @@
-//! The Arrow arrays that stand for the five types of features, and the lossless ways to get there.
+//! The Arrow arrays that stand for the types of features, and the lossless ways to get there.
 
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, AsArray, PrimitiveArray, TimestampMicrosecondArray, new_null_array},
+    array::{
+        Array, ArrayRef, AsArray, ListArray, MapArray, PrimitiveArray, StructArray,
+        TimestampMicrosecondArray, new_null_array,
+    },
     compute::{CastOptions, cast_with_options},
     datatypes::{
         ArrowTimestampType, DataType as ArrowType, Date32Type, Date64Type, TimeUnit,
@@ -12,6 +15,7 @@ use arrow::{
     error::ArrowError,
 };
 use shipway_core::DataType;
+use shipway_lake::{list_field, map_field};
 
 /// The Arrow type that columns of `data_type` have in training sets and history.
 pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
@@ -21,6 +25,7 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
         DataType::Float => ArrowType::Float64,
         DataType::Text => ArrowType::Utf8,
         DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
+        DataType::List(_) | DataType::Map(_) => shipway_lake::arrow_type(data_type),
     }
 }
 
@@ -30,6 +35,18 @@ pub(crate) fn is_readable_as(got: &ArrowType, expected: DataType) -> bool {
     match (got, expected) {
         (ArrowType::Null, _) | (ArrowType::Boolean, DataType::Bool) => true,
         (ArrowType::Dictionary(_, values), _) => is_readable_as(values, expected),
+        (
+            ArrowType::List(field) | ArrowType::LargeList(field) | ArrowType::FixedSizeList(field, _),
+            DataType::List(item),
+        ) => is_readable_as(field.data_type(), item.data_type()),
+        (ArrowType::Map(entries, _), DataType::Map(item)) => match entries.data_type() {
+            ArrowType::Struct(fields) if fields.len() == 2 => {
+                is_readable_as(fields[0].data_type(), DataType::Text)
+                    && is_readable_as(fields[1].data_type(), item.data_type())
+            }
+            _ => false,
+        },
+        (_, DataType::List(_) | DataType::Map(_)) => false,
         (ArrowType::UInt64, DataType::Int) => false,
         (got, DataType::Int) => got.is_integer(),
         (got, DataType::Float) => got.is_integer() || got.is_floating(),
@@ -48,8 +65,38 @@ pub(crate) fn canonical(array: &ArrayRef, expected: DataType) -> Result<ArrayRef
     }
     match array.data_type() {
         ArrowType::Null => Ok(new_null_array(&target, array.len())),
+        _ if matches!(expected, DataType::List(_) | DataType::Map(_)) => nested(array, expected),
         _ if expected == DataType::Timestamp => Ok(Arc::new(microseconds(array)?.with_timezone("UTC"))),
         _ => cast_with_options(array, &target, &CastOptions { safe: false, ..CastOptions::default() }),
+    }
+}
+
+/// Item by item, so that what is inside a list is read by the same rules as what is not.
+fn nested(array: &ArrayRef, expected: DataType) -> Result<ArrayRef, ArrowError> {
+    match (expected, array.data_type()) {
+        (DataType::List(item), ArrowType::List(_)) => {
+            let lists = array.as_list::<i32>();
+            let items = canonical(lists.values(), item.data_type())?;
+            let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+            Ok(Arc::new(ListArray::try_new(list_field(item), offsets, items, nulls)?))
+        }
+        (DataType::List(_), ArrowType::LargeList(field) | ArrowType::FixedSizeList(field, _)) => {
+            let plain =
+                cast_with_options(array, &ArrowType::List(Arc::clone(field)), &CastOptions::default())?;
+            nested(&plain, expected)
+        }
+        (DataType::Map(item), ArrowType::Map(..)) => {
+            let maps = array.as_map();
+            let keys = canonical(maps.keys(), DataType::Text)?;
+            let values = canonical(maps.values(), item.data_type())?;
+            let ArrowType::Struct(fields) = map_field(item).data_type().clone() else {
+                return Err(ArrowError::CastError(format!("{expected} has no entries")));
+            };
+            let entries = StructArray::try_new(fields, vec![keys, values], None)?;
+            let (offsets, nulls) = (maps.offsets().clone(), maps.nulls().cloned());
+            Ok(Arc::new(MapArray::try_new(map_field(item), offsets, entries, nulls, false)?))
+        }
+        (_, got) => Err(ArrowError::CastError(format!("{got} is not {expected}"))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Arrow columns read and written as values, one match for each cell and no allocation but for text.
+//! Arrow columns read and written as values, one match for each cell and no allocation but for text, lists and maps.
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use arrow::{
     error::ArrowError,
 };
 use shipway_core::{DataType, Timestamp, Value};
+use shipway_lake::{array_of, value_at};
 
 use super::canonical::{arrow_type, canonical};
 
-/// A column of one of the five types.
+/// A column of values.
 #[derive(Debug, Clone)]
 pub(crate) enum Column {
     Bool(BooleanArray),
@@ -22,6 +23,8 @@ pub(crate) enum Column {
     Float(Float64Array),
     Text(StringArray),
     Timestamp(TimestampMicrosecondArray),
+    /// Lists and maps.
+    Nested(DataType, ArrayRef),
 }
 
 impl Column {
@@ -34,6 +37,7 @@ impl Column {
             DataType::Float => Self::Float(array.as_primitive::<Float64Type>().clone()),
             DataType::Text => Self::Text(array.as_string::<i32>().clone()),
             DataType::Timestamp => Self::Timestamp(array.as_primitive::<TimestampMicrosecondType>().clone()),
+            DataType::List(_) | DataType::Map(_) => Self::Nested(data_type, array),
         })
     }
 
@@ -44,6 +48,7 @@ impl Column {
             Self::Float(array) => array,
             Self::Text(array) => array,
             Self::Timestamp(array) => array,
+            Self::Nested(_, array) => array,
         }
     }
 
@@ -58,6 +63,7 @@ impl Column {
             Self::Float(array) => Value::float(array.value(row)),
             Self::Text(array) => Value::text(array.value(row)),
             Self::Timestamp(array) => Value::Timestamp(Timestamp(array.value(row))),
+            Self::Nested(data_type, array) => value_at(array, *data_type, row),
         }
     }
 
@@ -89,6 +95,8 @@ pub(crate) enum ColumnBuilder {
     Float(Float64Builder),
     Text(StringBuilder),
     Timestamp(TimestampMicrosecondBuilder),
+    /// Lists and maps.
+    Nested(DataType, Vec<Value>),
 }
 
 impl ColumnBuilder {
@@ -102,6 +110,7 @@ impl ColumnBuilder {
                 TimestampMicrosecondBuilder::with_capacity(rows)
                     .with_data_type(arrow_type(DataType::Timestamp)),
             ),
+            DataType::List(_) | DataType::Map(_) => Self::Nested(data_type, Vec::with_capacity(rows)),
         }
     }
 
@@ -115,6 +124,7 @@ impl ColumnBuilder {
             (Self::Float(builder), Value::Float(number)) => builder.append_value(*number),
             (Self::Text(builder), Value::Text(text)) => builder.append_value(text),
             (Self::Timestamp(builder), Value::Timestamp(moment)) => builder.append_value(moment.micros()),
+            (Self::Nested(data_type, values), value) if value.is_of(*data_type) => values.push(value.clone()),
             _ => return false,
         }
         true
@@ -127,6 +137,7 @@ impl ColumnBuilder {
             Self::Float(builder) => builder.append_null(),
             Self::Text(builder) => builder.append_null(),
             Self::Timestamp(builder) => builder.append_null(),
+            Self::Nested(_, values) => values.push(Value::Null),
         }
     }
 
@@ -138,6 +149,10 @@ impl ColumnBuilder {
             Self::Float(builder) => Arc::new(builder.finish()),
             Self::Text(builder) => Arc::new(builder.finish()),
             Self::Timestamp(builder) => Arc::new(builder.finish()),
+            Self::Nested(data_type, values) => {
+                let values = std::mem::take(values);
+                array_of(*data_type, &values.iter().collect::<Vec<_>>())
+            }
         }
     }
 }
@@ -153,6 +168,8 @@ pub(crate) fn plain_type(got: &ArrowType) -> ArrowType {
 
 #[cfg(test)]
 mod tests {
+    use shipway_core::ScalarType;
+
     use super::*;
 
     #[test]
@@ -163,6 +180,11 @@ mod tests {
             (DataType::Float, vec![Value::float(-0.0), Value::float(f64::NAN), Value::Null]),
             (DataType::Text, vec![Value::text("na\u{ef}ve"), Value::text(""), Value::Null]),
             (DataType::Timestamp, vec![Value::Timestamp(Timestamp(-1)), Value::Null]),
+            (
+                DataType::list(ScalarType::Float),
+                vec![Value::list([Value::float(0.5), Value::Null]), Value::Null, Value::list([])],
+            ),
+            (DataType::map(ScalarType::Int), vec![Value::map([("a".into(), Value::Int(1))]), Value::Null]),
         ];
         for (data_type, values) in values {
             let mut builder = ColumnBuilder::new(data_type, values.len());

@@ -60,6 +60,31 @@ pub enum OfflineError {
         /// The source.
         source_name: String,
     },
+    /// `as_of: arrival` over events of which nobody recorded when they came.
+    #[error("source {source_name}: some events in reach have no receive time")]
+    ReceiveTimeUnknown {
+        /// The source.
+        source_name: String,
+    },
+    /// A label that cannot be computed.
+    #[error("label {label}: {why}")]
+    Label {
+        /// The label.
+        label: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The work was told to stop.
+    #[error("the training set was cancelled")]
+    Cancelled,
+    /// Answers that were kept could not be written or read.
+    #[error("the kept answers could not be {action}")]
+    Kept {
+        /// What was being done to them.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
     /// A column of history has another type than the source declares.
     #[error("table {table}: column {column} is {got}, the source declares {expected}")]
     HistoryType {
@@ -141,7 +166,13 @@ impl Failure for OfflineError {
             | Self::MissingValue { .. }
             | Self::NameTaken { .. }
             | Self::MissingWatermark { .. }
+            | Self::Label { .. }
             | Self::Arrow(_) => Kind::Invalid,
+            Self::ReceiveTimeUnknown { .. } | Self::Cancelled => Kind::Conflict,
+            Self::Kept { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Kind::Unavailable
+            }
+            Self::Kept { .. } => Kind::Internal,
             Self::MissingDefinition { .. } => Kind::NotFound,
             Self::HistoryType { .. } => Kind::Conflict,
             Self::Feature { source, .. } => source.kind(),
@@ -159,6 +190,10 @@ impl Failure for OfflineError {
             Self::NameTaken { .. } => "features.training_set_name_taken",
             Self::MissingDefinition { .. } => "features.definition_missing",
             Self::MissingWatermark { .. } => "features.watermark_missing",
+            Self::ReceiveTimeUnknown { .. } => "features.receive_time_unknown",
+            Self::Label { .. } => "features.label_invalid",
+            Self::Cancelled => "features.training_set_cancelled",
+            Self::Kept { .. } => "features.kept_answers_failed",
             Self::HistoryType { .. } => "features.history_type",
             Self::Feature { source, .. } => source.code(),
             Self::OutOfStep { .. } => "features.training_set_out_of_step",
@@ -183,6 +218,10 @@ impl Failure for OfflineError {
             Self::MissingWatermark { .. } => {
                 Some("give the log offset up to which its events had arrived".into())
             }
+            Self::ReceiveTimeUnknown { .. } => Some(
+                "an earlier release did not record it; keep to later rows with `from`, or give watermarks"
+                    .into(),
+            ),
             Self::Feature { source, .. } => source.hint(),
             Self::Lake(error) => error.hint(),
             Self::Engine(error) => match error.find_root() {

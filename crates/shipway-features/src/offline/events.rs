@@ -16,7 +16,7 @@ use datafusion::{
     prelude::{Expr, ident, lit},
 };
 use futures::StreamExt;
-use shipway_core::DataType;
+use shipway_core::{DataType, Timestamp};
 
 use super::{
     OfflineError,
@@ -26,34 +26,54 @@ use super::{
     spine_rows::{HASH, ORDER},
     view_plan::ViewPlan,
 };
-
-/// The columns that history keeps beside the declared ones.
-const EVENT_ID: &str = "_event_id";
-const ARRIVAL: &str = "_arrival";
-const LOAD: &str = "_load";
+use crate::model::schema::{ARRIVAL_COLUMN, LOAD_COLUMN, RECEIVED_COLUMN};
 
 /// The arrival of an event that has not arrived: a bulk load whose marker is not in the log yet.
 const NOT_ARRIVED: u64 = u64::MAX;
 
-/// Whether and how arrival matters to a view.
+/// Which events have arrived, and for whom.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ArrivalRule {
+    /// Events with this log offset or a later one count for no row, and are dropped here.
+    pub(crate) before: Option<u64>,
+    /// The log offset at which each bulk load arrived. Rows of a load that is not listed have not arrived.
+    pub(crate) loads: BTreeMap<String, u64>,
+    /// Where each row of the spine has a watermark of its own: what it counts in. The arrival goes along then.
+    pub(crate) carried: Option<ArrivalClock>,
+    /// Above all these watermarks: events that had not arrived for any row are dropped here.
+    pub(crate) highest: u64,
+}
+
+/// What the arrival of an event is measured in.
 #[derive(Debug, Clone)]
-pub(crate) enum ArrivalRule {
-    /// Every event counts.
-    Ignored,
-    /// Events count with `arrival < watermark`, and the others are dropped here.
-    Before { watermark: u64, loads: BTreeMap<String, u64> },
-    /// Each row of the spine has its own watermark: the arrival goes along. Events that had not arrived for any row, those
-    /// from `highest` on, are dropped here.
-    Carried { highest: u64, loads: BTreeMap<String, u64> },
+pub(crate) enum ArrivalClock {
+    /// Offsets in the log of the source.
+    Offset,
+    /// The moment at which the server took the event in; of a bulk load, that of its marker.
+    Received(BTreeMap<String, Timestamp>),
 }
 
 impl ArrivalRule {
-    fn loads(&self) -> Option<&BTreeMap<String, u64>> {
-        match self {
-            Self::Ignored => None,
-            Self::Before { loads, .. } | Self::Carried { loads, .. } => Some(loads),
-        }
+    fn needs_offsets(&self) -> bool {
+        self.before.is_some() || matches!(self.carried, Some(ArrivalClock::Offset))
     }
+
+    fn needs_moments(&self) -> bool {
+        matches!(self.carried, Some(ArrivalClock::Received(_)))
+    }
+}
+
+/// Makes a moment a number that is never negative and keeps the order.
+const SHIFT_US: i64 = 62_135_596_800_000_001;
+
+/// The watermark of a row that asks at `q`: what was received up to and with `q` has arrived.
+pub(crate) fn watermark_of_moment(q_us: i64) -> i64 {
+    q_us.saturating_add(SHIFT_US + 1).max(0)
+}
+
+/// The arrival of an event that was received at this moment; it compares with [`watermark_of_moment`].
+fn arrival_of_moment(received_us: i64) -> u64 {
+    received_us.saturating_add(SHIFT_US).max(0).cast_unsigned()
 }
 
 /// How a view's events are encoded: the columns of the scan, and those of the result.
@@ -85,7 +105,7 @@ impl EventEncoding {
         if view.needs_event_id() {
             fields.push(Field::new("event_id", ArrowType::Utf8, true));
         }
-        if matches!(arrival, ArrivalRule::Carried { .. }) {
+        if arrival.carried.is_some() {
             fields.push(Field::new("arrival", ArrowType::UInt64, false));
         }
         for (index, (_, data_type)) in view.inputs.iter().enumerate() {
@@ -101,7 +121,7 @@ impl EventEncoding {
     pub(crate) fn columns(&self) -> EventColumns {
         let event_id = self.view.needs_event_id().then_some(3);
         let after_id = 3 + usize::from(event_id.is_some());
-        let arrival = matches!(self.arrival, ArrivalRule::Carried { .. }).then_some(after_id);
+        let arrival = self.arrival.carried.is_some().then_some(after_id);
         let first_input = after_id + usize::from(arrival.is_some());
         EventColumns { order: 1, key: 2, event_id, arrival, first_input }
     }
@@ -114,11 +134,16 @@ impl EventEncoding {
         columns.extend(keys.map(|(column, (_, data_type))| (column.to_string(), *data_type)));
         columns.extend(view.inputs.iter().map(|(column, data_type)| (column.to_string(), *data_type)));
         if view.needs_event_id() {
-            columns.push((EVENT_ID.to_owned(), DataType::Text));
+            columns.push((view.event_id.clone(), DataType::Text));
         }
-        if self.arrival.loads().is_some() {
-            columns.push((ARRIVAL.to_owned(), DataType::Int));
-            columns.push((LOAD.to_owned(), DataType::Text));
+        if self.arrival.needs_offsets() {
+            columns.push((ARRIVAL_COLUMN.to_owned(), DataType::Int));
+        }
+        if self.arrival.needs_moments() {
+            columns.push((RECEIVED_COLUMN.to_owned(), DataType::Timestamp));
+        }
+        if self.arrival.needs_offsets() || self.arrival.needs_moments() {
+            columns.push((LOAD_COLUMN.to_owned(), DataType::Text));
         }
         columns
     }
@@ -143,7 +168,7 @@ impl EventEncoding {
             projected.push(ident(column).alias(alias));
         }
         let time = || ident(self.view.event_time.as_str());
-        let (earliest, latest) = times;
+        let [earliest, latest] = [times.0, times.1].map(|time| time.saturating_add(self.view.shift_us));
         let mut wanted = time().lt(moment(latest));
         if let Some(lookback_us) = self.view.lookback_us() {
             wanted = wanted.and(time().gt_eq(moment(earliest.saturating_sub(lookback_us))));
@@ -168,25 +193,14 @@ impl EventEncoding {
             inputs.push(canonical(next()?, *data_type)?);
         }
         let event_id = if view.needs_event_id() { Some(canonical(next()?, DataType::Text)?) } else { None };
-        let arrivals = match self.arrival.loads() {
-            Some(loads) => Some(arrivals(next()?, next()?, loads)?),
-            None => None,
-        };
-        let watermark = match self.arrival {
-            ArrivalRule::Before { watermark, .. } | ArrivalRule::Carried { highest: watermark, .. } => {
-                Some(watermark)
-            }
-            ArrivalRule::Ignored => None,
-        };
+        let arrived = self.arrived(&mut next)?;
         let rows = batch.num_rows();
         let (mut hashes, mut orders) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         let mut encoded = BinaryBuilder::with_capacity(rows, rows * 16);
         let mut kept = Vec::with_capacity(rows);
         let mut key = Vec::new();
         for row in 0..rows {
-            let has_arrived = watermark
-                .is_none_or(|watermark| arrivals.as_ref().is_none_or(|arrivals| arrivals[row] < watermark));
-            let is_kept = has_arrived && !times.is_null(row) && key_columns.encode(row, &mut key);
+            let is_kept = arrived.by_anyone(row) && !times.is_null(row) && key_columns.encode(row, &mut key);
             kept.push(is_kept);
             if is_kept {
                 let hash = keys::hash(&key) & self.hash_mask;
@@ -195,9 +209,7 @@ impl EventEncoding {
                 encoded.append_value(&key);
             }
         }
-        let carried = arrivals
-            .filter(|_| matches!(self.arrival, ArrivalRule::Carried { .. }))
-            .map(|arrivals| Arc::new(UInt64Array::from(arrivals)) as ArrayRef);
+        let carried = arrived.carried.map(|arrivals| Arc::new(UInt64Array::from(arrivals)) as ArrayRef);
         let beside = only(&kept, event_id.into_iter().chain(carried).chain(inputs).collect())?;
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from(hashes)),
@@ -206,6 +218,73 @@ impl EventEncoding {
         ];
         columns.extend(beside);
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+
+    /// The arrivals of a batch, read from the last columns of the scan.
+    fn arrived<'a>(
+        &self,
+        next: &mut impl FnMut() -> Result<&'a ArrayRef, DataFusionError>,
+    ) -> Result<Arrived, DataFusionError> {
+        let rule = &self.arrival;
+        let offsets = if rule.needs_offsets() { Some(next()?) } else { None };
+        let moments = if rule.needs_moments() { Some(next()?) } else { None };
+        let loads = if offsets.is_some() || moments.is_some() { Some(next()?) } else { None };
+        let offsets = match (offsets, loads) {
+            (Some(own), Some(loads)) => Some(arrivals(own, loads, &rule.loads)?),
+            _ => None,
+        };
+        let moments = match (moments, loads, &rule.carried) {
+            (Some(own), Some(loads), Some(ArrivalClock::Received(marked))) => {
+                Some(self.received(own, loads, marked)?)
+            }
+            _ => None,
+        };
+        let carried = match rule.carried {
+            Some(ArrivalClock::Offset) => offsets.clone(),
+            Some(ArrivalClock::Received(_)) => moments,
+            None => None,
+        };
+        Ok(Arrived { offsets: offsets.zip(rule.before), carried, highest: rule.highest })
+    }
+
+    /// When each event was received: its own moment, or that of its bulk load's marker.
+    fn received(
+        &self,
+        own: &ArrayRef,
+        loads: &ArrayRef,
+        marked: &BTreeMap<String, Timestamp>,
+    ) -> Result<Vec<u64>, DataFusionError> {
+        let Column::Timestamp(own) = Column::read(own, DataType::Timestamp)? else { return Ok(Vec::new()) };
+        let Column::Text(loads) = Column::read(loads, DataType::Text)? else { return Ok(Vec::new()) };
+        let mut moments = Vec::with_capacity(own.len());
+        for row in 0..own.len() {
+            moments.push(if !loads.is_null(row) {
+                marked.get(loads.value(row)).map_or(NOT_ARRIVED, |moment| arrival_of_moment(moment.micros()))
+            } else if own.is_null(row) {
+                let source_name = self.view.source.to_string();
+                return Err(OfflineError::ReceiveTimeUnknown { source_name }.into());
+            } else {
+                arrival_of_moment(own.value(row))
+            });
+        }
+        Ok(moments)
+    }
+}
+
+/// The arrivals of the events of a batch.
+struct Arrived {
+    /// Log offsets, and the first that counts for no row.
+    offsets: Option<(Vec<u64>, u64)>,
+    /// What goes along for rows with watermarks of their own.
+    carried: Option<Vec<u64>>,
+    highest: u64,
+}
+
+impl Arrived {
+    /// Whether the event counts for any row.
+    fn by_anyone(&self, row: usize) -> bool {
+        self.offsets.as_ref().is_none_or(|(offsets, before)| offsets[row] < *before)
+            && self.carried.as_ref().is_none_or(|carried| carried[row] < self.highest)
     }
 }
 

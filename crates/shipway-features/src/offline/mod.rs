@@ -10,11 +10,12 @@
 //! - `error`: everything that can be refused or fail
 //! - `training_set`: the way of a request: plan, keep the spine, start the views, zip
 //! - `view_plan`: a view of the definitions, resolved for the engine
-//! - `canonical`, `column`: Arrow arrays as the five types of features
+//! - `canonical`, `column`: Arrow arrays as the types of features
 //! - `keys`: entity keys as bytes, their hash, and the sort order of the sweep
 //! - `kept`: batches kept in memory or on disk; `spine`: the spine, kept; `spine_rows`: its rows as one view sees them
 //! - `events`: the events of a source as one view sees them
 //! - `point_in_time`: the operator; `sweep`: its merge of rows and events; `aggregates`, `latest`: the state of one key
+//! - `labels`: what came after a row, swept like a view; `shelf`: answers kept across requests and restarts
 //! - `zip`: the views put beside the spine again
 
 mod aggregates;
@@ -24,9 +25,11 @@ mod error;
 mod events;
 mod kept;
 mod keys;
+mod labels;
 mod latest;
 mod point_in_time;
 mod request;
+mod shelf;
 mod spine;
 mod spine_rows;
 mod sweep;
@@ -34,7 +37,11 @@ mod training_set;
 mod view_plan;
 mod zip;
 
+pub(crate) use canonical::{canonical, is_readable_as};
 pub(crate) use column::Column;
 pub use error::OfflineError;
-pub use request::{AsOf, EngineSettings, TrainingSetRequest};
+pub use labels::{Label, LabelKeys};
+pub use request::{AsOf, EngineSettings, Pins, TrainingSetRequest};
+pub(crate) use shelf::{ENGINE_VERSION, Shelf};
+pub(crate) use training_set::{Keeping, ViewDone, training_set_over};
 pub use training_set::{training_set, training_set_schema, training_set_with};

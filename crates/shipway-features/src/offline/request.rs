@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::dataframe::DataFrame;
+use shipway_core::Timestamp;
 use shipway_definitions::{DefinitionSet, Service, Versioned};
+
+use super::Label;
 
 /// One training set: the rows of `spine`, each with the features of `service` as of its own moment.
 #[derive(Debug, Clone)]
@@ -21,6 +24,19 @@ pub struct TrainingSetRequest {
     /// For each source, the log offset at which each bulk load arrived, by load id. Used as of arrival only: rows of a
     /// load that is not listed have not arrived yet.
     pub load_arrivals: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Labels: what came after each row's moment, joined after the features.
+    pub labels: Vec<Label>,
+    /// What the answer must not go beyond, so that it can be given again when more has arrived.
+    pub pins: Pins,
+}
+
+/// The state of the inputs that an answer is made from. What is not pinned is taken as it is now.
+#[derive(Debug, Clone, Default)]
+pub struct Pins {
+    /// For each source, the log offset from which on events count for no row.
+    pub arrived_before: BTreeMap<String, u64>,
+    /// For each plain table, the version that is read.
+    pub versions: BTreeMap<String, u64>,
 }
 
 /// Which events count.
@@ -33,6 +49,9 @@ pub enum AsOf {
     Arrival(BTreeMap<String, u64>),
     /// As [`AsOf::Arrival`], with a watermark for each row: for each source, the integer column of the spine that holds it.
     ArrivalColumns(BTreeMap<String, String>),
+    /// For each row the events that the server had taken in by the row's own moment, inclusive: what serving saw. For each
+    /// source, the moment at which each bulk load arrived, by load id.
+    Received(BTreeMap<String, BTreeMap<String, Timestamp>>),
 }
 
 /// Settings of the engine that change its speed and memory, never its answers.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, AsArray, BinaryBuilder, RecordBatch, UInt64Array},
+    array::{ArrayRef, AsArray, BinaryBuilder, Int64Array, RecordBatch, UInt64Array},
     datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimestampMicrosecondType},
 };
 use datafusion::{
@@ -16,6 +16,7 @@ use shipway_core::DataType;
 
 use super::{
     OfflineError,
+    events::watermark_of_moment,
     keys::{self, KeyColumns},
     spine::Spine,
     view_plan::ViewPlan,
@@ -33,24 +34,38 @@ pub(crate) mod row_column {
     pub(crate) const WATERMARK: usize = 4;
 }
 
+/// Where the watermark of a row comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowWatermark {
+    /// A column of the spine.
+    Column(usize),
+    /// The moment of the row.
+    Moment,
+}
+
 /// A stream of the spine's rows for one view, in spine order.
 #[derive(Debug)]
 pub(crate) struct SpineRows {
     spine: Arc<Spine>,
     keys: Vec<(usize, DataType)>,
-    watermark: Option<usize>,
+    watermark: Option<RowWatermark>,
+    shift_us: i64,
     hash_mask: u64,
     schema: SchemaRef,
 }
 
 impl SpineRows {
-    pub(crate) fn new(spine: Arc<Spine>, view: &ViewPlan, hash_mask: u64) -> Self {
+    pub(crate) fn new(
+        spine: Arc<Spine>,
+        view: &ViewPlan,
+        watermark: Option<RowWatermark>,
+        hash_mask: u64,
+    ) -> Self {
         let keys = view
             .spine_keys
             .iter()
             .filter_map(|(name, data_type)| spine.layout.keys.get(name).map(|index| (*index, *data_type)));
         let keys = keys.collect();
-        let watermark = spine.layout.watermarks.get(view.source.as_str()).copied();
         let mut fields = vec![
             Field::new(HASH, ArrowType::UInt64, false),
             Field::new(ORDER, keys::ORDER_TYPE, false),
@@ -60,7 +75,8 @@ impl SpineRows {
         if watermark.is_some() {
             fields.push(Field::new("watermark", ArrowType::Int64, false));
         }
-        Self { spine, keys, watermark, hash_mask, schema: Arc::new(Schema::new(fields)) }
+        let shift_us = view.shift_us;
+        Self { spine, keys, watermark, shift_us, hash_mask, schema: Arc::new(Schema::new(fields)) }
     }
 
     fn rows_of(&self, batch: &RecordBatch, first: u64) -> Result<RecordBatch, DataFusionError> {
@@ -82,7 +98,7 @@ impl SpineRows {
             };
             let hash = hash & self.hash_mask;
             hashes.push(hash);
-            orders.push(keys::order_of(hash, *time));
+            orders.push(keys::order_of(hash, time.saturating_add(self.shift_us)));
         }
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from(hashes)),
@@ -90,8 +106,12 @@ impl SpineRows {
             Arc::new(UInt64Array::from_iter_values(first..first + rows as u64)),
             Arc::new(encoded.finish()),
         ];
-        if let Some(watermark) = self.watermark {
-            columns.push(Arc::clone(batch.column(watermark)));
+        match self.watermark {
+            Some(RowWatermark::Column(watermark)) => columns.push(Arc::clone(batch.column(watermark))),
+            Some(RowWatermark::Moment) => columns.push(Arc::new(Int64Array::from_iter_values(
+                times.iter().map(|time| watermark_of_moment(*time)),
+            ))),
+            None => {}
         }
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }

@@ -20,6 +20,7 @@ use super::{
     column::{Column, ColumnBuilder},
     events::EventColumns,
     keys::{hash_of, order_of, time_of},
+    labels::LabelState,
     latest::LatestState,
     spine_rows::row_column,
     view_plan::{PlannedBody, ViewPlan},
@@ -84,6 +85,7 @@ pub(crate) struct Sweep {
 enum KeyState {
     Aggregates(AggregateState),
     Latest(LatestState),
+    Label(LabelState),
 }
 
 impl Sweep {
@@ -97,6 +99,10 @@ impl Sweep {
         let outputs = outputs.collect();
         let without_events = match &view.body {
             PlannedBody::Latest { columns, .. } => vec![Value::Null; columns.len()],
+            PlannedBody::Label(label) => {
+                let empty = label.aggregation.finalise(&label.aggregation.empty());
+                vec![empty.map_err(|error| failed(&view, (0, error)))?]
+            }
             PlannedBody::Aggregates(features) => {
                 let empty =
                     features.iter().map(|feature| feature.aggregation.finalise(&feature.aggregation.empty()));
@@ -202,6 +208,7 @@ impl Sweep {
         let earliest = match &self.view.body {
             PlannedBody::Aggregates(_) => self.tails.earliest(),
             PlannedBody::Latest { ttl_us, .. } => ttl_us.map_or(i64::MIN, |ttl_us| q.saturating_sub(ttl_us)),
+            PlannedBody::Label(label) => q.saturating_sub(label.length.micros()),
         };
         let reach = order_of(hash, earliest);
         if events.order[events.next] < reach {
@@ -255,6 +262,7 @@ impl Sweep {
                         KeyState::Aggregates(AggregateState::new(features, self.always_arrived))
                     }
                     PlannedBody::Latest { .. } => KeyState::Latest(LatestState::default()),
+                    PlannedBody::Label(label) => KeyState::Label(LabelState::new(label)),
                 };
                 self.group.push((key.into(), state));
                 self.group.len() - 1
@@ -268,7 +276,8 @@ impl Sweep {
                 state.push(event, self.always_arrived.unwrap_or(u64::MAX));
                 Ok(())
             }
-            (KeyState::Aggregates(_), PlannedBody::Latest { .. }) => Err((0, AggregationError::Foreign)),
+            (KeyState::Label(state), PlannedBody::Label(label)) => state.push(label, event),
+            (KeyState::Aggregates(_) | KeyState::Label(_), _) => Err((0, AggregationError::Foreign)),
         }
     }
 
@@ -293,6 +302,9 @@ impl Sweep {
                 state.answer(features, tails, (q, watermark), |output, value| {
                     fits &= outputs[output].append(&value)
                 })?;
+            }
+            (Some(KeyState::Label(state)), PlannedBody::Label(_)) => {
+                fits &= outputs[0].append(&state.at(q)?);
             }
             (Some(KeyState::Latest(state)), PlannedBody::Latest { ttl_us, columns }) => {
                 match state.at(q, watermark, *ttl_us) {

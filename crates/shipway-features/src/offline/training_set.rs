@@ -1,6 +1,6 @@
 //! The way of a training set: check, keep the spine, answer view after view, zip.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::{
@@ -23,11 +23,13 @@ use shipway_lake::Lake;
 use super::{
     AsOf, EngineSettings, OfflineError, TrainingSetRequest,
     canonical::arrow_type,
-    events::{ArrivalRule, EncodedEvents, EventEncoding},
+    events::{ArrivalClock, ArrivalRule, EncodedEvents, EventEncoding, watermark_of_moment},
     kept::{Kept, keep},
+    labels,
     point_in_time::PointInTimeExec,
+    shelf::{self, Shelf},
     spine::{Spine, SpineLayout},
-    spine_rows::{HASH, ORDER, SharedSpineRows, SpineRows},
+    spine_rows::{HASH, ORDER, RowWatermark, SharedSpineRows, SpineRows},
     view_plan::{self, POSITION, ViewPlan},
     zip::{Answers, zip},
 };
@@ -61,12 +63,41 @@ pub async fn training_set_with(
     request: TrainingSetRequest,
     settings: &EngineSettings,
 ) -> Result<SendableRecordBatchStream, OfflineError> {
+    Box::pin(training_set_over(lake, request, settings, None)).await
+}
+
+/// Answers that are kept, and who wants to know how far the work is.
+pub(crate) struct Keeping<'a> {
+    pub(crate) shelf: &'a Shelf,
+    /// Whether answers that are kept already may be used, or all must be computed.
+    pub(crate) uses_kept: bool,
+    /// Told after each view: how many of how many are answered, and whether this one was computed now.
+    pub(crate) progress: &'a (dyn Fn(ViewDone<'_>) + Send + Sync),
+}
+
+/// A view whose answers are there.
+pub(crate) struct ViewDone<'a> {
+    pub(crate) view: &'a str,
+    pub(crate) done: u64,
+    pub(crate) total: u64,
+    pub(crate) is_computed: bool,
+}
+
+/// [`training_set_with`], where the answers of each finished view are kept on disk and found again.
+pub(crate) async fn training_set_over(
+    lake: &Lake,
+    request: TrainingSetRequest,
+    settings: &EngineSettings,
+    keeping: Option<Keeping<'_>>,
+) -> Result<SendableRecordBatchStream, OfflineError> {
     let service = &request.service.definition;
-    let views = view_plan::plan(&request.definitions, service)?;
-    let arrivals = views
-        .iter()
-        .map(|view| arrival_rule(&request, view.source.as_str()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut views = view_plan::plan(&request.definitions, service)?;
+    let features = views.len();
+    views.extend(labels::plan(&request.labels, &request.definitions, &label_tables(lake, &request).await?)?);
+    let mut arrivals = Vec::with_capacity(views.len());
+    for (index, view) in views.iter().enumerate() {
+        arrivals.push(arrival_rule(&request, view.source.as_str(), index < features)?);
+    }
     let layout = SpineLayout::new(
         request.spine.schema().as_arrow(),
         service,
@@ -74,15 +105,37 @@ pub async fn training_set_with(
         &request.as_of,
         &views,
     )?;
-    let engine = Engine::new(lake, settings);
+    let engine = Engine::new(lake, settings, request.pins.versions);
     let spine = Arc::new(Spine::read(request.spine, layout, &engine.context, settings).await?);
     let schema = schema_of(&spine.layout, &views);
+    let total = views.len() as u64;
     let mut answers = Vec::with_capacity(views.len());
     for (view, arrival) in views.into_iter().zip(arrivals) {
-        let kept = engine.answers(&view, &arrival, &spine).await?;
-        answers.push(Answers::new(view, kept.stream()?));
+        let asked = Asked::new(view, arrival, &spine);
+        let stream = match &keeping {
+            None => engine.answers(&asked).await?.stream()?,
+            Some(keeping) => {
+                let (stream, is_computed) = engine.kept_answers(&asked, keeping).await?;
+                let done = answers.len() as u64 + 1;
+                (keeping.progress)(ViewDone { view: asked.view.name.as_str(), done, total, is_computed });
+                stream
+            }
+        };
+        answers.push(Answers::new(asked.view, stream));
     }
     Ok(zip(schema, spine.stream()?, answers))
+}
+
+/// The schemas of the plain tables that labels read.
+async fn label_tables(
+    lake: &Lake,
+    request: &TrainingSetRequest,
+) -> Result<BTreeMap<String, SchemaRef>, OfflineError> {
+    let mut tables = BTreeMap::new();
+    for table in request.labels.iter().filter_map(|label| label.table.as_ref()) {
+        tables.insert(table.clone(), lake.schema(table).await?);
+    }
+    Ok(tables)
 }
 
 fn schema_of(spine: &SpineLayout, views: &[Arc<ViewPlan>]) -> SchemaRef {
@@ -93,19 +146,70 @@ fn schema_of(spine: &SpineLayout, views: &[Arc<ViewPlan>]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn arrival_rule(request: &TrainingSetRequest, source: &str) -> Result<ArrivalRule, OfflineError> {
+/// Which events of a source count. Labels look ahead, so only the pins bound what has arrived for them.
+fn arrival_rule(
+    request: &TrainingSetRequest,
+    source: &str,
+    is_feature: bool,
+) -> Result<ArrivalRule, OfflineError> {
     let missing = || OfflineError::MissingWatermark { source_name: source.to_owned() };
-    let loads = || request.load_arrivals.get(source).cloned().unwrap_or_default();
+    let pinned = request.pins.arrived_before.get(source).copied();
+    let loads = request.load_arrivals.get(source).cloned().unwrap_or_default();
+    let pinned = ArrivalRule { before: pinned, loads, ..ArrivalRule::default() };
+    if !is_feature {
+        return Ok(pinned);
+    }
     Ok(match &request.as_of {
-        AsOf::EventTime => ArrivalRule::Ignored,
+        AsOf::EventTime => pinned,
         AsOf::Arrival(watermarks) => {
-            ArrivalRule::Before { watermark: *watermarks.get(source).ok_or_else(missing)?, loads: loads() }
+            let watermark = *watermarks.get(source).ok_or_else(missing)?;
+            ArrivalRule { before: Some(pinned.before.map_or(watermark, |pin| pin.min(watermark))), ..pinned }
         }
         AsOf::ArrivalColumns(columns) => {
             columns.get(source).ok_or_else(missing)?;
-            ArrivalRule::Carried { highest: u64::MAX, loads: loads() }
+            ArrivalRule { carried: Some(ArrivalClock::Offset), ..pinned }
+        }
+        AsOf::Received(moments) => {
+            let moments = moments.get(source).cloned().unwrap_or_default();
+            ArrivalRule { carried: Some(ArrivalClock::Received(moments)), ..pinned }
         }
     })
+}
+
+/// What one view is asked: which rows, and which events count for them.
+struct Asked<'a> {
+    view: Arc<ViewPlan>,
+    arrival: ArrivalRule,
+    /// The lowest watermark of the rows, where they have their own.
+    always_arrived: Option<u64>,
+    watermark: Option<RowWatermark>,
+    spine: &'a Arc<Spine>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(view: Arc<ViewPlan>, mut arrival: ArrivalRule, spine: &'a Arc<Spine>) -> Self {
+        let source = view.source.as_str();
+        let (bounds, watermark) = match &arrival.carried {
+            None => (None, None),
+            Some(ArrivalClock::Offset) => (
+                spine.watermarks.get(source).copied(),
+                spine.layout.watermarks.get(source).copied().map(RowWatermark::Column),
+            ),
+            Some(ArrivalClock::Received(_)) => (
+                spine.times.map(|(first, last)| (watermark_of_moment(first), watermark_of_moment(last))),
+                Some(RowWatermark::Moment),
+            ),
+        };
+        let (lowest, highest) = bounds.unwrap_or_default();
+        arrival.highest = highest.max(0).cast_unsigned();
+        let always_arrived = arrival.carried.as_ref().map(|_| lowest.max(0).cast_unsigned());
+        Self { view, arrival, always_arrived, watermark, spine }
+    }
+
+    fn rows(&self, hash_mask: u64) -> SharedSpineRows {
+        let rows = SpineRows::new(Arc::clone(self.spine), &self.view, self.watermark, hash_mask);
+        SharedSpineRows(Arc::new(rows))
+    }
 }
 
 /// Where the plans run.
@@ -115,13 +219,16 @@ struct Engine<'a> {
     settings: &'a EngineSettings,
     partitions: usize,
     context: Arc<TaskContext>,
+    /// The versions at which tables are read; others are read as they are.
+    versions: Arc<BTreeMap<String, u64>>,
 }
 
 impl<'a> Engine<'a> {
-    fn new(lake: &'a Lake, settings: &'a EngineSettings) -> Self {
+    fn new(lake: &'a Lake, settings: &'a EngineSettings, versions: BTreeMap<String, u64>) -> Self {
         let state = lake.session().state();
         let partitions = settings.target_partitions.unwrap_or(state.config().target_partitions()).max(1);
-        Self { lake, settings, partitions, context: context(lake, settings.batch_rows) }
+        let context = context(lake, settings.batch_rows);
+        Self { lake, settings, partitions, context, versions: Arc::new(versions) }
     }
 
     /// The same in one partition with small batches: slower, and with the least memory.
@@ -130,62 +237,70 @@ impl<'a> Engine<'a> {
         Self { partitions: 1, context, ..self.clone() }
     }
 
+    /// The answers of one view from the shelf; computed first, and put there, when it has none.
+    async fn kept_answers(
+        &self,
+        asked: &Asked<'_>,
+        keeping: &Keeping<'_>,
+    ) -> Result<(SendableRecordBatchStream, bool), OfflineError> {
+        let version = self.versions.get(asked.view.source.as_str()).copied();
+        let rows = asked.rows(u64::MAX).execute(Arc::clone(&self.context));
+        let key = shelf::digest_of(&asked.view, &asked.arrival, version, rows).await?;
+        let schema = asked.view.answer_schema();
+        if keeping.uses_kept
+            && let Some(found) = keeping.shelf.find(&key, &schema)
+        {
+            return Ok((found, false));
+        }
+        let answers = self.answers(asked).await?;
+        if !keeping.uses_kept {
+            return Ok((answers.stream()?, true));
+        }
+        keeping.shelf.keep(&key, &schema, answers.stream()?.map_err(OfflineError::from)).await?;
+        // From the shelf, so that the memory of these answers is free for the next view.
+        let stream = match keeping.shelf.find(&key, &schema) {
+            Some(found) => found,
+            None => answers.stream()?,
+        };
+        Ok((stream, true))
+    }
+
     /// The answers of one view in the order of the spine. They are kept to the last before the next view begins, so that
     /// the sorts of one view have all the memory that there is.
     ///
     /// A sort that has finished in memory cannot be made to spill any more, so several of them at once can leave too
     /// little for another to begin. Then the view is answered again with one partition.
-    async fn answers(
-        &self,
-        view: &Arc<ViewPlan>,
-        arrival: &ArrivalRule,
-        spine: &Arc<Spine>,
-    ) -> Result<Kept, OfflineError> {
-        match self.answers_once(view, arrival, spine).await {
+    async fn answers(&self, asked: &Asked<'_>) -> Result<Kept, OfflineError> {
+        match self.answers_once(asked).await {
             Err(OfflineError::Engine(error))
                 if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) =>
             {
-                tracing::info!(view = %view.name, "memory is short: the view is answered again in one partition");
-                self.frugal().answers_once(view, arrival, spine).await
+                let view = &asked.view.name;
+                tracing::info!(%view, "memory is short: the view is answered again in one partition");
+                self.frugal().answers_once(asked).await
             }
             other => other,
         }
     }
 
-    async fn answers_once(
-        &self,
-        view: &Arc<ViewPlan>,
-        arrival: &ArrivalRule,
-        spine: &Arc<Spine>,
-    ) -> Result<Kept, OfflineError> {
-        let plan = self.plan(view, arrival, spine).await?;
+    async fn answers_once(&self, asked: &Asked<'_>) -> Result<Kept, OfflineError> {
+        let plan = self.plan(asked).await?;
         let memory_bytes = self.settings.kept_memory_bytes;
         let answers = execute_stream(plan, Arc::clone(&self.context))?.map_err(OfflineError::from);
-        keep(answers, view.answer_schema(), "training set view", memory_bytes, &self.context).await
+        keep(answers, asked.view.answer_schema(), "training set view", memory_bytes, &self.context).await
     }
 
     /// The plan of one view, whose answers come in the order of the spine and in one partition.
-    async fn plan(
-        &self,
-        view: &Arc<ViewPlan>,
-        arrival: &ArrivalRule,
-        spine: &Arc<Spine>,
-    ) -> Result<Arc<dyn ExecutionPlan>, OfflineError> {
+    async fn plan(&self, asked: &Asked<'_>) -> Result<Arc<dyn ExecutionPlan>, OfflineError> {
         let hash_mask = self.settings.key_hash_mask;
-        let watermarks = spine.watermarks.get(view.source.as_str()).copied().unwrap_or_default();
-        let [lowest, highest] = [watermarks.0, watermarks.1].map(|offset| offset.max(0).cast_unsigned());
-        let (arrival, always_arrived) = match arrival.clone() {
-            ArrivalRule::Carried { loads, .. } => (ArrivalRule::Carried { highest, loads }, Some(lowest)),
-            other => (other, None),
-        };
-        let encoding = Arc::new(EventEncoding::new(Arc::clone(view), arrival, hash_mask));
-        let events = self.events(view, &encoding, spine).await?;
-        let rows = SharedSpineRows(Arc::new(SpineRows::new(Arc::clone(spine), view, hash_mask)));
-        let rows = streaming(vec![Arc::new(rows)])?;
+        let view = &asked.view;
+        let encoding = Arc::new(EventEncoding::new(Arc::clone(view), asked.arrival.clone(), hash_mask));
+        let events = self.events(view, &encoding, asked.spine).await?;
+        let rows = streaming(vec![Arc::new(asked.rows(hash_mask))])?;
         let swept = PointInTimeExec::new(
             Arc::clone(view),
             encoding.columns(),
-            always_arrived,
+            asked.always_arrived,
             sorted(self.spread(rows)?, ORDER)?,
             sorted(self.spread(events)?, ORDER)?,
         );
@@ -208,7 +323,11 @@ impl<'a> Engine<'a> {
             Some(times) if self.lake.exists(view.source.as_str()).await? => times,
             _ => return streaming(vec![Arc::new(NoEvents(encoding.schema()))]),
         };
-        let history: DataFrame = self.lake.scan(view.source.as_str()).await?;
+        let name = view.source.as_str();
+        let history: DataFrame = match self.versions.get(name) {
+            Some(version) => self.lake.scan_at(name, *version).await?,
+            None => self.lake.scan(name).await?,
+        };
         let scan = encoding.scan(history, times)?.create_physical_plan().await?;
         let partitions = scan.output_partitioning().partition_count();
         let encoded = (0..partitions).map(|partition| {

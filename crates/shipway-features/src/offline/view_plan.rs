@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use shipway_aggregate::{Aggregation, Operation, Window};
-use shipway_core::{DataType, Name};
+use shipway_aggregate::{Aggregation, Window};
+use shipway_core::{DataType, Digest, Length, Name};
 use shipway_definitions::{ColumnOrigin, DefinitionSet, Feature, Service, View, ViewBody, ViewReference};
 
 use super::{OfflineError, canonical::arrow_type};
+use crate::model::schema::EVENT_ID_COLUMN;
 
 /// The column of a view's answers that says which spine row each answers.
 pub(crate) const POSITION: &str = "position";
@@ -27,6 +28,12 @@ pub(crate) struct ViewPlan {
     pub(crate) body: PlannedBody,
     /// The columns answered: `view__feature` and the type.
     pub(crate) outputs: Vec<(String, DataType)>,
+    /// The column that says which of two events at one moment comes first.
+    pub(crate) event_id: String,
+    /// The moment that a row is answered for, seen from its own moment: 0 for features, the end of the window for labels.
+    pub(crate) shift_us: i64,
+    /// What makes the answers what they are, beside the rows asked and the events: the hash of the view or of the label.
+    pub(crate) identity: Digest,
 }
 
 /// What a view computes.
@@ -38,6 +45,16 @@ pub(crate) enum PlannedBody {
         /// For each output, the input that it shows.
         columns: Vec<usize>,
     },
+    Label(PlannedLabel),
+}
+
+/// The one value of a label.
+#[derive(Debug)]
+pub(crate) struct PlannedLabel {
+    pub(crate) aggregation: Aggregation,
+    /// How long before the shifted moment the window begins.
+    pub(crate) length: Length,
+    pub(crate) input: Option<usize>,
 }
 
 /// One windowed feature.
@@ -47,6 +64,8 @@ pub(crate) struct PlannedFeature {
     pub(crate) aggregation: Aggregation,
     pub(crate) window: Window,
     pub(crate) input: Option<usize>,
+    /// The input whose values are the buckets.
+    pub(crate) bucket: Option<usize>,
 }
 
 /// The views of `service` in its order.
@@ -94,7 +113,16 @@ fn plan_view(
         inputs,
         body,
         outputs: outputs(service, reference)?,
+        event_id: EVENT_ID_COLUMN.to_owned(),
+        shift_us: 0,
+        identity: identity(reference),
     })
+}
+
+/// The view's own hash, and which of its features are asked for.
+fn identity(reference: &ViewReference) -> Digest {
+    let features: Vec<&str> = reference.features.iter().map(Name::as_str).collect();
+    Digest::of(format!("view {} {}", reference.hash, features.join(" ")))
 }
 
 fn planned_feature(
@@ -105,11 +133,11 @@ fn planned_feature(
 ) -> Result<PlannedFeature, OfflineError> {
     let missing = || OfflineError::MissingDefinition { what: format!("feature {}:{name}", view.name) };
     let feature = feature.ok_or_else(missing)?;
-    let input = match &feature.column {
-        Some(column) => Some(input(view, column, inputs)?),
-        None => None,
-    };
-    Ok(PlannedFeature { name: name.clone(), aggregation: feature.aggregation, window: feature.window, input })
+    let mut input_of =
+        |column: &Option<Name>| column.as_ref().map(|column| input(view, column, inputs)).transpose();
+    let (input, bucket) = (input_of(&feature.column)?, input_of(&feature.by)?);
+    let (aggregation, window) = (feature.aggregation, feature.window);
+    Ok(PlannedFeature { name: name.clone(), aggregation, window, input, bucket })
 }
 
 fn input(view: &View, column: &Name, inputs: &mut Vec<(Name, DataType)>) -> Result<usize, OfflineError> {
@@ -144,9 +172,10 @@ impl ViewPlan {
     pub(crate) fn needs_event_id(&self) -> bool {
         match &self.body {
             PlannedBody::Latest { .. } => true,
-            PlannedBody::Aggregates(features) => features
-                .iter()
-                .any(|feature| matches!(feature.aggregation.operation(), Operation::First | Operation::Last)),
+            PlannedBody::Label(label) => label.aggregation.operation().needs_event_id(),
+            PlannedBody::Aggregates(features) => {
+                features.iter().any(|feature| feature.aggregation.operation().needs_event_id())
+            }
         }
     }
 
@@ -154,6 +183,7 @@ impl ViewPlan {
     pub(crate) fn lookback_us(&self) -> Option<i64> {
         match &self.body {
             PlannedBody::Latest { ttl_us, .. } => *ttl_us,
+            PlannedBody::Label(label) => Some(label.length.micros()),
             PlannedBody::Aggregates(features) => features.iter().try_fold(0, |longest: i64, feature| {
                 let Window::Sized(length) = feature.window else { return None };
                 let hop_us = feature.window.hop_us().unwrap_or(0);
@@ -177,6 +207,7 @@ impl ViewPlan {
             PlannedBody::Latest { columns, .. } => {
                 columns.get(output).and_then(|input| self.inputs.get(*input)).map(|(name, _)| name)
             }
+            PlannedBody::Label(_) => None,
         };
         feature.map_or_else(|| self.name.to_string(), |feature| format!("{}:{feature}", self.name))
     }

@@ -13,7 +13,7 @@ use super::{
     compare::compare,
     log::{self, AT, ServedVectors, watermark_name},
 };
-use crate::offline::{AsOf, TrainingSetRequest, training_set};
+use crate::offline::{AsOf, Pins, TrainingSetRequest, training_set};
 
 /// For each source, the log offset at which each bulk load arrived, by load id.
 pub type LoadArrivals = BTreeMap<String, BTreeMap<String, u64>>;
@@ -45,6 +45,8 @@ pub async fn verify(
             time_column: AT.to_owned(),
             as_of,
             load_arrivals: load_arrivals.clone(),
+            labels: Vec::new(),
+            pins: Pins::default(),
         };
         let as_served = request(spine.clone(), AsOf::ArrivalColumns(watermarks.collect()));
         let as_known = request(spine, AsOf::EventTime);

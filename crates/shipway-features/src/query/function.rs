@@ -50,9 +50,10 @@ impl Call {
             service: self.service.clone(),
             spine: if is_query { Spine::Sql(self.spine.clone()) } else { Spine::Table(self.spine.clone()) },
             time: self.time.clone(),
-            arrival: if self.as_of_arrival { ArrivalRule::Before(None) } else { ArrivalRule::Any },
+            arrival: if self.as_of_arrival { ArrivalRule::Received } else { ArrivalRule::Any },
             from: None,
             to: None,
+            labels: Vec::new(),
         }
     }
 }
@@ -117,7 +118,7 @@ mod tests {
         let rule =
             |as_of| Call::new(&[lit("s"), lit("t"), lit("q"), lit(as_of)]).map(|call| call.wanted().arrival);
         assert!(matches!(rule("event_time"), Ok(ArrivalRule::Any)));
-        assert!(matches!(rule("arrival"), Ok(ArrivalRule::Before(None))));
+        assert!(matches!(rule("arrival"), Ok(ArrivalRule::Received)));
         assert!(rule("yesterday").is_err());
     }
 

@@ -12,13 +12,8 @@ use datafusion::{
     physical_plan::{ExecutionPlan, stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use shipway_core::{Name, nearest};
 
-use crate::{
-    Features, FeaturesError, Spine, TrainingSet,
-    offline::{AsOf, TrainingSetRequest, training_set_schema},
-    training::ArrivalRule,
-};
+use crate::{Features, FeaturesError, Spine, TrainingSet, offline::training_set_schema};
 
 /// A training set that a query reads.
 #[derive(Debug)]
@@ -30,14 +25,6 @@ pub(crate) struct TrainingSetTable {
 impl TrainingSetTable {
     /// Finds the columns of a training set, and refuses what can be refused before a row is read.
     pub(crate) async fn resolve(features: &Features, wanted: TrainingSet) -> Result<Self, FeaturesError> {
-        let definitions = features.inner.definitions();
-        let service = definitions.services.get(wanted.service.as_str()).cloned();
-        let service = service.ok_or_else(|| FeaturesError::UnknownService {
-            name: wanted.service.clone(),
-            nearest: nearest(&wanted.service, definitions.services.keys().map(Name::as_str))
-                .map(str::to_owned),
-        })?;
-        let spine = features.spine(&wanted).await?;
         // Counting a table costs a look at its log; counting a query would run it.
         let rows = match &wanted.spine {
             Spine::Table(table) if wanted.from.is_none() && wanted.to.is_none() => {
@@ -45,14 +32,7 @@ impl TrainingSetTable {
             }
             _ => None,
         };
-        let schema = training_set_schema(&TrainingSetRequest {
-            service,
-            definitions,
-            spine,
-            time_column: wanted.time.clone(),
-            as_of: as_of(features, &wanted.arrival),
-            load_arrivals: features.load_arrivals().await?,
-        })?;
+        let schema = training_set_schema(&features.request(wanted.clone()).await?)?;
         let partition = Rows { features: features.clone(), wanted, schema: Arc::clone(&schema) };
         let inner = StreamingTable::try_new(schema, vec![Arc::new(partition)])?;
         Ok(Self { inner, rows })
@@ -61,17 +41,6 @@ impl TrainingSetTable {
     /// How many rows there will be, where that is known.
     pub(crate) fn rows(&self) -> Option<u64> {
         self.rows
-    }
-}
-
-/// Only the columns matter here: the watermarks of the moment of reading are taken when it is read.
-fn as_of(features: &Features, arrival: &ArrivalRule) -> AsOf {
-    match arrival {
-        ArrivalRule::Any => AsOf::EventTime,
-        ArrivalRule::Before(Some(watermarks)) => AsOf::Arrival(watermarks.clone()),
-        ArrivalRule::Before(None) => AsOf::Arrival(
-            features.status().into_iter().map(|status| (status.source.to_string(), status.applied)).collect(),
-        ),
     }
 }
 

@@ -1,18 +1,14 @@
 //! The features of one key of one view at one moment.
 
-use shipway_core::{EntityKey, Timestamp, Value};
+use shipway_core::{Timestamp, Value};
 
 use crate::{
     error::FeaturesError,
-    materialise::{
-        ActiveView, Published,
-        views::{read_state, state_key},
-    },
-    read::plan::PlannedView,
+    materialise::ActiveView,
+    read::{plan::PlannedView, states::Found},
     state::{
         AggregateState, Body, Inexact, KeyState, LatestState,
         answer::{NoValue, newest_before, values},
-        cache::StateCache,
         layout::AggregateLayout,
     },
 };
@@ -25,25 +21,24 @@ pub(crate) struct KeyAnswer {
     pub(crate) event_time: Option<Timestamp>,
 }
 
+/// The features of the key whose state was found.
 pub(crate) fn answer(
-    published: &Published,
     active: &ActiveView,
-    cache: &StateCache,
+    found: &Found,
     view: &PlannedView,
-    key: &EntityKey,
     q: Timestamp,
 ) -> Result<KeyAnswer, FeaturesError> {
     let layout = &active.layout;
-    let state = read_state(&published.snapshot, cache, layout, &state_key(&layout.hash, key))?;
-    let answered = match (state.as_deref(), &layout.body) {
+    let answered = match (found.state.as_deref(), &layout.body) {
         (Some(KeyState::Aggregates(state)), Body::Aggregates(aggregates)) => {
-            aggregated(aggregates, state, active.built_from, view, q)
+            aggregated(aggregates, state, active.built_from, view, (q, found.is_hot))
         }
         (Some(KeyState::Latest(state)), Body::Latest { ttl_us }) => {
             latest(state, *ttl_us, active.built_from, view, q).map_err(NoValue::from)
         }
         (_, Body::Aggregates(aggregates)) => {
-            aggregated(aggregates, &AggregateState::empty(aggregates), active.built_from, view, q)
+            let empty = AggregateState::empty(aggregates);
+            aggregated(aggregates, &empty, active.built_from, view, (q, false))
         }
         (_, Body::Latest { ttl_us }) => {
             latest(&LatestState::default(), *ttl_us, active.built_from, view, q).map_err(NoValue::from)
@@ -57,9 +52,9 @@ fn aggregated(
     state: &AggregateState,
     built_from: i64,
     view: &PlannedView,
-    q: Timestamp,
+    (q, is_hot): (Timestamp, bool),
 ) -> Result<KeyAnswer, NoValue> {
-    let values = values(layout, state, q, built_from, &view.features)?;
+    let values = values(layout, state, q, built_from, &view.features, is_hot)?;
     Ok(KeyAnswer { values, event_time: newest_before(state, q) })
 }
 

@@ -2,13 +2,25 @@
 //!
 //! - `plan`: a service resolved once: which view, which key parts, which features, where they go
 //! - `rows`: the rows of a request, checked
+//! - `gather`: a whole read: which distinct keys it needs, and who gets which answer
+//! - `states`: the states of many keys, each looked up and decoded once
 //! - `answer`: the features of one key of one view
+//! - `lists`: rows that ask for several entities, put together again
+//! - `batch`: an answer as a record batch
+//! - `stale`: answers beyond a freshness objective, counted and logged
+//! - `hot`: which keys are read most
 //! - `service`: the use case
 
 mod answer;
-mod plan;
-mod rows;
-mod service;
+pub(crate) mod batch;
+mod gather;
+pub(crate) mod hot;
+pub(crate) mod lists;
+pub(crate) mod plan;
+pub(crate) mod rows;
+pub(crate) mod service;
+mod stale;
+mod states;
 
 pub(crate) use plan::ReadPlan;
 pub use service::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};

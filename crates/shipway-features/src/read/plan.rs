@@ -1,17 +1,22 @@
 //! A service resolved once, so that a request costs no look-up by name.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use shipway_core::{DataType, Digest, Name};
-use shipway_definitions::{DefinitionSet, Freshness, Service, Versioned, ViewBody};
+use shipway_core::{DataType, Digest, Name, nearest};
+use shipway_definitions::{DefinitionSet, Freshness, Service, Versioned, View, ViewBody};
 
-use crate::error::FeaturesError;
+use crate::{
+    error::{FeaturesError, invalid},
+    read::stale::Breaches,
+};
 
 /// A service, ready to be read.
 pub(crate) struct ReadPlan {
     pub(crate) service: Name,
     pub(crate) hash: Digest,
     pub(crate) columns: Arc<[String]>,
+    /// As the columns.
+    pub(crate) types: Vec<DataType>,
     pub(crate) keys: Vec<(Name, DataType)>,
     pub(crate) request: Vec<(Name, DataType)>,
     pub(crate) views: Vec<PlannedView>,
@@ -30,7 +35,20 @@ pub(crate) struct PlannedView {
     /// Positions of the features among the view's own.
     pub(crate) features: Vec<usize>,
     pub(crate) feature_names: Vec<Name>,
+    /// As the features.
+    pub(crate) types: Vec<DataType>,
+    /// The age, inclusive, up to which a latest value counts.
+    pub(crate) ttl_us: Option<i64>,
     pub(crate) freshness: Option<Freshness>,
+    /// Where answers beyond the objective are counted, if there is one.
+    pub(crate) breaches: Option<Breaches>,
+}
+
+/// What is taken of one view.
+struct Taken<'a> {
+    view: &'a Name,
+    hash: &'a Digest,
+    features: &'a [Name],
 }
 
 impl ReadPlan {
@@ -42,53 +60,143 @@ impl ReadPlan {
         let mut sources: Vec<Name> = Vec::new();
         let mut views = Vec::with_capacity(service.views.len());
         for reference in &service.views {
-            let missing = |what: String| FeaturesError::MissingDefinition { what };
-            let view = definitions.views_by_hash.get(&reference.hash).ok_or_else(|| {
-                missing(format!("view {} at version {}", reference.view, reference.hash.short()))
-            })?;
-            let view = &view.definition;
-            let source = sources.iter().position(|source| *source == view.source).unwrap_or_else(|| {
-                sources.push(view.source.clone());
-                sources.len() - 1
-            });
-            let key_positions: BTreeMap<&Name, usize> =
-                service.entity_keys.iter().enumerate().map(|(at, (name, _))| (name, at)).collect();
-            let key = view
-                .entity_keys
-                .iter()
-                .map(|(name, _)| key_positions.get(name).copied())
-                .collect::<Option<_>>();
-            let key = key.ok_or_else(|| missing(format!("a key of view {}", reference.view)))?;
-            let own: Vec<&Name> = match &view.body {
-                ViewBody::Aggregates(features) => features.iter().map(|feature| &feature.name).collect(),
-                ViewBody::Latest { columns, .. } => columns.iter().collect(),
-            };
-            let position = |wanted: &Name| own.iter().position(|name| *name == wanted);
-            let features = reference.features.iter().map(position).collect::<Option<_>>();
-            let features =
-                features.ok_or_else(|| missing(format!("a feature of view {}", reference.view)))?;
-            views.push(PlannedView {
-                name: reference.view.clone(),
-                hash: reference.hash,
-                source,
-                key,
-                features,
-                feature_names: reference.features.clone(),
-                // Freshness is not part of the version: the view in force under the name says how it is now.
-                freshness: definitions
-                    .views
-                    .get(&reference.view)
-                    .map_or(view.freshness, |current| current.definition.freshness),
-            });
+            let taken = Taken { view: &reference.view, hash: &reference.hash, features: &reference.features };
+            views.push(PlannedView::new(&taken, &service.entity_keys, definitions, &mut sources)?);
         }
         Ok(Self {
             service: service.name.clone(),
             hash: *hash,
             columns: service.columns().iter().map(|column| column.name.clone()).collect(),
+            types: service.columns().iter().map(|column| column.data_type).collect(),
             keys: service.entity_keys.clone(),
             request: service.request.clone(),
             views,
             sources,
         })
+    }
+
+    /// The plan for features that are asked for by themselves, in the order of their views' first appearance. Their views
+    /// are the ones in force.
+    pub(crate) fn of_features(
+        name: Name,
+        wanted: &[(Name, Name)],
+        definitions: &DefinitionSet,
+    ) -> Result<Self, FeaturesError> {
+        let mut by_view: Vec<(&Name, Vec<Name>)> = Vec::new();
+        for (view, feature) in wanted {
+            match by_view.iter_mut().find(|(held, _)| *held == view) {
+                Some((_, features)) if features.contains(feature) => {}
+                Some((_, features)) => features.push(feature.clone()),
+                None => by_view.push((view, vec![feature.clone()])),
+            }
+        }
+        let mut keys: Vec<(Name, DataType)> = Vec::new();
+        let mut taken = Vec::with_capacity(by_view.len());
+        for (view, features) in &by_view {
+            let held = definitions.views.get(*view).ok_or_else(|| FeaturesError::UnknownView {
+                name: view.to_string(),
+                nearest: nearest(view.as_str(), definitions.views.keys().map(Name::as_str))
+                    .map(str::to_owned),
+            })?;
+            let own = feature_types(&held.definition);
+            if let Some(stranger) = features.iter().find(|wanted| own.iter().all(|(name, _)| name != wanted))
+            {
+                return Err(FeaturesError::UnknownFeature {
+                    feature: format!("{view}:{stranger}"),
+                    nearest: nearest(stranger.as_str(), own.iter().map(|(name, _)| name.as_str()))
+                        .map(|near| format!("{view}:{near}")),
+                });
+            }
+            for key in &held.definition.entity_keys {
+                match keys.iter().find(|(name, _)| *name == key.0) {
+                    Some((_, data_type)) if *data_type != key.1 => {
+                        return Err(invalid(format!(
+                            "key column {} is {data_type} in one view and {} in view {view}; ask for them apart",
+                            key.0, key.1
+                        )));
+                    }
+                    Some(_) => {}
+                    None => keys.push(key.clone()),
+                }
+            }
+            taken.push(Taken { view, hash: &held.hash, features });
+        }
+        let mut sources: Vec<Name> = Vec::new();
+        let views = taken
+            .iter()
+            .map(|taken| PlannedView::new(taken, &keys, definitions, &mut sources))
+            .collect::<Result<Vec<_>, _>>()?;
+        let columns = views
+            .iter()
+            .flat_map(|view| view.feature_names.iter().map(|feature| format!("{}__{feature}", view.name)));
+        let text: String = views.iter().map(|view| format!("{}@{}\n", view.name, view.hash)).collect();
+        Ok(Self {
+            service: name,
+            hash: Digest::of(text),
+            columns: columns.collect(),
+            types: views.iter().flat_map(|view| view.types.iter().copied()).collect(),
+            keys,
+            request: Vec::new(),
+            views,
+            sources,
+        })
+    }
+}
+
+impl PlannedView {
+    fn new(
+        taken: &Taken<'_>,
+        keys: &[(Name, DataType)],
+        definitions: &DefinitionSet,
+        sources: &mut Vec<Name>,
+    ) -> Result<Self, FeaturesError> {
+        let missing = |what: String| FeaturesError::MissingDefinition { what };
+        let (name, hash) = (taken.view, taken.hash);
+        let view = definitions
+            .views_by_hash
+            .get(hash)
+            .ok_or_else(|| missing(format!("view {name} at version {}", hash.short())))?;
+        let view = &view.definition;
+        let source = sources.iter().position(|source| *source == view.source).unwrap_or_else(|| {
+            sources.push(view.source.clone());
+            sources.len() - 1
+        });
+        let key = |(wanted, _): &(Name, DataType)| keys.iter().position(|(key, _)| key == wanted);
+        let key = view.entity_keys.iter().map(key).collect::<Option<_>>();
+        let key = key.ok_or_else(|| missing(format!("a key of view {name}")))?;
+        let own = feature_types(view);
+        let position = |wanted: &Name| own.iter().position(|(name, _)| *name == wanted);
+        let features: Option<Vec<usize>> = taken.features.iter().map(position).collect();
+        let features = features.ok_or_else(|| missing(format!("a feature of view {name}")))?;
+        // Freshness is not part of the version: the view in force under the name says how it is now.
+        let current = definitions.views.get(name).map_or(view, |current| &current.definition);
+        Ok(Self {
+            name: name.clone(),
+            hash: *hash,
+            source,
+            key,
+            types: features.iter().map(|&at| own[at].1).collect(),
+            features,
+            feature_names: taken.features.to_vec(),
+            ttl_us: match &view.body {
+                ViewBody::Latest { ttl, .. } => ttl.map(|ttl| ttl.micros()),
+                ViewBody::Aggregates(_) => None,
+            },
+            freshness: current.freshness,
+            breaches: current.freshness.map(|freshness| Breaches::new(current, freshness.beyond)),
+        })
+    }
+}
+
+/// The features of a view with their types, in their order.
+pub(crate) fn feature_types(view: &View) -> Vec<(&Name, DataType)> {
+    match &view.body {
+        ViewBody::Aggregates(features) => {
+            features.iter().map(|feature| (&feature.name, feature.output_type())).collect()
+        }
+        ViewBody::Latest { columns, .. } => {
+            let data_type = |column: &Name| view.column_type(column.as_str()).unwrap_or(DataType::Text);
+            columns.iter().map(|column| (column, data_type(column))).collect()
+        }
     }
 }

@@ -1,15 +1,14 @@
 //! The way of a read: resolve the service, wait for the token, take one consistent state per source, answer each key once.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Instant,
 };
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
-use shipway_core::{Digest, EntityKey, Name, Timestamp, Value, nearest};
-use shipway_definitions::Beyond;
+use shipway_core::{Digest, Name, Timestamp, Value, nearest};
 
 use crate::{
     error::{FeaturesError, invalid},
@@ -17,14 +16,20 @@ use crate::{
     materialise::Published,
     model::{event::is_computable, token::Token},
     read::{
-        answer::{KeyAnswer, answer, nothing},
+        gather::Read,
         plan::{PlannedView, ReadPlan},
-        rows::{RequestRow, parse},
+        rows::{self, RequestRow},
     },
 };
 
 /// Requests with more lookups than this leave the async executor.
 const LARGE_LOOKUPS: usize = 128;
+
+/// What messages call features that are asked for by themselves.
+const FEATURES: &str = "features_by_themselves";
+
+/// So many choices of features are kept resolved.
+const MOST_FEATURE_PLANS: usize = 256;
 
 /// What a caller wants to know.
 #[derive(Debug, Clone, Default)]
@@ -87,40 +92,56 @@ fn as_sequence<S: Serializer>(columns: &Arc<[String]>, serializer: S) -> Result<
 
 impl Features {
     /// Reads the features of a service. Every value is exact for the moment and the watermarks of the answer, or the whole
-    /// read is refused. One point read per distinct key and view.
+    /// read is refused. Each distinct key of a view is looked up once, all keys of a source together.
     pub async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, FeaturesError> {
-        let started = Instant::now();
-        let inner = &self.inner;
-        let plan = inner.plan(&request.service, request.service_hash)?;
-        let (got, limit) = (request.rows.len() as u64, inner.limits.read_rows as u64);
-        if got > limit {
-            return Err(FeaturesError::TooLarge { what: "number of rows", got, limit });
-        }
-        if let Some(token) = &request.token {
-            inner.wait_for(&plan, &Token::parse(token)?).await?;
-        }
-        let q = request.at.unwrap_or_else(|| inner.clock.now());
-        if !is_computable(q) {
-            return Err(invalid("at is outside the years 1 to 9999"));
-        }
-        // A wrong row is told before a view that is not ready: waiting would not mend it.
-        let rows = request.rows.iter().enumerate().map(|(index, row)| parse(&plan, index, row));
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let read = Read { published: inner.states(&plan)?, rows, plan, q };
-        let answered = if read.rows.len() * read.plan.views.len() > LARGE_LOOKUPS {
-            let inner = Arc::clone(inner);
-            let work = tokio::task::spawn_blocking(move || read.answer(&inner));
-            work.await.map_err(|_| FeaturesError::Stopped { what: "the read" })?
-        } else {
-            read.answer(inner)
-        };
-        metrics::histogram!("shipway_feature_read_seconds").record(started.elapsed().as_secs_f64());
-        answered
+        let plan = self.inner.plan(&request.service, request.service_hash)?;
+        rows::check_count(request.rows.len(), self.inner.limits.read_rows)?;
+        let rows = rows::parse(&plan, &request.rows)?;
+        self.inner.read(plan, rows.rows, Moment { at: request.at, token: request.token.as_deref() }).await
     }
 }
 
+/// When, and after which events, a read is answered.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Moment<'a> {
+    /// Without one the present.
+    pub(crate) at: Option<Timestamp>,
+    /// Tokens of ingest requests whose events must be seen.
+    pub(crate) token: Option<&'a str>,
+}
+
 impl Inner {
-    fn plan(&self, service: &str, hash: Option<Digest>) -> Result<Arc<ReadPlan>, FeaturesError> {
+    /// Reads checked rows of a plan.
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        plan: Arc<ReadPlan>,
+        rows: Vec<RequestRow>,
+        moment: Moment<'_>,
+    ) -> Result<ReadAnswer, FeaturesError> {
+        let started = Instant::now();
+        rows::check_count(rows.len(), self.limits.read_rows)?;
+        if let Some(token) = moment.token {
+            self.wait_for(&plan, &Token::parse(token)?).await?;
+        }
+        let q = moment.at.unwrap_or_else(|| self.clock.now());
+        if !is_computable(q) {
+            return Err(invalid("at is outside the years 1 to 9999"));
+        }
+        let read = Read { published: self.states(&plan)?, rows, plan, q };
+        let answered = if read.size() > LARGE_LOOKUPS {
+            let inner = Arc::clone(self);
+            let work = tokio::task::spawn_blocking(move || read.answer(&inner));
+            work.await.map_err(|_| FeaturesError::Stopped { what: "the read" })?
+        } else {
+            read.answer(self)
+        };
+        metrics::histogram!("shipway_feature_read_seconds").record(started.elapsed().as_secs_f64());
+        self.show_hot_keys_now_and_then();
+        answered
+    }
+
+    /// The plan of a service in force, or of one of its versions.
+    pub(crate) fn plan(&self, service: &str, hash: Option<Digest>) -> Result<Arc<ReadPlan>, FeaturesError> {
         let definitions = self.definitions();
         let versioned = match hash {
             Some(hash) => definitions
@@ -144,7 +165,28 @@ impl Inner {
         Ok(plan)
     }
 
-    async fn wait_for(&self, plan: &ReadPlan, token: &Token) -> Result<(), FeaturesError> {
+    /// The plan for features that are asked for by themselves, each `view:feature`.
+    pub(crate) fn plan_of_features(&self, features: &[String]) -> Result<Arc<ReadPlan>, FeaturesError> {
+        let mut plans = self.feature_plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = plans.get(features) {
+            return Ok(Arc::clone(plan));
+        }
+        let parse = |text: &String| {
+            let wrong = || invalid(format!("feature {text}: expected view:feature"));
+            let (view, feature) = text.split_once(':').ok_or_else(wrong)?;
+            Ok((view.parse::<Name>().map_err(|_| wrong())?, feature.parse::<Name>().map_err(|_| wrong())?))
+        };
+        let wanted = features.iter().map(parse).collect::<Result<Vec<_>, FeaturesError>>()?;
+        let name = Name::new(FEATURES).map_err(|error| invalid(error.to_string()))?;
+        let plan = Arc::new(ReadPlan::of_features(name, &wanted, &self.definitions())?);
+        if plans.len() >= MOST_FEATURE_PLANS {
+            plans.clear();
+        }
+        plans.insert(features.into(), Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    pub(crate) async fn wait_for(&self, plan: &ReadPlan, token: &Token) -> Result<(), FeaturesError> {
         for (source, offset) in token.offsets() {
             if plan.sources.iter().any(|name| name.as_str() == source) {
                 self.source(source)?.wait_visible(offset, self.limits.token_wait).await?;
@@ -174,100 +216,5 @@ impl Inner {
             }
         }
         Ok(states)
-    }
-}
-
-/// A read with everything that it needs.
-struct Read {
-    plan: Arc<ReadPlan>,
-    /// As the plan's sources.
-    published: Vec<Arc<Published>>,
-    rows: Vec<RequestRow>,
-    q: Timestamp,
-}
-
-impl Read {
-    fn answer(self, inner: &Inner) -> Result<ReadAnswer, FeaturesError> {
-        let plan = &self.plan;
-        let mut rows: Vec<AnsweredRow> = self
-            .rows
-            .iter()
-            .map(|_| AnsweredRow {
-                values: Vec::with_capacity(plan.columns.len()),
-                views: Vec::with_capacity(plan.views.len()),
-            })
-            .collect();
-        for view in &plan.views {
-            self.answer_view(inner, view, &mut rows)?;
-        }
-        for (row, asked) in rows.iter_mut().zip(self.rows) {
-            row.values.extend(asked.request);
-        }
-        let watermarks = plan.sources.iter().zip(&self.published);
-        Ok(ReadAnswer {
-            service: plan.service.clone(),
-            service_hash: plan.hash,
-            at: self.q,
-            columns: Arc::clone(&plan.columns),
-            rows,
-            watermarks: watermarks
-                .map(|(source, published)| (source.to_string(), published.applied))
-                .collect(),
-        })
-    }
-
-    /// Adds the features of one view to all rows; each distinct key is looked up once.
-    fn answer_view(
-        &self,
-        inner: &Inner,
-        view: &PlannedView,
-        rows: &mut [AnsweredRow],
-    ) -> Result<(), FeaturesError> {
-        let published = &self.published[view.source];
-        let Some(active) = published.views.get(&view.hash) else {
-            return Err(FeaturesError::Building { view: view.name.to_string() });
-        };
-        let mut known: HashMap<EntityKey, KeyAnswer> = HashMap::new();
-        for (row, asked) in rows.iter_mut().zip(&self.rows) {
-            let key = EntityKey::encode(view.key.iter().map(|&at| &asked.keys[at]));
-            let Some(key) = key else {
-                self.add(view, nothing(view), row)?;
-                continue;
-            };
-            let found = match known.get(&key) {
-                Some(found) => found.clone(),
-                None => {
-                    let found = answer(published, active, &inner.cache, view, &key, self.q)?;
-                    if self.rows.len() > 1 {
-                        known.insert(key, found.clone());
-                    }
-                    found
-                }
-            };
-            self.add(view, found, row)?;
-        }
-        Ok(())
-    }
-
-    /// Adds one key's features to its row, as the view's freshness objective says.
-    fn add(&self, view: &PlannedView, found: KeyAnswer, row: &mut AnsweredRow) -> Result<(), FeaturesError> {
-        let age_us = found.event_time.map(|time| self.q.micros().saturating_sub(time.micros()));
-        let objective_us = view.freshness.map(|freshness| freshness.objective.micros());
-        let fresh = objective_us.is_none_or(|objective| age_us.is_some_and(|age| age <= objective));
-        let is_stale = age_us.is_some() && !fresh;
-        match view.freshness.map(|freshness| freshness.beyond) {
-            Some(Beyond::Refuse) if is_stale => {
-                return Err(FeaturesError::Stale { view: view.name.to_string() });
-            }
-            Some(Beyond::Null) if is_stale => row.values.extend(found.values.iter().map(|_| Value::Null)),
-            _ => row.values.extend(found.values),
-        }
-        row.views.push(ViewFreshness {
-            view: view.name.clone(),
-            event_time: found.event_time,
-            age_us,
-            fresh,
-        });
-        Ok(())
     }
 }

@@ -1,12 +1,30 @@
-//! `POST /api/v1/features/read`: the features of a service for some keys.
+//! `POST /api/v1/features/read`: the features of a service for some keys, in JSON or in Arrow, either way.
+//! `GET /api/v1/features/hot`: the keys that are read most.
 
-use axum::extract::State;
-use serde::Deserialize;
+use axum::{
+    extract::{FromRequest as _, Request, State},
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shipway_core::{Digest, Timestamp};
-use shipway_web::{Json, Problem};
+use shipway_web::{BodyBytes, Json, Problem, Query};
 
-use crate::{Features, ReadAnswer, ReadRequest};
+use crate::{
+    Features,
+    error::invalid as invalid_request,
+    read::{
+        batch::{self, Include},
+        lists, rows,
+        service::Moment,
+    },
+    routes::ingest::ARROW_STREAM,
+    status::HotKeyStatus,
+};
+
+/// How many hot keys are told without a limit.
+const HOT_KEYS: usize = 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,11 +36,103 @@ pub(crate) struct Read {
     token: Option<String>,
 }
 
+/// With rows in Arrow everything else is in the query.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadQuery {
+    service: Option<String>,
+    service_hash: Option<Digest>,
+    at: Option<Timestamp>,
+    token: Option<String>,
+    include: Option<String>,
+}
+
 /// Read features; exact for the moment and watermarks of the answer, or refused.
 pub(crate) async fn read(
     State(features): State<Features>,
-    Json(body): Json<Read>,
-) -> Result<Json<ReadAnswer>, Problem> {
-    let Read { service, service_hash, rows, at, token } = body;
-    Ok(Json(features.read(ReadRequest { service, service_hash, rows, at, token }).await?))
+    Query(query): Query<ReadQuery>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let is_arrow = names_arrow(request.headers(), &header::CONTENT_TYPE);
+    let wants_arrow = names_arrow(request.headers(), &header::ACCEPT)
+        || is_arrow && !says(request.headers(), &header::ACCEPT, "application/json");
+    let include = query.include.as_deref().map(str::parse::<Include>).transpose()?;
+    if include.is_some() && !wants_arrow {
+        return Err(invalid("include is for answers in Arrow: one in JSON always tells the freshness"));
+    }
+    let (inner, limit) = (&features.inner, features.limits().read_rows);
+    if is_arrow {
+        let service = query.service.ok_or_else(|| invalid("the query parameter service is missing"))?;
+        let BodyBytes(body) = BodyBytes::from_request(request, &()).await?;
+        let plan = inner.plan(&service, query.service_hash)?;
+        let rows = batch::read_rows(&plan, &body, limit)?;
+        let moment = Moment { at: query.at, token: query.token.as_deref() };
+        let answer = inner.read(plan.clone(), rows, moment).await?;
+        return if wants_arrow {
+            Ok(in_arrow(batch::write(&plan, &answer, include.unwrap_or_default())?))
+        } else {
+            Ok(Json(answer).into_response())
+        };
+    }
+    if query.service.is_some() || query.service_hash.is_some() || query.at.is_some() || query.token.is_some()
+    {
+        return Err(invalid("a request in JSON says service, at and token in its body"));
+    }
+    let Json(body) = Json::<Read>::from_request(request, &()).await?;
+    let Read { service, service_hash, rows: asked, at, token } = body;
+    let plan = inner.plan(&service, service_hash)?;
+    rows::check_count(asked.len(), limit)?;
+    let moment = Moment { at, token: token.as_deref() };
+    let rows = rows::parse_lists(&plan, &asked, limit)?;
+    if wants_arrow && rows.lists.is_some() {
+        return Err(invalid("lists of entities are answered in JSON; for Arrow write one row per entity"));
+    }
+    let answer = inner.read(plan.clone(), rows.rows, moment).await?;
+    Ok(match rows.lists {
+        _ if wants_arrow => in_arrow(batch::write(&plan, &answer, include.unwrap_or_default())?),
+        Some(lists) => Json(lists::together(&plan, answer, &lists)).into_response(),
+        None => Json(answer).into_response(),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HotQuery {
+    limit: Option<usize>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Hot {
+    /// Recent look-ups of any key.
+    lookups: u64,
+    keys: Vec<HotKeyStatus>,
+}
+
+/// Say which keys are read most.
+pub(crate) async fn hot(State(features): State<Features>, Query(query): Query<HotQuery>) -> Json<Hot> {
+    let (keys, lookups) = features.hot_keys(query.limit.unwrap_or(HOT_KEYS));
+    std::future::ready(Json(Hot { lookups, keys })).await
+}
+
+fn invalid(what: &str) -> Problem {
+    invalid_request(what).into()
+}
+
+fn in_arrow(body: bytes::Bytes) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(ARROW_STREAM));
+    response
+}
+
+fn names_arrow(headers: &HeaderMap, name: &HeaderName) -> bool {
+    says(headers, name, ARROW_STREAM)
+}
+
+fn says(headers: &HeaderMap, name: &HeaderName, media_type: &str) -> bool {
+    let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.any(|value| {
+        value.split(',').any(|part| {
+            part.split(';').next().is_some_and(|part| part.trim().eq_ignore_ascii_case(media_type))
+        })
+    })
 }

@@ -12,7 +12,7 @@ mod verify;
 use shipway_core::Permission;
 use shipway_web::Routes;
 
-use crate::{Features, flight};
+use crate::{Features, feast, flight, grpc};
 
 /// Every route of the feature platform.
 pub fn routes(platform: Features) -> Routes<()> {
@@ -25,6 +25,7 @@ pub fn routes(platform: Features) -> Routes<()> {
             ingest::ingest,
         )
         .post("/api/v1/features/read", Permission::Use, features::read)
+        .get("/api/v1/features/hot", Permission::Read, features::hot)
         .get("/api/v1/features/status", Permission::Read, status::status)
         .get("/api/v1/tables", Permission::Read, tables::list)
         .post_with_limit("/api/v1/tables/{name}/load", Permission::Write, limits.load_bytes, tables::load)
@@ -32,8 +33,13 @@ pub fn routes(platform: Features) -> Routes<()> {
         .get("/api/v1/tables/upkeep", Permission::Read, tables::upkeep)
         .post("/api/v1/sql", Permission::Read, sql::sql)
         .post("/api/v1/training-sets", Permission::Read, training_sets::build)
+        .get("/api/v1/training-sets", Permission::Read, training_sets::list)
+        .get("/api/v1/training-sets/{table}", Permission::Read, training_sets::show)
+        .post("/api/v1/training-sets/{table}/rebuild", Permission::Read, training_sets::rebuild)
         .post("/api/v1/verify", Permission::Read, verify::verify)
         .get("/api/v1/verifications", Permission::Read, verify::last)
         .with_state(platform.clone())
-        .merge(flight::routes(platform))
+        .merge(feast::routes(platform.clone()))
+        .merge(flight::routes(platform.clone()))
+        .merge(grpc::routes(platform))
 }

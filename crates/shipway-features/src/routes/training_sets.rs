@@ -1,4 +1,4 @@
-//! `POST /api/v1/training-sets`: a point-in-time-correct training set, as an Arrow stream or into a table.
+//! Training sets: as an Arrow stream, into a table at once or as a job, and made again from their recipes.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,17 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use shipway_core::{Digest, Timestamp};
-use shipway_web::{Json, Problem};
+use shipway_core::Timestamp;
+use shipway_web::{Caller, Json, Path, Problem};
 
 use crate::{
     Features,
+    offline::Label,
     routes::arrow_stream,
-    training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream, WrittenTrainingSet},
+    stored::{KeptTrainingSet, StoreOptions},
+    training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream},
 };
 
 /// How many rows the whole training set will have, so that a client can show progress.
@@ -35,7 +37,11 @@ pub(crate) struct Build {
     from: Option<Timestamp>,
     to: Option<Timestamp>,
     #[serde(default)]
+    labels: Vec<Label>,
+    #[serde(default)]
     output: OutputBody,
+    /// For a table: false answers at once with a job.
+    wait: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +65,8 @@ struct OutputBody {
     #[serde(rename = "format")]
     _format: Option<ArrowOnly>,
     table: Option<String>,
+    #[serde(default)]
+    replace: bool,
 }
 
 #[derive(Deserialize)]
@@ -67,12 +75,16 @@ enum ArrowOnly {
     Arrow,
 }
 
+/// Where a training set is made again.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rebuild {
+    into: Option<String>,
+}
+
 #[derive(Serialize)]
-struct Written {
-    table: String,
-    rows: u64,
-    table_version: u64,
-    service_hash: Digest,
+pub(crate) struct Kept {
+    training_sets: Vec<KeptTrainingSet>,
 }
 
 impl Build {
@@ -85,12 +97,14 @@ impl Build {
                 SpineBody::Sql(query) => Spine::Sql(query),
             },
             time: self.time,
-            arrival: match self.as_of {
-                AsOfBody::EventTime => ArrivalRule::Any,
-                AsOfBody::Arrival => ArrivalRule::Before(self.watermarks),
+            arrival: match (self.as_of, self.watermarks) {
+                (AsOfBody::EventTime, _) => ArrivalRule::Any,
+                (AsOfBody::Arrival, None) => ArrivalRule::Received,
+                (AsOfBody::Arrival, Some(watermarks)) => ArrivalRule::Before(watermarks),
             },
             from: self.from,
             to: self.to,
+            labels: self.labels,
         };
         (wanted, self.output.table)
     }
@@ -99,14 +113,20 @@ impl Build {
 /// Build a training set.
 pub(crate) async fn build(
     State(features): State<Features>,
+    caller: Caller,
     Json(body): Json<Build>,
 ) -> Result<Response, Problem> {
+    let (wait, options) = (body.wait, StoreOptions { replace: body.output.replace });
     let (wanted, table) = body.into_wanted();
     let (mut response, rows, hash) = match table {
+        Some(table) if wait == Some(false) => {
+            let job = features.submit_training_set(wanted, &table, options, &caller.name).await?;
+            return Ok((StatusCode::ACCEPTED, Json(job)).into_response());
+        }
         Some(table) => {
-            let written = features.write_training_set(wanted, &table).await?;
-            let WrittenTrainingSet { rows, table_version, service_hash } = written;
-            (Json(Written { table, rows, table_version, service_hash }).into_response(), rows, service_hash)
+            let stored = features.store_training_set(wanted, &table, options).await?;
+            let (rows, hash) = (stored.rows, stored.service_hash);
+            (Json(stored).into_response(), rows, hash)
         }
         None => {
             let TrainingSetStream { batches, rows, service_hash } = features.training_set(wanted).await?;
@@ -118,4 +138,28 @@ pub(crate) async fn build(
         response.headers_mut().insert(SERVICE_HASH, hash);
     }
     Ok(response)
+}
+
+/// List the kept training sets with their recipes.
+pub(crate) async fn list(State(features): State<Features>) -> Result<Json<Kept>, Problem> {
+    Ok(Json(Kept { training_sets: features.kept_training_sets().await? }))
+}
+
+/// Show a kept training set and its recipe.
+pub(crate) async fn show(
+    State(features): State<Features>,
+    Path(table): Path<String>,
+) -> Result<Json<KeptTrainingSet>, Problem> {
+    Ok(Json(features.kept_training_set(&table).await?))
+}
+
+/// Make a kept training set again, as a job, and compare every bit.
+pub(crate) async fn rebuild(
+    State(features): State<Features>,
+    caller: Caller,
+    Path(table): Path<String>,
+    Json(body): Json<Rebuild>,
+) -> Result<Response, Problem> {
+    let job = features.submit_rebuild(&table, body.into.as_deref(), &caller.name).await?;
+    Ok((StatusCode::ACCEPTED, Json(job)).into_response())
 }

@@ -10,6 +10,7 @@ use shipway_core::{Timestamp, Value};
 use crate::state::{
     RecentEvent, insert_recent,
     layout::{AggregateLayout, Reach, Slot},
+    merged::MergedTiles,
 };
 
 /// Everything that is kept of one key.
@@ -23,6 +24,8 @@ pub(crate) struct AggregateState {
     pub(crate) lifetime: LifetimeState,
     /// Sorted by (time, event id).
     pub(crate) recent: Vec<RecentEvent>,
+    /// Sums of tiles, for the next read.
+    pub(crate) merged: MergedTiles,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +69,7 @@ impl AggregateState {
                     .collect(),
             },
             recent: Vec::new(),
+            merged: MergedTiles::default(),
         }
     }
 
@@ -78,12 +82,14 @@ impl AggregateState {
 
     fn fold(&mut self, layout: &AggregateLayout, reach: &Reach, event: &RecentEvent) {
         let time = event.time.micros();
-        for ((level, state), &reach) in layout.levels.iter().zip(&mut self.levels).zip(&reach.levels) {
+        let levels = layout.levels.iter().zip(&mut self.levels).zip(&reach.levels);
+        for (position, ((level, state), &reach)) in levels.enumerate() {
             let start = event.time.floor_to(level.hop_us).micros();
             if time < reach || start < state.pruned_before {
                 state.pruned_before = state.pruned_before.max(start.saturating_add(level.hop_us));
                 continue;
             }
+            self.merged.forget(position, start);
             let tile = state.tile(start, || {
                 level.slots.iter().map(|&slot| layout.slots[slot].aggregation.empty()).collect()
             });
@@ -135,8 +141,10 @@ impl LevelState {
 
 /// Counts `event` in one partial state.
 pub(crate) fn count(slot: &Slot, partial: &mut Partial, event: &RecentEvent) {
-    let value = slot.column.and_then(|column| event.values.get(column)).unwrap_or(&Value::Null);
-    merge_or_keep(slot.aggregation.update(partial, value, event.order()));
+    let read = |column: Option<usize>| column.and_then(|column| event.values.get(column));
+    let value = read(slot.column).unwrap_or(&Value::Null);
+    let bucket = read(slot.bucket).unwrap_or(&Value::Null);
+    merge_or_keep(slot.aggregation.update_in(partial, value, bucket, event.order()));
 }
 
 /// Adds `other` to `partial`.

@@ -3,6 +3,10 @@
 //! The events before `q` are: whole tiles before the open tile of a level (the one that holds `q`), the part of the open
 //! tile before `q`, and the recent events before `q`. The open tile counts whole when its newest event is before `q`;
 //! otherwise the next finer level resolves it; when there is none, the moment is refused.
+//!
+//! Of a state that is read again and again, the sums of its complete tiles are kept beside it (`merged`).
+
+use std::sync::Arc;
 
 use shipway_aggregate::{AggregationError, Partial, Window};
 use shipway_core::{Timestamp, Value};
@@ -11,6 +15,7 @@ use crate::state::{
     AggregateState, Inexact,
     aggregates::{LevelState, Tile, count, merge},
     layout::{AggregateLayout, FeatureLayout},
+    merged::{Range, Sum, WORTH_KEEPING_TILES},
 };
 
 /// Why a feature has no value.
@@ -37,19 +42,26 @@ struct Question<'a> {
     recent: Vec<Option<Partial>>,
     /// Events before this were not counted when the view was built.
     built_from: i64,
+    /// Whether sums of complete tiles are worth keeping.
+    is_hot: bool,
+    kept: Option<Arc<Vec<Sum>>>,
+    new: Vec<Sum>,
 }
 
-/// The values of `wanted` (positions of features) at `q`.
+/// The values of `wanted` (positions of features) at `q`. Of a hot state, sums of complete tiles are used and kept.
 pub(crate) fn values(
     layout: &AggregateLayout,
     state: &AggregateState,
     q: Timestamp,
     built_from: i64,
     wanted: &[usize],
+    is_hot: bool,
 ) -> Result<Vec<Value>, NoValue> {
     let before = state.recent.partition_point(|event| event.time < q);
     let recent = vec![None; layout.slots.len()];
-    let mut question = Question { layout, state, q, before, recent, built_from };
+    let kept = if is_hot { state.merged.kept() } else { None };
+    let mut question =
+        Question { layout, state, q, before, recent, built_from, is_hot, kept, new: Vec::new() };
     // Features over one slot and window (sum and avg, var and stddev) share one state.
     let mut answered: Vec<(usize, Window, Partial)> = Vec::with_capacity(wanted.len());
     let mut values = Vec::with_capacity(wanted.len());
@@ -70,6 +82,7 @@ pub(crate) fn values(
             .map_err(|error| NoValue::Failed { feature: position, error })?;
         values.push(value);
     }
+    state.merged.keep(question.new);
     Ok(values)
 }
 
@@ -87,7 +100,8 @@ pub(crate) fn newest_before(state: &AggregateState, q: Timestamp) -> Option<Time
 
 impl Question<'_> {
     fn partial(&mut self, feature: &FeatureLayout) -> Result<Partial, Inexact> {
-        let aggregation = &self.layout.slots[feature.slot].aggregation;
+        let layout = self.layout;
+        let aggregation = &layout.slots[feature.slot].aggregation;
         let (mut sum, tail) = match (feature.window.tail(self.q), feature.window.hop_us()) {
             (Some(tail), Some(hop_us)) => (self.tiled(feature.slot, tail.micros(), hop_us)?, tail.micros()),
             _ => (self.lifetime(feature.slot)?, i64::MIN),
@@ -105,7 +119,7 @@ impl Question<'_> {
     }
 
     /// The folded events with `tail <= time < q`.
-    fn tiled(&self, slot: usize, tail: i64, hop_us: i64) -> Result<Partial, Inexact> {
+    fn tiled(&mut self, slot: usize, tail: i64, hop_us: i64) -> Result<Partial, Inexact> {
         let level = self.layout.levels.iter().position(|level| level.hop_us == hop_us).ok_or(Inexact)?;
         let state = &self.state.levels[level];
         if tail < state.pruned_before || tail < self.built_from {
@@ -117,7 +131,7 @@ impl Question<'_> {
     }
 
     /// The folded events from the start of the tile that holds `q` up to `q`.
-    fn open_tile(&self, level: usize, slot: usize) -> Result<Partial, Inexact> {
+    fn open_tile(&mut self, level: usize, slot: usize) -> Result<Partial, Inexact> {
         let hop_us = self.layout.levels[level].hop_us;
         let start = self.q.floor_to(hop_us).micros();
         let state = &self.state.levels[level];
@@ -139,22 +153,33 @@ impl Question<'_> {
         }
     }
 
-    /// Adds the tiles of `level` that start in `[from, to)`.
+    /// Adds the tiles of `level` that start in `[from, to)`; all of them are complete.
     fn merge_tiles(
-        &self,
+        &mut self,
         level: usize,
         slot: usize,
         from: i64,
         to: i64,
         sum: &mut Partial,
     ) -> Result<(), Inexact> {
-        let position = self.slot_in(level, slot).ok_or(Inexact)?;
         let aggregation = &self.layout.slots[slot].aggregation;
+        let range = Range { level, slot, from, to };
+        if let Some(kept) = self.kept.iter().flat_map(|kept| kept.iter()).find(|kept| kept.range == range) {
+            merge(aggregation, sum, &kept.partial);
+            return Ok(());
+        }
+        let position = self.slot_in(level, slot).ok_or(Inexact)?;
         let tiles = &self.state.levels[level].tiles;
         let first = tiles.partition_point(|tile| tile.start < from);
-        for tile in tiles[first..].iter().take_while(|tile| tile.start < to) {
-            merge(aggregation, sum, &tile.partials[position]);
+        let end = first + tiles[first..].partition_point(|tile| tile.start < to);
+        if !self.is_hot || end - first < WORTH_KEEPING_TILES {
+            tiles[first..end].iter().for_each(|tile| merge(aggregation, sum, &tile.partials[position]));
+            return Ok(());
         }
+        let mut partial = aggregation.empty();
+        tiles[first..end].iter().for_each(|tile| merge(aggregation, &mut partial, &tile.partials[position]));
+        merge(aggregation, sum, &partial);
+        self.new.push(Sum { range, partial });
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use crate::{
         AggregateState, Body, KeyState, LatestState, RecentEvent, ViewLayout,
         aggregates::{LevelState, LifetimeState, Tile},
         layout::{AggregateLayout, Level},
+        merged::MergedTiles,
     },
 };
 
@@ -96,7 +97,8 @@ fn read_aggregates(layout: &AggregateLayout, width: usize, from: &mut &[u8]) -> 
     } else {
         LifetimeState { newest: read_moment(from)?, partials: read_partials(layout, &layout.lifetime, from)? }
     };
-    Some(AggregateState { newest, levels, lifetime, recent: read_events(width, from)? })
+    let recent = read_events(width, from)?;
+    Some(AggregateState { newest, levels, lifetime, recent, merged: MergedTiles::default() })
 }
 
 fn read_level(layout: &AggregateLayout, level: &Level, from: &mut &[u8]) -> Option<LevelState> {

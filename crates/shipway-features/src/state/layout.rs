@@ -1,6 +1,6 @@
 //! What a view keeps per key, computed once from its definition.
 
-use shipway_aggregate::{Aggregation, StateKind, Window};
+use shipway_aggregate::{Aggregation, Over, StateKind, Window};
 use shipway_core::{Digest, EntityKey, Name, Timestamp, Value};
 use shipway_definitions::{View, ViewBody};
 
@@ -48,6 +48,17 @@ pub(crate) struct AggregateLayout {
 pub(crate) struct Slot {
     pub(crate) aggregation: Aggregation,
     pub(crate) column: Option<usize>,
+    /// The kept column whose values are the buckets.
+    pub(crate) bucket: Option<usize>,
+}
+
+/// Slots of one kind hold one state.
+type SlotKind = (StateKind, Option<Over>, Option<usize>, Option<usize>);
+
+impl Slot {
+    fn kind(&self) -> SlotKind {
+        (self.aggregation.state_kind(), self.aggregation.over(), self.column, self.bucket)
+    }
 }
 
 /// Tiles of one size.
@@ -94,10 +105,15 @@ impl ViewLayout {
                     let at = feature.column.as_ref().map(position).transpose()?;
                     let input = at.map(|at| source.columns[at].1);
                     let kept = at.map(|at| position_or_push(&mut columns, at));
-                    let aggregation = Aggregation::new(feature.operation, input).map_err(|error| {
-                        invalid(format!("view {}: feature {}: {error}", view.name, feature.name))
-                    })?;
-                    layout.add(aggregation, kept, feature.window);
+                    let by = feature.by.as_ref().map(position).transpose()?;
+                    let bucket = by.map(|by| position_or_push(&mut columns, by));
+                    let by = by.map(|by| source.columns[by].1);
+                    let over = feature.aggregation.over();
+                    let aggregation =
+                        Aggregation::shaped(feature.operation, input, over, by).map_err(|error| {
+                            invalid(format!("view {}: feature {}: {error}", view.name, feature.name))
+                        })?;
+                    layout.add(Slot { aggregation, column: kept, bucket }, feature.window);
                 }
                 layout.levels.sort_by_key(|level| level.hop_us);
                 Body::Aggregates(layout)
@@ -138,11 +154,8 @@ impl ViewLayout {
 }
 
 impl AggregateLayout {
-    fn add(&mut self, aggregation: Aggregation, column: Option<usize>, window: Window) {
-        let kind =
-            |slot: &Slot| -> (StateKind, Option<usize>) { (slot.aggregation.state_kind(), slot.column) };
-        let wanted = Slot { aggregation, column };
-        let slot = self.slots.iter().position(|slot| kind(slot) == kind(&wanted)).unwrap_or_else(|| {
+    fn add(&mut self, wanted: Slot, window: Window) {
+        let slot = self.slots.iter().position(|slot| slot.kind() == wanted.kind()).unwrap_or_else(|| {
             self.slots.push(wanted);
             self.slots.len() - 1
         });
@@ -160,7 +173,7 @@ impl AggregateLayout {
                 position_or_push(&mut self.lifetime, slot);
             }
         }
-        self.features.push(FeatureLayout { aggregation, slot, window });
+        self.features.push(FeatureLayout { aggregation: wanted.aggregation, slot, window });
     }
 
     /// A level holds its longest window, and whatever resolves the open tile of any coarser level.

@@ -8,14 +8,18 @@
 //! - `answer`: the values of its features at a moment
 //! - `latest`: recent rows of a latest-value view
 //! - `codec`: the stored form
+//! - `merged`: sums of complete tiles, kept beside a decoded state
 //! - `cache`: decoded states of hot keys
+//! - `flight`: one read that is under way, and all who wait for it
 
 pub(crate) mod aggregates;
 pub(crate) mod answer;
 pub(crate) mod cache;
 pub(crate) mod codec;
+pub(crate) mod flight;
 pub(crate) mod latest;
 pub(crate) mod layout;
+pub(crate) mod merged;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use shipway_aggregate::oracle::{self, OracleEvent};
-use shipway_core::{Length, Timestamp, Value};
+use shipway_core::{Length, Name, Timestamp, Value};
 use shipway_definitions::{DefinitionFile, DefinitionSet, ViewBody};
 
 use crate::{
@@ -27,7 +27,7 @@ kind: source
 name: sales
 event_time: at
 event_id: id
-columns: { id: text, at: timestamp, shop: text, amount: float, product: text }
+columns: { id: text, at: timestamp, shop: text, amount: float, product: text, tags: list(text) }
 ---
 kind: view
 name: windows
@@ -42,6 +42,21 @@ aggregate:
   - column: product
     operations: [first, last, distinct_count]
     windows: [5s, 7d]
+---
+kind: view
+name: wide
+entity: shop
+source: sales
+aggregate:
+  - column: amount
+    operations: [skew, kurtosis, first_k(3), last_k(2), top_k(3), bottom_k(2), approx_distinct, approx_quantile(0.5), histogram(4)]
+    windows: [10m, 14d]
+  - { operations: [count], windows: [5s, 7d, lifetime], by: product }
+  - { column: amount, operations: [sum, last_k(2), histogram(3)], windows: [12h], by: product }
+  - { column: product, operations: [histogram(10), approx_distinct], windows: [7d] }
+  - { column: tags, operations: [distinct_count, last_k(3), count], windows: [10m, 7d], over: elements }
+  - { column: tags, operations: [last, count], windows: [10m, lifetime], over: positions }
+  - { column: tags, operations: [max], windows: [1h], over: positions, by: product }
 ---
 kind: view
 name: ever
@@ -97,8 +112,23 @@ fn event(number: usize, time: i64, amount: u8) -> SourceEvent {
         time: Timestamp(time),
         received: Timestamp(0),
         standing: Standing::Regular,
-        values: vec![Value::text(id), Value::Timestamp(Timestamp(time)), Value::text("a"), amount, product],
+        values: vec![
+            Value::text(id),
+            Value::Timestamp(Timestamp(time)),
+            Value::text("a"),
+            amount,
+            product,
+            tags(number),
+        ],
     }
+}
+
+fn tags(number: usize) -> Value {
+    let tag = |at: usize| match (number + at) % 4 {
+        0 => Value::Null,
+        tag => Value::text(["a", "b", "c"][tag - 1]),
+    };
+    if number.is_multiple_of(6) { Value::Null } else { Value::list((0..number % 4).map(tag)) }
 }
 
 /// Times that meet the edges of hops, each other, and the time before 1970.
@@ -113,12 +143,17 @@ fn times() -> impl Strategy<Value = i64> {
     ]
 }
 
-fn oracle_events(events: &[SourceEvent], column: Option<usize>) -> Vec<OracleEvent> {
-    let value = |event: &SourceEvent| column.map_or(Value::Null, |column| event.values[column].clone());
-    events
-        .iter()
-        .map(|event| OracleEvent { time: event.time, event_id: event.id.to_string(), value: value(event) })
-        .collect()
+fn oracle_events(events: &[SourceEvent], column: Option<usize>, by: Option<usize>) -> Vec<OracleEvent> {
+    let value = |event: &SourceEvent, column: Option<usize>| {
+        column.map_or(Value::Null, |column| event.values[column].clone())
+    };
+    let oracle_event = |event: &SourceEvent| OracleEvent {
+        time: event.time,
+        event_id: event.id.to_string(),
+        value: value(event, column),
+        bucket: value(event, by),
+    };
+    events.iter().map(oracle_event).collect()
 }
 
 /// The state after `events` came in runs, stored and read back between them, and the newest time.
@@ -156,10 +191,12 @@ fn check(
         unreachable!()
     };
     for (position, feature) in features.iter().enumerate() {
-        let column = feature.column.as_ref().and_then(|column| fixture.schema.index_of(column.as_str()));
-        let expected =
-            oracle::value(&oracle_events(events, column), feature.aggregation, feature.window, q).unwrap();
-        match answer::values(aggregates, state, q, i64::MIN, &[position]) {
+        let place = |column: &Option<Name>| {
+            column.as_ref().and_then(|column| fixture.schema.index_of(column.as_str()))
+        };
+        let events = oracle_events(events, place(&feature.column), place(&feature.by));
+        let expected = oracle::value(&events, feature.aggregation, feature.window, q).unwrap();
+        match answer::values(aggregates, state, q, i64::MIN, &[position], false) {
             Ok(values) => prop_assert_eq!(&values[0], &expected, "{} at {}", feature.name, q),
             Err(_) => {
                 prop_assert!(q <= newest, "{} at {} refused, the newest is {}", feature.name, q, newest)
@@ -182,7 +219,7 @@ proptest! {
         let events: Vec<SourceEvent> =
             drawn.iter().enumerate().map(|(number, (time, amount))| event(number, *time, *amount)).collect();
         let newest = events.iter().map(|event| event.time.micros()).max().unwrap();
-        for view in ["windows", "ever"] {
+        for view in ["windows", "wide", "ever"] {
             for q in [q, newest + 1, newest, newest + q.rem_euclid(2 * DAY)] {
                 check(&fixture, view, &events, run, Timestamp(q))?;
             }
@@ -228,12 +265,46 @@ proptest! {
             events.swap(left % count, right % count);
         }
         check(&fixture, "windows", &events, run, Timestamp(newest + 1))?;
+        check(&fixture, "wide", &events, run, Timestamp(newest + 1))?;
+    }
+
+    #[test]
+    fn sums_kept_of_complete_tiles_never_change_an_answer(
+        drawn in prop::collection::vec((times(), 0..9_u8), 80..250),
+        run in 1..40_usize,
+        asked in prop::collection::vec(0..4 * HOUR, 1..6),
+    ) {
+        let fixture = Fixture::new();
+        for view in ["windows", "ever"] {
+            let layout = fixture.layout(view);
+            let Body::Aggregates(aggregates) = &layout.body else { unreachable!() };
+            let wanted: Vec<usize> = (0..aggregates.features.len()).collect();
+            let mut hot = KeyState::empty(&layout);
+            let mut newest = Timestamp(i64::MIN);
+            let events: Vec<SourceEvent> =
+                drawn.iter().enumerate().map(|(number, (time, amount))| event(number, *time, *amount)).collect();
+            for events in events.chunks(run) {
+                newest = events.iter().map(|event| event.time).fold(newest, Timestamp::max);
+                let reach = layout.reach(newest);
+                events.iter().for_each(|event| hot.apply(&layout, &reach, layout.narrow(event)));
+                hot.prune(&layout, &reach);
+                let fresh = codec::decode(&layout, &codec::encode(&layout, &hot)).unwrap();
+                let (KeyState::Aggregates(hot), KeyState::Aggregates(fresh)) = (&hot, &fresh) else { unreachable!() };
+                // Twice each: the second read uses what the first kept.
+                for later in asked.iter().chain(&asked) {
+                    let q = Timestamp(newest.micros() + 1 + later);
+                    let uncached = answer::values(aggregates, fresh, q, i64::MIN, &wanted, false);
+                    let cached = answer::values(aggregates, hot, q, i64::MIN, &wanted, true);
+                    prop_assert_eq!(cached, uncached, "{} at {}", view, q);
+                }
+            }
+        }
     }
 
     #[test]
     fn foreign_bytes_never_decode_into_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let fixture = Fixture::new();
-        for view in ["windows", "ever", "latest_sale"] {
+        for view in ["windows", "wide", "ever", "latest_sale"] {
             let layout = fixture.layout(view);
             let _ = codec::decode(&layout, &bytes);
             let mut headed = vec![1, 1];
@@ -261,4 +332,44 @@ fn version_1_of_a_state_is_these_bytes_for_ever() {
     let (state, _) = packed(&layout, &events, 10);
     let hex: String = codec::encode(&layout, &state).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, include_str!("../../tests/golden/latest_v1.hex").trim());
+}
+
+/// 200 sales, one in every two minutes up to `newest`, and what a view keeps of them.
+fn busy(layout: &ViewLayout, newest: i64) -> KeyState {
+    let events: Vec<SourceEvent> =
+        (0..200).map(|number| event(number, newest - (199 - number as i64) * 2 * MINUTE, 4)).collect();
+    packed(layout, &events, 200).0
+}
+
+#[test]
+fn a_second_read_within_a_hop_finds_the_sums_of_the_first_and_a_late_event_drops_those_it_changes() {
+    let fixture = Fixture::new();
+    let layout = fixture.layout("windows");
+    let Body::Aggregates(aggregates) = &layout.body else { unreachable!() };
+    let newest = 90 * DAY + 10 * MINUTE;
+    let mut state = busy(&layout, newest);
+    let wanted: Vec<usize> = (0..aggregates.features.len()).collect();
+    let read = |state: &KeyState, is_hot: bool| {
+        let KeyState::Aggregates(state) = state else { unreachable!() };
+        let values = answer::values(aggregates, state, Timestamp(newest + 1), i64::MIN, &wanted, is_hot);
+        (values.unwrap(), state.merged.kept().map(|kept| kept.len()))
+    };
+
+    let (cold, nothing) = read(&state, false);
+    assert_eq!(nothing, None, "a read of a cold state keeps nothing");
+    let (first, kept) = read(&state, true);
+    let (second, again) = read(&state, true);
+    assert_eq!((&first, &second), (&cold, &cold));
+    assert!(kept.is_some_and(|kept| kept > 0) && kept == again, "{kept:?} {again:?}");
+
+    let reach = layout.reach(Timestamp(newest));
+    state.apply(&layout, &reach, layout.narrow(&event(1_000, newest - 5 * HOUR, 4)));
+    let KeyState::Aggregates(changed) = &state else { unreachable!() };
+    assert!(
+        changed.merged.kept().map(|kept| kept.len()) < kept,
+        "the sums that cover the late event are gone"
+    );
+    let (late, _) = read(&state, true);
+    assert_eq!(late, read(&state, false).0);
+    assert_ne!(late, cold);
 }

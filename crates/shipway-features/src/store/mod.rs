@@ -2,6 +2,7 @@
 
 pub(crate) mod loads;
 pub(crate) mod schemas;
+pub(crate) mod training_sets;
 pub(crate) mod verifications;
 pub(crate) mod views;
 
@@ -16,7 +17,14 @@ const MIGRATIONS: [Migration; 2] = [
     },
 ];
 
+const TRAINING_SETS: [Migration; 1] = [Migration {
+    version: 1,
+    name: "training_sets",
+    sql: include_str!("../../migrations/training_sets_0001.sql"),
+}];
+
 /// Creates or updates the tables of this crate.
 pub(crate) async fn migrate(store: &Store) -> Result<(), StoreError> {
-    store.migrate("features", &MIGRATIONS).await
+    store.migrate("features", &MIGRATIONS).await?;
+    store.migrate("training_sets", &TRAINING_SETS).await
 }

@@ -16,32 +16,56 @@ use crate::world::{DAY, DEFINITIONS, World, sale};
 const ARROW: &str = "application/vnd.apache.arrow.stream";
 const NOON: i64 = 90 * DAY;
 
-struct Api<'a> {
+pub(crate) struct Api<'a> {
     world: &'a World,
     router: axum::Router,
 }
 
 impl<'a> Api<'a> {
-    fn new(world: &'a World) -> Self {
+    pub(crate) fn new(world: &'a World) -> Self {
         let routes = shipway_features::routes(world.features().clone());
         Self { world, router: routes.into_router(Arc::new(Guard::open_on_loopback())) }
     }
 
-    fn send(&self, path: &str, accept: &str, body: impl Into<Body>) -> (StatusCode, HeaderMap, Bytes) {
+    pub(crate) fn send(
+        &self,
+        path: &str,
+        accept: &str,
+        body: impl Into<Body>,
+    ) -> (StatusCode, HeaderMap, Bytes) {
+        self.send_as(path, accept, None, body)
+    }
+
+    /// The same with a content type.
+    pub(crate) fn send_as(
+        &self,
+        path: &str,
+        accept: &str,
+        content_type: Option<&str>,
+        body: impl Into<Body>,
+    ) -> (StatusCode, HeaderMap, Bytes) {
         self.world.block_on(async {
-            let request = Request::builder().method("POST").uri(path).header("accept", accept);
+            let mut request = Request::builder().method("POST").uri(path).header("accept", accept);
+            if let Some(content_type) = content_type {
+                request = request.header("content-type", content_type);
+            }
             let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
             let (status, headers) = (response.status(), response.headers().clone());
             (status, headers, to_bytes(response.into_body(), usize::MAX).await.unwrap())
         })
     }
 
-    fn post(&self, path: &str, body: impl Into<Body>) -> (u16, Json) {
+    pub(crate) fn post_as(&self, path: &str, content_type: &str, body: impl Into<Body>) -> (u16, Json) {
+        let (status, _, bytes) = self.send_as(path, "application/json", Some(content_type), body);
+        (status.as_u16(), serde_json::from_slice(&bytes).unwrap())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: impl Into<Body>) -> (u16, Json) {
         let (status, _, bytes) = self.send(path, "application/json", body);
         (status.as_u16(), serde_json::from_slice(&bytes).unwrap())
     }
 
-    fn get(&self, path: &str) -> Json {
+    pub(crate) fn get(&self, path: &str) -> Json {
         self.world.block_on(async {
             let request = Request::builder().uri(path).body(Body::empty()).unwrap();
             let response = self.router.clone().oneshot(request).await.unwrap();

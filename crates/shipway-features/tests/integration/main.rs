@@ -5,8 +5,12 @@
 //! - `accepting`: what ingest takes, refuses and sets aside
 //! - `reading`: what a read promises
 //! - `loading`: bulk loads, and views that come after the fact
+//! - `stored`: training sets that are kept, as jobs, and made again
 //! - `http`: the native API
 //! - `differential`: random definitions on random streams, every path against the oracle
+//! - `online`: reads beyond one row of JSON
+//! - `grpc`: the gRPC service
+//! - `feast`: Feast's feature-server protocol
 //! - `random`: random events, deaths and reads against the oracle
 //! - `measuring`: how fast it is, for people
 //! - `offline`: training sets
@@ -18,13 +22,17 @@
 
 mod accepting;
 mod differential;
+mod feast;
+mod grpc;
 mod http;
 mod loading;
 mod measuring;
 mod offline;
+mod online;
 mod proof;
 mod querying;
 mod random;
 mod reading;
+mod stored;
 mod upkeep;
 mod world;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value as Json, json};
 use shipway_aggregate::oracle::{self, OracleEvent};
-use shipway_core::{DataType, Timestamp, Value};
+use shipway_core::{DataType, Name, Timestamp, Value};
 use shipway_definitions::{DefinitionSet, ViewBody};
 use shipway_features::{FeaturesError, ReadAnswer};
 
@@ -41,8 +41,10 @@ aggregate:
   - operations: [count]
     windows: [6m, 1h, 12h, 14d]
   - column: amount
-    operations: [var, last]
+    operations: [var, last, skew, last_k(3), histogram(5)]
     windows: [1h, 14d]
+  - { column: prices, operations: [top_k(2), avg], windows: [1h, lifetime], over: elements }
+  - { column: prices, operations: [last], windows: [12h], over: positions, by: product }
 ---
 kind: service
 name: late_features
@@ -100,8 +102,10 @@ impl Simulation {
             "amount": amount,
             "items": self.random.random_range(-5..100),
             "product": product,
+            "prices": self.list(|random| [0.5, -0.0, 1e16, 2.5][random.random_range(0..4)].into()),
+            "tags": self.list(|random| ["tea", "", "na\u{ef}ve"][random.random_range(0..3)].into()),
         });
-        for column in ["country", "amount", "items", "product"] {
+        for column in ["country", "amount", "items", "product", "prices", "tags"] {
             if self.random.random_bool(0.06) {
                 event[column] = Json::Null;
             }
@@ -110,6 +114,13 @@ impl Simulation {
             event["amount"] = "NaN".into();
         }
         event
+    }
+
+    /// Up to three elements, some of them null.
+    fn list(&mut self, element: impl Fn(&mut StdRng) -> Json) -> Json {
+        let length = self.random.random_range(0..4);
+        let mut one = || if self.random.random_bool(0.1) { Json::Null } else { element(&mut self.random) };
+        (0..length).map(|_| one()).collect()
     }
 
     fn events(&mut self, most: usize) -> Vec<Json> {
@@ -220,15 +231,16 @@ fn expected(seen: &[&Known], q: Timestamp, definitions: &DefinitionSet) -> Vec<(
         match &view.definition.body {
             ViewBody::Aggregates(features) => {
                 for feature in features {
+                    let cell = |event: &Known, column: &Option<Name>| {
+                        column.as_ref().map_or(Value::Null, |column| read(event, column.as_str()))
+                    };
                     let events: Vec<OracleEvent> = seen
                         .iter()
                         .map(|event| OracleEvent {
                             time: event.time,
                             event_id: event.json["sale_id"].as_str().unwrap().to_owned(),
-                            value: feature
-                                .column
-                                .as_ref()
-                                .map_or(Value::Null, |column| read(event, column.as_str())),
+                            value: cell(event, &feature.column),
+                            bucket: cell(event, &feature.by),
                         })
                         .collect();
                     let value = oracle::value(&events, feature.aggregation, feature.window, q).unwrap();

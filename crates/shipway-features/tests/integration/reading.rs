@@ -199,3 +199,63 @@ fn beyond_its_objective_a_view_is_served_marked_or_null_or_refused() {
         }
     }
 }
+
+#[test]
+fn lists_and_buckets_are_answered_as_arrays_and_objects() {
+    let world = World::new(DEFINITIONS);
+    let with = |id: &str, at: i64, product: &str, prices: Json, tags: Json| {
+        let mut event = sale(id, at, at as f64);
+        event["amount"] = ((at - NOON) as f64).into();
+        event["product"] = product.into();
+        event["prices"] = prices;
+        event["tags"] = tags;
+        event
+    };
+    let token = world
+        .ingests(
+            "sales",
+            &[
+                with("a", NOON + 1, "tea", json!([1.0, 2.0]), json!(["x", "y"])),
+                with("b", NOON + 2, "jam", json!([3.0, null, 5.0]), json!(["y", null])),
+                with("c", NOON + 3, "tea", Json::Null, json!([])),
+            ],
+        )
+        .token;
+    let read = world.reads(&[shop()], Timestamp(NOON + 4), Some(&token)).unwrap();
+    let expected = [
+        ("shop_sales__amount_last_k_2_1h", json!([3.0, 2.0])),
+        ("shop_sales__amount_first_k_3_1h", json!([1.0, 2.0, 3.0])),
+        ("shop_sales__amount_top_k_3_1h", json!([3.0, 2.0, 1.0])),
+        ("shop_sales__amount_bottom_k_2_1h", json!([1.0, 2.0])),
+        ("shop_sales__amount_approx_distinct_1h", json!(3)),
+        ("shop_sales__amount_approx_quantile_50_1h", json!(2.0)),
+        ("shop_sales__amount_histogram_4_1h", json!({ "1": 1, "2": 1, "3": 1 })),
+        ("shop_sales__amount_skew_1h", json!(0.0)),
+        ("shop_sales__amount_kurtosis_1h", json!(-1.5)),
+        ("shop_sales__count_by_product_1h", json!({ "jam": 1, "tea": 2 })),
+        ("shop_sales__amount_sum_by_product_12h", json!({ "jam": 2.0, "tea": 4.0 })),
+        ("shop_sales__amount_last_k_2_by_product_12h", json!({ "jam": [2.0], "tea": [3.0, 1.0] })),
+        ("shop_sales__product_histogram_10_12h", json!({ "jam": 1, "tea": 2 })),
+        ("shop_sales__tags_distinct_count_1h", json!(2)),
+        ("shop_sales__tags_last_1h", json!("y")),
+        ("shop_sales__tags_count_1h", json!(3)),
+        ("shop_sales__prices_avg_1h", json!([2.0, 2.0, 5.0])),
+        ("shop_sales__prices_count_1h", json!([2, 1, 1])),
+        ("shop_sales__prices_last_k_2_1h", json!([[3.0, null, 5.0], [1.0, 2.0]])),
+        ("shop_last__tags", json!([])),
+    ];
+    for (column, expected) in expected {
+        assert_eq!(value(&read, column), expected, "{column}");
+    }
+    let empty = world.reads(&[shop()], Timestamp(NOON), Some(&token)).unwrap();
+    for column in [
+        "shop_sales__amount_last_k_2_1h",
+        "shop_sales__amount_histogram_4_1h",
+        "shop_sales__count_by_product_1h",
+        "shop_sales__prices_count_1h",
+        "shop_sales__amount_skew_1h",
+    ] {
+        assert_eq!(value(&empty, column), Json::Null, "{column}");
+    }
+    assert_eq!(value(&empty, "shop_sales__amount_approx_distinct_1h"), 0);
+}

@@ -41,7 +41,7 @@ kind: source
 name: sales
 event_time: sold_at
 event_id: sale_id
-columns: { sale_id: text, sold_at: timestamp, country: text, number: int, amount: float, items: int, product: text }
+columns: { sale_id: text, sold_at: timestamp, country: text, number: int, amount: float, items: int, product: text, prices: list(float), tags: list(text) }
 max_ahead: 5m
 dedupe: 7d
 retention: 30d
@@ -62,12 +62,21 @@ aggregate:
   - column: product
     operations: [first, last, distinct_count]
     windows: [1h, 12h]
+  - column: amount
+    operations: [skew, kurtosis, first_k(3), last_k(2), top_k(3), bottom_k(2), approx_distinct, approx_quantile(0.5), histogram(4)]
+    windows: [1h, lifetime]
+  - { operations: [count], windows: [1h, 14d], by: product }
+  - { column: amount, operations: [sum, last_k(2), approx_quantile(0.9)], windows: [12h], by: product }
+  - { column: product, operations: [histogram(10), last_k(2)], windows: [12h] }
+  - { column: tags, operations: [distinct_count, last, count], windows: [1h, 14d], over: elements }
+  - { column: prices, operations: [avg, max, count], windows: [1h, lifetime], over: positions }
+  - { column: prices, operations: [last_k(2)], windows: [1h] }
 ---
 kind: view
 name: shop_last
 entity: shop
 source: sales
-latest: [amount, product]
+latest: [amount, product, tags]
 ttl: 1h
 ---
 kind: service

@@ -87,6 +87,7 @@ fn kind_of(data_type: &ArrowType) -> Option<DataType> {
         ArrowType::Float32 | ArrowType::Float64 => DataType::Float,
         ArrowType::Utf8 => DataType::Text,
         ArrowType::Timestamp(..) => DataType::Timestamp,
+        ArrowType::List(field) => DataType::list(kind_of(field.data_type())?.as_scalar()?),
         _ => return None,
     })
 }
@@ -97,6 +98,8 @@ enum ColumnBuilder {
     Float(Float64Builder),
     Text(StringBuilder),
     Timestamp(TimestampMicrosecondBuilder),
+    /// Lists.
+    Nested(DataType, Vec<Value>),
 }
 
 impl ColumnBuilder {
@@ -109,6 +112,7 @@ impl ColumnBuilder {
             DataType::Timestamp => {
                 Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone(crate::UTC))
             }
+            DataType::List(_) | DataType::Map(_) => Self::Nested(kind, Vec::new()),
         }
     }
 
@@ -140,6 +144,13 @@ impl ColumnBuilder {
                 column.append_option(moment);
                 moment.map(|_| ()).ok_or_else(|| mismatch(DataType::Timestamp))
             }
+            // A list in a text file is written as JSON.
+            Self::Nested(kind, column) => {
+                let json = serde_json::from_str(text).map_err(|_| mismatch(*kind));
+                let value = json.and_then(|json| Value::from_json(&json, *kind));
+                column.push(value.as_ref().map_or(Value::Null, Value::clone));
+                value.map(|_| ())
+            }
         }
     }
 
@@ -150,6 +161,7 @@ impl ColumnBuilder {
             (Self::Float(column), Value::Float(number)) => column.append_value(*number),
             (Self::Text(column), Value::Text(text)) => column.append_value(text),
             (Self::Timestamp(column), Value::Timestamp(moment)) => column.append_value(moment.micros()),
+            (Self::Nested(_, column), value) => column.push(value.clone()),
             (column, _) => column.append_null(),
         }
     }
@@ -161,6 +173,7 @@ impl ColumnBuilder {
             Self::Float(column) => column.append_null(),
             Self::Text(column) => column.append_null(),
             Self::Timestamp(column) => column.append_null(),
+            Self::Nested(_, column) => column.push(Value::Null),
         }
     }
 
@@ -171,6 +184,10 @@ impl ColumnBuilder {
             Self::Float(column) => Arc::new(column.finish()),
             Self::Text(column) => Arc::new(column.finish()),
             Self::Timestamp(column) => Arc::new(column.finish()),
+            Self::Nested(kind, column) => {
+                let values = std::mem::take(column);
+                crate::array_of(*kind, &values.iter().collect::<Vec<_>>())
+            }
         }
     }
 }

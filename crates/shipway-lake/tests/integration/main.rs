@@ -8,3 +8,4 @@ mod lake;
 mod queries;
 mod tables;
 mod upkeep;
+mod versions;

@@ -6,6 +6,7 @@ use std::{
     thread,
 };
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use shipway_online::{Batch, OnlineStore, Space};
 
@@ -40,6 +41,27 @@ fn a_snapshot_keeps_its_moment_while_others_commit() {
     }
     assert_eq!(store.get(Space::State, &[0]).unwrap(), None);
     assert_eq!(*store.get(Space::State, &[1]).unwrap().unwrap(), 2_u64.to_be_bytes());
+}
+
+#[test]
+fn many_keys_come_in_the_order_asked_and_of_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = OnlineStore::open(folder.path()).unwrap();
+    let mut batch = Batch::new();
+    (0..20_u8).for_each(|key| batch.put(Space::State, vec![key], vec![key; 3]));
+    store.commit(batch).unwrap();
+    let snapshot = store.snapshot();
+    put_everywhere(&store, 7);
+
+    for count in [0, 1, 3, 40] {
+        let keys: Vec<Bytes> = (0..count).map(|key| Bytes::from(vec![(key * 7 % 40) as u8])).collect();
+        let values = snapshot.get_many(Space::State, &keys).unwrap();
+        let expected: Vec<_> = keys.iter().map(|key| (key[0] < 20).then(|| vec![key[0]; 3])).collect();
+        assert_eq!(
+            values.iter().map(|value| value.as_deref().map(<[u8]>::to_vec)).collect::<Vec<_>>(),
+            expected
+        );
+    }
 }
 
 #[test]

@@ -157,6 +157,7 @@ const fn tensor_type(data_type: DataType) -> Datatype {
         DataType::Bool => Datatype::Bool,
         DataType::Int => Datatype::Int64,
         DataType::Float => Datatype::Fp64,
-        DataType::Text | DataType::Timestamp => Datatype::Bytes,
+        // Keys and request columns are single values; a list or a map would go as text too.
+        DataType::Text | DataType::Timestamp | DataType::List(_) | DataType::Map(_) => Datatype::Bytes,
     }
 }

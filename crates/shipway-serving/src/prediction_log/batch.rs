@@ -101,6 +101,9 @@ fn array<'values>(data_type: DataType, values: impl Iterator<Item = &'values Val
             }))
             .with_timezone(UTC),
         ) as Arc<dyn Array>,
+        DataType::List(_) | DataType::Map(_) => {
+            shipway_lake::array_of(data_type, &values.collect::<Vec<_>>())
+        }
     }
 }
 
@@ -113,7 +116,7 @@ fn as_float(value: &Value) -> Option<f64> {
         )]
         Value::Int(number) => Some(*number as f64),
         Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
-        Value::Null | Value::Text(_) | Value::Timestamp(_) => None,
+        Value::Null | Value::Text(_) | Value::Timestamp(_) | Value::List(_) | Value::Map(_) => None,
     }
 }
 

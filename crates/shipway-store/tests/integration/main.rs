@@ -3,6 +3,7 @@
 
 mod audit;
 mod durability;
+mod jobs;
 mod migrations;
 mod statements;
 mod transactions;

@@ -20,7 +20,10 @@ mod runs;
 mod search;
 mod versions;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use serde_json::Value;
 use shipway_blob::BlobStore;

@@ -137,7 +137,7 @@ impl Tracking {
     }
 
     /// What is known of the replays that `gates` ask about.
-    async fn replays_for(&self, gates: &[Gate]) -> Result<Replays, TrackingError> {
+    pub(super) async fn replays_for(&self, gates: &[Gate]) -> Result<Replays, TrackingError> {
         let mut of = BTreeMap::new();
         for requirement in gates.iter().flat_map(|gate| &gate.requirements) {
             if let (Requirement::Verified { deployment, .. }, Some(source)) =

@@ -128,8 +128,9 @@ impl Tracking {
         }
         for (alias, version) in &model.aliases {
             let gates = self.inner.gates.gates(new_name, alias);
+            let replays = self.replays_for(&gates).await?;
             let candidate = promotion::contender(&mut transaction, name, *version).await?;
-            approve(&candidate, None, &gates).map_err(|unmet| Refusal {
+            approve(&candidate, None, &gates, &replays).map_err(|unmet| Refusal {
                 model: new_name.to_owned(),
                 alias: alias.clone(),
                 version: candidate.version,

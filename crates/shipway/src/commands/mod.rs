@@ -3,6 +3,7 @@
 mod definitions;
 mod deploy;
 mod ingest;
+mod jobs;
 mod models;
 mod read;
 mod rows;
@@ -64,12 +65,19 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
         Command::Ingest(options) => ingest::run(context, &options).await,
         Command::Features(Features::Read { service, rows }) => read::features(context, &service, &rows).await,
         Command::Features(Features::TrainingSet(options)) => training_set::run(context, &options).await,
+        Command::Features(Features::TrainingSets { table }) => {
+            training_set::list(context, table.as_deref()).await
+        }
+        Command::Features(Features::Rebuild { table, into, detach }) => {
+            training_set::rebuild(context, &table, into.as_deref(), detach).await
+        }
         Command::Features(Features::Verify { deployment, limit }) => {
             verify::run(context, &deployment, limit).await
         }
         Command::Models(action) => models::run(context, &action).await,
         Command::Deploy(options) => deploy::run(context, &options).await,
         Command::Predict(options) => read::predictions(context, &options.deployment, &options.rows).await,
+        Command::Jobs(action) => jobs::run(context, &action).await,
         Command::Status => status::run(context).await,
         Command::Serve(_) | Command::Completions { .. } | Command::Reference(_) => Ok(ExitCode::SUCCESS),
     }

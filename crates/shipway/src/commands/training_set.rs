@@ -10,9 +10,10 @@ use parquet::{
 };
 use serde_json::{Value as Json, json};
 
-use super::Context;
+use super::{Context, jobs};
 use crate::{
-    arguments::TrainingSet,
+    arguments::{AsOf, TrainingSet},
+    client::segment,
     failure::CommandFailure,
     output::{self, Format},
 };
@@ -28,23 +29,99 @@ pub(super) async fn run(context: &Context, options: &TrainingSet) -> Result<Exit
             body[name] = value.as_str().into();
         }
     }
-    let summary = match (&options.file, &options.into) {
-        (Some(file), _) => to_file(context, body, file).await?,
-        (None, into) => {
-            body["output"] = json!({ "table": into });
-            let waiting = output::spinner("building the training set");
-            let answer = context.client.post("/training-sets", &body).await;
-            waiting.finish_and_clear();
-            answer?
+    if options.as_of == AsOf::Arrival {
+        body["as_of"] = "arrival".into();
+    }
+    if !options.labels.is_empty() {
+        body["labels"] = labels(&options.labels)?;
+    }
+    let summary = match &options.file {
+        Some(file) => to_file(context, body, file).await?,
+        None => {
+            body["output"] = json!({ "table": options.table, "replace": options.replace });
+            body["wait"] = false.into();
+            let job = context.client.post("/training-sets", &body).await?;
+            if options.detach {
+                jobs::print(context, &job);
+                return Ok(ExitCode::SUCCESS);
+            }
+            let job = jobs::wait(context, job["id"].as_str().unwrap_or_default()).await?;
+            jobs::ended_well(&job)?;
+            job["result"].clone()
         }
     };
     if context.format == Format::Json {
         output::json(&summary);
     } else {
         let rows = output::count(summary["rows"].as_u64().unwrap_or(0));
-        let place = options.file.as_ref().map(|file| file.display().to_string()).or(options.into.clone());
-        output::line(format!("{rows} rows written to {}", place.unwrap_or_default()));
+        let place = options.file.as_ref().map(|file| file.display().to_string()).or(options.table.clone());
+        let done = if summary["reused"] == Json::Bool(true) { "kept already in" } else { "written to" };
+        output::line(format!("{rows} rows {done} {}", place.unwrap_or_default()));
         output::line(format!("service version {}", output::member(&summary, "service_hash")));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn labels(texts: &[String]) -> Result<Json, CommandFailure> {
+    let labels = texts.iter().map(|text| {
+        serde_json::from_str::<Json>(text).map_err(|error| {
+            CommandFailure::new(format!("--label {text}: {error}")).with_hint(
+                r#"such as {"source": "sales", "keys": ["shop"], "column": "amount", "operation": "sum", "window": "1d"}"#,
+            )
+        })
+    });
+    labels.collect()
+}
+
+/// `features training-sets`.
+pub(super) async fn list(context: &Context, table: Option<&str>) -> Result<ExitCode, CommandFailure> {
+    if let Some(table) = table {
+        output::json(&context.client.get(&format!("/training-sets/{}", segment(table))).await?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let answer = context.client.get("/training-sets").await?;
+    if context.format == Format::Json {
+        output::json(&answer);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let kept = answer["training_sets"].as_array().into_iter().flatten();
+    let rows = kept.map(|kept| {
+        let recipe = &kept["recipe"];
+        vec![
+            output::member(kept, "table"),
+            output::member(kept, "rows"),
+            output::member(recipe, "service"),
+            output::member(kept, "created_at"),
+        ]
+    });
+    output::table(&["table", "rows", "service", "made"], rows.collect());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `features rebuild`.
+pub(super) async fn rebuild(
+    context: &Context,
+    table: &str,
+    into: Option<&str>,
+    detach: bool,
+) -> Result<ExitCode, CommandFailure> {
+    let path = format!("/training-sets/{}/rebuild", segment(table));
+    let job = context.client.post(&path, &json!({ "into": into })).await?;
+    if detach {
+        jobs::print(context, &job);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let job = jobs::wait(context, job["id"].as_str().unwrap_or_default()).await?;
+    jobs::ended_well(&job)?;
+    let result = &job["result"];
+    if context.format == Format::Json {
+        output::json(result);
+    } else {
+        let rows = output::count(result["rows"].as_u64().unwrap_or(0));
+        output::line(format!("{table}: {rows} rows made again, every bit the same"));
+        if let Some(written) = result["written"].as_str() {
+            output::line(format!("written to {written}"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -36,6 +36,8 @@ pub(crate) struct Configuration {
     pub(crate) verify: VerifyConfiguration,
     /// Model files
     pub(crate) runtime: RuntimeConfiguration,
+    /// Work that outlives a request
+    pub(crate) jobs: JobsConfiguration,
 }
 
 /// What the server writes about itself, to standard error.
@@ -59,7 +61,8 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LakeConfiguration {
-    /// MiB of memory that queries and training sets may use together before they spill to disk
+    /// MiB of memory that queries and training sets, jobs included, may use together before they spill to disk, in the folder
+    /// `lake/.spill` of the data folder
     pub(crate) memory_limit_mib: usize,
     /// Partitions that a query is split into; 0 means one for each core
     pub(crate) partitions: usize,
@@ -97,6 +100,20 @@ pub(crate) struct RuntimeConfiguration {
     pub(crate) threads: usize,
 }
 
+/// Work that outlives a request: training sets that are kept, for one.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct JobsConfiguration {
+    /// Jobs that run at once; the others wait
+    pub(crate) concurrency: usize,
+}
+
+impl Default for JobsConfiguration {
+    fn default() -> Self {
+        Self { concurrency: 2 }
+    }
+}
+
 impl Default for Configuration {
     fn default() -> Self {
         Self {
@@ -110,6 +127,7 @@ impl Default for Configuration {
             online: OnlineConfiguration::default(),
             verify: VerifyConfiguration::default(),
             runtime: RuntimeConfiguration::default(),
+            jobs: JobsConfiguration::default(),
         }
     }
 }
@@ -145,7 +163,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 16] = [
+pub(crate) const KEYS: [&str; 17] = [
     "data",
     "listen",
     "token",
@@ -162,6 +180,7 @@ pub(crate) const KEYS: [&str; 16] = [
     "verify.vectors",
     "runtime.onnx_library",
     "runtime.threads",
+    "jobs.concurrency",
 ];
 
 /// What flags say.

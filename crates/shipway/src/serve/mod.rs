@@ -2,10 +2,12 @@
 //!
 //! - `platform`: opens the parts in order and takes them down in reverse
 //! - `ports`: plugs capabilities into each other
+//! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
 //! - `observe`: logs and metrics of the process
 
 mod health;
+mod jobs;
 mod observe;
 mod platform;
 mod ports;

@@ -14,12 +14,18 @@ use shipway_log::{EventLog, LogOptions};
 use shipway_online::{OnlineOptions, OnlineStore};
 use shipway_runtime::RuntimeOptions;
 use shipway_serving::{Serving, ServingPorts};
-use shipway_store::Store;
+use shipway_store::{
+    Store,
+    jobs::{JobOptions, Jobs},
+};
 use shipway_tracking::Tracking;
 use shipway_web::Routes;
 use tokio_util::task::TaskTracker;
 
-use super::ports::{FeaturesForServing, InstallViews, ModelsForServing, ReplaysForGates, ServedVectors};
+use super::{
+    jobs,
+    ports::{FeaturesForServing, InstallViews, ModelsForServing, ReplaysForGates, ServedVectors},
+};
 use crate::{configuration::Configuration, failure::CommandFailure};
 
 /// How long background work may take to end after the last request.
@@ -33,6 +39,7 @@ pub(super) struct Platform {
     tracking: Tracking,
     log: EventLog,
     store: Store,
+    jobs: Jobs,
     tracker: TaskTracker,
     started: Instant,
 }
@@ -83,7 +90,7 @@ impl Platform {
             onnx_library: configuration.runtime.onnx_library.clone(),
             threads: configuration.runtime.threads,
         };
-        let serving = Serving::open(store.clone(), lake, ports, runtime, clock, tracker.clone())
+        let serving = Serving::open(store.clone(), lake, ports, runtime, Arc::clone(&clock), tracker.clone())
             .await
             .map_err(because)?;
         features.set_served_vectors(Arc::new(ServedVectors(serving.clone())));
@@ -94,7 +101,12 @@ impl Platform {
                 vectors: configuration.verify.vectors,
             });
         }
-        Ok(Self { features, serving, catalog, tracking, log, store, tracker, started: Instant::now() })
+        let jobs = open_jobs(configuration, &store, clock).await?;
+        features.set_jobs(jobs.clone());
+        // Last: what a crash interrupted goes on only when everything that it needs is there.
+        jobs.start(&tracker);
+        let started = Instant::now();
+        Ok(Self { features, serving, catalog, tracking, log, store, jobs, tracker, started })
     }
 
     /// Every route of every capability.
@@ -103,6 +115,7 @@ impl Platform {
             .merge(shipway_features::routes(self.features.clone()))
             .merge(shipway_tracking::routes(self.tracking.clone()))
             .merge(shipway_serving::routes(self.serving.clone()))
+            .merge(jobs::routes(self.jobs.clone()))
     }
 
     pub(super) fn uptime_seconds(&self) -> u64 {
@@ -111,6 +124,7 @@ impl Platform {
 
     /// Writes what is in memory to its place and closes everything. Called after the last request was answered.
     pub(super) async fn shutdown(&self) {
+        self.jobs.stop().await;
         if let Err(error) = self.serving.shutdown().await {
             tracing::error!(error = %shipway_core::failure::chain(&error), "the prediction log could not be written out");
         }
@@ -122,6 +136,15 @@ impl Platform {
         self.log.close().await;
         self.store.close().await;
     }
+}
+
+async fn open_jobs(
+    configuration: &Configuration,
+    store: &Store,
+    clock: Arc<dyn Clock>,
+) -> Result<Jobs, CommandFailure> {
+    let options = JobOptions { concurrency: configuration.jobs.concurrency.max(1), ..JobOptions::default() };
+    Jobs::open(store.clone(), clock, options).await.map_err(because)
 }
 
 fn open_lake(configuration: &Configuration) -> Result<Lake, CommandFailure> {

@@ -158,6 +158,7 @@ fn expected(orders: &[Order], shop: &str, at: Timestamp) -> Map<String, Json> {
                 time: order.at,
                 event_id: order.id.clone(),
                 value: column.map_or(Value::Null, |(name, _)| order.column(name)),
+                bucket: Value::Null,
             })
             .collect();
         for text in windows {

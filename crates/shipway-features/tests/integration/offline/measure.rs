@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray}
 use futures::TryStreamExt;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use shipway_definitions::{DefinitionFile, DefinitionSet};
-use shipway_features::offline::{AsOf, TrainingSetRequest, training_set};
+use shipway_features::offline::{AsOf, Pins, TrainingSetRequest, training_set};
 use shipway_lake::{AppendOptions, Lake, LakeOptions};
 
 use super::world::{batch, timestamps};
@@ -138,6 +138,8 @@ async fn the_training_set_of_a_year_of_flights() {
             time_column: "q".to_owned(),
             as_of: as_of.clone(),
             load_arrivals: BTreeMap::new(),
+            labels: Vec::new(),
+            pins: Pins::default(),
         };
         let mut stream = training_set(&lake, request).await.unwrap();
         let started = began.elapsed();

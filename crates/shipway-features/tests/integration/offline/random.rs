@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use shipway_core::Timestamp;
 use shipway_features::offline::{AsOf, EngineSettings};
 
 use super::world::{Arrival, Ask, Sale, World};
@@ -41,24 +42,30 @@ fn amount() -> impl Strategy<Value = Option<f64>> {
     ]
 }
 
+/// How long after its time an event is received: at once, with a tie, late, or from a clock that is behind.
+fn late() -> impl Strategy<Value = i64> {
+    prop_oneof![3 => Just(0_i64), 1 => Just(1), 3 => 0..7_200 * SECOND, 1 => -300 * SECOND..0]
+}
+
 fn key() -> impl Strategy<Value = (Option<String>, Option<i64>)> {
     let shop = prop_oneof![6 => "[ab]", 1 => Just("1".to_owned())];
     (prop::option::weighted(0.9, shop), prop::option::weighted(0.9, 1_i64..3))
 }
 
 fn sales() -> impl Strategy<Value = Vec<Sale>> {
-    let sale = (time(), key(), amount(), prop::option::of(-5_i64..5), prop::option::of("[xyz]"));
+    let sale = (time(), key(), amount(), prop::option::of(-5_i64..5), prop::option::of("[xyz]"), late());
     let arrival = prop_oneof![4 => (0_u64..40).prop_map(Some), 1 => Just(None)];
     prop::collection::vec((sale, arrival), 0..60).prop_map(|drawn| {
-        let sale = |(index, ((sold_at, (store, district), amount, units, label), arrival)): (usize, _)| {
-            // Ids in another order than the events, and the same count of digits: they compare as text.
-            let id = format!("{:04}", (index * 7_919) % 10_000);
-            let arrival = match arrival {
-                Some(offset) => Arrival::Live(offset),
-                None => Arrival::Loaded(["first", "second", "unknown"][index % 3].to_owned()),
+        let sale =
+            |(index, ((sold_at, (store, district), amount, units, label, late), arrival)): (usize, _)| {
+                // Ids in another order than the events, and the same count of digits: they compare as text.
+                let id = format!("{:04}", (index * 7_919) % 10_000);
+                let arrival = match arrival {
+                    Some(offset) => Arrival::Live(offset),
+                    None => Arrival::Loaded(["first", "second", "unknown"][index % 3].to_owned()),
+                };
+                Sale { id, sold_at, store, district, amount, units, label, arrival, received: sold_at + late }
             };
-            Sale { id, sold_at, store, district, amount, units, label, arrival }
-        };
         drawn.into_iter().enumerate().map(sale).collect()
     })
 }
@@ -95,6 +102,10 @@ fn as_of() -> impl Strategy<Value = AsOf> {
         (0_u64..45).prop_map(|watermark| AsOf::Arrival(BTreeMap::from([("sales".to_owned(), watermark)]))),
         Just(AsOf::ArrivalColumns(BTreeMap::from([("sales".to_owned(), "seen_up_to".to_owned())]))),
         Just(AsOf::ArrivalColumns(BTreeMap::from([("sales".to_owned(), "seen_up_to".to_owned())]))),
+        (time(), time()).prop_map(|(first, second)| {
+            let moments = [("first".to_owned(), Timestamp(first)), ("second".to_owned(), Timestamp(second))];
+            AsOf::Received(BTreeMap::from([("sales".to_owned(), BTreeMap::from(moments))]))
+        }),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shipway_core::Value;
+use shipway_core::{Timestamp, Value};
 use shipway_features::offline::{AsOf, EngineSettings};
 
 use super::world::{Arrival, Ask, Sale, World};
@@ -169,6 +169,27 @@ async fn a_late_event_is_seen_by_the_rows_after_its_arrival_only() {
     let rows = world.answers(&asks, as_of, &EngineSettings::default()).await;
     let counts: Vec<&Value> = rows.iter().map(|row| &row["totals__count_12h"]).collect();
     assert_eq!(counts, [&Value::Int(3), &Value::Int(4), &Value::Int(2), &Value::Int(0)]);
+}
+
+#[tokio::test]
+async fn as_of_arrival_a_row_sees_what_was_received_by_its_own_moment() {
+    let sales = [
+        Sale::new("prompt", 0, 1.0).received(5),
+        Sale::new("late", 10, 2.0).received(2 * HOUR),
+        Sale::new("loaded", 20, 4.0).arrived(Arrival::Loaded("known".to_owned())),
+        Sale::new("never", 30, 8.0).arrived(Arrival::Loaded("unknown".to_owned())),
+    ];
+    let moments = BTreeMap::from([("known".to_owned(), Timestamp(HOUR))]);
+    let as_of = AsOf::Received(BTreeMap::from([("sales".to_owned(), moments)]));
+    let asks = [4, 5, HOUR - 1, HOUR, 2 * HOUR - 1, 2 * HOUR, 3 * HOUR].map(Ask::at);
+    let world = World::new();
+    world.holds(&sales).await;
+    world.agrees(&sales, &asks, as_of.clone(), &EngineSettings::default()).await;
+    let rows = world.answers(&asks, as_of, &EngineSettings::default()).await;
+    let sums: Vec<&Value> = rows.iter().map(|row| &row["totals__amount_sum_1d"]).collect();
+    let expected = [Value::Null, Value::float(1.0), Value::float(1.0), Value::float(5.0), Value::float(5.0)];
+    assert_eq!(sums[..5], expected.iter().collect::<Vec<_>>());
+    assert_eq!(sums[5..], [&Value::float(7.0), &Value::float(7.0)], "the late one counts when it has come");
 }
 
 #[tokio::test]

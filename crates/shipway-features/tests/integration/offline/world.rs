@@ -12,10 +12,12 @@ use arrow::{
 use datafusion::dataframe::DataFrame;
 use futures::TryStreamExt;
 use shipway_aggregate::oracle::{self, OracleEvent};
-use shipway_core::{DataType, Timestamp, Value};
+use shipway_core::{DataType, ScalarType, Timestamp, Value};
 use shipway_definitions::{DefinitionFile, DefinitionSet, ViewBody};
-use shipway_features::offline::{AsOf, EngineSettings, OfflineError, TrainingSetRequest, training_set_with};
-use shipway_lake::{AppendOptions, Lake, LakeOptions};
+use shipway_features::offline::{
+    AsOf, EngineSettings, OfflineError, Pins, TrainingSetRequest, training_set_with,
+};
+use shipway_lake::{AppendOptions, Lake, LakeOptions, array_of, value_at};
 use tempfile::TempDir;
 
 const DEFINITIONS: &str = "
@@ -27,7 +29,7 @@ kind: source
 name: sales
 event_time: sold_at
 event_id: sale
-columns: { sale: text, sold_at: timestamp, store: text, district: int, amount: float, units: int, label: text, seen: timestamp, flag: bool }
+columns: { sale: text, sold_at: timestamp, store: text, district: int, amount: float, units: int, label: text, seen: timestamp, flag: bool, parts: list(int) }
 ---
 kind: view
 name: totals
@@ -54,11 +56,28 @@ aggregate:
     windows: [1d]
 ---
 kind: view
+name: wide
+entity: place
+source: sales
+keys: [store, district]
+aggregate:
+  - column: amount
+    operations: [skew, kurtosis, first_k(3), last_k(2), top_k(3), bottom_k(2), approx_distinct, approx_quantile(0.5), histogram(4)]
+    windows: [6m, 12d, lifetime]
+  - { operations: [count], windows: [6m, 1d, lifetime], by: label }
+  - { column: units, operations: [sum, skew, histogram(3), last_k(2)], windows: [1d], by: label }
+  - { column: units, operations: [count], windows: [1h], by: flag }
+  - { column: parts, operations: [sum, last, first_k(2), approx_distinct], windows: [1h, lifetime], over: elements }
+  - { column: parts, operations: [avg, count, max], windows: [1d, lifetime], over: positions }
+  - { column: parts, operations: [last], windows: [1h], over: positions, by: label }
+  - { column: parts, operations: [last, last_k(2)], windows: [12d] }
+---
+kind: view
 name: newest
 entity: place
 source: sales
 keys: [store, district]
-latest: [amount, units, label, seen, flag]
+latest: [amount, units, label, seen, flag, parts]
 ttl: 1h
 ---
 kind: view
@@ -70,7 +89,7 @@ latest: [label, amount]
 ---
 kind: service
 name: everything
-views: [totals, newest, newest_ever]
+views: [totals, wide, newest, newest_ever]
 request: { basket: float }
 ";
 
@@ -85,6 +104,8 @@ pub(crate) struct Sale {
     pub(crate) units: Option<i64>,
     pub(crate) label: Option<String>,
     pub(crate) arrival: Arrival,
+    /// When the server took it in, if it came live.
+    pub(crate) received: i64,
 }
 
 /// How an event came.
@@ -105,6 +126,7 @@ impl Sale {
             units: Some(amount as i64),
             label: Some(format!("label {}", amount as i64 % 3)),
             arrival: Arrival::Live(0),
+            received: sold_at,
         }
     }
 
@@ -116,7 +138,11 @@ impl Sale {
         Self { arrival, ..self }
     }
 
-    fn value(&self, column: &str) -> Value {
+    pub(crate) fn received(self, received: i64) -> Self {
+        Self { received, ..self }
+    }
+
+    pub(crate) fn value(&self, column: &str) -> Value {
         let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::text);
         match column {
             "amount" => self.amount.map_or(Value::Null, Value::float),
@@ -126,9 +152,19 @@ impl Sale {
                 self.units.map_or(Value::Null, |units| Value::Timestamp(Timestamp(units.wrapping_mul(1_000))))
             }
             "flag" => self.units.map_or(Value::Null, |units| Value::Bool(units % 2 == 0)),
+            "parts" => self.units.map_or(Value::Null, parts),
             other => panic!("no column {other}"),
         }
     }
+}
+
+/// Up to three small numbers, some of them null.
+fn parts(units: i64) -> Value {
+    let part = |at: i64| match (units.rem_euclid(60) + at) % 3 {
+        0 => Value::Null,
+        _ => Value::Int(units.rem_euclid(100) + at),
+    };
+    Value::list((0..units.rem_euclid(4)).map(part))
 }
 
 /// A row of the spine.
@@ -200,6 +236,8 @@ impl World {
             time_column: "q".to_owned(),
             as_of,
             load_arrivals: BTreeMap::from([("sales".to_owned(), self.loads.clone())]),
+            labels: Vec::new(),
+            pins: Pins::default(),
         }
     }
 
@@ -236,6 +274,12 @@ impl World {
                     AsOf::EventTime => true,
                     AsOf::Arrival(watermarks) => arrival < watermarks["sales"],
                     AsOf::ArrivalColumns(_) => arrival < ask.watermark,
+                    AsOf::Received(moments) => match &sale.arrival {
+                        Arrival::Live(_) => sale.received <= ask.q,
+                        Arrival::Loaded(load) => {
+                            moments["sales"].get(load).is_some_and(|moment| moment.micros() <= ask.q)
+                        }
+                    },
                 }
             })
             .collect();
@@ -247,7 +291,9 @@ impl World {
                     for feature in features {
                         let events: Vec<_> = seen
                             .iter()
-                            .map(|sale| oracle_event(sale, feature.column.as_deref_name()))
+                            .map(|sale| {
+                                oracle_event(sale, feature.column.as_deref_name(), feature.by.as_deref_name())
+                            })
                             .collect();
                         let value = oracle::value(&events, feature.aggregation, feature.window, q).unwrap();
                         let value = if has_key { value } else { Value::Null };
@@ -292,11 +338,13 @@ impl NameOrNot for Option<shipway_core::Name> {
     }
 }
 
-fn oracle_event(sale: &Sale, column: Option<&str>) -> OracleEvent {
+fn oracle_event(sale: &Sale, column: Option<&str>, by: Option<&str>) -> OracleEvent {
+    let value = |column: Option<&str>| column.map_or(Value::Null, |column| sale.value(column));
     OracleEvent {
         time: Timestamp(sale.sold_at),
         event_id: sale.id.clone(),
-        value: column.map_or(Value::Null, |column| sale.value(column)),
+        value: value(column),
+        bucket: value(by),
     }
 }
 
@@ -327,6 +375,10 @@ fn batch_of(sales: &[Sale]) -> RecordBatch {
                 sales.iter().map(|sale| sale.units.map(|units| units % 2 == 0)),
             )),
         ),
+        ("parts", {
+            let parts: Vec<Value> = sales.iter().map(|sale| sale.value("parts")).collect();
+            array_of(DataType::list(ScalarType::Int), &parts.iter().collect::<Vec<_>>())
+        }),
         ("_event_id", text(&|sale| Some(sale.id.clone()))),
         (
             "_arrival",
@@ -334,6 +386,13 @@ fn batch_of(sales: &[Sale]) -> RecordBatch {
                 Arrival::Live(offset) => Some(offset as i64),
                 Arrival::Loaded(_) => None,
             }),
+        ),
+        (
+            "_received",
+            timestamps(sales.iter().map(|sale| match sale.arrival {
+                Arrival::Live(_) => Some(sale.received),
+                Arrival::Loaded(_) => None,
+            })),
         ),
         (
             "_load",
@@ -388,6 +447,23 @@ pub(crate) fn cell(array: &ArrayRef, row: usize) -> Value {
         ArrowType::Timestamp(..) => {
             Value::Timestamp(Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(row)))
         }
-        other => panic!("a cell of type {other} ({})", DataType::Int),
+        nested => value_at(array, type_of(nested), row),
+    }
+}
+
+fn type_of(arrow: &ArrowType) -> DataType {
+    let item = |arrow: &ArrowType| type_of(arrow).as_item().unwrap();
+    match arrow {
+        ArrowType::Boolean => DataType::Bool,
+        ArrowType::Int64 => DataType::Int,
+        ArrowType::Float64 => DataType::Float,
+        ArrowType::Utf8 => DataType::Text,
+        ArrowType::Timestamp(..) => DataType::Timestamp,
+        ArrowType::List(field) => DataType::List(item(field.data_type())),
+        ArrowType::Map(entries, _) => match entries.data_type() {
+            ArrowType::Struct(fields) => DataType::Map(item(fields[1].data_type())),
+            other => panic!("a map of {other}"),
+        },
+        other => panic!("a cell of type {other}"),
     }
 }

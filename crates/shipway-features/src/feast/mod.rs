@@ -1,0 +1,37 @@
+//! Feast's feature-server protocol: the routes that its Python client calls when its online store is `remote`.
+//!
+//! A feature view of theirs is a view of ours under the same name, a feature service of theirs a service, and a push source
+//! a source. Nothing is decided here: requests become reads and events.
+//!
+//! - `read`: `POST /get-online-features`
+//! - `write`: `POST /push` and `POST /write-to-online-store`
+//! - `frame`: a data frame as these bodies carry it
+//! - `error`: the body of a refusal, which their client turns back into an exception
+//!
+//! `GET /health` is there already: the tracking wire has the same route with the same meaning.
+
+mod error;
+mod frame;
+mod read;
+mod write;
+
+use shipway_core::Permission;
+use shipway_web::Routes;
+
+use crate::Features;
+
+/// The routes of this wire.
+pub(crate) fn routes(platform: Features) -> Routes<()> {
+    let ingest_bytes = platform.limits().ingest_bytes as u64;
+    Routes::new()
+        .post("/get-online-features", Permission::Use, read::get_online_features)
+        .post_with_limit("/push", Permission::Write, ingest_bytes, write::push)
+        .post_with_limit(
+            "/write-to-online-store",
+            Permission::Write,
+            ingest_bytes,
+            write::write_to_online_store,
+        )
+        .with_problem_renderer(error::render)
+        .with_state(platform)
+}

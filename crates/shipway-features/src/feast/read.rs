@@ -1,0 +1,199 @@
+//! `POST /get-online-features`: columns of keys in, columns of features with a status for each value out.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use shipway_core::{DataType, Name, Value};
+use shipway_definitions::Beyond;
+use shipway_web::{Json as Body, Problem};
+
+use super::frame::Frame;
+use crate::{
+    Features,
+    error::{FeaturesError, invalid},
+    read::{
+        ReadPlan,
+        plan::PlannedView,
+        rows::{RequestRow, check_count},
+        service::{Moment, ReadAnswer, ViewFreshness},
+    },
+};
+
+/// What their server answers where no event belongs to a value.
+const NO_TIME: &str = "1970-01-01T00:00:00Z";
+
+/// A request as their client sends it. Fields that it does not know are for their server, not for ours.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    entities: Map<String, Json>,
+    feature_service: Option<String>,
+    #[serde(default)]
+    features: Vec<String>,
+    #[serde(default)]
+    full_feature_names: bool,
+    #[serde(default)]
+    include_feature_view_version_metadata: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct Answer {
+    metadata: Metadata,
+    results: Vec<FeatureVector>,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    feature_names: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    feature_view_metadata: Vec<ViewMetadata>,
+}
+
+#[derive(Serialize)]
+struct ViewMetadata {
+    name: String,
+    version: u64,
+}
+
+/// One column.
+#[derive(Serialize, Default)]
+struct FeatureVector {
+    values: Vec<Json>,
+    statuses: Vec<Status>,
+    event_timestamps: Vec<String>,
+}
+
+#[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Status {
+    /// JSON has no form for the value: NaN or an infinity.
+    Invalid,
+    /// The value belongs to the moment.
+    Present,
+    /// The key has events, and the feature no value.
+    NullValue,
+    /// The key has no event.
+    NotFound,
+    /// The newest event is older than the time to live, or than the objective of a view that is null then.
+    OutsideMaxAge,
+}
+
+/// Answers as their server does: the keys, what came with the request, then the features view by view.
+pub(super) async fn get_online_features(
+    State(features): State<Features>,
+    Body(wanted): Body<Wanted>,
+) -> Result<Body<Answer>, Problem> {
+    let inner = &features.inner;
+    let plan = match &wanted.feature_service {
+        Some(service) => inner.plan(service, None)?,
+        None if wanted.features.is_empty() => {
+            return Err(invalid("the request names neither features nor a feature service").into());
+        }
+        None => inner.plan_of_features(&wanted.features)?,
+    };
+    let names = feature_names(&plan, wanted.full_feature_names)?;
+    let entities = Frame::new(wanted.entities)?;
+    check_count(entities.rows(), features.limits().read_rows)?;
+    let rows = rows(&plan, &entities)?;
+    let answer = inner.read(Arc::clone(&plan), rows, Moment::default()).await?;
+    let views = plan.views.iter().filter(|_| wanted.include_feature_view_version_metadata);
+    let metadata = Metadata {
+        feature_names: names,
+        feature_view_metadata: views
+            .map(|view| ViewMetadata { name: view.name.to_string(), version: 0 })
+            .collect(),
+    };
+    Ok(Body(Answer { metadata, results: results(&plan, &entities, &answer) }))
+}
+
+/// The names of the columns, no two the same.
+fn feature_names(plan: &ReadPlan, full: bool) -> Result<Vec<String>, FeaturesError> {
+    let given = plan.keys.iter().chain(&plan.request).map(|(name, _)| name.to_string());
+    let mut names: Vec<String> = given.collect();
+    for view in &plan.views {
+        for feature in &view.feature_names {
+            let name = if full { format!("{}__{feature}", view.name) } else { feature.to_string() };
+            if names.contains(&name) {
+                return Err(FeaturesError::FeatureNamesCollide { name });
+            }
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn rows(plan: &ReadPlan, entities: &Frame) -> Result<Vec<RequestRow>, FeaturesError> {
+    let known = || plan.keys.iter().chain(&plan.request).map(|(name, _)| name.as_str());
+    if let Some(stranger) = entities.names().find(|name| known().all(|known| known != *name)) {
+        let nearest = shipway_core::nearest(stranger, known()).map(str::to_owned);
+        return Err(FeaturesError::UnknownEntity { name: stranger.to_owned(), nearest });
+    }
+    let columns = |wanted: &[(Name, DataType)], kind: &str| {
+        let column = |(name, data_type): &(Name, DataType)| {
+            let values = entities.column(name.as_str());
+            let values = values.ok_or_else(|| invalid(format!("the {kind} {name} is missing")))?;
+            let typed = values.iter().enumerate().map(|(row, json)| {
+                Value::from_json(json, *data_type)
+                    .map_err(|mismatch| invalid(format!("row {row}: {kind} {name}: {mismatch}")))
+            });
+            typed.collect::<Result<Vec<_>, _>>()
+        };
+        wanted.iter().map(column).collect::<Result<Vec<_>, FeaturesError>>()
+    };
+    let (keys, request) = (columns(&plan.keys, "entity")?, columns(&plan.request, "request column")?);
+    let cells = |columns: &[Vec<Value>], row: usize| {
+        columns.iter().map(|column| column.get(row).cloned().unwrap_or(Value::Null)).collect()
+    };
+    Ok((0..entities.rows())
+        .map(|row| RequestRow { keys: cells(&keys, row), request: cells(&request, row) })
+        .collect())
+}
+
+fn results(plan: &ReadPlan, entities: &Frame, answer: &ReadAnswer) -> Vec<FeatureVector> {
+    let given = plan.keys.iter().chain(&plan.request).map(|(name, _)| {
+        let values = entities.column(name.as_str()).unwrap_or_default();
+        FeatureVector {
+            values: values.to_vec(),
+            statuses: vec![Status::Present; values.len()],
+            event_timestamps: vec![NO_TIME.to_owned(); values.len()],
+        }
+    });
+    let mut results: Vec<FeatureVector> = given.collect();
+    let mut column = 0;
+    for (position, view) in plan.views.iter().enumerate() {
+        for _ in &view.feature_names {
+            let mut vector = FeatureVector::default();
+            for row in &answer.rows {
+                let (Some(value), Some(freshness)) = (row.values.get(column), row.views.get(position)) else {
+                    continue;
+                };
+                let status = status(view, value, freshness);
+                vector.values.push(if status == Status::Invalid { Json::Null } else { value.to_json() });
+                vector.statuses.push(status);
+                vector
+                    .event_timestamps
+                    .push(freshness.event_time.map_or_else(|| NO_TIME.to_owned(), |time| time.to_string()));
+            }
+            results.push(vector);
+            column += 1;
+        }
+    }
+    results
+}
+
+fn status(view: &PlannedView, value: &Value, freshness: &ViewFreshness) -> Status {
+    match value {
+        Value::Float(number) if !number.is_finite() => Status::Invalid,
+        Value::Null => match freshness.age_us {
+            None => Status::NotFound,
+            Some(age_us) => {
+                let is_dead = view.ttl_us.is_some_and(|ttl_us| age_us > ttl_us);
+                let is_withheld = !freshness.fresh
+                    && view.freshness.is_some_and(|freshness| freshness.beyond == Beyond::Null);
+                if is_dead || is_withheld { Status::OutsideMaxAge } else { Status::NullValue }
+            }
+        },
+        _ => Status::Present,
+    }
+}

@@ -1,0 +1,153 @@
+//! The two methods: translate, call the one function that every wire calls, translate back.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+use shipway_core::{DataType, Digest, Name, Timestamp};
+use shipway_web::Problem;
+use tonic::{Request, Response, Status};
+
+use super::{
+    v1::{self, feature_service_server::FeatureService},
+    value,
+};
+use crate::{
+    Events, Features,
+    error::{FeaturesError, invalid},
+    read::{
+        ReadPlan,
+        rows::{RequestRow, check_columns, check_count},
+        service::{Moment, ReadAnswer, ViewFreshness},
+    },
+};
+
+/// The feature platform as a gRPC service.
+pub(super) struct Service(pub(super) Features);
+
+#[tonic::async_trait]
+impl FeatureService for Service {
+    async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<v1::ReadResponse>, Status> {
+        self.answer(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn push(&self, request: Request<v1::PushRequest>) -> Result<Response<v1::PushResponse>, Status> {
+        self.take_in(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+}
+
+fn status(error: FeaturesError) -> Status {
+    Problem::from(error).into()
+}
+
+impl Service {
+    async fn answer(&self, request: v1::ReadRequest) -> Result<v1::ReadResponse, FeaturesError> {
+        let inner = &self.0.inner;
+        let is_service = request.features.is_empty();
+        let plan = match (is_service, request.service.is_empty()) {
+            (true, _) => {
+                let hash = request.service_hash.as_deref().map(str::parse::<Digest>).transpose();
+                let hash = hash.map_err(|error| invalid(format!("service_hash: {error}")))?;
+                inner.plan(&request.service, hash)?
+            }
+            (false, true) => inner.plan_of_features(&request.features)?,
+            (false, false) => return Err(invalid("a read names a service or features, not both")),
+        };
+        let rows = rows(&plan, &request.columns, self.0.limits().read_rows)?;
+        let at = request.at_us.map(Timestamp);
+        let answer =
+            inner.read(Arc::clone(&plan), rows, Moment { at, token: request.token.as_deref() }).await?;
+        let mut response = response(&plan, answer);
+        if !is_service {
+            (response.service, response.service_hash) = (String::new(), String::new());
+        }
+        Ok(response)
+    }
+
+    async fn take_in(&self, request: v1::PushRequest) -> Result<v1::PushResponse, FeaturesError> {
+        let count = length(&request.columns)?;
+        check_count(count, self.0.limits().ingest_events)?;
+        let event = |row| {
+            let columns = request.columns.iter();
+            let cell = |column: &v1::Column| {
+                (column.name.clone(), column.values.get(row).map(value::event_json).unwrap_or_default())
+            };
+            columns.map(cell).collect::<Map<_, _>>()
+        };
+        let answer = self.0.ingest(&request.source, Events::Objects((0..count).map(event).collect())).await?;
+        let refused = answer
+            .refused
+            .into_iter()
+            .map(|refused| v1::Refused { index: refused.index as u64, reason: refused.reason });
+        Ok(v1::PushResponse {
+            acknowledged: answer.acknowledged as u64,
+            duplicates: answer.duplicates as u64,
+            quarantined: answer.quarantined as u64,
+            late: answer.late as u64,
+            refused: refused.collect(),
+            token: answer.token,
+        })
+    }
+}
+
+/// How many rows the columns have.
+fn length(columns: &[v1::Column]) -> Result<usize, FeaturesError> {
+    let count = columns.first().map_or(0, |column| column.values.len());
+    match columns.iter().find(|column| column.values.len() != count) {
+        None => Ok(count),
+        Some(other) => Err(invalid(format!(
+            "column {} has {} values, {} has {count}",
+            other.name,
+            other.values.len(),
+            columns[0].name
+        ))),
+    }
+}
+
+fn rows(plan: &ReadPlan, columns: &[v1::Column], limit: usize) -> Result<Vec<RequestRow>, FeaturesError> {
+    let count = length(columns)?;
+    check_count(count, limit)?;
+    check_columns(plan, columns.iter().map(|column| column.name.as_str()), None)?;
+    let chosen = |wanted: &[(Name, DataType)], kind: &str| {
+        let find = |(name, data_type): &(Name, DataType)| {
+            let column = columns.iter().find(|column| column.name == name.as_str());
+            let column = column.ok_or_else(|| invalid(format!("the {kind} {name} is missing")))?;
+            Ok((column, *data_type))
+        };
+        wanted.iter().map(find).collect::<Result<Vec<_>, FeaturesError>>()
+    };
+    let (keys, request) = (chosen(&plan.keys, "key column")?, chosen(&plan.request, "request column")?);
+    let values = |columns: &[(&v1::Column, DataType)], row: usize| {
+        let cell = |(column, data_type): &(&v1::Column, DataType)| {
+            value::read(&column.values[row], *data_type)
+                .map_err(|why| invalid(format!("row {row}: column {}: {why}", column.name)))
+        };
+        columns.iter().map(cell).collect::<Result<Vec<_>, FeaturesError>>()
+    };
+    (0..count)
+        .map(|row| Ok(RequestRow { keys: values(&keys, row)?, request: values(&request, row)? }))
+        .collect()
+}
+
+fn response(plan: &ReadPlan, answer: ReadAnswer) -> v1::ReadResponse {
+    let column = |(position, name): (usize, &String)| v1::Column {
+        name: name.clone(),
+        values: answer.rows.iter().filter_map(|row| row.values.get(position)).map(value::write).collect(),
+    };
+    let freshness = |held: &ViewFreshness| v1::Freshness {
+        event_time_us: held.event_time.map(Timestamp::micros),
+        age_us: held.age_us,
+        fresh: held.fresh,
+    };
+    let view = |position: usize| v1::ViewFreshness {
+        view: plan.views[position].name.to_string(),
+        rows: answer.rows.iter().filter_map(|row| row.views.get(position)).map(freshness).collect(),
+    };
+    v1::ReadResponse {
+        service: answer.service.to_string(),
+        service_hash: answer.service_hash.to_string(),
+        at_us: answer.at.micros(),
+        columns: answer.columns.iter().enumerate().map(column).collect(),
+        views: (0..plan.views.len()).map(view).collect(),
+        watermarks: answer.watermarks.into_iter().collect(),
+    }
+}

@@ -1,0 +1,185 @@
+//! One read, from its rows to its answer: every distinct key is looked up once for the whole request, all of a source together.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use shipway_core::{Timestamp, Value};
+use shipway_definitions::Beyond;
+use shipway_online::Space;
+
+use crate::{
+    error::FeaturesError,
+    features::Inner,
+    materialise::{ActiveView, Published, views::state_key_of},
+    read::{
+        answer::{KeyAnswer, answer, nothing},
+        plan::{PlannedView, ReadPlan},
+        rows::RequestRow,
+        service::{AnsweredRow, ReadAnswer, ViewFreshness},
+        states::{Found, Wanted, states},
+    },
+};
+
+/// So few keys are told apart by comparing them with each other.
+const FEW_KEYS: usize = 16;
+
+/// A read with everything that it needs.
+pub(super) struct Read {
+    pub(super) plan: Arc<ReadPlan>,
+    /// As the plan's sources.
+    pub(super) published: Vec<Arc<Published>>,
+    pub(super) rows: Vec<RequestRow>,
+    pub(super) q: Timestamp,
+}
+
+/// The distinct states that a read needs, and who needs which.
+struct Lookups<'a> {
+    /// As the plan's sources.
+    wanted: Vec<Vec<Wanted<'a>>>,
+    /// For each view, and in it each row: the position among those wanted of the view's source; none for a null key.
+    positions: Vec<Option<usize>>,
+}
+
+impl Read {
+    /// How many keys there are, if all are distinct.
+    pub(super) fn size(&self) -> usize {
+        self.rows.len() * self.plan.views.len()
+    }
+
+    pub(super) fn answer(self, inner: &Inner) -> Result<ReadAnswer, FeaturesError> {
+        let plan = &self.plan;
+        let lookups = self.lookups()?;
+        let mut found = Vec::with_capacity(lookups.wanted.len());
+        for (published, wanted) in self.published.iter().zip(&lookups.wanted) {
+            wanted.iter().for_each(|wanted| inner.hot_keys.note(&wanted.key));
+            let load = |keys: &[Bytes]| Ok(published.snapshot.get_many(Space::State, keys)?);
+            found.push(states(&inner.cache, published.number, wanted, load)?);
+        }
+        let mut rows: Vec<AnsweredRow> = self
+            .rows
+            .iter()
+            .map(|_| AnsweredRow {
+                values: Vec::with_capacity(plan.columns.len()),
+                views: Vec::with_capacity(plan.views.len()),
+            })
+            .collect();
+        let count = rows.len().max(1);
+        for (view, positions) in plan.views.iter().zip(lookups.positions.chunks(count)) {
+            self.answer_view(inner, view, positions, &found[view.source], &mut rows)?;
+        }
+        drop(lookups);
+        let Self { plan, published, rows: asked, q } = self;
+        for (row, asked) in rows.iter_mut().zip(asked) {
+            row.values.extend(asked.request);
+        }
+        let watermarks = plan.sources.iter().zip(&published);
+        Ok(ReadAnswer {
+            service: plan.service.clone(),
+            service_hash: plan.hash,
+            at: q,
+            columns: Arc::clone(&plan.columns),
+            rows,
+            watermarks: watermarks
+                .map(|(source, published)| (source.to_string(), published.applied))
+                .collect(),
+        })
+    }
+
+    fn active(&self, view: &PlannedView) -> Result<&ActiveView, FeaturesError> {
+        let active = self.published[view.source].views.get(&view.hash);
+        active.ok_or_else(|| FeaturesError::Building { view: view.name.to_string() })
+    }
+
+    fn lookups(&self) -> Result<Lookups<'_>, FeaturesError> {
+        let plan = &self.plan;
+        let mut wanted: Vec<Vec<Wanted<'_>>> = plan.sources.iter().map(|_| Vec::new()).collect();
+        let mut positions = Vec::with_capacity(self.size());
+        let mut known: HashMap<Bytes, usize> = HashMap::new();
+        let is_small = self.size() <= FEW_KEYS;
+        for view in &plan.views {
+            let layout = &*self.active(view)?.layout;
+            let wanted = &mut wanted[view.source];
+            for row in &self.rows {
+                let key = state_key_of(&view.hash, view.key.iter().map(|&part| &row.keys[part]));
+                positions.push(key.map(|key| {
+                    let held = if is_small {
+                        wanted.iter().position(|wanted| wanted.key == key)
+                    } else {
+                        known.get(&key).copied()
+                    };
+                    held.unwrap_or_else(|| {
+                        if !is_small {
+                            known.insert(key.clone(), wanted.len());
+                        }
+                        wanted.push(Wanted { layout, key });
+                        wanted.len() - 1
+                    })
+                }));
+            }
+        }
+        Ok(Lookups { wanted, positions })
+    }
+
+    /// Adds the features of one view to all rows; each distinct key is answered once.
+    fn answer_view(
+        &self,
+        inner: &Inner,
+        view: &PlannedView,
+        positions: &[Option<usize>],
+        found: &[Found],
+        rows: &mut [AnsweredRow],
+    ) -> Result<(), FeaturesError> {
+        let active = self.active(view)?;
+        let mut known: HashMap<usize, KeyAnswer> = HashMap::new();
+        for (row, position) in rows.iter_mut().zip(positions) {
+            let answered = match position {
+                None => nothing(view),
+                Some(position) => match known.get(position) {
+                    Some(answered) => answered.clone(),
+                    None => {
+                        let answered = answer(active, &found[*position], view, self.q)?;
+                        if positions.len() > 1 {
+                            known.insert(*position, answered.clone());
+                        }
+                        answered
+                    }
+                },
+            };
+            self.add(inner, view, answered, row)?;
+        }
+        Ok(())
+    }
+
+    /// Adds one key's features to its row, as the view's freshness objective says.
+    fn add(
+        &self,
+        inner: &Inner,
+        view: &PlannedView,
+        found: KeyAnswer,
+        row: &mut AnsweredRow,
+    ) -> Result<(), FeaturesError> {
+        let age_us = found.event_time.map(|time| self.q.micros().saturating_sub(time.micros()));
+        let objective_us = view.freshness.map(|freshness| freshness.objective.micros());
+        let fresh = objective_us.is_none_or(|objective| age_us.is_some_and(|age| age <= objective));
+        let stale_us = age_us.filter(|_| !fresh);
+        if let (Some(age_us), Some(breaches)) = (stale_us, &view.breaches) {
+            breaches.note(age_us, inner.clock.now());
+        }
+        match view.freshness.map(|freshness| freshness.beyond) {
+            Some(Beyond::Refuse) if stale_us.is_some() => {
+                return Err(FeaturesError::Stale { view: view.name.to_string() });
+            }
+            Some(Beyond::Null) if stale_us.is_some() => {
+                row.values.extend(found.values.iter().map(|_| Value::Null));
+            }
+            _ => row.values.extend(found.values),
+        }
+        row.views.push(ViewFreshness {
+            view: view.name.clone(),
+            event_time: found.event_time,
+            age_us,
+            fresh,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! Answers beyond a view's freshness objective: counted under the view and its owner, and logged now and then.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use shipway_core::Timestamp;
+use shipway_definitions::{Beyond, View};
+
+/// At most one line of the log in this time per view.
+const LOGGED_EVERY_US: i64 = 60_000_000;
+
+/// What the metric says where nobody is named.
+const NOBODY: &str = "none";
+
+/// The breaches of one view's objective, as one service meets them.
+pub(crate) struct Breaches {
+    view: String,
+    owner: String,
+    beyond: &'static str,
+    counter: metrics::Counter,
+    /// Since the last line of the log.
+    unlogged: AtomicU64,
+    logged_at: AtomicI64,
+}
+
+impl Breaches {
+    pub(crate) fn new(view: &View, beyond: Beyond) -> Self {
+        let (name, beyond) = (view.name.to_string(), beyond.word());
+        let owner = view.owner.clone().unwrap_or_else(|| NOBODY.to_owned());
+        let counter = metrics::counter!(
+            "shipway_features_stale_total", "view" => name.clone(), "owner" => owner.clone(), "beyond" => beyond
+        );
+        let logged_at = AtomicI64::new(i64::MIN);
+        Self { view: name, owner, beyond, counter, unlogged: AtomicU64::new(0), logged_at }
+    }
+
+    /// Counts one answer whose newest event was `age_us` old; returns whether it also logged.
+    pub(crate) fn note(&self, age_us: i64, now: Timestamp) -> bool {
+        self.counter.increment(1);
+        self.unlogged.fetch_add(1, Ordering::Relaxed);
+        let last = self.logged_at.load(Ordering::Relaxed);
+        let is_due = now.micros().saturating_sub(last) >= LOGGED_EVERY_US;
+        let is_mine = is_due
+            && self
+                .logged_at
+                .compare_exchange(last, now.micros(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if is_mine {
+            let answers = self.unlogged.swap(0, Ordering::Relaxed);
+            let (view, owner, beyond) = (&self.view, &self.owner, self.beyond);
+            tracing::warn!(
+                view,
+                owner,
+                beyond,
+                answers,
+                age_us,
+                "features older than their freshness objective"
+            );
+        }
+        is_mine
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breaches_are_logged_once_a_minute() {
+        let breaches = Breaches {
+            view: "v".into(),
+            owner: "o".into(),
+            beyond: "serve",
+            counter: metrics::Counter::noop(),
+            unlogged: AtomicU64::new(0),
+            logged_at: AtomicI64::new(i64::MIN),
+        };
+        let logged: Vec<i64> =
+            (0..150).filter(|second| breaches.note(1, Timestamp(second * 1_000_000))).collect();
+        assert_eq!(logged, [0, 60, 120]);
+    }
+}

@@ -1,0 +1,208 @@
+//! The gRPC service through its generated client, over the router of the server.
+
+use std::sync::Arc;
+
+use axum::Router;
+use serde_json::json;
+use shipway_features::grpc::v1::{
+    Column, Freshness, PushRequest, ReadRequest, Value, feature_service_client::FeatureServiceClient,
+    value::Kind,
+};
+use shipway_web::{Authentication, Guard, Token};
+use tonic::{Code, Request, Status};
+
+use crate::world::{DAY, DEFINITIONS, World, sale};
+
+const NOON: i64 = 90 * DAY;
+const SECRET: &str = "a secret of good length";
+
+fn client(world: &World, guard: Guard) -> FeatureServiceClient<Router> {
+    let routes = shipway_features::routes(world.features().clone());
+    FeatureServiceClient::new(routes.into_router(Arc::new(guard)))
+}
+
+fn open(world: &World) -> FeatureServiceClient<Router> {
+    client(world, Guard::open_on_loopback())
+}
+
+fn column(name: &str, values: impl IntoIterator<Item = Kind>) -> Column {
+    let values = values.into_iter().map(|kind| Value { kind: Some(kind) });
+    Column { name: name.to_owned(), values: values.collect() }
+}
+
+fn shops(count: usize) -> Vec<Column> {
+    vec![
+        column("country", vec![Kind::Text("nl".into()); count]),
+        column("number", (1..=count as i64).map(Kind::Int)),
+        column("basket", vec![Kind::Int(3); count]),
+    ]
+}
+
+fn question(columns: Vec<Column>) -> ReadRequest {
+    ReadRequest { service: "shop_features".into(), columns, at_us: Some(NOON + 1), ..ReadRequest::default() }
+}
+
+fn metadata(status: &Status, name: &str) -> String {
+    status.metadata().get(name).map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn events_are_pushed_and_their_features_read() {
+    let world = World::new(DEFINITIONS);
+    let mut client = open(&world);
+    let events = PushRequest {
+        source: "sales".into(),
+        columns: vec![
+            column("sale_id", ["a", "b", "c"].map(|id| Kind::Text(id.into()))),
+            column("sold_at", [NOON, NOON, NOON].map(Kind::TimestampUs)),
+            column("country", ["nl", "nl", "nl"].map(|country| Kind::Text(country.into()))),
+            column("number", [1, 1, 2].map(Kind::Int)),
+            column("amount", [Kind::Float(0.5), Kind::Int(2), Kind::Text("much".into())]),
+        ],
+    };
+    let pushed = world.block_on(client.push(events)).unwrap().into_inner();
+    assert_eq!((pushed.acknowledged, pushed.refused.len()), (2, 1));
+    assert_eq!(pushed.refused[0].index, 2);
+    assert!(pushed.refused[0].reason.starts_with("column amount: expected float"), "{pushed:?}");
+
+    let asked = ReadRequest { token: Some(pushed.token), ..question(shops(2)) };
+    let read = world.block_on(client.read(asked)).unwrap().into_inner();
+    let values = |name: &str| {
+        let column = read.columns.iter().find(|column| column.name == name).unwrap();
+        column.values.iter().map(|value| value.kind.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(values("shop_sales__amount_sum_1h"), [Some(Kind::Float(2.5)), None]);
+    assert_eq!(values("shop_sales__count_1h"), [Some(Kind::Int(2)), Some(Kind::Int(0))]);
+    assert_eq!(values("basket"), [Some(Kind::Int(3)), Some(Kind::Int(3))]);
+    let fresh = Freshness { event_time_us: Some(NOON), age_us: Some(1), fresh: true };
+    assert_eq!(read.views[0].rows[0], fresh);
+    assert_eq!(read.views[0].rows[1].event_time_us, None);
+    assert_eq!((read.service.as_str(), read.at_us), ("shop_features", NOON + 1));
+    assert!(read.watermarks["sales"] > 0);
+}
+
+#[test]
+fn features_can_be_asked_for_by_themselves() {
+    let world = World::new(DEFINITIONS);
+    let token = world.ingests("sales", &[sale("a", NOON, 1.5)]).token;
+    let mut keys = shops(1);
+    keys.pop();
+    let asked = ReadRequest {
+        features: ["shop_last:amount", "shop_sales:count_1h", "shop_last:product"].map(str::to_owned).into(),
+        columns: keys.clone(),
+        at_us: Some(NOON + 1),
+        token: Some(token),
+        ..ReadRequest::default()
+    };
+    let read = world.block_on(open(&world).read(asked.clone())).unwrap().into_inner();
+    let columns: Vec<_> =
+        read.columns.iter().map(|column| (column.name.as_str(), &column.values[0].kind)).collect();
+    assert_eq!(
+        columns,
+        [
+            ("shop_last__amount", &Some(Kind::Float(1.5))),
+            ("shop_last__product", &Some(Kind::Text("tea".into()))),
+            ("shop_sales__count_1h", &Some(Kind::Int(1))),
+        ]
+    );
+    assert_eq!((read.service.as_str(), read.service_hash.as_str()), ("", ""));
+
+    let refused = |features: &str| {
+        let asked = ReadRequest {
+            features: vec![features.to_owned()],
+            columns: keys.clone(),
+            ..ReadRequest::default()
+        };
+        let status = world.block_on(open(&world).read(asked)).unwrap_err();
+        (status.code(), status.message().to_owned())
+    };
+    assert_eq!(
+        refused("shop_lost:amount"),
+        (Code::NotFound, "view shop_lost does not exist; did you mean shop_last".into())
+    );
+    assert_eq!(
+        refused("shop_last:amounts"),
+        (Code::NotFound, "feature shop_last:amounts does not exist; did you mean shop_last:amount".into())
+    );
+    assert_eq!(refused("amount"), (Code::InvalidArgument, "feature amount: expected view:feature".into()));
+    let both = ReadRequest { service: "shop_features".into(), ..asked };
+    assert_eq!(world.block_on(open(&world).read(both)).unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[test]
+fn refusals_have_the_status_of_their_kind_with_code_and_hint() {
+    let world = World::new(DEFINITIONS);
+    let mut client = open(&world);
+    let mut refused = |asked: ReadRequest| {
+        let status = world.block_on(client.read(asked)).unwrap_err();
+        (status.code(), metadata(&status, "shipway-code"), status.message().to_owned())
+    };
+    let unknown = ReadRequest { service: "shop_feature".into(), ..question(shops(1)) };
+    assert_eq!(
+        refused(unknown),
+        (
+            Code::NotFound,
+            "features.unknown_service".into(),
+            "service shop_feature does not exist; did you mean shop_features".into()
+        )
+    );
+    let invalid =
+        |message: &str| (Code::InvalidArgument, "features.invalid_request".to_owned(), message.to_owned());
+    let mut wrong = shops(2);
+    wrong[1].values[1] = Value { kind: Some(Kind::Text("2".into())) };
+    assert_eq!(refused(question(wrong)), invalid("row 1: column number: expected int, got text"));
+    let mut uneven = shops(2);
+    uneven[2].values.pop();
+    assert_eq!(refused(question(uneven)), invalid("column basket has 1 values, country has 2"));
+    let mut missing = shops(2);
+    missing.remove(1);
+    assert_eq!(refused(question(missing)), invalid("the key column number is missing"));
+    let many = refused(question(shops(10_001)));
+    assert_eq!((many.0, many.1.as_str()), (Code::OutOfRange, "features.too_large"));
+
+    let late = ReadRequest { token: Some("sales@999999".into()), ..question(shops(1)) };
+    let limits = shipway_features::Limits {
+        token_wait: std::time::Duration::from_millis(20),
+        ..crate::world::limits()
+    };
+    let world = World::with_limits(DEFINITIONS, limits);
+    let status = world.block_on(open(&world).read(late)).unwrap_err();
+    assert_eq!(
+        (status.code(), metadata(&status, "shipway-code").as_str()),
+        (Code::Unavailable, "features.not_visible_yet")
+    );
+    assert_eq!(
+        metadata(&status, "shipway-hint"),
+        "ask again: the events are durable and will become visible"
+    );
+}
+
+#[test]
+fn each_method_demands_its_permission() {
+    let world = World::new(DEFINITIONS);
+    let mut client = client(&world, Guard::new(Authentication::Token(Token::new(SECRET).unwrap())));
+    let stranger = world.block_on(client.read(question(shops(1)))).unwrap_err();
+    assert_eq!(
+        (stranger.code(), metadata(&stranger, "shipway-code").as_str()),
+        (Code::Unauthenticated, "web.no_credentials")
+    );
+    let push = PushRequest { source: "sales".into(), columns: Vec::new() };
+    assert_eq!(world.block_on(client.push(push)).unwrap_err().code(), Code::Unauthenticated);
+    let mut known = Request::new(question(shops(1)));
+    known.metadata_mut().insert("authorization", format!("Bearer {SECRET}").parse().unwrap());
+    assert!(world.block_on(client.read(known)).is_ok());
+
+    let routes = shipway_features::routes(world.features().clone());
+    let demands: Vec<_> = routes
+        .descriptions()
+        .filter(|route| route.path.starts_with("/shipway"))
+        .map(|route| format!("{} {:?}", route.path, route.permission))
+        .collect();
+    assert_eq!(
+        json!(demands),
+        json!([
+            "/shipway.features.v1.FeatureService/Read Use",
+            "/shipway.features.v1.FeatureService/Push Write"
+        ])
+    );
+}
