@@ -129,3 +129,25 @@ def test_rows_that_another_writer_appends_are_seen_by_the_next_query(server_url,
     write_deltalake(path, pyarrow.table({"n": pyarrow.array([3], pyarrow.int64())}), mode="append", schema_mode="merge")
 
     assert query(server_url, f"SELECT sum(n) AS n FROM {table_name}") == [{"n": 6}]
+
+
+def test_upkeep_changes_files_and_no_row_and_an_old_version_can_still_be_read(server_url, data_dir, table_name):
+    for start in range(9):
+        load(server_url, table_name, f"n,word\n{start},a\n{start + 100},b\n".encode(), "csv")
+    before = open_table(data_dir, table_name)
+    old = before.version()
+    rows = rows_by(before, "n")
+
+    response = requests.post(f"{server_url}/api/v1/tables/{table_name}/maintain", timeout=60)
+
+    assert response.ok, response.text
+    assert (response.json()["files_removed"], response.json()["files_added"]) == (9, 1)
+    after = open_table(data_dir, table_name)
+    assert len(after.file_uris()) == 1
+    assert rows_by(after, "n") == rows
+    assert query(server_url, f"SELECT count(*) AS n FROM {table_name}") == [{"n": 18}]
+    pinned = DeltaTable(str(pathlib.Path(data_dir) / "lake" / table_name), version=old)
+    assert rows_by(pinned, "n") == rows
+    assert after.metadata().configuration["delta.deletedFileRetentionDuration"] == "interval 720 hours"
+    load(server_url, table_name, b"n,word\n0,a\n100,b\n", "csv")
+    assert query(server_url, f"SELECT count(*) AS n FROM {table_name}") == [{"n": 18}], "a load counts once, also after upkeep"

@@ -257,7 +257,16 @@ impl Failure for FeaturesError {
 /// An error of the query engine is one of the lake, which knows its own errors inside it.
 impl From<datafusion::error::DataFusionError> for FeaturesError {
     fn from(error: datafusion::error::DataFusionError) -> Self {
-        Self::Lake(LakeError::from(error))
+        use datafusion::error::DataFusionError;
+        match error {
+            // An error of ours that came through a plan, as that of a training set inside a query.
+            DataFusionError::External(inner) => match inner.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(inner) => Self::Lake(LakeError::from(DataFusionError::External(inner))),
+            },
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::from(*inner),
+            other => Self::Lake(LakeError::from(other)),
+        }
     }
 }
 

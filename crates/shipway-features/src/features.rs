@@ -31,6 +31,7 @@ use crate::{
     source::{SourceRuntime, SourceShape},
     state::cache::StateCache,
     store::{self, schemas, views},
+    upkeep::{self, UpkeepBook},
     verification::ServedVectorLog,
 };
 
@@ -58,6 +59,9 @@ pub(crate) struct Inner {
     pub(crate) reads: AtomicU64,
     /// One load at a time goes into plain tables.
     pub(crate) loading_tables: tokio::sync::Mutex<()>,
+    /// What the upkeep did; and its turn, which one table has at a time.
+    pub(crate) upkeep: UpkeepBook,
+    pub(crate) maintaining: tokio::sync::Mutex<()>,
     pub(crate) plans: Mutex<HashMap<Digest, Arc<ReadPlan>>>,
     /// Plans for features that are asked for by themselves.
     pub(crate) feature_plans: Mutex<HashMap<Box<[String]>, Arc<ReadPlan>>>,
@@ -94,6 +98,8 @@ impl Features {
             reads: AtomicU64::new(0),
             limits: options.limits,
             loading_tables: tokio::sync::Mutex::new(()),
+            upkeep: UpkeepBook::default(),
+            maintaining: tokio::sync::Mutex::new(()),
             plans: Mutex::default(),
             feature_plans: Mutex::default(),
             served: OnceLock::new(),
@@ -107,6 +113,10 @@ impl Features {
         load::clear(&inner.spool_folder()).await?;
         let features = Self { inner };
         features.installed(&definitions).await?;
+        let inner = &features.inner;
+        if let Some(every) = inner.limits.upkeep_every {
+            inner.tracker.spawn(inner.tasks.track_future(upkeep::run(Arc::clone(inner), every)));
+        }
         Ok(features)
     }
 

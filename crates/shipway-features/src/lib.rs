@@ -12,12 +12,15 @@
 //! - `state`: the packed state of one key: tiles, recent events, and exact answers from them
 //! - `read`: online reads
 //! - `training`: training sets by name
+//! - `query`: SQL over the tables, with training sets as a table function
 //! - `stored`: training sets that are kept, with their recipes; as jobs; made again
 //! - `status`: how far every source is
 //! - `offline`: training sets
 //! - `proof`: replay of what was served against history
 //! - `verification`: the proof for one deployment
 //! - `store`: this crate's SQL tables
+//! - `upkeep`: history keeps itself healthy
+//! - `flight`: Arrow Flight SQL
 //! - `routes`: the native API
 //! - `grpc`: the same over gRPC
 //! - `feast`: Feast's feature-server protocol
@@ -28,6 +31,7 @@ mod archive;
 pub mod error;
 mod feast;
 mod features;
+mod flight;
 pub mod grpc;
 mod ingest;
 mod load;
@@ -36,6 +40,7 @@ mod model;
 pub mod offline;
 mod options;
 pub mod proof;
+mod query;
 mod read;
 mod routes;
 mod source;
@@ -44,6 +49,7 @@ mod status;
 mod store;
 mod stored;
 mod training;
+mod upkeep;
 mod verification;
 
 pub use error::FeaturesError;
@@ -55,6 +61,7 @@ pub use model::{
     token::Token,
 };
 pub use options::{FeaturesOptions, Limits};
+pub use query::Planned;
 pub use read::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
 pub use routes::routes;
 pub use status::{HotKeyStatus, SourceStatus, ViewStatus};
@@ -63,4 +70,5 @@ pub use stored::{
     StoredTrainingSet, TRAINING_SET_JOB,
 };
 pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream};
+pub use upkeep::TableUpkeep;
 pub use verification::{ServedVectorLog, Verification, VerificationSchedule};

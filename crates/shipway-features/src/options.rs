@@ -50,8 +50,14 @@ pub struct Limits {
     pub load_wait: Duration,
     /// Rows in one Delta append of the archiver.
     pub archive_rows: usize,
-    /// The age at which the archiver writes whatever it has.
+    /// The age at which the archiver writes whatever it has, while events come fast enough to make files worth having.
     pub archive_age: Duration,
+    /// The age that it waits for at most while few events come. Whoever needs history to be complete does not wait for it.
+    pub archive_age_most: Duration,
+    /// How often tables are looked at for their upkeep; `None` for never.
+    pub upkeep_every: Option<Duration>,
+    /// For how long a version of a table can be read after it was replaced.
+    pub retention: Duration,
     /// Log records kept behind the slower of the two consumers.
     pub log_retention_records: u64,
     /// Bytes of stored state whose decoded form is kept in memory.
@@ -73,6 +79,9 @@ impl Default for Limits {
             load_wait: Duration::from_secs(600),
             archive_rows: 50_000,
             archive_age: Duration::from_secs(2),
+            archive_age_most: Duration::from_secs(60),
+            upkeep_every: Some(Duration::from_secs(60)),
+            retention: Duration::from_secs(30 * 24 * 3_600),
             log_retention_records: 1_000_000,
             state_cache_bytes: 64 << 20,
             bulk_rows: 250_000,

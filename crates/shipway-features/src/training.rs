@@ -76,17 +76,24 @@ impl Features {
     /// history first.
     pub async fn training_set(&self, wanted: TrainingSet) -> Result<TrainingSetStream, FeaturesError> {
         self.archive_everything().await?;
+        let request = self.request(wanted).await?;
+        let rows = request.spine.clone().count().await? as u64;
+        let service_hash = request.service.hash;
+        let batches = Box::pin(offline::training_set(&self.inner.lake, request)).await?;
+        Ok(TrainingSetStream { batches, rows, service_hash })
+    }
+
+    /// What the engine is asked for, with everything found that `wanted` names.
+    pub(crate) async fn request(&self, wanted: TrainingSet) -> Result<TrainingSetRequest, FeaturesError> {
         let definitions = self.inner.definitions();
         let service = self.service(&definitions, &wanted.service)?;
         let spine = self.spine(&wanted).await?;
-        let rows = spine.clone().count().await? as u64;
         let as_of = match wanted.arrival {
             ArrivalRule::Any => AsOf::EventTime,
             ArrivalRule::Before(watermarks) => AsOf::Arrival(watermarks),
             ArrivalRule::Received => AsOf::Received(self.load_moments().await?),
         };
-        let service_hash = service.hash;
-        let request = TrainingSetRequest {
+        Ok(TrainingSetRequest {
             service,
             definitions,
             spine,
@@ -95,9 +102,7 @@ impl Features {
             load_arrivals: self.load_arrivals().await?,
             labels: wanted.labels,
             pins: Pins::default(),
-        };
-        let batches = Box::pin(offline::training_set(&self.inner.lake, request)).await?;
-        Ok(TrainingSetStream { batches, rows, service_hash })
+        })
     }
 
     /// The service of that name, as it is now.
@@ -140,7 +145,7 @@ impl Features {
         Ok(moments)
     }
 
-    async fn spine(&self, wanted: &TrainingSet) -> Result<DataFrame, FeaturesError> {
+    pub(crate) async fn spine(&self, wanted: &TrainingSet) -> Result<DataFrame, FeaturesError> {
         let spine = match &wanted.spine {
             Spine::Table(table) => self.inner.lake.scan(table).await?,
             Spine::Sql(query) => self.inner.lake.query(query).await?,

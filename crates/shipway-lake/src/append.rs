@@ -33,7 +33,7 @@ pub(crate) const TARGET_FILE_BYTES: u64 = 128 << 20;
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 const ROW_GROUP_BYTES: usize = 32 << 20;
 const WRITE_BATCH_ROWS: usize = 8192;
-const COMMIT_ATTEMPTS: usize = 5;
+pub(crate) const COMMIT_ATTEMPTS: usize = 5;
 
 /// A step of an application that must count once, however often it is tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +69,31 @@ pub struct Appended {
     pub skipped: bool,
 }
 
+/// Files that are on disk and that no version lists yet.
 pub(crate) struct Written {
-    adds: Vec<Add>,
+    pub(crate) adds: Vec<Add>,
     rows: u64,
     schema: SchemaRef,
     table_id: String,
+}
+
+impl Written {
+    /// Whether `table` is still the one that the files were written for.
+    pub(crate) fn still_fits(&self, name: &str, table: &DeltaTable) -> Result<bool, LakeError> {
+        let state = table.snapshot().map_err(LakeError::storage(name, "read its log"))?;
+        let schema = state.snapshot().arrow_schema();
+        let has = |field: &arrow::datatypes::FieldRef| {
+            schema.field_with_name(field.name()).is_ok_and(|same| same == field.as_ref())
+        };
+        Ok(state.metadata().id() == self.table_id && self.schema.fields().iter().all(has))
+    }
+}
+
+/// Removes files that nobody lists.
+pub(crate) async fn discard(handle: &TableHandle, written: &Written) {
+    for add in &written.adds {
+        let _ = fs_err::tokio::remove_file(handle.folder().join(&add.path)).await;
+    }
 }
 
 impl Lake {
@@ -105,9 +125,7 @@ impl Lake {
         let is_listed = outcome.as_ref().is_ok_and(|appended| !appended.skipped);
         if !is_listed && !matches!(outcome, Err(LakeError::Storage { .. })) {
             // Nobody lists these files. After a storage error that is not certain, so then they stay for vacuum.
-            for add in &written.adds {
-                let _ = fs_err::tokio::remove_file(handle.folder().join(&add.path)).await;
-            }
+            discard(&handle, &written).await;
         }
         outcome
     }
@@ -237,14 +255,7 @@ pub(crate) async fn commit(
     let _turn = handle.commits().await;
     for _ in 0..COMMIT_ATTEMPTS {
         let table = handle.newest().await?.ok_or_else(replaced)?;
-        let state = table.snapshot().map_err(LakeError::storage(handle.name(), "read its log"))?;
-        let schema = state.snapshot().arrow_schema();
-        let still_fits = written
-            .schema
-            .fields()
-            .iter()
-            .all(|field| schema.field_with_name(field.name()).is_ok_and(|same| same == field.as_ref()));
-        if state.metadata().id() != written.table_id || !still_fits {
+        if !written.still_fits(handle.name(), &table)? {
             return Err(replaced());
         }
         if let Some(skipped) = skipped(handle.name(), &table, options).await? {
@@ -267,10 +278,23 @@ async fn try_commit(
 ) -> Result<u64, DeltaTableError> {
     let transactions =
         options.transaction.iter().map(|once| Transaction::new(&once.id, once.version)).collect();
-    let properties = CommitProperties::default().with_application_transactions(transactions);
     let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+    let actions = written.adds.iter().cloned().map(Action::Add).collect();
+    commit_actions(handle, table, actions, transactions, operation).await
+}
+
+/// Commits `actions` on top of `table` and returns the new version; the commit is on disk then. Called by whoever holds
+/// the turn.
+pub(crate) async fn commit_actions(
+    handle: &TableHandle,
+    table: &DeltaTable,
+    actions: Vec<Action>,
+    transactions: Vec<Transaction>,
+    operation: DeltaOperation,
+) -> Result<u64, DeltaTableError> {
+    let properties = CommitProperties::default().with_application_transactions(transactions);
     let prepared = CommitBuilder::from(properties)
-        .with_actions(written.adds.iter().cloned().map(Action::Add).collect())
+        .with_actions(actions)
         .build(Some(table.snapshot()?), table.log_store(), operation)
         .into_prepared_commit_future()
         .await?;
@@ -288,7 +312,7 @@ async fn try_commit(
     Ok(version)
 }
 
-fn is_conflict(error: &DeltaTableError) -> bool {
+pub(crate) fn is_conflict(error: &DeltaTableError) -> bool {
     matches!(
         error,
         DeltaTableError::VersionAlreadyExists(_)

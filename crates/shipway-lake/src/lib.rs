@@ -9,7 +9,7 @@
 //! - `evolve`: creating a table and adding columns to it
 //! - `append`: writing a stream of batches as one commit, once
 //! - `durable`: makes written files outlive a power cut
-//! - `maintain`: joining small files, removing files that no version needs
+//! - `maintain`: joining and sorting files, removing files and log entries that no version needs
 //! - `session`: memory, spilling, and the sessions that queries run in
 //! - `catalog`: resolves a table's name to its newest version while a query is planned
 //! - `query`: read-only SQL
@@ -41,7 +41,7 @@ mod versions;
 pub use append::{AppTransaction, AppendOptions, Appended};
 pub use error::{BadRow, LakeError, RowUnit};
 pub use lake::{Lake, LakeOptions, TableSummary};
-pub use maintain::Compacted;
+pub use maintain::{Compacted, Effort, Maintained, SHORTEST_RETENTION, Upkeep};
 pub use name::check_table_name;
 pub use publish::Existing;
 pub use values::{array_of, arrow_type, list_field, map_field, value_at};

@@ -23,7 +23,12 @@ impl Lake {
 
     /// Plans one query without running it, under the same rules as [`Lake::sql`].
     pub async fn query(&self, query: &str) -> Result<DataFrame, LakeError> {
-        plan_query(&self.session(), query).await
+        self.query_in(&self.session(), query).await
+    }
+
+    /// [`Lake::query`] in a session that the caller made by [`Lake::session`] and may have given table functions.
+    pub async fn query_in(&self, session: &SessionContext, query: &str) -> Result<DataFrame, LakeError> {
+        plan_query(session, query).await
     }
 }
 
@@ -75,7 +80,12 @@ fn refused_statement(refusal: &str) -> String {
 
 /// Unknown tables are found before planning, so that the error can name the nearest one.
 fn check_reference(session: &SessionContext, reference: &TableReference) -> Result<(), LakeError> {
-    let options = session.state().config().options().catalog.clone();
+    let state = session.state();
+    // A call of a table function looks like a table of that name here.
+    if reference.schema().is_none() && state.table_functions().contains_key(reference.table()) {
+        return Ok(());
+    }
+    let options = state.config().options().catalog.clone();
     let catalog_name = reference.catalog().unwrap_or(&options.default_catalog);
     let schema_name = reference.schema().unwrap_or(&options.default_schema);
     if schema_name == "information_schema" {

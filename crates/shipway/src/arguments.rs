@@ -108,6 +108,8 @@ pub(crate) enum FileFormat {
     Jsonl,
     /// Apache Parquet
     Parquet,
+    /// An Arrow IPC stream
+    Arrow,
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,6 +129,11 @@ pub(crate) enum Table {
     },
     /// List the tables
     List,
+    /// Join and sort the files of a table now, and remove files older than the retention; no row changes
+    Maintain {
+        /// Name of the table; without it, what the upkeep did to each table is listed
+        table: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

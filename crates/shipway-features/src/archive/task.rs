@@ -1,4 +1,7 @@
 //! Follows the log of one source and appends it to the source's tables, by number of rows or by age.
+//!
+//! Each append makes a file. So the age follows the flow: while few events come it grows, step by step, and history lags a
+//! little instead of falling into dust; whoever needs it complete has it written at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,14 +19,15 @@ use crate::{
         record::{self, Record},
         schema::SourceSchema,
     },
+    options::Limits,
     source::SourceRuntime,
 };
 
 const RECORDS_PER_READ: usize = 8_192;
 const BYTES_PER_READ: usize = 16 << 20;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Small files of that many appends are made into large ones.
-const APPENDS_PER_COMPACTION: u32 = 100;
+/// An append of fewer rows is small: the next one waits longer.
+const SMALL_APPEND_ROWS: usize = 1_000;
 /// The log is trimmed after that many appends.
 const APPENDS_PER_TRIM: u32 = 16;
 
@@ -37,6 +41,8 @@ pub(crate) struct Archiver {
     read_to: u64,
     /// When the oldest pending event was read.
     since: Option<Instant>,
+    /// The age at which pending events are written.
+    age: Duration,
     appends: u32,
 }
 
@@ -46,7 +52,8 @@ impl Archiver {
         let written = inner.lake.transaction_version(runtime.name.as_str(), &application(&runtime)).await?;
         let read_to = written.unwrap_or(0).unsigned_abs().max(runtime.topic.start());
         runtime.archived.send_replace(read_to);
-        Ok(Self { inner, runtime, pending: Vec::new(), read_to, since: None, appends: 0 })
+        let age = inner.limits.archive_age;
+        Ok(Self { inner, runtime, pending: Vec::new(), read_to, since: None, age, appends: 0 })
     }
 
     /// Runs until the server stops, and then writes what is left.
@@ -90,15 +97,17 @@ impl Archiver {
         if is_wanted || self.pending.len() >= limits.archive_rows {
             return self.flush().await;
         }
-        let age =
-            self.since.map_or(Duration::MAX, |since| limits.archive_age.saturating_sub(since.elapsed()));
+        let age = self.since.map_or(Duration::MAX, |since| self.age.saturating_sub(since.elapsed()));
         let age = age.min(Duration::from_secs(3_600));
         tokio::select! {
             biased;
             () = self.inner.cancel.cancelled() => Ok(()),
             () = self.runtime.topic.wait_beyond(self.read_to) => self.read().await,
             _ = flush_to.changed() => Ok(()),
-            () = tokio::time::sleep(age) => self.flush().await,
+            () = tokio::time::sleep(age) => {
+                self.age = next_age(self.age, self.pending.len(), limits);
+                self.flush().await
+            }
         }
     }
 
@@ -143,9 +152,6 @@ impl Archiver {
         self.appends = self.appends.wrapping_add(1);
         if self.appends.is_multiple_of(APPENDS_PER_TRIM) {
             self.trim().await?;
-        }
-        if self.appends.is_multiple_of(APPENDS_PER_COMPACTION) {
-            self.inner.lake.compact(self.runtime.name.as_str()).await?;
         }
         Ok(())
     }
@@ -195,7 +201,30 @@ impl Archiver {
     }
 }
 
+/// The age to wait for after an append of `rows`: twice as long after a small one, half as long after one that is not.
+fn next_age(age: Duration, rows: usize, limits: &Limits) -> Duration {
+    let most = limits.archive_age_most.max(limits.archive_age);
+    if rows < SMALL_APPEND_ROWS { age.saturating_mul(2).min(most) } else { (age / 2).max(limits.archive_age) }
+}
+
 /// The Delta application whose transactions say how far the archiver has come.
 fn application(runtime: &SourceRuntime) -> String {
     format!("archiver-{}", runtime.topic.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickle_of_events_is_written_less_and_less_often_and_a_flood_more_often() {
+        let limits = Limits::default();
+        let mut age = limits.archive_age;
+        let mut seen = Vec::new();
+        for rows in [1, 1, 1, 1, 1, 1, 50_000, 50_000, 50_000, 50_000, 50_000] {
+            age = next_age(age, rows, &limits);
+            seen.push(age.as_secs());
+        }
+        assert_eq!(seen, [4, 8, 16, 32, 60, 60, 30, 15, 7, 3, 2]);
+    }
 }

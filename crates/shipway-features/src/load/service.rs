@@ -154,7 +154,8 @@ impl Inner {
         let schema = runtime.shape().schema.history();
         self.lake.ensure_table(table, schema.clone()).await?;
         let options = ReadOptions {
-            schema: (request.format != FileFormat::Parquet).then(|| runtime.shape().schema.declared()),
+            schema: matches!(request.format, FileFormat::Csv | FileFormat::JsonLines)
+                .then(|| runtime.shape().schema.declared()),
             refuse_undeclared: true,
             ..ReadOptions::default()
         };

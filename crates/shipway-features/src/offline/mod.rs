@@ -44,4 +44,4 @@ pub use labels::{Label, LabelKeys};
 pub use request::{AsOf, EngineSettings, Pins, TrainingSetRequest};
 pub(crate) use shelf::{ENGINE_VERSION, Shelf};
 pub(crate) use training_set::{Keeping, ViewDone, training_set_over};
-pub use training_set::{training_set, training_set_with};
+pub use training_set::{training_set, training_set_schema, training_set_with};

@@ -48,6 +48,15 @@ pub async fn training_set(
     training_set_with(lake, request, &EngineSettings::default()).await
 }
 
+/// The columns that [`training_set`] would answer with, without reading a row; refuses what it would refuse before reading.
+pub fn training_set_schema(request: &TrainingSetRequest) -> Result<SchemaRef, OfflineError> {
+    let service = &request.service.definition;
+    let views = view_plan::plan(&request.definitions, service)?;
+    let spine = request.spine.schema().as_arrow();
+    let layout = SpineLayout::new(spine, service, &request.time_column, &request.as_of, &views)?;
+    Ok(schema_of(&layout, &views))
+}
+
 /// [`training_set`] with settings of the engine, which never change an answer.
 pub async fn training_set_with(
     lake: &Lake,
@@ -98,7 +107,7 @@ pub(crate) async fn training_set_over(
     )?;
     let engine = Engine::new(lake, settings, request.pins.versions);
     let spine = Arc::new(Spine::read(request.spine, layout, &engine.context, settings).await?);
-    let schema = schema_of(&spine, &views);
+    let schema = schema_of(&spine.layout, &views);
     let total = views.len() as u64;
     let mut answers = Vec::with_capacity(views.len());
     for (view, arrival) in views.into_iter().zip(arrivals) {
@@ -129,8 +138,8 @@ async fn label_tables(
     Ok(tables)
 }
 
-fn schema_of(spine: &Spine, views: &[Arc<ViewPlan>]) -> SchemaRef {
-    let mut fields: Vec<Arc<Field>> = spine.layout.schema.fields().iter().cloned().collect();
+fn schema_of(spine: &SpineLayout, views: &[Arc<ViewPlan>]) -> SchemaRef {
+    let mut fields: Vec<Arc<Field>> = spine.schema.fields().iter().cloned().collect();
     for (name, data_type) in views.iter().flat_map(|view| &view.outputs) {
         fields.push(Arc::new(Field::new(name, arrow_type(*data_type), true)));
     }

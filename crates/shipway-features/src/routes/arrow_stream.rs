@@ -18,7 +18,8 @@ pub(crate) fn respond(batches: SendableRecordBatchStream) -> Result<Response, Fe
     Ok(response)
 }
 
-fn encode(
+/// The bytes of an Arrow IPC stream, as the batches come.
+pub(crate) fn encode(
     batches: SendableRecordBatchStream,
 ) -> Result<impl Stream<Item = Result<Bytes, FeaturesError>> + Send, FeaturesError> {
     let encoder = Encoder { writer: Some(writer(&batches.schema())?), batches, ready: VecDeque::new() };

@@ -1,18 +1,18 @@
 //! The native API of the feature platform, one file per resource. A handler extracts, calls one function, maps the answer.
 
-mod arrow_stream;
+pub(crate) mod arrow_stream;
 mod features;
 mod ingest;
 mod sql;
 mod status;
 mod tables;
-mod training_sets;
+pub(crate) mod training_sets;
 mod verify;
 
 use shipway_core::Permission;
 use shipway_web::Routes;
 
-use crate::{Features, feast, grpc};
+use crate::{Features, feast, flight, grpc};
 
 /// Every route of the feature platform.
 pub fn routes(platform: Features) -> Routes<()> {
@@ -29,6 +29,8 @@ pub fn routes(platform: Features) -> Routes<()> {
         .get("/api/v1/features/status", Permission::Read, status::status)
         .get("/api/v1/tables", Permission::Read, tables::list)
         .post_with_limit("/api/v1/tables/{name}/load", Permission::Write, limits.load_bytes, tables::load)
+        .post("/api/v1/tables/{name}/maintain", Permission::Write, tables::maintain)
+        .get("/api/v1/tables/upkeep", Permission::Read, tables::upkeep)
         .post("/api/v1/sql", Permission::Read, sql::sql)
         .post("/api/v1/training-sets", Permission::Read, training_sets::build)
         .get("/api/v1/training-sets", Permission::Read, training_sets::list)
@@ -38,5 +40,6 @@ pub fn routes(platform: Features) -> Routes<()> {
         .get("/api/v1/verifications", Permission::Read, verify::last)
         .with_state(platform.clone())
         .merge(feast::routes(platform.clone()))
+        .merge(flight::routes(platform.clone()))
         .merge(grpc::routes(platform))
 }

@@ -36,7 +36,8 @@ pub(crate) async fn sql(
     headers: HeaderMap,
     Json(body): Json<Sql>,
 ) -> Result<Response, Problem> {
-    let mut batches = features.lake().sql(&body.query).await.map_err(FeaturesError::from)?;
+    let planned = features.query(&body.query).await?;
+    let mut batches = planned.frame.execute_stream().await.map_err(FeaturesError::from)?;
     let wants_arrow = headers
         .get_all(header::ACCEPT)
         .iter()

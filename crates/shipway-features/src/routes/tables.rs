@@ -6,7 +6,7 @@ use shipway_core::Kind;
 use shipway_lake::files::FileFormat;
 use shipway_web::{BodyStream, Json, Path, Problem, Query};
 
-use crate::{Features, FeaturesError, LoadAnswer, LoadRequest};
+use crate::{Features, FeaturesError, LoadAnswer, LoadRequest, TableUpkeep};
 
 #[derive(Serialize)]
 pub(crate) struct Tables {
@@ -69,4 +69,48 @@ pub(crate) async fn load(
     let request =
         LoadRequest { table: name, format, load_id: query.load_id, wait: query.wait.unwrap_or(true) };
     Ok(Json(features.load(request, body).await?))
+}
+
+#[derive(Serialize)]
+pub(crate) struct Maintained {
+    table: String,
+    files_removed: u64,
+    files_added: u64,
+    bytes_rewritten: u64,
+    files_deleted: u64,
+    log_entries_deleted: u64,
+}
+
+/// Join and sort the files of a table now, and remove what is older than the retention.
+pub(crate) async fn maintain(
+    State(features): State<Features>,
+    Path(name): Path<String>,
+) -> Result<Json<Maintained>, Problem> {
+    let done = features.maintain(&name).await?;
+    Ok(Json(Maintained {
+        table: name,
+        files_removed: done.files_removed,
+        files_added: done.files_added,
+        bytes_rewritten: done.bytes_rewritten,
+        files_deleted: done.files_deleted,
+        log_entries_deleted: done.log_entries_deleted,
+    }))
+}
+
+#[derive(Serialize)]
+pub(crate) struct Upkeep {
+    retention_hours: u64,
+    every_seconds: Option<u64>,
+    tables: Vec<TableUpkeep>,
+}
+
+/// Say what the upkeep did to each table since the server started.
+pub(crate) async fn upkeep(State(features): State<Features>) -> Json<Upkeep> {
+    let limits = features.limits();
+    std::future::ready(Json(Upkeep {
+        retention_hours: limits.retention.as_secs() / 3_600,
+        every_seconds: limits.upkeep_every.map(|every| every.as_secs()),
+        tables: features.upkeep(),
+    }))
+    .await
 }

@@ -87,31 +87,39 @@ pub(crate) struct Kept {
     training_sets: Vec<KeptTrainingSet>,
 }
 
+impl Build {
+    /// What is asked for, and the table to write it to, if any.
+    pub(crate) fn into_wanted(self) -> (TrainingSet, Option<String>) {
+        let wanted = TrainingSet {
+            service: self.service,
+            spine: match self.spine {
+                SpineBody::Table(table) => Spine::Table(table),
+                SpineBody::Sql(query) => Spine::Sql(query),
+            },
+            time: self.time,
+            arrival: match (self.as_of, self.watermarks) {
+                (AsOfBody::EventTime, _) => ArrivalRule::Any,
+                (AsOfBody::Arrival, None) => ArrivalRule::Received,
+                (AsOfBody::Arrival, Some(watermarks)) => ArrivalRule::Before(watermarks),
+            },
+            from: self.from,
+            to: self.to,
+            labels: self.labels,
+        };
+        (wanted, self.output.table)
+    }
+}
+
 /// Build a training set.
 pub(crate) async fn build(
     State(features): State<Features>,
     caller: Caller,
     Json(body): Json<Build>,
 ) -> Result<Response, Problem> {
-    let wanted = TrainingSet {
-        service: body.service,
-        spine: match body.spine {
-            SpineBody::Table(table) => Spine::Table(table),
-            SpineBody::Sql(query) => Spine::Sql(query),
-        },
-        time: body.time,
-        arrival: match (body.as_of, body.watermarks) {
-            (AsOfBody::EventTime, _) => ArrivalRule::Any,
-            (AsOfBody::Arrival, None) => ArrivalRule::Received,
-            (AsOfBody::Arrival, Some(watermarks)) => ArrivalRule::Before(watermarks),
-        },
-        from: body.from,
-        to: body.to,
-        labels: body.labels,
-    };
-    let options = StoreOptions { replace: body.output.replace };
-    let (mut response, rows, hash) = match body.output.table {
-        Some(table) if body.wait == Some(false) => {
+    let (wait, options) = (body.wait, StoreOptions { replace: body.output.replace });
+    let (wanted, table) = body.into_wanted();
+    let (mut response, rows, hash) = match table {
+        Some(table) if wait == Some(false) => {
             let job = features.submit_training_set(wanted, &table, options, &caller.name).await?;
             return Ok((StatusCode::ACCEPTED, Json(job)).into_response());
         }

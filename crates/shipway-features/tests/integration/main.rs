@@ -15,6 +15,8 @@
 //! - `measuring`: how fast it is, for people
 //! - `offline`: training sets
 //! - `proof`: replay of what was served
+//! - `upkeep`: history keeps itself healthy
+//! - `querying`: SQL with training sets in it
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
@@ -28,7 +30,9 @@ mod measuring;
 mod offline;
 mod online;
 mod proof;
+mod querying;
 mod random;
 mod reading;
 mod stored;
+mod upkeep;
 mod world;

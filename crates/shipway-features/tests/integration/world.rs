@@ -109,8 +109,8 @@ pub(crate) fn parse(definitions: &str) -> DefinitionSet {
 }
 
 pub(crate) fn limits() -> Limits {
-    let token_wait = Duration::from_secs(60);
-    Limits { archive_age: Duration::from_millis(50), bulk_rows: 100, token_wait, ..Limits::default() }
+    let (token_wait, age) = (Duration::from_secs(60), Duration::from_millis(50));
+    Limits { archive_age: age, archive_age_most: age, bulk_rows: 100, token_wait, ..Limits::default() }
 }
 
 impl World {

@@ -1,13 +1,14 @@
-//! Files of rows: CSV, JSON lines and Parquet in, Parquet out.
+//! Files of rows: CSV, JSON lines, Parquet and Arrow IPC streams in, Parquet out.
 //!
 //! Reading streams with bounded memory and yields batches of exactly the declared schema. A file is good as a whole or
 //! not at all: from the first bad row on no batch is yielded, reading goes on to collect up to twenty bad rows, and the
 //! stream ends with all of them in one error.
 //!
-//! - `csv`, `json`, `parquet`: the formats
+//! - `csv`, `json`, `parquet`, `arrow`: the formats
 //! - `rows`: builds batches out of rows of text or JSON, and collects the bad ones
 //! - `infer`: guesses the types of columns that nobody declared
 
+mod arrow;
 mod csv;
 mod infer;
 mod json;
@@ -16,7 +17,7 @@ mod rows;
 
 use std::{path::Path, str::FromStr};
 
-use arrow::datatypes::SchemaRef;
+use ::arrow::datatypes::SchemaRef;
 use datafusion::{
     error::DataFusionError, execution::SendableRecordBatchStream,
     physical_plan::stream::RecordBatchReceiverStream,
@@ -41,15 +42,18 @@ pub enum FileFormat {
     JsonLines,
     /// Parquet.
     Parquet,
+    /// An Arrow IPC stream.
+    Arrow,
 }
 
 impl FileFormat {
-    /// The name for it: `csv`, `jsonl` or `parquet`.
+    /// The name for it: `csv`, `jsonl`, `parquet` or `arrow`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Csv => "csv",
             Self::JsonLines => "jsonl",
             Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
         }
     }
 
@@ -61,7 +65,7 @@ impl FileFormat {
 
 /// The text does not name a format.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a file format: expected csv, jsonl or parquet")]
+#[error("`{0}` is not a file format: expected csv, jsonl, parquet or arrow")]
 pub struct NotAFormat(pub String);
 
 impl FromStr for FileFormat {
@@ -72,6 +76,7 @@ impl FromStr for FileFormat {
             "csv" => Ok(Self::Csv),
             "jsonl" | "ndjson" => Ok(Self::JsonLines),
             "parquet" => Ok(Self::Parquet),
+            "arrow" | "arrows" => Ok(Self::Arrow),
             _ => Err(NotAFormat(text.to_owned())),
         }
     }
@@ -125,6 +130,7 @@ enum OpenFile {
     Csv(csv::CsvFile),
     JsonLines(json::JsonLinesFile),
     Parquet(parquet::ParquetFile),
+    Arrow(arrow::ArrowFile),
 }
 
 impl OpenFile {
@@ -161,6 +167,9 @@ impl OpenFile {
             FileFormat::Parquet => {
                 Ok(Self::Parquet(parquet::ParquetFile::open(file, declared, options.refuse_undeclared)?))
             }
+            FileFormat::Arrow => {
+                Ok(Self::Arrow(arrow::ArrowFile::open(file, declared, options.refuse_undeclared)?))
+            }
         }
     }
 
@@ -169,6 +178,7 @@ impl OpenFile {
             Self::Csv(file) => file.schema(),
             Self::JsonLines(file) => file.schema(),
             Self::Parquet(file) => file.schema(),
+            Self::Arrow(file) => file.schema(),
         }
     }
 
@@ -177,6 +187,7 @@ impl OpenFile {
             Self::Csv(file) => file.read(batches),
             Self::JsonLines(file) => file.read(batches),
             Self::Parquet(file) => file.read(batches),
+            Self::Arrow(file) => file.read(batches),
         }
     }
 }

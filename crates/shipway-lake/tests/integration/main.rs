@@ -7,4 +7,5 @@ mod files;
 mod lake;
 mod queries;
 mod tables;
+mod upkeep;
 mod versions;

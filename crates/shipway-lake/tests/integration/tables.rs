@@ -173,24 +173,6 @@ async fn a_name_that_could_be_a_path_is_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn compacting_joins_files_and_keeps_rows() {
-    let lake = TestLake::with_flights().await;
-    for start in 0..5 {
-        lake.append_batches("flights", vec![flights(start..start + 1)], AppendOptions::once("a", start))
-            .await
-            .unwrap();
-    }
-
-    let compacted = lake.compact("flights").await.unwrap();
-
-    assert_eq!((compacted.files_removed, compacted.files_added), (5, 1));
-    assert_eq!(lake.table("flights").await.unwrap().files, 1);
-    assert_eq!(lake.count("flights").await, 5);
-    assert_eq!(lake.transaction_version("flights", "a").await.unwrap(), Some(4));
-    assert_eq!(lake.vacuum("flights").await.unwrap(), 0, "young files stay for queries under way");
-}
-
-#[tokio::test]
 async fn a_table_with_a_checkpoint_reads_the_same() {
     let lake = TestLake::empty();
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));

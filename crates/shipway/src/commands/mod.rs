@@ -59,6 +59,8 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
             table::load(context, &table, &file, format, load_id.as_deref()).await
         }
         Command::Table(Table::List) => table::list(context).await,
+        Command::Table(Table::Maintain { table: Some(table) }) => table::maintain(context, &table).await,
+        Command::Table(Table::Maintain { table: None }) => table::upkeep(context).await,
         Command::Sql(options) => sql::run(context, &options).await,
         Command::Ingest(options) => ingest::run(context, &options).await,
         Command::Features(Features::Read { service, rows }) => read::features(context, &service, &rows).await,

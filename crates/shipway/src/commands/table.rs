@@ -1,9 +1,9 @@
-//! `table load` and `table list`.
+//! `table load`, `table list` and `table maintain`.
 
 use std::{path::Path, process::ExitCode};
 
 use reqwest::Body;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio_stream::StreamExt;
 use tokio_util::io::ReaderStream;
 
@@ -36,6 +36,7 @@ pub(super) async fn load(
         FileFormat::Csv => "csv",
         FileFormat::Jsonl => "jsonl",
         FileFormat::Parquet => "parquet",
+        FileFormat::Arrow => "arrow",
     };
     let mut path = format!("/tables/{}/load?format={word}", segment(table));
     if let Some(load_id) = load_id {
@@ -77,11 +78,44 @@ pub(super) async fn list(context: &Context) -> Result<ExitCode, CommandFailure> 
     Ok(ExitCode::SUCCESS)
 }
 
+pub(super) async fn maintain(context: &Context, table: &str) -> Result<ExitCode, CommandFailure> {
+    let waiting = output::spinner(&format!("maintaining {table}"));
+    let answer = context.client.post(&format!("/tables/{}/maintain", segment(table)), &json!({})).await;
+    waiting.finish_and_clear();
+    let answer = answer?;
+    if context.format == Format::Json {
+        output::json(&answer);
+    } else {
+        output::line(format!(
+            "{table}: {} files became {}; {} old files and {} log entries deleted",
+            member(&answer, "files_removed"),
+            member(&answer, "files_added"),
+            member(&answer, "files_deleted"),
+            member(&answer, "log_entries_deleted"),
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn upkeep(context: &Context) -> Result<ExitCode, CommandFailure> {
+    let answer = context.client.get("/tables/upkeep").await?;
+    if context.format == Format::Json {
+        output::json(&answer);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let columns =
+        ["table", "at", "files_removed", "files_added", "bytes_rewritten", "files_deleted", "error"];
+    let rows = answer["tables"].as_array().into_iter().flatten();
+    output::table(&columns, rows.map(|table| columns.map(|column| member(table, column)).into()).collect());
+    Ok(ExitCode::SUCCESS)
+}
+
 fn format_of(file: &Path) -> Option<FileFormat> {
     match file.extension()?.to_str()? {
         "csv" => Some(FileFormat::Csv),
         "jsonl" | "ndjson" | "json" => Some(FileFormat::Jsonl),
         "parquet" => Some(FileFormat::Parquet),
+        "arrows" => Some(FileFormat::Arrow),
         _ => None,
     }
 }

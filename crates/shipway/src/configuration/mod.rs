@@ -66,6 +66,10 @@ pub(crate) struct LakeConfiguration {
     pub(crate) memory_limit_mib: usize,
     /// Partitions that a query is split into; 0 means one for each core
     pub(crate) partitions: usize,
+    /// Hours for which an older version of a table can still be read; at least 24
+    pub(crate) retention_hours: u64,
+    /// Seconds between two looks at the tables for files to join, sort and remove; 0 means never
+    pub(crate) upkeep_seconds: u64,
 }
 
 /// Online features.
@@ -136,7 +140,7 @@ impl Default for LogConfiguration {
 
 impl Default for LakeConfiguration {
     fn default() -> Self {
-        Self { memory_limit_mib: 1024, partitions: 0 }
+        Self { memory_limit_mib: 1024, partitions: 0, retention_hours: 30 * 24, upkeep_seconds: 60 }
     }
 }
 
@@ -159,7 +163,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 15] = [
+pub(crate) const KEYS: [&str; 17] = [
     "data",
     "listen",
     "token",
@@ -169,6 +173,8 @@ pub(crate) const KEYS: [&str; 15] = [
     "log.format",
     "lake.memory_limit_mib",
     "lake.partitions",
+    "lake.retention_hours",
+    "lake.upkeep_seconds",
     "online.cache_mib",
     "verify.every_minutes",
     "verify.vectors",

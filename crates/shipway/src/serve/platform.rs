@@ -70,7 +70,7 @@ impl Platform {
             clock: Arc::clone(&clock),
             tracker: tracker.clone(),
             data_dir: data.clone(),
-            limits: Limits::default(),
+            limits: limits(configuration),
         })
         .await
         .map_err(because)?;
@@ -154,6 +154,15 @@ fn open_lake(configuration: &Configuration) -> Result<Lake, CommandFailure> {
         options.target_partitions = Some(configuration.lake.partitions);
     }
     Lake::open(options).map_err(because)
+}
+
+fn limits(configuration: &Configuration) -> Limits {
+    let lake = &configuration.lake;
+    Limits {
+        retention: Duration::from_secs(lake.retention_hours.saturating_mul(3_600)),
+        upkeep_every: (lake.upkeep_seconds > 0).then(|| Duration::from_secs(lake.upkeep_seconds)),
+        ..Limits::default()
+    }
 }
 
 fn because(error: impl Failure + 'static) -> CommandFailure {
