@@ -90,7 +90,7 @@ pub fn array_of(data_type: DataType, values: &[&Value]) -> ArrayRef {
                 Value::Map(entries) => Some(&**entries),
                 _ => None,
             });
-            let maps: Vec<Option<&[(Arc<str>, Value)]>> = maps.collect();
+            let maps: Vec<Option<Entries<'_>>> = maps.collect();
             let entries = || maps.iter().flatten().flat_map(|entries| entries.iter());
             let keys = StringArray::from_iter_values(entries().map(|(key, _)| key));
             let items: Vec<&Value> = entries().map(|(_, value)| value).collect();
@@ -101,6 +101,9 @@ pub fn array_of(data_type: DataType, values: &[&Value]) -> ArrayRef {
         }
     }
 }
+
+/// The entries of one map.
+type Entries<'a> = &'a [(Arc<str>, Value)];
 
 fn shape<T>(lists: &[Option<&[T]>]) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
     let offsets = OffsetBuffer::from_lengths(lists.iter().map(|list| list.map_or(0, <[T]>::len)));

@@ -56,10 +56,13 @@ pub struct StoredTrainingSet {
     pub computed: Vec<String>,
 }
 
+/// Told the phase, how much of it is done, and of how much where that is known.
+pub(crate) type Report<'a> = dyn Fn(&str, u64, Option<u64>) + Send + Sync + 'a;
+
 /// How a piece of work is watched: who may end it, and who is told how far it is.
 pub(crate) struct Watched<'a> {
     pub(crate) cancelled: CancellationToken,
-    pub(crate) report: std::sync::Arc<dyn Fn(&str, u64, Option<u64>) + Send + Sync + 'a>,
+    pub(crate) report: std::sync::Arc<Report<'a>>,
 }
 
 impl Features {
@@ -236,7 +239,7 @@ fn watched_batches(
 async fn tell_while<T>(
     work: impl Future<Output = T>,
     mut rows: tokio::sync::watch::Receiver<u64>,
-    report: &(dyn Fn(&str, u64, Option<u64>) + Send + Sync),
+    report: &Report<'_>,
 ) -> T {
     tokio::pin!(work);
     loop {

@@ -39,6 +39,7 @@ fn directly(world: &World) -> String {
         arrival: ArrivalRule::Any,
         from: None,
         to: None,
+        labels: Vec::new(),
     };
     let batches: Vec<RecordBatch> = world.block_on(async {
         world.features().training_set(wanted).await.unwrap().batches.try_collect().await.unwrap()

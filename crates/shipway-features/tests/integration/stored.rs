@@ -168,7 +168,7 @@ fn a_training_set_is_made_again_bit_for_bit_when_more_has_arrived() {
         world.loads("sales", Some("more"), &[sale("more", 90 * DAY + 2 * HOUR, 3.0)]);
         asks(&world, 0..37);
         world.block_on(world.features().archive_everything()).unwrap();
-        world.block_on(world.features().lake().compact("sales")).unwrap();
+        world.block_on(world.features().maintain("sales")).unwrap();
 
         for (into, written) in [(None, None), (Some("again"), Some("again"))] {
             let job = world.block_on(world.features().submit_rebuild("training", into, "ann")).unwrap();

@@ -111,7 +111,7 @@ mod tests {
         let mut sizes: Vec<u64> = Vec::new();
         let mut rewritten = 0;
         for _ in 0..100_000 {
-            sizes.push(10_000);
+            sizes.extend([10_000]);
             if let Some(group) = rewrites(files(&sizes), true, Effort::WhatPays).into_iter().next() {
                 let joined: u64 = group.iter().map(|file| file.bytes).sum();
                 rewritten += joined;

@@ -22,7 +22,8 @@ fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_micros()).unwrap())
 }
 
-fn upkeep(effort: Effort) -> Upkeep {
+/// Upkeep of [`crate::lake::flights`].
+pub(crate) fn upkeep(effort: Effort) -> Upkeep {
     Upkeep {
         cluster_by: vec!["origin".to_owned()],
         time: Some("at".to_owned()),

@@ -8,9 +8,12 @@ use datafusion::{
     physical_plan::stream::RecordBatchStreamAdapter,
 };
 use shipway_core::Failure as _;
-use shipway_lake::{AppendOptions, Existing, is_repeatable, tables_of};
+use shipway_lake::{AppendOptions, Effort, Existing, is_repeatable, tables_of};
 
-use crate::lake::{TestLake, flights, flights_schema};
+use crate::{
+    lake::{TestLake, flights, flights_schema},
+    upkeep::upkeep,
+};
 
 fn stream(items: Vec<Result<RecordBatch, DataFusionError>>) -> SendableRecordBatchStream {
     Box::pin(RecordBatchStreamAdapter::new(flights_schema(), futures::stream::iter(items)))
@@ -29,7 +32,7 @@ async fn an_earlier_version_is_scanned_and_queried_as_it_was() {
     lake.append_batches("flights", vec![flights(0..3)], AppendOptions::default()).await.unwrap();
     let before = lake.version("flights").await.unwrap().unwrap();
     lake.append_batches("flights", vec![flights(3..5)], AppendOptions::default()).await.unwrap();
-    lake.compact("flights").await.unwrap();
+    lake.compact("flights", &upkeep(Effort::Everything)).await.unwrap();
 
     assert_eq!(lake.scan_at("flights", before).await.unwrap().count().await.unwrap(), 3);
     let pinned = BTreeMap::from([("flights".to_owned(), before)]);

@@ -74,11 +74,29 @@ fn body(random: &mut StdRng) -> String {
 fn entry(random: &mut StdRng, column: &str, text: &mut String) {
     let fitting: &[&str] = match column {
         "" => &["count"],
-        "a" | "b" => {
-            &["count", "sum", "avg", "min", "max", "var", "stddev", "first", "last", "distinct_count"]
-        }
-        "d" => &["count", "first", "last", "distinct_count"],
-        _ => &["count", "min", "max", "first", "last", "distinct_count"],
+        "a" | "b" => &[
+            "count",
+            "sum",
+            "avg",
+            "min",
+            "max",
+            "var",
+            "stddev",
+            "skew",
+            "kurtosis",
+            "first",
+            "last",
+            "first_k(2)",
+            "last_k(3)",
+            "top_k(2)",
+            "bottom_k(3)",
+            "distinct_count",
+            "approx_distinct",
+            "approx_quantile(0.9)",
+            "histogram(4)",
+        ],
+        "d" => &["count", "first", "last", "last_k(2)", "distinct_count"],
+        _ => &["count", "min", "max", "first", "last", "first_k(3)", "distinct_count", "approx_distinct"],
     };
     let some = |random: &mut StdRng, of: &[&str], most: usize| -> String {
         let count = random.random_range(1..=most.min(of.len()));
@@ -91,4 +109,7 @@ fn entry(random: &mut StdRng, column: &str, text: &mut String) {
     let operations = some(random, fitting, 4);
     let windows = some(random, &WINDOWS, 4);
     let _ = write!(text, "operations: [{operations}]\n    windows: [{windows}]\n");
+    if column != "c" && random.random_bool(0.25) {
+        text.push_str("    by: c\n");
+    }
 }

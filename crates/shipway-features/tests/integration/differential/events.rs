@@ -65,13 +65,13 @@ impl Stream {
             // Ids whose order as text is not the order in which they came.
             "id": format!("{}-{}", self.next_id % 7, self.next_id),
             "at": Timestamp(time).to_string(),
-            "k": ["x", "y", "xy", ""].choose(random).unwrap(),
-            "n": random.random_range(0..2),
-            "a": a.choose(random).unwrap(),
-            "b": random.random_range(-5..100_i64),
-            "c": ["tea", "milk", "jam", "", "naïve"].choose(random).unwrap(),
-            "d": random.random_bool(0.5),
-            "e": Timestamp(seen).to_string(),
+            "k": (["x", "y", "xy", ""].choose(random).unwrap()),
+            "n": (random.random_range(0..2)),
+            "a": (a.choose(random).unwrap()),
+            "b": (random.random_range(-5..100_i64)),
+            "c": (["tea", "milk", "jam", "", "naïve"].choose(random).unwrap()),
+            "d": (random.random_bool(0.5)),
+            "e": (Timestamp(seen).to_string()),
         });
         if random.random_bool(0.05) {
             event["b"] = (i64::MAX / 1_000_000).into();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 use shipway_aggregate::oracle::{self, OracleEvent};
-use shipway_core::{Timestamp, Value};
+use shipway_core::{Name, Timestamp, Value};
 use shipway_definitions::{DefinitionSet, Source, View, ViewBody};
 
 use super::events::Known;
@@ -58,18 +58,17 @@ fn features(view: &View, source: &Source, seen: &[&Known], q: Timestamp) -> Vec<
         ViewBody::Aggregates(features) => features
             .iter()
             .map(|feature| {
-                let value_of = |event: &Known| match &feature.column {
+                let value_of = |event: &Known, column: &Option<Name>| match column {
                     Some(column) => read(event, column.as_str()),
                     None => Value::Null,
                 };
-                let events: Vec<OracleEvent> = seen
-                    .iter()
-                    .map(|event| OracleEvent {
-                        time: event.time,
-                        event_id: id(event),
-                        value: value_of(event),
-                    })
-                    .collect();
+                let oracle_event = |event: &&Known| OracleEvent {
+                    time: event.time,
+                    event_id: id(event),
+                    value: value_of(event, &feature.column),
+                    bucket: value_of(event, &feature.by),
+                };
+                let events: Vec<OracleEvent> = seen.iter().map(oracle_event).collect();
                 let value = oracle::value(&events, feature.aggregation, feature.window, q).unwrap();
                 (feature.name.to_string(), value)
             })

@@ -41,7 +41,7 @@ fn window<'a>(sales: &'a [Sale], ask: &Ask, after: i64, length: i64) -> Vec<&'a 
     let begin = ask.q + after;
     let mut events: Vec<&Sale> = sales
         .iter()
-        .filter(|sale| ask.shop.is_some() && ask.district.is_some())
+        .filter(|_| ask.shop.is_some() && ask.district.is_some())
         .filter(|sale| sale.store == ask.shop && sale.district == ask.district)
         .filter(|sale| begin <= sale.sold_at && sale.sold_at < begin + length)
         .collect();
