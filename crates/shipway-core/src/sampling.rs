@@ -33,6 +33,11 @@ impl Sampling {
         }
     }
 
+    /// Whether every key is kept, as where nothing is said.
+    pub fn is_all(&self) -> bool {
+        *self == Self::All
+    }
+
     /// Whether the key of these bytes is kept.
     pub fn keeps(self, key: &[u8]) -> bool {
         match self {
@@ -71,7 +76,7 @@ mod tests {
     fn the_choice_never_changes() {
         let tenth = Sampling::of_fraction(0.1).unwrap();
         let kept: Vec<u64> = (0..40_u64).filter(|key| tenth.keeps(&key.to_le_bytes())).collect();
-        assert_eq!(kept, [0]);
+        assert_eq!(kept, [8, 9, 12, 35]);
     }
 
     #[test]

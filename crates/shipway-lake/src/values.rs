@@ -92,7 +92,8 @@ pub fn array_of(data_type: DataType, values: &[&Value]) -> ArrayRef {
             });
             let maps: Vec<Option<Entries<'_>>> = maps.collect();
             let entries = || maps.iter().flatten().flat_map(|entries| entries.iter());
-            let keys = StringArray::from_iter_values(entries().map(|(key, _)| key));
+            let keys: Vec<&str> = entries().map(|(key, _)| &**key).collect();
+            let keys = StringArray::from_iter_values(keys);
             let items: Vec<&Value> = entries().map(|(_, value)| value).collect();
             let columns: Vec<ArrayRef> = vec![Arc::new(keys), array_of(item.data_type(), &items)];
             let entries = StructArray::new(entry_fields(item), columns, None);

@@ -2,9 +2,18 @@
 
 use std::fmt;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use http::HeaderValue;
 use shipway_core::Digest;
+
+/// Some clients leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 const MINIMUM_TOKEN_CHARACTERS: usize = 16;
 const MAXIMUM_USER_CHARACTERS: usize = 128;
@@ -73,7 +82,7 @@ pub(crate) fn judge(token: &Token, authorization: Option<&HeaderValue>) -> Verdi
     if !scheme.eq_ignore_ascii_case("basic") {
         return Verdict::Unreadable;
     }
-    let decoded = BASE64_STANDARD.decode(credentials).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = BASE64.decode(credentials).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let Some((user, password)) = decoded.as_deref().and_then(|text| text.split_once(':')) else {
         return Verdict::Unreadable;
     };
@@ -99,7 +108,7 @@ mod tests {
     }
 
     fn basic(text: &str) -> String {
-        format!("Basic {}", BASE64_STANDARD.encode(text))
+        format!("Basic {}", BASE64.encode(text))
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Service {
     pub entity_keys: Vec<(Name, DataType)>,
     columns: Vec<ServiceColumn>,
     /// Which served vectors are logged, by their keys. Not part of the hash.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Sampling::is_all")]
     pub log: Sampling,
     /// What it is, for people.
     pub description: Option<String>,

@@ -387,10 +387,10 @@ require: []
       hint: make it a requirement of its own
     a.yaml:14: gate g: metric and evaluation in one requirement
       hint: make two requirements of them
-    a.yaml:15: gate g: a requirement without metric or evaluation
-      hint: write `metric: …` with a rule, or `evaluation: own_artifact`
+    a.yaml:15: gate g: a requirement without metric, evaluation or verified
+      hint: write `metric: …` with a rule, `evaluation: own_artifact`, or `verified: …`
     a.yaml:16: gate g: expected a map in require, got text
-      hint: the fields are metric, dataset, beats, by, at_least, at_most, evaluation
+      hint: the fields are metric, dataset, beats, by, at_least, at_most, evaluation, verified, within, vectors
     a.yaml:18: gate h: alias is missing
     a.yaml:18: gate h: model is missing
     a.yaml:20: gate h: require is empty

@@ -25,6 +25,7 @@ pub(crate) struct TrainingSetTable {
 impl TrainingSetTable {
     /// Finds the columns of a training set, and refuses what can be refused before a row is read.
     pub(crate) async fn resolve(features: &Features, wanted: TrainingSet) -> Result<Self, FeaturesError> {
+        let request = features.request(wanted.clone()).await?;
         // Counting a table costs a look at its log; counting a query would run it.
         let rows = match &wanted.spine {
             Spine::Table(table) if wanted.from.is_none() && wanted.to.is_none() => {
@@ -32,7 +33,7 @@ impl TrainingSetTable {
             }
             _ => None,
         };
-        let schema = training_set_schema(&features.request(wanted.clone()).await?)?;
+        let schema = training_set_schema(&request)?;
         let partition = Rows { features: features.clone(), wanted, schema: Arc::clone(&schema) };
         let inner = StreamingTable::try_new(schema, vec![Arc::new(partition)])?;
         Ok(Self { inner, rows })

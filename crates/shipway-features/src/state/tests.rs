@@ -55,7 +55,7 @@ aggregate:
   - { column: amount, operations: [sum, last_k(2), histogram(3)], windows: [12h], by: product }
   - { column: product, operations: [histogram(10), approx_distinct], windows: [7d] }
   - { column: tags, operations: [distinct_count, last_k(3), count], windows: [10m, 7d], over: elements }
-  - { column: tags, operations: [last, count], windows: [10m, lifetime], over: positions }
+  - { column: tags, operations: [last, count], windows: [30m, lifetime], over: positions }
   - { column: tags, operations: [max], windows: [1h], over: positions, by: product }
 ---
 kind: view

@@ -75,6 +75,7 @@ fn every_value_has_its_status_and_its_time() {
 #[test]
 fn a_feature_service_takes_what_comes_with_the_request() {
     let world = World::new(DEFINITIONS);
+    world.settles();
     let api = Api::new(&world);
     let asked = json!({
         "feature_service": "shop_features", "include_feature_view_version_metadata": true, "unknown": 1,
@@ -140,6 +141,7 @@ source: sales
 latest: [amount]
 ";
     let world = World::new(&format!("{DEFINITIONS}\n---\n{twin}"));
+    world.settles();
     let api = Api::new(&world);
     let mut asked = json!({
         "features": ["shop_last:amount", "shop_now:amount"], "entities": { "country": ["nl"], "number": [1] },

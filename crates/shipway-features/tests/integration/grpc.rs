@@ -180,6 +180,7 @@ fn refusals_have_the_status_of_their_kind_with_code_and_hint() {
 #[test]
 fn each_method_demands_its_permission() {
     let world = World::new(DEFINITIONS);
+    world.settles();
     let mut client = client(&world, Guard::new(Authentication::Token(Token::new(SECRET).unwrap())));
     let stranger = world.block_on(client.read(question(shops(1)))).unwrap_err();
     assert_eq!(

@@ -122,10 +122,14 @@ fn an_event_is_taken_in_read_and_seen_in_history() {
 fn a_file_is_loaded_by_its_body_and_listed() {
     let world = World::new(DEFINITIONS);
     let api = Api::new(&world);
-    let csv = "sale_id,sold_at,country,number,amount,items,product\na,1970-03-01T00:00:00Z,nl,1,2.5,1,tea\n";
-    let (status, loaded) = api.post("/api/v1/tables/sales/load?format=csv&load_id=first", csv);
+    let file = json!({
+        "sale_id": "a", "sold_at": "1970-03-01T00:00:00Z", "country": "nl", "number": 1, "amount": 2.5, "items": 1,
+        "product": "tea", "prices": [1.5, 2.0], "tags": ["hot"],
+    });
+    let file = file.to_string();
+    let (status, loaded) = api.post("/api/v1/tables/sales/load?format=jsonl&load_id=first", file.clone());
     assert_eq!((status, &loaded["rows"], &loaded["visible"]), (200, &json!(1), &json!(true)), "{loaded}");
-    let (_, again) = api.post("/api/v1/tables/sales/load?format=csv&load_id=first", csv);
+    let (_, again) = api.post("/api/v1/tables/sales/load?format=jsonl&load_id=first", file);
     assert_eq!(again["already_loaded"], true);
     let tables = api.get("/api/v1/tables");
     assert_eq!((&tables["tables"][0]["name"], &tables["tables"][0]["rows"]), (&json!("sales"), &json!(1)));

@@ -56,42 +56,13 @@ async fn serves(world: &World, asks: &[Ask], alter: impl Fn(usize, &mut BTreeMap
         ("basket".to_owned(), Arc::new(Float64Array::from(vec![1.0; count]))),
     ];
     for column in service.definition.columns().iter().filter(|column| column.name.contains("__")) {
-        let values = vectors.iter().map(|vector| &vector[&column.name]);
-        columns.push((column.name.clone(), array_of(&shipway_lake::arrow_type(column.data_type), values)));
+        let values: Vec<&Value> = vectors.iter().map(|vector| &vector[&column.name]).collect();
+        columns.push((column.name.clone(), shipway_lake::array_of(column.data_type, &values)));
     }
     let columns = columns.into_iter().map(|(name, array)| (name, array, true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
     world.lake.ensure_table(TABLE, batch.schema()).await.unwrap();
     world.lake.append_batches(TABLE, vec![batch], AppendOptions::default()).await.unwrap();
-}
-
-fn array_of<'v>(expected: &arrow::datatypes::DataType, values: impl Iterator<Item = &'v Value>) -> ArrayRef {
-    use arrow::datatypes::DataType as ArrowType;
-    match expected {
-        ArrowType::Int64 => Arc::new(Int64Array::from_iter(values.map(|value| match value {
-            Value::Int(number) => Some(*number),
-            _ => None,
-        }))),
-        ArrowType::Float64 => Arc::new(Float64Array::from_iter(values.map(|value| match value {
-            Value::Float(number) => Some(*number),
-            _ => None,
-        }))),
-        ArrowType::Utf8 => Arc::new(StringArray::from_iter(values.map(|value| match value {
-            Value::Text(text) => Some(text.to_string()),
-            _ => None,
-        }))),
-        ArrowType::Boolean => {
-            Arc::new(arrow::array::BooleanArray::from_iter(values.map(|value| match value {
-                Value::Bool(flag) => Some(*flag),
-                _ => None,
-            })))
-        }
-        ArrowType::Timestamp(..) => crate::offline::world::timestamps(values.map(|value| match value {
-            Value::Timestamp(at) => Some(at.micros()),
-            _ => None,
-        })),
-        other => panic!("a feature of type {other}"),
-    }
 }
 
 async fn verified(world: &World) -> Result<VerificationReport, ProofError> {

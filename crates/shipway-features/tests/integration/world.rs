@@ -244,6 +244,14 @@ impl World {
         self.block_on(self.features().read(request))
     }
 
+    /// Waits until every view has its state: an event of a shop that nobody asks for is taken in and becomes visible.
+    pub(crate) fn settles(&self) {
+        let mut event = sale("settles", 99 * DAY, 1.0);
+        event["country"] = "nowhere".into();
+        let token = self.ingests("sales", &[event]).token;
+        self.reads(&[shop()], Timestamp(100 * DAY), Some(&token)).unwrap();
+    }
+
     /// The number that a query gives.
     pub(crate) fn number(&self, sql: &str) -> i64 {
         let batches: Vec<RecordBatch> =
