@@ -16,7 +16,7 @@ use arrow_flight::{
         server::{FlightSqlService, PeekableFlightDataStream},
     },
 };
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use prost::Message as _;
@@ -344,7 +344,8 @@ fn token_of(authorization: &str) -> Option<String> {
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(credentials.trim().to_owned());
     }
-    let decoded = BASE64_STANDARD.decode(credentials.trim()).ok()?;
+    // Some clients leave the padding out.
+    let decoded = BASE64_STANDARD_NO_PAD.decode(credentials.trim().trim_end_matches('=')).ok()?;
     let (_, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     Some(if password.is_empty() { "none".to_owned() } else { password.to_owned() })
 }

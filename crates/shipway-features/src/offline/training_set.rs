@@ -132,7 +132,9 @@ async fn label_tables(
     request: &TrainingSetRequest,
 ) -> Result<BTreeMap<String, SchemaRef>, OfflineError> {
     let mut tables = BTreeMap::new();
-    for table in request.labels.iter().filter_map(|label| label.table.as_ref()) {
+    // A label that names a source as well is refused when it is planned.
+    let of_tables = request.labels.iter().filter(|label| label.source.is_none());
+    for table in of_tables.filter_map(|label| label.table.as_ref()) {
         tables.insert(table.clone(), lake.schema(table).await?);
     }
     Ok(tables)

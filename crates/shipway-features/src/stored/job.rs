@@ -1,6 +1,6 @@
 //! Training sets as durable jobs: begun again after a crash with the inputs of the first attempt, cancelled without a trace.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use shipway_store::jobs::{Job, JobFailure, JobHandler, JobRun, Jobs, NewJob};
 
 use super::{Recipe, StoreOptions, StoredError, build::Watched, error};
-use crate::{Features, error::FeaturesError, training::TrainingSet};
+use crate::{Features, error::FeaturesError, features::Inner, training::TrainingSet};
 
 /// The kind of these jobs.
 pub const TRAINING_SET_JOB: &str = "training_set";
@@ -38,7 +38,7 @@ enum Work {
 impl Features {
     /// Plugs in the jobs of this server; the first ones stay.
     pub fn set_jobs(&self, jobs: Jobs) {
-        jobs.register(TRAINING_SET_JOB, Arc::new(TrainingSetJobs(self.clone())));
+        jobs.register(TRAINING_SET_JOB, Arc::new(TrainingSetJobs(Arc::downgrade(&self.inner))));
         let _ = self.inner.jobs.set(jobs);
     }
 
@@ -85,11 +85,16 @@ async fn submit(jobs: &Jobs, table: &str, work: &Work, actor: &str) -> Result<Jo
     jobs.submit(job).await.map_err(|refused| FeaturesError::Elsewhere(Box::new(refused)))
 }
 
-struct TrainingSetJobs(Features);
+/// The platform holds the jobs, so the jobs hold it weakly: else neither would ever be closed.
+struct TrainingSetJobs(Weak<Inner>);
 
 #[async_trait]
 impl JobHandler for TrainingSetJobs {
     async fn run(&self, run: JobRun) -> Result<Json, JobFailure> {
+        let Some(inner) = self.0.upgrade() else {
+            return Err(JobFailure::from(FeaturesError::Stopped { what: "the feature platform" }));
+        };
+        let features = Features { inner };
         let told = run.clone();
         let watched = Watched {
             cancelled: run.cancelled.clone(),
@@ -98,11 +103,11 @@ impl JobHandler for TrainingSetJobs {
         let outcome = match serde_json::from_value(run.payload) {
             Ok(Work::Build { table, replace, recipe }) => {
                 let options = StoreOptions { replace };
-                let built = Box::pin(self.0.build(&recipe, &table, options, &watched)).await;
+                let built = Box::pin(features.build(&recipe, &table, options, &watched)).await;
                 built.map(|built| serde_json::to_value(built).unwrap_or_default())
             }
             Ok(Work::Rebuild { table, into }) => {
-                let rebuilt = Box::pin(self.0.rebuild(&table, into.as_deref(), &watched)).await;
+                let rebuilt = Box::pin(features.rebuild(&table, into.as_deref(), &watched)).await;
                 rebuilt.map(|rebuilt| serde_json::to_value(rebuilt).unwrap_or_default())
             }
             Err(_) => Err(crate::error::damaged("the job's payload")),
