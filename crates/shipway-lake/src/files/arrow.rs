@@ -2,11 +2,11 @@
 
 use std::{fs::File, io::BufReader};
 
-use arrow::{datatypes::SchemaRef, ipc::reader::StreamReader, record_batch::RecordBatch};
+use arrow::{datatypes::SchemaRef, ipc::reader::StreamReader};
 
-use super::rows::BatchSender;
+use super::{batches::hand_on, rows::BatchSender};
 use crate::{
-    BadRow, LakeError, RowUnit,
+    LakeError,
     conform::{Absent, Conformer, Undeclared},
     evolve::stored_schema,
 };
@@ -39,22 +39,8 @@ impl ArrowFile {
         self.schema.clone()
     }
 
-    /// Stops at the first bad row: a value of another kind is a fault of the column rather than of a few rows.
     pub(super) fn read(self, batches: BatchSender) -> Result<(), LakeError> {
-        let mut rows = 0;
-        for batch in self.reader {
-            let batch: RecordBatch = batch.map_err(unreadable)?;
-            let conformed = self.conformer.conform(&batch).map_err(|bad| {
-                let number = rows + bad.row as u64 + 1;
-                let row = BadRow { number, column: Some(bad.column), reason: bad.reason };
-                LakeError::BadRows { rows: vec![row], unit: RowUnit::Row, more: true }
-            })?;
-            rows += batch.num_rows() as u64;
-            if !batches.send(conformed) {
-                break;
-            }
-        }
-        Ok(())
+        hand_on(self.reader, &self.conformer, unreadable, batches)
     }
 }
 

@@ -5,10 +5,12 @@
 //! stream ends with all of them in one error.
 //!
 //! - `csv`, `json`, `parquet`, `arrow`: the formats
+//! - `batches`: Parquet and Arrow, handed on batch by batch
 //! - `rows`: builds batches out of rows of text or JSON, and collects the bad ones
 //! - `infer`: guesses the types of columns that nobody declared
 
 mod arrow;
+mod batches;
 mod csv;
 mod infer;
 mod json;

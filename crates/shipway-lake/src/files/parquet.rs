@@ -2,10 +2,7 @@
 
 use std::{fs::File, path::Path};
 
-use arrow::{
-    datatypes::SchemaRef,
-    record_batch::{RecordBatch, RecordBatchReader as _},
-};
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatchReader as _};
 use datafusion::execution::SendableRecordBatchStream;
 use fs_err as fs;
 use futures::StreamExt as _;
@@ -15,9 +12,9 @@ use parquet::arrow::{
 };
 use tokio::runtime::Handle;
 
-use super::rows::BatchSender;
+use super::{batches::hand_on, rows::BatchSender};
 use crate::{
-    BadRow, LakeError, RowUnit,
+    LakeError,
     append::writer_properties,
     conform::{Absent, Conformer, Undeclared},
     durable,
@@ -57,22 +54,8 @@ impl ParquetFile {
         self.schema.clone()
     }
 
-    /// Stops at the first bad row: a value of another kind is a fault of the column rather than of a few rows.
     pub(super) fn read(self, batches: BatchSender) -> Result<(), LakeError> {
-        let mut rows = 0;
-        for batch in self.reader {
-            let batch: RecordBatch = batch.map_err(unreadable)?;
-            let conformed = self.conformer.conform(&batch).map_err(|bad| {
-                let number = rows + bad.row as u64 + 1;
-                let row = BadRow { number, column: Some(bad.column), reason: bad.reason };
-                LakeError::BadRows { rows: vec![row], unit: RowUnit::Row, more: true }
-            })?;
-            rows += batch.num_rows() as u64;
-            if !batches.send(conformed) {
-                break;
-            }
-        }
-        Ok(())
+        hand_on(self.reader, &self.conformer, unreadable, batches)
     }
 }
 
