@@ -6,8 +6,9 @@ export CARGO_TERM_COLOR ?= never
 
 python := .venv/bin/python
 shipway := $(CARGO_TARGET_DIR)/debug/shipway
+optimised := $(CARGO_TARGET_DIR)/optimised
 
-.PHONY: help demo test check unit clients demo-short soak bench docs setup build
+.PHONY: help demo test check unit clients demo-short soak bench optimised docs setup build
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -36,9 +37,17 @@ demo-short: setup build ## the demo on two months
 soak: setup ## random definitions on random streams, every path against the oracle, for SHIPWAY_SOAK_SECONDS (default 600)
 	cargo test --workspace --test integration -- --ignored --nocapture --exact differential::soak
 
-bench: setup ## ours against the peers, as ratios (builds with --release); BENCH="--full --only scaled" chooses
-	cargo build --release --workspace --bins --examples
-	$(python) bench/run.py --shipway $(CARGO_TARGET_DIR)/release/shipway $(BENCH)
+bench: setup optimised ## ours against the peers, as ratios; BENCH="--full --only scaled" chooses
+	$(python) bench/run.py --shipway $(optimised)/shipway $(BENCH)
+
+# Our own crates fully optimised and without assertions, over the dependencies as they were built for the tests: a release profile of its
+# own would build the engines a second time. The names of the development profile are taken, so the result is copied aside.
+optimised: setup
+	CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false CARGO_PROFILE_DEV_OVERFLOW_CHECKS=false \
+		cargo build --workspace --bins --examples
+	mkdir -p $(optimised)/examples
+	cp $(CARGO_TARGET_DIR)/debug/shipway $(optimised)/
+	cp $(CARGO_TARGET_DIR)/debug/examples/point_read $(optimised)/examples/
 
 docs: build ## write the generated references under docs/
 	$(shipway) reference write docs

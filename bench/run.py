@@ -71,7 +71,8 @@ def main() -> int:
 
 def _header(arguments: argparse.Namespace) -> list[str]:
     shipway = subprocess.run([arguments.shipway, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    built = "release" if "release" in Path(arguments.shipway).resolve().parts else "not a release build: judge nothing by these figures"
+    is_optimised = {"release", "optimised"} & set(Path(arguments.shipway).resolve().parts)
+    built = "optimised build" if is_optimised else "not an optimised build: judge nothing by these figures"
     busy = os.getloadavg()[0]
     return [
         f"{shipway} ({built}) · DuckDB {version('duckdb')} · Python {platform.python_version()} · peers in bench/requirements.txt",
