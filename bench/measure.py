@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
@@ -34,6 +36,15 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What we want of a lane, what was measured, and whether that is enough."""
+
+    words: str
+    figure: str
+    is_met: bool
+
+
+@dataclass(frozen=True)
 class Lane:
     """What one lane measured. The first side is ours. A ratio above 1 means that the first side is better."""
 
@@ -43,6 +54,10 @@ class Lane:
     sides: list[Side]
     notes: list[str] = field(default_factory=list)
     compared: str = "ours is better by"
+    goals: list[Goal] = field(default_factory=list)
+
+    def side(self, name: str) -> Side:
+        return next(side for side in self.sides if side.name == name)
 
     def ratio(self, peer: Side) -> float:
         pairs = zip(self.sides[0].values, peer.values, strict=True)
@@ -57,21 +72,31 @@ class Lane:
             cells = [spread(side.extra(name)) if side.extra(name) else "" for name in extras]
             ratio = f"{self.ratio(side):.2f} ×" if index else ""
             lines.append(f"| {side.name} | {spread(side.values)} | {ratio} |{''.join(f' {cell} |' for cell in cells)}")
-        return "\n".join([*lines, "", *[f"- {note}" for note in self.notes]])
+        goals = [f"- goal: {goal.words}: **{goal.figure}**, {'met' if goal.is_met else 'not met'}" for goal in self.goals]
+        return "\n".join([*lines, "", *goals, *[f"- {note}" for note in self.notes]])
 
     def figures(self) -> dict:
         ratios = {side.name: self.ratio(side) for side in self.sides[1:]}
         return {**asdict(self), "ratios": ratios}
 
 
+BEGAN = time.monotonic()
+
+
+def progress(words: str) -> None:
+    """Says on standard error what is being done, and how long the whole has run: some lanes take many minutes."""
+    print(f"[{time.monotonic() - BEGAN:6.0f} s] {words}", file=sys.stderr, flush=True)
+
+
 def in_turn(sides: dict[str, Callable[[], Sample]], runs: int) -> list[Side]:
     """Runs every side once uncounted, then `runs` times each in turn (A B C A B C …)."""
-    for run in sides.values():
-        run()
+    for name, run in sides.items():
+        progress(f"warming up: {name}: {run().value:,.3f}")
     samples: dict[str, list[Sample]] = {name: [] for name in sides}
-    for _ in range(runs):
+    for number in range(runs):
         for name, run in sides.items():
             samples[name].append(run())
+        progress(f"run {number + 1} of {runs}: " + ", ".join(f"{name} {taken[-1].value:,.3f}" for name, taken in samples.items()))
     return [Side(name, taken) for name, taken in samples.items()]
 
 

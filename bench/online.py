@@ -7,7 +7,7 @@ import random
 
 from feast_server import FeastServer, body
 from load import Load
-from measure import Lane, in_turn
+from measure import Goal, Lane, in_turn
 from server import Connection, Server
 from setting import DEMO, Setting
 from shifted import Shifted, make
@@ -61,8 +61,14 @@ def _lane(
         },
         setting.runs,
     )
-    share = 1 / Lane(name, "requests/s", False, sides).ratio(sides[1])
-    return Lane(name, "requests/s", False, sides, [f"the empty handler does {share:.2f} × our requests", *about])
+    lane = Lane(name, "requests/s", False, sides, about)
+    share, against_feast = lane.ratio(sides[1]), lane.ratio(sides[2])
+    p99_ms, goal_ms = max(sides[0].extra("p99 us")) / 1000, 1 if entities == 1 else 3
+    lane.goals.append(Goal(f"p99 of {name} below {goal_ms} ms in every run", f"{p99_ms:.2f} ms", p99_ms < goal_ms))
+    if entities == 1:
+        lane.goals.append(Goal("half the throughput of an empty handler of the same server", f"{share:.2f}", share >= 0.5))
+    lane.goals.append(Goal("50 × Feast's Python server", f"{against_feast:.1f} ×", against_feast >= 50))
+    return lane
 
 
 def _values(server: Server, shifted: Shifted) -> dict:

@@ -65,7 +65,7 @@ def main() -> int:
             broken.append(f"{name}: {traceback.format_exc(limit=0).strip()}")
         print(f"({name}: {time.monotonic() - began:.0f} s)\n", flush=True)
     _write(out, header, measured, broken)
-    print(f"written to {out}/result.md and result.json" + (f"; FAILED: {', '.join(broken)}" if broken else ""))
+    print(f"written to {out}: result.md, result.json, figures.md (the page docs/bench-figures.md)" + (f"; FAILED: {', '.join(broken)}" if broken else ""))
     return 1 if broken else 0
 
 
@@ -88,6 +88,21 @@ def _write(out: Path, header: list[str], measured: list[Lane], broken: list[str]
     (out / "result.json").write_text(json.dumps(figures, indent=2))
     parts = ["  \n".join(header), *[f"**failed** {words}" for words in broken], *[lane.markdown() for lane in measured]]
     (out / "result.md").write_text("\n\n".join(parts) + "\n")
+    (out / "figures.md").write_text(_page(header, measured, broken))
+
+
+def _page(header: list[str], measured: list[Lane], broken: list[str]) -> str:
+    """The page docs/bench-figures.md: the goals at a glance, then every table."""
+    goals = [f"| {lane.name} | {goal.words} | {goal.figure} | {'yes' if goal.is_met else 'no'} |" for lane in measured for goal in lane.goals]
+    parts = [
+        "# Figures of the benchmarks",
+        "Written by `make bench` as `bench/out/figures.md`; what is measured and how, and what binds, is in [bench.md](bench.md).",
+        "  \n".join(header),
+        *[f"**failed** {words}" for words in broken],
+        "\n".join(["| lane | goal | measured | met |", "|---|---|---|---|", *goals]),
+        *[lane.markdown() for lane in measured],
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import equality
-from measure import Lane, Sample, in_turn
+from measure import Goal, Lane, Sample, in_turn, progress
 from server import Failed, Server
 from setting import HERE, Setting, timed_command
 from tools import peers_python
@@ -94,8 +94,11 @@ class Peer:
         return json.loads(done.stdout.splitlines()[-1])
 
 
-def lane(setting: Setting, server: Server, job: Job, keep: Path | None = None) -> Lane:
-    """From the tables to a Parquet file, ours and the peers in turn. Ours stays at `keep`, if given."""
+def lane(setting: Setting, server: Server, job: Job, faster: dict[str, float], keep: Path | None = None) -> Lane:
+    """From the tables to a Parquet file, ours and the peers in turn. Ours stays at `keep`, if given.
+
+    `faster` says by how much we want to be faster than a peer.
+    """
     target = keep or setting.out / f"{job.service}-ours.parquet"
     ours = Ours(setting, server, job, target)
     peers = [
@@ -103,6 +106,7 @@ def lane(setting: Setting, server: Server, job: Job, keep: Path | None = None) -
         Peer("Polars", peers_python(setting.cache), "polars_side.py", setting, job),
     ]
     for peer in peers:
+        progress(f"{job.name}: timing every way that {peer.name} has to each family of features")
         peer.choose_ways()
     sides = in_turn({"Shipway": ours.training_set, **{peer.name: peer.training_set for peer in peers}}, setting.runs)
     notes = []
@@ -114,7 +118,13 @@ def lane(setting: Setting, server: Server, job: Job, keep: Path | None = None) -
     notes += [note for peer in peers for note in peer.notes]
     if keep is None:
         target.unlink()
-    return Lane(job.name, "s", True, sides, notes)
+    lane = Lane(job.name, "s", True, sides, notes)
+    for name, factor in faster.items():
+        ratio = lane.ratio(lane.side(name))
+        lane.goals.append(Goal(f"{factor:g} × as fast as {name}" if factor > 1 else f"no slower than {name}", f"{ratio:.2f} ×", ratio >= factor))
+        peak, theirs = (max(side.extra("peak MiB")) for side in (sides[0], lane.side(name)))
+        lane.goals.append(Goal(f"no more memory than {name}", f"{peak:,.0f} MiB, {name} {theirs:,.0f} MiB", peak <= theirs))
+    return lane
 
 
 def _memory(setting: Setting) -> str:

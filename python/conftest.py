@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from real_binary import ROOT, Server, binary, data_dir, server, server_url  # noqa: E402, F401
+from real_binary import ROOT, Server, allowed_folder, binary, data_dir, server, server_url  # noqa: E402, F401
 
 import shipway  # noqa: E402
 from shipway import Aggregate, frames  # noqa: E402
@@ -106,3 +106,4 @@ def _examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any])
     if request.node.__class__.__name__ == "DoctestItem":
         doctest_namespace["client"] = request.getfixturevalue("deployed")
         doctest_namespace["shipway"] = shipway
+        doctest_namespace["allowed_folder"] = request.getfixturevalue("allowed_folder")

@@ -1,11 +1,12 @@
 """Fixtures of the real binary, for every folder of Python tests: its conftest imports what it uses.
 
 `binary` is the path in SHIPWAY_BINARY; `server` is one server for the session, on a free loopback port with a fresh
-data folder.
+data folder; it may read the files in `allowed_folder`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 from server import Server  # noqa: E402
 
-__all__ = ["ROOT", "Server", "binary", "data_dir", "server", "server_url"]
+__all__ = ["ROOT", "Server", "allowed_folder", "binary", "data_dir", "server", "server_url"]
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,10 @@ def binary() -> str:
 @pytest.fixture(scope="session")
 def server(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    started = Server(binary, folder / "data", folder / "server.log")
+    (folder / "in").mkdir()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SHIPWAY_SOURCES__ALLOWED_FOLDERS", json.dumps([str(folder / "in")]))
+        started = Server(binary, folder / "data", folder / "server.log")
     yield started
     started.stop()
 
@@ -41,6 +45,11 @@ def server(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 @pytest.fixture(scope="session")
 def server_url(server: Server) -> str:
     return server.url
+
+
+@pytest.fixture(scope="session")
+def allowed_folder(server: Server) -> Path:
+    return server.data.parent / "in"
 
 
 @pytest.fixture(scope="session")

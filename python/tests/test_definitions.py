@@ -8,7 +8,7 @@ import pytest
 from real_binary import ROOT, Server
 
 import shipway
-from shipway import Aggregate, Definitions, Entity, Feature, Freshness, Gate, Service, Source, View
+from shipway import Aggregate, Definitions, Deprecation, Entity, Feature, Freshness, Gate, Service, Source, View
 from shipway.errors import Conflict, InvalidDefinition, InvalidRequest
 from shipway.operations import Operation, approx_quantile, histogram, last_k
 
@@ -35,7 +35,10 @@ def everything() -> Definitions:
             max_ahead="1m",
             dedupe="1d",
             retention="2w",
-            batch={"path": "s3://bucket/clicks/*.parquet", "every": "1h"},
+            batch={
+                "files": "s3://bucket/clicks/*.parquet", "format": "parquet", "nulls": ["NA", "no"],
+                "columns": {"at": "Clicked At"}, "optional": ["tags", "on"], "every": "1h",
+            },
             description='says "hello": # not a comment',
             owner="null",
             tags=["raw", "on"],
@@ -45,6 +48,7 @@ def everything() -> Definitions:
             entity="user",
             source="clicks",
             keys=["id"],
+            enrich=["other_view:count_1h", "home"],
             derive={"is_late": "dep_delay > 15", "n": "'it''s'"},
             where="carrier <> 'HA'",
             aggregate=[
@@ -56,11 +60,14 @@ def everything() -> Definitions:
                     "tags", operations=["distinct_count(500)"], windows=["7d"], over="elements", name="tags_seen"
                 ),
             ],
+            pii="personal",
             freshness={"objective": "1h", "beyond": "null"},
+            deprecated=Deprecation("counts twice", since="2026-01-31", use="click_view:n_avg_lifetime"),
             features={
                 "n_avg_1h": Feature(
                     description="how late", owner="ops", tags=["a", "b"], pii="none", deprecated="use x", freshness="1h"
-                )
+                ),
+                "n_avg_by_carrier_lifetime": {"pii": "sensitive", "freshness": {"objective": "5m", "beyond": None}},
             },
         ),
         Service(
@@ -105,6 +112,33 @@ def test_the_files_change_nothing_after_the_objects_were_applied(fresh):
     assert [change.action for change in applied.changes] == ["created"] * 14
 
     assert server.cli("plan", str(DEMO))["has_changes"] is False
+
+
+def test_a_chained_view_by_objects_is_the_one_in_yaml(fresh, tmp_path):
+    server, client = fresh
+    entries = [Aggregate(operations=["count"], windows=["1h"])]
+    traffic = View("traffic", entity="origin", source="left", aggregate=entries)
+    crowded = View(
+        "crowded",
+        entity="origin",
+        source="left",
+        enrich=[traffic["count_1h"]],
+        aggregate=[Aggregate("traffic__count_1h", operations=["max"], windows=["7d"])],
+    )
+    source = Source("left", columns={"at": "timestamp", "origin": "text"}, event_time="at")
+    definitions = Definitions(Entity("origin", keys={"origin": "text"}), source, traffic, crowded)
+    definitions.apply(client)
+    written = tmp_path / "written.yaml"
+    written.write_text(
+        "kind: view\nname: crowded\nentity: origin\nsource: left\nenrich: [traffic:count_1h]\n"
+        "aggregate: [{ column: traffic__count_1h, operations: [max], windows: [7d] }]\n"
+    )
+    assert server.cli("plan", str(written))["has_changes"] is False
+
+    entries = [Aggregate(operations=["count"], windows=["1h", "2h"])]
+    changed = View("traffic", entity="origin", source="left", aggregate=entries)
+    plan = client.plan(Definitions(changed, crowded))
+    assert {change.name for change in plan.changes} == {"traffic", "crowded"}, "the outer view has a new version"
 
 
 def test_every_field_survives_the_way_through_yaml():
@@ -155,6 +189,59 @@ def test_what_only_the_server_can_know_comes_back_with_every_error_and_its_place
     assert client.plan(Definitions(Entity("user", keys={"id": "int"}))).kept == ()
 
 
+EXPRESSIONS = """
+kind: entity
+name: expr_user
+keys: { user_id: text }
+---
+kind: source
+name: expr_purchases
+event_time: at
+columns: { at: timestamp, user_id: text, amount: float, fee: float }
+---
+kind: view
+name: expr_spending
+entity: expr_user
+source: expr_purchases
+where: "net > 0"
+derive: { net: "amount - coalesce(fee, 0)", large: "net >= 100" }
+aggregate:
+  - { column: net, operations: [sum], windows: [7d], by: large }
+  - { column: net, operations: [avg], windows: [7d] }
+---
+kind: service
+name: expr_fraud
+views: [expr_spending]
+request: { basket: float }
+compute: { to_usual: "basket / expr_spending__net_avg_7d", known: "to_usual IS NOT NULL" }
+"""
+
+
+def test_expressions_in_objects_are_the_versions_of_expressions_in_yaml(fresh, tmp_path):
+    server, client = fresh
+    written = tmp_path / "expressions.yaml"
+    written.write_text(EXPRESSIONS, encoding="utf-8")
+    server.cli("apply", str(written))
+    user = Entity("expr_user", keys={"user_id": "text"})
+    columns = {"at": "timestamp", "user_id": "text", "amount": "float", "fee": "float"}
+    purchases = Source("expr_purchases", columns=columns, event_time="at")
+    spending = View(
+        "expr_spending",
+        entity=user,
+        source=purchases,
+        where="net > 0",
+        derive={"net": "amount - coalesce(fee, 0)", "large": "net >= 100"},
+        aggregate=[
+            Aggregate("net", operations=["sum"], windows=["7d"], by="large"),
+            Aggregate("net", operations=["avg"], windows=["7d"]),
+        ],
+    )
+    compute = {"to_usual": "basket / expr_spending__net_avg_7d", "known": "to_usual IS NOT NULL"}
+    fraud = Service("expr_fraud", views=[spending], request={"basket": "float"}, compute=compute)
+    plan = client.plan(Definitions(user, purchases, spending, fraud), prune=True)
+    assert (plan.has_changes, len(plan.unchanged)) == (False, 4)
+
+
 def test_a_change_that_cannot_be_made_is_a_conflict(fresh):
     _, client = fresh
     columns = {"at": "timestamp", "n": "int"}
@@ -184,12 +271,18 @@ def test_a_change_that_cannot_be_made_is_a_conflict(fresh):
         (lambda: View("v", entity="e", source="s", latest=["a"], features={"b": Feature()}), "feature b does not exist"),
         (lambda: Freshness("1h", "explode"), "beyond explode does not exist"),
         (lambda: Feature(pii="secret"), "pii secret does not exist"),
-        (lambda: View.from_dict({"kind": "view", "name": "v", "entity": "e", "source": "s", "latest": ["a"], "features": {"a": {"ttl": "1h"}}}), "no ttl of its own"),
+        (lambda: View("v", entity="e", source="s", aggregate=[Aggregate("a", operations=["min"], windows=["1h"])], features={"a_min_1h": {"ttl": "1h"}}), "its window is its ttl"),
+        (lambda: View("v", entity="e", source="s", latest=["a"], pii="personel"), "did you mean personal?"),
+        (lambda: View("v", entity="e", source="s", latest=["a"], deprecated={"since": "2026-01-31"}), "reason is missing"),
+        (lambda: View("v", entity="e", source="s", latest=["a"], deprecated=7), "deprecated is a reason or a map"),
+        (lambda: Deprecation("old", since="soon"), "write it as 2026-01-31"),
         (lambda: Entity("e", keys={"a": "int"}, tags="x"), "tags is a list"),
         (lambda: Entity("e", keys={"a": "int"}, tags=["x" * 64]), "is too long"),
         (lambda: Service("s", request={"a": "list(int)"}), "only the columns of a source can be lists"),
-        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"path": "a/*"}), "format is not clear"),
-        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"delta": "a", "format": "csv"}), "format belongs to path"),
+        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"files": "/a/*"}), "does not say what format"),
+        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"files": "/a.csv", "columns": {"att": "x"}}), "column att of batch"),
+        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"files": "/a.csv", "optional": ["at"]}), "cannot be optional"),
+        (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"delta": "/a", "format": "csv"}), "format and nulls belong to files only"),
         (lambda: Aggregate("a", operations=["distinct_count(5)"], windows=["1h"], bound=5), "given twice"),
         (lambda: Service("s"), "views is missing"),
         (lambda: Service("s", views=["A"]), "view `A` is not a name"),

@@ -68,23 +68,31 @@ def test_data_is_text_and_never_markup():
 
 
 def test_a_plan_says_what_it_costs_and_whom_it_affects():
+    rebuild = {"rows": 1200, "files": 2, "bytes": 2048, "seconds": 2.5, "rows_per_second": 480.0, "measured_builds": 3}
     change = {
-        "kind": "view", "name": "v", "action": "changed", "before": "a", "after": "b", "fields": [], "consequences": ["c"],
-        "rebuild": {"rows": 1200, "seconds": 2.5},
-        "consumers": [{"kind": "service", "name": "s", "effect": "gets a new version"}],
-        "sensitive": ["v:age"], "warnings": ["look"],
+        "kind": "view", "name": "v", "action": "changed", "before": "sha256:aa", "after": "sha256:bb", "fields": [],
+        "consequences": ["c"], "rebuild": rebuild,
+        "consumers": [
+            {"kind": "service", "name": "s", "effect": "gets a new version"},
+            {"kind": "model", "name": "m", "version": 3, "aliases": ["champion"], "effect": "keeps its version"},
+        ],
+        "personal": [{"name": "v:age", "pii": "sensitive"}], "warnings": ["look"],
     }  # fmt: skip
-    plan = Plan.of({"changes": [change], "unchanged": [], "kept": [{"kind": "entity", "name": "e"}]})
+    kept = [{"kind": "entity", "name": "e"}]
+    plan = Plan.of({"changes": [change], "unchanged": [], "kept": kept, "cost": {"rows": 1200, "seconds": 2.5}})
     assert str(plan).splitlines() == [
-        "~ view v",
+        "~ view v  aa → bb",
         "    c",
-        "    it is built from 1,200 rows, in about 2.5 s",
-        "    consumed by service s: gets a new version",
-        "    sensitive personal data: v:age",
+        "    build: 1,200 rows, 2.0 KiB in 2 files, about 2 s (480 rows/s, measured over 3 builds)",
+        "    sensitive data: v:age",
+        "    touches service s gets a new version",
+        "    touches model m version 3 (champion) keeps its version",
         "    warning: look",
         "= entity e is not in these definitions and stays; prune=True removes it",
     ]
-    assert "gets a new version" in read(plan._repr_html_()).text
+    text = read(plan._repr_html_()).text
+    for words in ("gets a new version", "1,200 rows of history to read, about 2 s", "v:age is sensitive", "warning: look"):
+        assert words in text
 
 
 def test_colours_come_from_the_notebook():

@@ -7,4 +7,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from real_binary import ROOT, binary, data_dir, server, server_url  # noqa: E402, F401
+from real_binary import ROOT, allowed_folder, binary, data_dir, server, server_url  # noqa: E402, F401

@@ -53,7 +53,8 @@ const PLACES: &[(&str, Place)] = &[
     ("shipway-web", Foundation),
     ("shipway-core", Word(0)),
     ("shipway-aggregate", Word(1)),
-    ("shipway-definitions", Word(2)),
+    ("shipway-expression", Word(2)),
+    ("shipway-definitions", Word(3)),
     ("shipway-testkit", Tool),
     ("xtask", Tool),
 ];
@@ -61,6 +62,7 @@ const PLACES: &[(&str, Place)] = &[
 /// Engines and the crates that may use them. An entry covers the crates of its family too: `sqlx` and `sqlx-…`.
 const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["shipway-store"]),
+    ("sqlparser", &["shipway-expression"]),
     ("object_store", &["shipway-blob", "shipway-lake"]),
     ("fjall", &["shipway-online"]),
     ("deltalake", &["shipway-lake"]),

@@ -400,8 +400,7 @@ impl Aggregation {
     }
 
     fn owns_inside(&self, state: &Partial) -> bool {
-        let is_plain =
-            |state: &Partial| std::mem::discriminant(state) == std::mem::discriminant(&self.plain.empty());
+        let is_plain = |state: &Partial| self.plain.owns(state);
         match (self.over, state) {
             (Some(Over::Positions), Partial::Positions(Positions::Exact(positions))) => {
                 positions.iter().all(is_plain)

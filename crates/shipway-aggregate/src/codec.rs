@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use num_bigint::BigInt;
 use shipway_core::{Timestamp, Value};
 
 use crate::{
     Aggregation, Partial,
     bins::Bins,
+    decimals::{DecimalPowers, POWERS as MOST_POWERS, WideSum},
     distinct_sketch::{DistinctSketch, MOST_COUPONS, REGISTERS},
     exact_sum::ExactSum,
     moments::{FloatMoments, IntMoments},
@@ -35,9 +37,14 @@ const BUCKETS: u8 = 18;
 const BUCKETS_TOO_MANY: u8 = 19;
 const POSITIONS: u8 = 20;
 const POSITIONS_TOO_MANY: u8 = 21;
+const DECIMAL_SUM: u8 = 22;
+const DECIMAL_POWERS: u8 = 23;
 
 /// No sum has parts beyond this; a few of them would leave the range of floats.
 const LARGEST_PART: f64 = f64::from_bits((1023 + 1000) << 52);
+
+/// No sum of powers of decimals is longer: as many fourth powers as can be counted.
+const LONGEST_POWER_BYTES: u64 = 73;
 
 /// Buckets of positions of states: nothing is deeper.
 const DEEPEST: u32 = 2;
@@ -71,6 +78,12 @@ fn write_state(state: &Partial, into: &mut Vec<u8>) {
             into.push(FLOAT_SUM);
             write_length(*count, into);
             write_sum(sum, into);
+        }
+        Partial::DecimalSum { count, sum } => {
+            into.push(DECIMAL_SUM);
+            write_length(*count, into);
+            into.extend(sum.low.to_le_bytes());
+            into.extend(sum.high.to_le_bytes());
         }
         Partial::IntMoments(moments) => {
             into.push(INT_MOMENTS);
@@ -113,6 +126,16 @@ fn write_wide_state(state: &Partial, into: &mut Vec<u8>) {
             into.push(POWERS);
             write_length(powers.count, into);
             powers.sums.iter().for_each(|sum| write_sum(sum, into));
+        }
+        Partial::DecimalPowers(powers) => {
+            into.push(DECIMAL_POWERS);
+            write_length(powers.count, into);
+            into.push(powers.sums.len() as u8);
+            for sum in &powers.sums {
+                let bytes = sum.to_signed_bytes_le();
+                write_length(bytes.len() as u64, into);
+                into.extend(bytes);
+            }
         }
         Partial::Extremes(values) => {
             into.push(EXTREMES);
@@ -177,6 +200,13 @@ fn read_state(from: &mut &[u8], depth: u32) -> Option<Partial> {
         COUNT => Partial::Count(read_length(from)?),
         INT_SUM => Partial::IntSum { count: read_length(from)?, sum: i128::from_le_bytes(read_array(from)?) },
         FLOAT_SUM => Partial::FloatSum { count: read_length(from)?, sum: read_sum(from)? },
+        DECIMAL_SUM => Partial::DecimalSum {
+            count: read_length(from)?,
+            sum: WideSum {
+                low: u128::from_le_bytes(read_array(from)?),
+                high: i64::from_le_bytes(read_array(from)?),
+            },
+        },
         INT_MOMENTS => {
             let count = read_length(from)?;
             let sum = i128::from_le_bytes(read_array(from)?);
@@ -213,6 +243,12 @@ fn read_wide_state(tag: u8, from: &mut &[u8], depth: u32) -> Option<Partial> {
             count: read_length(from)?,
             sums: [read_sum(from)?, read_sum(from)?, read_sum(from)?, read_sum(from)?],
         })),
+        DECIMAL_POWERS => {
+            let count = read_length(from)?;
+            let powers = usize::from(read_byte(from)?);
+            let sums = (0..powers.min(MOST_POWERS + 1)).map(|_| read_whole(from)).collect::<Option<_>>()?;
+            Partial::DecimalPowers(Box::new(DecimalPowers { count, sums }))
+        }
         EXTREMES => {
             let count = read_length(from)?;
             Partial::Extremes((0..count).map(|_| Value::decode(from)).collect::<Option<_>>()?)
@@ -268,6 +304,14 @@ fn read_wide_state(tag: u8, from: &mut &[u8], depth: u32) -> Option<Partial> {
         POSITIONS_TOO_MANY => Partial::Positions(Positions::TooMany),
         _ => return None,
     })
+}
+
+/// A whole number of any size, in the fewest bytes that hold it.
+fn read_whole(from: &mut &[u8]) -> Option<BigInt> {
+    let length = read_length(from).filter(|length| *length <= LONGEST_POWER_BYTES)?;
+    let (bytes, rest) = from.split_at_checked(usize::try_from(length).ok()?)?;
+    *from = rest;
+    Some(BigInt::from_signed_bytes_le(bytes)).filter(|whole| whole.to_signed_bytes_le() == bytes)
 }
 
 fn write_edge(edge: &Edge, into: &mut Vec<u8>) {

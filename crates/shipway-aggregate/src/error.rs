@@ -28,6 +28,9 @@ pub enum AggregationError {
     /// An integer sum left the range of 64 bits.
     #[error("the sum of integers does not fit 64 bits")]
     Overflow,
+    /// A sum of decimals has more digits than a decimal can have.
+    #[error("the sum of decimals does not fit 38 digits")]
+    DecimalOverflow,
     /// More distinct values than the definition allows to count exactly.
     #[error("more than {bound} distinct values, the bound of an exact distinct count")]
     TooManyDistinct {
@@ -49,7 +52,7 @@ pub enum AggregationError {
         got: Option<DataType>,
     },
     /// The bucket column has a type whose values make no buckets.
-    #[error("by needs a bool, an int, a text or a timestamp, the column is {got}")]
+    #[error("by needs a bool, an int, a decimal, a text or a timestamp, the column is {got}")]
     NotABucket {
         /// The type of the bucket column.
         got: DataType,
@@ -84,6 +87,7 @@ impl Failure for AggregationError {
             | Self::NotABucket { .. }
             | Self::TooDeep { .. } => Kind::Invalid,
             Self::Overflow
+            | Self::DecimalOverflow
             | Self::TooManyDistinct { .. }
             | Self::TooManyBins { .. }
             | Self::TooManyBuckets
@@ -97,6 +101,7 @@ impl Failure for AggregationError {
             Self::DoesNotFit { .. } => "aggregate.operation_does_not_fit",
             Self::NeedsColumn { .. } => "aggregate.column_needed",
             Self::Overflow => "aggregate.integer_overflow",
+            Self::DecimalOverflow => "aggregate.decimal_overflow",
             Self::TooManyDistinct { .. } => "aggregate.too_many_distinct",
             Self::TooManyBins { .. } => "aggregate.too_many_bins",
             Self::NeedsList { .. } => "aggregate.list_needed",
@@ -111,6 +116,9 @@ impl Failure for AggregationError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Overflow => Some("declare the column as float, or use a shorter window".into()),
+            Self::DecimalOverflow => {
+                Some("declare the column with fewer digits after the point, or use a shorter window".into())
+            }
             Self::TooManyDistinct { .. } => {
                 Some("raise the bound in the view, or use a shorter window".into())
             }

@@ -10,9 +10,11 @@
 //! - `partial`: the partial states, `codec` their stored form
 //! - `exact_sum`: float sums without rounding error until the end, so that no order or split of events changes a bit
 //! - `moments`: count, sum and sum of squares, for variance; `powers`: up to fourth powers, for skewness and kurtosis
+//! - `decimals`: exact sums and powers of decimals
 //! - `bins`: counts in bins of fixed edges, for quantiles and histograms
 //! - `distinct_sketch`: HyperLogLog, for approximate distinct counts
 //! - `sliding`: a window that slides along sorted events, for the offline sweep
+//! - `ranges`: the usual aggregations over a whole array of events at once, for the same
 //! - `oracle`: the naive loop
 
 #![deny(missing_docs)]
@@ -20,6 +22,7 @@
 mod aggregation;
 mod bins;
 mod codec;
+mod decimals;
 mod distinct_sketch;
 mod error;
 mod exact_sum;
@@ -30,6 +33,7 @@ pub mod oracle;
 mod partial;
 mod plain;
 mod powers;
+mod ranges;
 mod sliding;
 mod window;
 
@@ -40,5 +44,6 @@ pub use exact_sum::ExactSum;
 pub use operation::Operation;
 pub use operation_text::NotAnOperation;
 pub use partial::Partial;
+pub use ranges::{NO_PICK, RangeAnswers, RangeColumn, RangeValues, Ranges, answer_ranges, newest_of_ranges};
 pub use sliding::SlidingWindow;
 pub use window::{HOP_TABLE_VERSION, Window, hop_us};

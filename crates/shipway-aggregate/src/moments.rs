@@ -21,6 +21,17 @@ impl FloatMoments {
         }
     }
 
+    /// Takes one number away that was added before.
+    pub(crate) fn subtract(&mut self, number: f64) {
+        self.count -= 1;
+        self.sum.subtract(number);
+        let (square, error) = two_product(number, number);
+        self.squares.subtract(square);
+        if error.is_finite() {
+            self.squares.subtract(error);
+        }
+    }
+
     pub(crate) fn merge(&mut self, other: &Self) {
         self.count += other.count;
         self.sum.merge(&other.sum);
@@ -103,10 +114,40 @@ impl IntMoments {
             .and_then(|(left, right)| left.checked_sub(right));
         let numerator = match exact {
             Some(exact) => exact as f64,
-            None => (count as f64) * (squares as f64) - (self.sum as f64) * (self.sum as f64),
+            None => wide_numerator(self.count as f64, squares, self.sum),
         };
         Ok(Some(numerator.max(0.0) / ((count as f64) * (count as f64))))
     }
+}
+
+/// `count * squares - sum^2` where that takes more than 128 bits, exact before it is rounded.
+fn wide_numerator(count: f64, squares: i128, sum: i128) -> f64 {
+    let mut numerator = ExactSum::default();
+    for part in float_parts(squares) {
+        let (product, error) = two_product(count, part);
+        numerator.add(product);
+        numerator.add(error);
+    }
+    let parts = float_parts(sum);
+    for left in parts {
+        for right in parts {
+            let (product, error) = two_product(left, right);
+            numerator.subtract(product);
+            numerator.subtract(error);
+        }
+    }
+    numerator.round()
+}
+
+/// Floats that add up to `number`, each the rounding of what is left.
+fn float_parts(number: i128) -> [f64; 3] {
+    let mut rest = number;
+    [(); 3].map(|()| {
+        let part = rest as f64;
+        // Just below 2^127 the rounding is 2^127, which is no number of 128 bits.
+        rest = if part >= i128::MAX as f64 { rest - i128::MAX - 1 } else { rest - part as i128 };
+        part
+    })
 }
 
 #[cfg(test)]
@@ -136,6 +177,17 @@ mod tests {
         let mut floats = FloatMoments::default();
         let mut integers = IntMoments::EMPTY;
         for number in [-5, 3, 3, 40, 1_000_000] {
+            floats.add(number as f64);
+            integers.add(number);
+        }
+        assert_eq!(integers.variance(), Ok(floats.variance()));
+    }
+
+    #[test]
+    fn integers_whose_moments_leave_128_bits_agree_with_floats() {
+        let mut floats = FloatMoments::default();
+        let mut integers = IntMoments::EMPTY;
+        for number in [(1_i64 << 62) + (1 << 10), -(1 << 62)].repeat(3).into_iter().chain([7]) {
             floats.add(number as f64);
             integers.add(number);
         }

@@ -13,9 +13,9 @@ use crate::AggregationError;
 pub enum Operation {
     /// Number of events; with a column, of its non-null values. 0 for an empty window.
     Count,
-    /// Sum: integers in 64 bits with overflow an error, floats rounded once from the exact sum.
+    /// Sum: integers in 64 bits and decimals in 38 digits, with overflow an error; floats rounded once from the exact sum.
     Sum,
-    /// The sum divided by the number of non-null values.
+    /// The sum divided by the number of non-null values, a float; over decimals rounded once.
     Avg,
     /// The least value.
     Min,
@@ -149,7 +149,11 @@ impl Operation {
             None => does_not_fit("a column of single values or of lists of them"),
         };
         match self {
-            Self::Sum if input.is_number() => Ok(input),
+            Self::Sum => match input {
+                DataType::Decimal(decimal) => Ok(DataType::Decimal(decimal.widest())),
+                input if input.is_number() => Ok(input),
+                _ => does_not_fit("a number"),
+            },
             Self::Avg
             | Self::Var
             | Self::Stddev
@@ -160,8 +164,7 @@ impl Operation {
             {
                 Ok(DataType::Float)
             }
-            Self::Sum
-            | Self::Avg
+            Self::Avg
             | Self::Var
             | Self::Stddev
             | Self::Skew
@@ -215,13 +218,14 @@ mod tests {
 
     #[test]
     fn operations_of_many_values_give_lists_and_maps() {
-        let output = |operation: Operation, input| operation.output_type(Some(input)).map(DataType::word);
-        assert_eq!(output(Operation::LastK { k: 2 }, DataType::Text), Ok("list(text)"));
+        let output =
+            |operation: Operation, input| operation.output_type(Some(input)).map(|output| output.to_string());
+        assert_eq!(output(Operation::LastK { k: 2 }, DataType::Text), Ok("list(text)".to_owned()));
         assert_eq!(
             output(Operation::LastK { k: 2 }, DataType::list(ScalarType::Float)),
-            Ok("list(list(float))")
+            Ok("list(list(float))".to_owned())
         );
-        assert_eq!(output(Operation::Histogram { k: 2 }, DataType::Float), Ok("map(int)"));
+        assert_eq!(output(Operation::Histogram { k: 2 }, DataType::Float), Ok("map(int)".to_owned()));
         assert!(output(Operation::TopK { k: 2 }, DataType::Bool).is_err());
         assert!(output(Operation::Max, DataType::list(ScalarType::Float)).is_err());
     }

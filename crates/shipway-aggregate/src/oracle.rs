@@ -3,7 +3,7 @@
 //! are taken apart before anything is computed; a sketch is the library's own, over all values in one go.
 
 use num_bigint::BigInt;
-use shipway_core::{Length, Timestamp, Value};
+use shipway_core::{Decimal, Length, Timestamp, Value};
 
 use crate::{Aggregation, AggregationError, Operation, Over, Window};
 use datasketches::{
@@ -143,6 +143,10 @@ fn number(value: &Value) -> Result<f64, AggregationError> {
     match value {
         Value::Int(number) => Ok(*number as f64),
         Value::Float(number) => Ok(*number),
+        Value::Decimal(number) => {
+            let digits = format!("{}e-{}", number.unscaled(), number.scale());
+            digits.parse::<f64>().map(|number| number + 0.0).map_err(|_| AggregationError::Foreign)
+        }
         _ => Err(AggregationError::Foreign),
     }
 }
@@ -156,7 +160,7 @@ fn cut(number: f64, doublings: u32) -> f64 {
 }
 
 fn histogram(sorted: &[&Value], k: u32) -> Result<Value, AggregationError> {
-    let is_number = matches!(sorted[0], Value::Int(_) | Value::Float(_));
+    let is_number = matches!(sorted[0], Value::Int(_) | Value::Float(_) | Value::Decimal(_));
     for doublings in 0..=18 {
         let mut counts: Vec<(String, i64)> = Vec::new();
         for value in sorted {
@@ -179,6 +183,7 @@ fn key_text(value: &Value) -> String {
     match value {
         Value::Text(text) => text.to_string(),
         Value::Timestamp(moment) => moment.to_string(),
+        Value::Decimal(decimal) => decimal.to_string(),
         other => other.to_json().to_string(),
     }
 }
@@ -207,6 +212,9 @@ pub fn latest(rows: &[(Timestamp, String)], ttl: Option<Length>, q: Timestamp) -
 }
 
 fn arithmetic(aggregation: Aggregation, values: &[&Value]) -> Result<Value, AggregationError> {
+    if let [Value::Decimal(first), ..] = values {
+        return decimal_arithmetic(aggregation, values, first.scale());
+    }
     let count = values.len() as f64;
     let mut integers = Vec::new();
     let mut floats = Vec::new();
@@ -235,9 +243,13 @@ fn arithmetic(aggregation: Aggregation, values: &[&Value]) -> Result<Value, Aggr
             _ => Value::float(f64::NAN),
         });
     }
+    // Part of the definition: the powers that an operation is made of are floats, one by one.
+    let leaves_the_range = |power: i32| floats.iter().any(|number| !number.powi(power).is_finite());
     Ok(match aggregation.operation() {
         Operation::Sum => Value::float(exact_total(&floats)),
         Operation::Avg => Value::float(exact_total(&floats) / count),
+        Operation::Var | Operation::Stddev if leaves_the_range(2) => Value::float(f64::INFINITY),
+        Operation::Skew | Operation::Kurtosis if leaves_the_range(4) => Value::float(f64::NAN),
         operation => {
             let whole: Vec<BigInt> = floats.iter().map(|number| scaled(*number)).collect();
             shape(operation, &whole, SCALE, count)
@@ -268,6 +280,45 @@ fn shape(operation: Operation, numbers: &[BigInt], scale: u64, count: f64) -> Va
         }
         _ => variance,
     })
+}
+
+fn decimal_arithmetic(
+    aggregation: Aggregation,
+    values: &[&Value],
+    scale: u8,
+) -> Result<Value, AggregationError> {
+    let mut whole = Vec::new();
+    for value in values {
+        let Value::Decimal(number) = value else { return Err(AggregationError::Foreign) };
+        whole.push(BigInt::from(number.unscaled()));
+    }
+    let n = BigInt::from(whole.len());
+    let one = BigInt::from(10).pow(u32::from(scale));
+    let sum: BigInt = whole.iter().sum();
+    let squares: BigInt = whole.iter().map(|number| number * number).sum();
+    let variance = || quotient(&(&n * &squares - &sum * &sum), &(&n * &n * &one * &one));
+    Ok(match aggregation.operation() {
+        Operation::Sum => {
+            let unscaled = i128::try_from(sum).ok();
+            let decimal = unscaled.and_then(|unscaled| Decimal::new(unscaled, scale));
+            Value::Decimal(decimal.ok_or(AggregationError::DecimalOverflow)?)
+        }
+        Operation::Avg => Value::float(quotient(&sum, &(n * one))),
+        Operation::Var => Value::float(variance()),
+        Operation::Stddev => Value::float(variance().sqrt()),
+        // These two do not depend on where the point stands.
+        operation => shape(operation, &whole, 0, whole.len() as f64),
+    })
+}
+
+/// A quotient by long division, with more digits than any point halfway between two floats has here, and what the standard
+/// library reads them as.
+fn quotient(numerator: &BigInt, divisor: &BigInt) -> f64 {
+    const DIGITS: u32 = 600;
+    let scaled = numerator * BigInt::from(10).pow(DIGITS);
+    let (digits, rest) = (&scaled / divisor, &scaled % divisor);
+    let (beyond, exponent) = if rest == BigInt::ZERO { ("", DIGITS) } else { ("1", DIGITS + 1) };
+    format!("{digits}{beyond}e-{exponent}").parse().unwrap_or(f64::NAN)
 }
 
 /// Every finite float is a whole multiple of 2^-1074.

@@ -9,6 +9,7 @@ use shipway_core::{Timestamp, Value};
 
 use crate::{
     bins::Bins,
+    decimals::{DecimalPowers, WideSum},
     distinct_sketch::DistinctSketch,
     exact_sum::ExactSum,
     moments::{FloatMoments, IntMoments},
@@ -34,6 +35,15 @@ pub enum Partial {
         /// Their exact sum.
         sum: ExactSum,
     },
+    /// Number and sum of decimals.
+    DecimalSum {
+        /// Number of non-null values.
+        count: u64,
+        /// The sum of the values without their point.
+        sum: WideSum,
+    },
+    /// Sums of powers of decimals.
+    DecimalPowers(Box<DecimalPowers>),
     /// Moments of integers.
     IntMoments(IntMoments),
     /// Moments of floats.
@@ -145,7 +155,11 @@ impl Partial {
     /// Whether it holds no value and no event.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
-            Self::Count(count) | Self::IntSum { count, .. } | Self::FloatSum { count, .. } => *count == 0,
+            Self::Count(count)
+            | Self::IntSum { count, .. }
+            | Self::FloatSum { count, .. }
+            | Self::DecimalSum { count, .. } => *count == 0,
+            Self::DecimalPowers(powers) => powers.count == 0,
             Self::IntMoments(moments) => moments.count == 0,
             Self::FloatMoments(moments) => moments.count == 0,
             Self::Powers(powers) => powers.count == 0,

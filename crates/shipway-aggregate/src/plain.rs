@@ -6,12 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use shipway_core::{DataType, Value};
+use shipway_core::{DataType, Decimal, DecimalType, Value};
 
 use crate::{
     AggregationError, Operation, Partial,
     aggregation::{EventOrder, StateKind},
     bins::Bins,
+    decimals::{DecimalPowers, MOMENTS, POWERS, WideSum},
     distinct_sketch::DistinctSketch,
     exact_sum::ExactSum,
     moments::{FloatMoments, IntMoments},
@@ -52,7 +53,7 @@ impl Plain {
         match self.state_kind() {
             StateKind::Count | StateKind::Sum | StateKind::Powers | StateKind::Bins => true,
             // Squares of integers may leave 128 bits, after which nothing can be taken away.
-            StateKind::Moments => self.is_float(),
+            StateKind::Moments => self.is_float() || self.decimal().is_some(),
             _ => false,
         }
     }
@@ -62,11 +63,33 @@ impl Plain {
     }
 
     const fn is_number(&self) -> bool {
-        matches!(self.input, Some(DataType::Float | DataType::Int))
+        matches!(self.input, Some(DataType::Float | DataType::Int | DataType::Decimal(_)))
+    }
+
+    /// The type of the column where it holds decimals.
+    const fn decimal(&self) -> Option<DecimalType> {
+        match self.input {
+            Some(DataType::Decimal(decimal)) => Some(decimal),
+            _ => None,
+        }
+    }
+
+    /// How many digits of a decimal stand after the point.
+    const fn scale(&self) -> u8 {
+        match self.decimal() {
+            Some(decimal) => decimal.scale(),
+            None => 0,
+        }
     }
 
     pub(crate) fn empty(&self) -> Partial {
+        let powers = |powers| Partial::DecimalPowers(Box::new(DecimalPowers::empty(powers)));
         match self.state_kind() {
+            StateKind::Sum if self.decimal().is_some() => {
+                Partial::DecimalSum { count: 0, sum: WideSum::default() }
+            }
+            StateKind::Moments if self.decimal().is_some() => powers(MOMENTS),
+            StateKind::Powers if self.decimal().is_some() => powers(POWERS),
             StateKind::Count => Partial::Count(0),
             StateKind::Sum if self.is_float() => Partial::FloatSum { count: 0, sum: ExactSum::default() },
             StateKind::Sum => Partial::IntSum { count: 0, sum: 0 },
@@ -82,6 +105,21 @@ impl Plain {
             StateKind::Bins => Partial::Bins(Bins::default()),
             StateKind::Tally(_) => Partial::Tally(Tally::Exact(BTreeMap::new())),
         }
+    }
+
+    /// Whether `state` is made as the states of this operation are.
+    pub(crate) fn owns(&self, state: &Partial) -> bool {
+        match (self.empty(), state) {
+            (Partial::DecimalPowers(ours), Partial::DecimalPowers(theirs)) => {
+                ours.sums.len() == theirs.sums.len()
+            }
+            (ours, theirs) => std::mem::discriminant(&ours) == std::mem::discriminant(theirs),
+        }
+    }
+
+    /// Whether a decimal is one of the column's: numbers of two scales must not be added without their points.
+    fn has_scale(&self, number: Decimal) -> bool {
+        self.decimal().is_some_and(|decimal| decimal.scale() == number.scale())
     }
 
     /// Takes in one value, which is not null where there is a column.
@@ -102,6 +140,16 @@ impl Plain {
             (Partial::FloatSum { count, sum }, Value::Float(number)) => {
                 *count += 1;
                 sum.add(*number);
+            }
+            (Partial::DecimalSum { count, sum }, Value::Decimal(number)) if self.has_scale(*number) => {
+                *count += 1;
+                sum.add(number.unscaled());
+            }
+            (Partial::DecimalPowers(powers), Value::Decimal(number)) if self.has_scale(*number) => {
+                powers.add(number.unscaled());
+            }
+            (Partial::Bins(bins), Value::Decimal(number)) if self.has_scale(*number) => {
+                bins.add(number.to_float());
             }
             (Partial::IntMoments(moments), Value::Int(number)) => moments.add(*number),
             (Partial::FloatMoments(moments), Value::Float(number)) => moments.add(*number),
@@ -164,6 +212,18 @@ impl Plain {
                 *count += their_count;
                 sum.merge(their_sum);
             }
+            (
+                Partial::DecimalSum { count, sum },
+                Partial::DecimalSum { count: their_count, sum: their_sum },
+            ) => {
+                *count += their_count;
+                sum.merge(*their_sum);
+            }
+            (Partial::DecimalPowers(ours), Partial::DecimalPowers(theirs))
+                if ours.sums.len() == theirs.sums.len() =>
+            {
+                ours.merge(theirs);
+            }
             (Partial::IntMoments(ours), Partial::IntMoments(theirs)) => ours.merge(theirs),
             (Partial::FloatMoments(ours), Partial::FloatMoments(theirs)) => ours.merge(theirs),
             (Partial::Powers(ours), Partial::Powers(theirs)) => ours.merge(theirs),
@@ -221,6 +281,18 @@ impl Plain {
                 *count -= their_count;
                 sum.unmerge(their_sum);
             }
+            (
+                Partial::DecimalSum { count, sum },
+                Partial::DecimalSum { count: their_count, sum: their_sum },
+            ) => {
+                *count -= their_count;
+                sum.unmerge(*their_sum);
+            }
+            (Partial::DecimalPowers(ours), Partial::DecimalPowers(theirs))
+                if ours.sums.len() == theirs.sums.len() =>
+            {
+                ours.unmerge(theirs);
+            }
             (Partial::FloatMoments(ours), Partial::FloatMoments(theirs)) => ours.unmerge(theirs),
             (Partial::Powers(ours), Partial::Powers(theirs)) => ours.unmerge(theirs),
             (Partial::Bins(ours), Partial::Bins(theirs)) => ours.unmerge(theirs),
@@ -235,7 +307,23 @@ impl Plain {
             (Operation::Count, Partial::Count(count)) => {
                 Value::Int(i64::try_from(*count).unwrap_or(i64::MAX))
             }
-            (_, Partial::IntSum { count: 0, .. } | Partial::FloatSum { count: 0, .. }) => Value::Null,
+            (
+                _,
+                Partial::IntSum { count: 0, .. }
+                | Partial::FloatSum { count: 0, .. }
+                | Partial::DecimalSum { count: 0, .. },
+            ) => Value::Null,
+            (Operation::Sum, Partial::DecimalSum { sum, .. }) => {
+                Value::Decimal(sum.decimal(self.scale()).ok_or(AggregationError::DecimalOverflow)?)
+            }
+            (Operation::Avg, Partial::DecimalSum { count, sum }) => {
+                Value::float(sum.average(*count, self.scale()))
+            }
+            (Operation::Var | Operation::Stddev, Partial::DecimalPowers(powers)) => {
+                self.spread(powers.variance(self.scale()))
+            }
+            (Operation::Skew, Partial::DecimalPowers(powers)) => number(powers.skew()),
+            (Operation::Kurtosis, Partial::DecimalPowers(powers)) => number(powers.kurtosis()),
             (Operation::Sum, Partial::IntSum { sum, .. }) => {
                 Value::Int(i64::try_from(*sum).map_err(|_| AggregationError::Overflow)?)
             }
@@ -359,6 +447,7 @@ pub(crate) fn text_of(value: &Value) -> Arc<str> {
         Value::Int(number) => number.to_string().into(),
         Value::Bool(flag) => flag.to_string().into(),
         Value::Timestamp(moment) => moment.to_string().into(),
+        Value::Decimal(decimal) => decimal.to_string().into(),
         other => other.to_json().to_string().into(),
     }
 }

@@ -6,7 +6,7 @@ use shipway_core::{Failure, Kind, nearest};
 use shipway_definitions::{DefinitionErrors, DefinitionKind, RestoreError, UnknownDefinition};
 use shipway_store::StoreError;
 
-use crate::{ListenerError, RefusedChanges};
+use crate::{InUse, ListenerError, PortError, RefusedChanges};
 
 /// A failure of the catalog.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,15 @@ pub enum CatalogError {
     /// The files are right, but what is recorded cannot become that.
     #[error(transparent)]
     Refused(#[from] RefusedChanges),
+    /// What was to go is used.
+    #[error(transparent)]
+    InUse(#[from] InUse),
+    /// Nobody can say who is bound to the services.
+    #[error("it is not known what is bound to the services: {failure}")]
+    BindingsUnknown {
+        /// What the part that knows said.
+        failure: PortError,
+    },
     /// There is no such definition.
     #[error(transparent)]
     Unknown(#[from] UnknownDefinition),
@@ -62,6 +71,8 @@ impl Failure for CatalogError {
         match self {
             Self::Definitions(errors) => errors.kind(),
             Self::Refused(refused) => refused.kind(),
+            Self::InUse(in_use) => in_use.kind(),
+            Self::BindingsUnknown { failure } => failure.kind(),
             Self::Unknown(unknown) => unknown.kind(),
             Self::UnknownKind { .. } => Kind::NotFound,
             Self::NotInstalled { failure } => failure.kind(),
@@ -76,6 +87,8 @@ impl Failure for CatalogError {
         match self {
             Self::Definitions(errors) => errors.code(),
             Self::Refused(refused) => refused.code(),
+            Self::InUse(in_use) => in_use.code(),
+            Self::BindingsUnknown { .. } => "catalog.bindings_unknown",
             Self::Unknown(unknown) => unknown.code(),
             Self::UnknownKind { .. } => "catalog.unknown_kind",
             Self::NotInstalled { .. } => "catalog.not_installed",
@@ -91,6 +104,8 @@ impl Failure for CatalogError {
         match self {
             Self::Definitions(errors) => errors.hint(),
             Self::Refused(refused) => refused.hint(),
+            Self::InUse(in_use) => in_use.hint(),
+            Self::BindingsUnknown { .. } => Some("nothing was changed; try again".into()),
             Self::Unknown(unknown) => unknown.hint(),
             Self::UnknownKind { word } => {
                 let words = DefinitionKind::ALL.map(DefinitionKind::word);

@@ -4,9 +4,10 @@
 //! `apply` (all of it recorded in one transaction, or nothing) → the listeners, who install it → everybody who subscribed.
 //!
 //! - `plan`: compares what is in force with what is proposed; pure
-//! - `service`: opening, planning, applying, reading
+//! - `service`: opening, planning, applying, dropping, reading, searching
 //! - `store`: the tables of recorded revisions
-//! - `routes`: the native API under `/api/v1/definitions`
+//! - `routes`: the native API under `/api/v1/definitions`, and the list of features
+//! - `ports`: what the catalog asks of other capabilities
 //! - `listener`: what a capability that installs definitions implements
 //! - `error`: what can go wrong
 
@@ -15,12 +16,19 @@
 mod error;
 mod listener;
 mod plan;
+mod ports;
 mod routes;
 mod service;
 mod store;
 
 pub use error::CatalogError;
 pub use listener::{DefinitionListener, ListenerError};
-pub use plan::{Action, Change, FieldChange, Plan, RefusedChange, RefusedChanges, Subject};
+pub use plan::{
+    Action, Change, Consumer, ConsumerKind, FieldChange, InUse, PersonalData, Plan, RefusedChange,
+    RefusedChanges, Subject, Used,
+};
+pub use ports::{Binding, CatalogPorts, PortError, Rebuild, RebuildCosts, ServiceBindings};
 pub use routes::routes;
-pub use service::{Catalog, DefinitionDetail, DefinitionSummary, Proposal, RecordedRevision};
+pub use service::{
+    Catalog, DefinitionDetail, DefinitionSummary, FeatureFilter, FeatureSummary, Proposal, RecordedRevision,
+};

@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
+use crate::decimal::DecimalType;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// The type of a column or a feature. Its stored form is its word: `float`, `list(float)`, `map(list(text))`.
+/// The type of a column or a feature. Its stored form is its word: `float`, `decimal(18,2)`, `map(list(text))`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataType {
     /// True or false.
@@ -18,6 +19,8 @@ pub enum DataType {
     Text,
     /// Microseconds UTC.
     Timestamp,
+    /// An exact number with a fixed number of digits after the point.
+    Decimal(DecimalType),
     /// Values of one type in an order; some of them may be null.
     List(ItemType),
     /// Values of one type under distinct texts, in the order of these.
@@ -37,6 +40,8 @@ pub enum ScalarType {
     Text,
     /// Microseconds UTC.
     Timestamp,
+    /// An exact number with a fixed number of digits after the point.
+    Decimal(DecimalType),
 }
 
 /// The type of what a list or a map holds: at most one more list or map.
@@ -55,66 +60,12 @@ pub enum ItemType {
 #[error("{0} is not a type")]
 pub struct NotAType(pub String);
 
-macro_rules! words_of {
-    ($shape:literal) => {
-        [
-            concat!($shape, "(bool)"),
-            concat!($shape, "(int)"),
-            concat!($shape, "(float)"),
-            concat!($shape, "(text)"),
-            concat!($shape, "(timestamp)"),
-            concat!($shape, "(list(bool))"),
-            concat!($shape, "(list(int))"),
-            concat!($shape, "(list(float))"),
-            concat!($shape, "(list(text))"),
-            concat!($shape, "(list(timestamp))"),
-            concat!($shape, "(map(bool))"),
-            concat!($shape, "(map(int))"),
-            concat!($shape, "(map(float))"),
-            concat!($shape, "(map(text))"),
-            concat!($shape, "(map(timestamp))"),
-        ]
-    };
-}
-
-const LISTS: [&str; 15] = words_of!("list");
-const MAPS: [&str; 15] = words_of!("map");
-
 impl ScalarType {
-    /// Every scalar type.
-    pub const ALL: [Self; 5] = [Self::Bool, Self::Int, Self::Float, Self::Text, Self::Timestamp];
-
-    /// The word for it in definitions and messages.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Bool => "bool",
-            Self::Int => "int",
-            Self::Float => "float",
-            Self::Text => "text",
-            Self::Timestamp => "timestamp",
-        }
-    }
-
-    const fn index(self) -> usize {
-        match self {
-            Self::Bool => 0,
-            Self::Int => 1,
-            Self::Float => 2,
-            Self::Text => 3,
-            Self::Timestamp => 4,
-        }
-    }
+    /// Every scalar type that takes no parameters: all but the decimals.
+    pub const PLAIN: [Self; 5] = [Self::Bool, Self::Int, Self::Float, Self::Text, Self::Timestamp];
 }
 
 impl ItemType {
-    const fn index(self) -> usize {
-        match self {
-            Self::Scalar(scalar) => scalar.index(),
-            Self::List(scalar) => 5 + scalar.index(),
-            Self::Map(scalar) => 10 + scalar.index(),
-        }
-    }
-
     /// The type itself.
     pub const fn data_type(self) -> DataType {
         match self {
@@ -134,6 +85,7 @@ impl DataType {
             ScalarType::Float => Self::Float,
             ScalarType::Text => Self::Text,
             ScalarType::Timestamp => Self::Timestamp,
+            ScalarType::Decimal(decimal) => Self::Decimal(decimal),
         }
     }
 
@@ -147,22 +99,21 @@ impl DataType {
         Self::Map(ItemType::Scalar(scalar))
     }
 
-    /// The word for it in definitions and messages.
-    pub const fn word(self) -> &'static str {
+    /// Its word, where it takes no parameters.
+    const fn plain_word(self) -> Option<&'static str> {
         match self {
-            Self::Bool => "bool",
-            Self::Int => "int",
-            Self::Float => "float",
-            Self::Text => "text",
-            Self::Timestamp => "timestamp",
-            Self::List(item) => LISTS[item.index()],
-            Self::Map(item) => MAPS[item.index()],
+            Self::Bool => Some("bool"),
+            Self::Int => Some("int"),
+            Self::Float => Some("float"),
+            Self::Text => Some("text"),
+            Self::Timestamp => Some("timestamp"),
+            Self::Decimal(_) | Self::List(_) | Self::Map(_) => None,
         }
     }
 
     /// Whether sums and averages make sense of it.
     pub const fn is_number(self) -> bool {
-        matches!(self, Self::Int | Self::Float)
+        matches!(self, Self::Int | Self::Float | Self::Decimal(_))
     }
 
     /// The scalar type that it is, `None` for lists and maps.
@@ -173,6 +124,7 @@ impl DataType {
             Self::Float => Some(ScalarType::Float),
             Self::Text => Some(ScalarType::Text),
             Self::Timestamp => Some(ScalarType::Timestamp),
+            Self::Decimal(decimal) => Some(ScalarType::Decimal(decimal)),
             Self::List(_) | Self::Map(_) => None,
         }
     }
@@ -190,9 +142,23 @@ impl DataType {
         }
     }
 
-    /// The types that a column of a source can have: scalars, and lists of them.
-    pub fn of_columns() -> impl Iterator<Item = Self> {
-        ScalarType::ALL.into_iter().map(Self::scalar).chain(ScalarType::ALL.into_iter().map(Self::list))
+    /// Whether it is a decimal, or holds decimals.
+    pub const fn has_decimals(self) -> bool {
+        match self {
+            Self::Decimal(_) => true,
+            Self::List(item) | Self::Map(item) => matches!(
+                item,
+                ItemType::Scalar(ScalarType::Decimal(_))
+                    | ItemType::List(ScalarType::Decimal(_))
+                    | ItemType::Map(ScalarType::Decimal(_))
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether a column of a source can have it: scalars, and lists of them.
+    pub const fn is_of_columns(self) -> bool {
+        self.as_scalar().is_some() || matches!(self, Self::List(ItemType::Scalar(_)))
     }
 }
 
@@ -204,7 +170,19 @@ impl From<ScalarType> for DataType {
 
 impl fmt::Display for DataType {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.word())
+        match (self.plain_word(), self) {
+            (Some(word), _) => formatter.write_str(word),
+            (None, Self::Decimal(decimal)) => decimal.fmt(formatter),
+            (None, Self::List(item)) => write!(formatter, "list({})", item.data_type()),
+            (None, Self::Map(item)) => write!(formatter, "map({})", item.data_type()),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for ScalarType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        DataType::scalar(*self).fmt(formatter)
     }
 }
 
@@ -218,8 +196,10 @@ impl FromStr for DataType {
             item(inner).map(Self::List)
         } else if let Some(inner) = inner("map") {
             item(inner).map(Self::Map)
+        } else if let Some(inner) = inner("decimal") {
+            DecimalType::from_parameters(inner).map(Self::Decimal)
         } else {
-            ScalarType::ALL.into_iter().find(|scalar| scalar.word() == word).map(Self::scalar)
+            ScalarType::PLAIN.into_iter().map(Self::scalar).find(|plain| plain.plain_word() == Some(word))
         };
         found.ok_or_else(|| NotAType(word.to_owned()))
     }
@@ -227,7 +207,10 @@ impl FromStr for DataType {
 
 impl Serialize for DataType {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
+        match self.plain_word() {
+            Some(word) => serializer.serialize_str(word),
+            None => serializer.collect_str(self),
+        }
     }
 }
 
@@ -237,14 +220,25 @@ impl<'de> Deserialize<'de> for DataType {
     }
 }
 
+/// What stands in a decimal's brackets: 1 to 38 digits, and how many of them are behind the point.
+const DECIMAL_PATTERN: &str = r"decimal\( *([1-9]|[12][0-9]|3[0-8]) *(, *([0-9]|[12][0-9]|3[0-8]) *)?\)";
+
 impl JsonSchema for DataType {
     fn schema_name() -> Cow<'static, str> {
         "DataType".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let words: Vec<&str> = Self::of_columns().map(Self::word).collect();
-        json_schema!({ "description": "The type of a column or a feature.", "type": "string", "enum": words })
+        let plain = ScalarType::PLAIN.map(Self::scalar);
+        let words = plain.into_iter().chain(ScalarType::PLAIN.map(Self::list)).map(|word| word.to_string());
+        json_schema!({
+            "description": "The type of a column or a feature.",
+            "type": "string",
+            "anyOf": [
+                { "enum": words.collect::<Vec<_>>() },
+                { "pattern": format!("^({DECIMAL_PATTERN}|list\\({DECIMAL_PATTERN}\\))$") },
+            ],
+        })
     }
 }
 
@@ -254,8 +248,14 @@ impl JsonSchema for ScalarType {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let words = Self::ALL.map(Self::word);
-        json_schema!({ "description": "A type without parts.", "type": "string", "enum": words })
+        json_schema!({
+            "description": "A type without parts.",
+            "type": "string",
+            "anyOf": [
+                { "enum": Self::PLAIN.map(|word| word.to_string()) },
+                { "pattern": format!("^{DECIMAL_PATTERN}$") },
+            ],
+        })
     }
 }
 
@@ -263,24 +263,46 @@ impl JsonSchema for ScalarType {
 mod tests {
     use super::*;
 
+    fn decimal(precision: u8, scale: u8) -> ScalarType {
+        ScalarType::Decimal(DecimalType::new(precision, scale).unwrap())
+    }
+
     #[test]
     fn every_type_is_read_from_its_word() {
-        let items = ScalarType::ALL
-            .into_iter()
+        let scalars = ScalarType::PLAIN.into_iter().chain([decimal(18, 2), decimal(38, 0), decimal(1, 1)]);
+        let items = scalars
             .flat_map(|scalar| [ItemType::Scalar(scalar), ItemType::List(scalar), ItemType::Map(scalar)]);
         for item in items {
             for data_type in [item.data_type(), DataType::List(item), DataType::Map(item)] {
-                assert_eq!(data_type.word().parse(), Ok(data_type));
+                assert_eq!(data_type.to_string().parse(), Ok(data_type));
                 let json = serde_json::to_string(&data_type).unwrap();
                 assert_eq!(serde_json::from_str::<DataType>(&json).unwrap(), data_type);
             }
         }
-        assert_eq!(DataType::Map(ItemType::List(ScalarType::Text)).word(), "map(list(text))");
+        assert_eq!(DataType::Map(ItemType::List(ScalarType::Text)).to_string(), "map(list(text))");
+        let prices = "list(decimal(18, 2))".parse::<DataType>().unwrap();
+        assert_eq!(prices.to_string(), "list(decimal(18,2))", "one word for one type");
+        assert!(prices.is_of_columns() && !DataType::map(ScalarType::Int).is_of_columns());
     }
 
     #[test]
     fn other_words_are_no_types() {
-        for word in ["list", "list()", "list(number)", "list(list(list(int)))", "map(int", "Float", ""] {
+        for word in [
+            "list",
+            "list()",
+            "list(number)",
+            "list(list(list(int)))",
+            "map(int",
+            "Float",
+            "",
+            "decimal",
+            "decimal()",
+            "decimal(0,0)",
+            "decimal(39,2)",
+            "decimal(2,3)",
+            "decimal(18,2",
+            "decimal(18.2)",
+        ] {
             assert!(word.parse::<DataType>().is_err(), "{word}");
         }
     }

@@ -1,14 +1,14 @@
 //! Names of things that users define, and help for misspelt ones.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-/// A name that matches `[a-z][a-z0-9_]{0,62}`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Name(String);
+/// A name that matches `[a-z][a-z0-9_]{0,62}`. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Name(Arc<str>);
 
 /// The text is not a name.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Name {
         let mut bytes = text.bytes();
         let first_fits = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase());
         let rest_fits = bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        if first_fits && rest_fits && text.len() <= 63 { Ok(Self(text)) } else { Err(NotAName(text)) }
+        if first_fits && rest_fits && text.len() <= 63 { Ok(Self(text.into())) } else { Err(NotAName(text)) }
     }
 
     /// The name as text.
@@ -67,7 +67,13 @@ impl TryFrom<String> for Name {
 
 impl From<Name> for String {
     fn from(name: Name) -> Self {
-        name.0
+        name.0.as_ref().into()
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

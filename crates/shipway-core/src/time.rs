@@ -59,11 +59,67 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut buffer = [0; LONGEST_MOMENT];
+        if let Some(text) = write_rfc3339(self.0, &mut buffer) {
+            return formatter.write_str(text);
+        }
         match DateTime::from_timestamp_micros(self.0) {
             Some(moment) => formatter.write_str(&moment.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
             None => write!(formatter, "{}us", self.0),
         }
     }
+}
+
+/// How long `9999-12-31T23:59:59.999999Z` is.
+const LONGEST_MOMENT: usize = 27;
+
+/// The moment in RFC 3339 with as many digits of a second as it needs, 0, 3 or 6; `None` outside the years 0 to 9999. An answer
+/// holds a moment for each view and row, so this costs what writing the digits costs.
+fn write_rfc3339(micros: i64, into: &mut [u8; LONGEST_MOMENT]) -> Option<&str> {
+    let (seconds, fraction) = (micros.div_euclid(SECOND_US), micros.rem_euclid(SECOND_US));
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    if !(0..=9999).contains(&year) {
+        return None;
+    }
+    into[..20].copy_from_slice(b"0000-00-00T00:00:00Z");
+    write_digits(year, &mut into[0..4]);
+    write_digits(month, &mut into[5..7]);
+    write_digits(day, &mut into[8..10]);
+    write_digits(second / 3_600, &mut into[11..13]);
+    write_digits(second / 60 % 60, &mut into[14..16]);
+    write_digits(second % 60, &mut into[17..19]);
+    let length = if fraction == 0 {
+        20
+    } else {
+        let digits = if fraction % 1_000 == 0 { 3 } else { 6 };
+        into[19] = b'.';
+        write_digits(if digits == 3 { fraction / 1_000 } else { fraction }, &mut into[20..20 + digits]);
+        into[20 + digits] = b'Z';
+        21 + digits
+    };
+    std::str::from_utf8(&into[..length]).ok()
+}
+
+fn write_digits(mut number: i64, into: &mut [u8]) {
+    for place in into.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Year, month and day of a number of days since 1970-01-01 in the Gregorian calendar. Counts from March, so that the leap day is
+/// the last of its year. Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", 2013.
+const fn civil(days: i64) -> (i64, i64, i64) {
+    let from_march_0 = days + 719_468;
+    let era = from_march_0.div_euclid(146_097);
+    let day_of_era = from_march_0.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + (month <= 2) as i64, month, day)
 }
 
 impl FromStr for Timestamp {
@@ -251,6 +307,21 @@ mod tests {
         for micros in [0, -1, 1_362_972_600_123_456, -62_135_596_800_000_000] {
             let moment = Timestamp(micros);
             assert_eq!(Timestamp::parse(&moment.to_string()), Ok(moment));
+        }
+    }
+
+    #[test]
+    fn a_moment_prints_as_the_calendar_says() {
+        let mut seed = 1_u64;
+        let years = -62_200_000_000_000_000_i64..253_500_000_000_000_000;
+        for round in 0..20_000_i64 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let drawn = (seed >> 2).cast_signed() % (years.end - years.start) + years.start;
+            let micros =
+                drawn - drawn.rem_euclid([1, 1_000, 1_000_000, 86_400_000_000][(round % 4) as usize]);
+            let expected = DateTime::from_timestamp_micros(micros).unwrap();
+            let expected = expected.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+            assert_eq!(Timestamp(micros).to_string(), expected, "{micros}");
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, ser::SerializeMap as _};
 
 pub use crate::data_type::{DataType, ItemType, ScalarType};
-use crate::time::Timestamp;
+use crate::{decimal::Decimal, time::Timestamp};
 
 /// One value. Floats are normalised on entry by [`Value::float`]: one NaN, and -0.0 becomes 0.0.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub enum Value {
     Text(Arc<str>),
     /// A moment.
     Timestamp(Timestamp),
+    /// An exact number.
+    Decimal(Decimal),
     /// Values of one type, or null, in an order.
     List(Arc<[Self]>),
     /// Values of one type, or null, under distinct texts, sorted by these.
@@ -80,6 +82,7 @@ impl Value {
             | (Self::Float(_), DataType::Float)
             | (Self::Text(_), DataType::Text)
             | (Self::Timestamp(_), DataType::Timestamp) => true,
+            (Self::Decimal(decimal), DataType::Decimal(wanted)) => decimal.fits(wanted),
             (Self::List(items), DataType::List(item)) => {
                 items.iter().all(|value| value.is_of(item.data_type()))
             }
@@ -99,16 +102,18 @@ impl Value {
             Self::Float(_) => "float",
             Self::Text(_) => "text",
             Self::Timestamp(_) => "timestamp",
+            Self::Decimal(_) => "decimal",
             Self::List(_) => "list",
             Self::Map(_) => "map",
         }
     }
 
-    /// The scalar type; `None` for null, and for lists and maps, which may hold nothing that tells theirs.
+    /// The scalar type; `None` for null, for lists and maps, which may hold nothing that tells theirs, and for decimals, whose
+    /// type may have more digits than the value.
     #[inline]
     pub const fn data_type(&self) -> Option<DataType> {
         match self {
-            Self::Null | Self::List(_) | Self::Map(_) => None,
+            Self::Null | Self::Decimal(_) | Self::List(_) | Self::Map(_) => None,
             Self::Bool(_) => Some(DataType::Bool),
             Self::Int(_) => Some(DataType::Int),
             Self::Float(_) => Some(DataType::Float),
@@ -119,7 +124,8 @@ impl Value {
 
     /// Reads `json` as a value of `expected`. An integer is a float where a float is declared; a float without a fraction
     /// is not an integer; a time is text (RFC 3339), because a bare number has no unit; `"NaN"`, `"Infinity"` and
-    /// `"-Infinity"` are floats; an array is a list, an object a map.
+    /// `"-Infinity"` are floats; an array is a list, an object a map. A decimal is text or a whole number: any other number
+    /// has been a float on its way here, see [`crate::exact_json`].
     pub fn from_json(json: &serde_json::Value, expected: DataType) -> Result<Self, Mismatch> {
         use serde_json::Value as Json;
         let mismatch = || {
@@ -140,6 +146,16 @@ impl Value {
             (DataType::Text, Json::String(text)) => Ok(Self::text(text.as_str())),
             (DataType::Timestamp, Json::String(text)) => {
                 Timestamp::parse(text).map(Self::Timestamp).map_err(|_| mismatch())
+            }
+            (DataType::Decimal(decimal), Json::String(text)) => {
+                Decimal::parse(text, decimal).map(Self::Decimal).ok_or_else(mismatch)
+            }
+            (DataType::Decimal(decimal), Json::Number(number)) => {
+                let whole = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+                whole
+                    .and_then(|whole| Decimal::from_int(whole, decimal))
+                    .map(Self::Decimal)
+                    .ok_or_else(mismatch)
             }
             (DataType::List(item), Json::Array(items)) => items
                 .iter()
@@ -170,6 +186,8 @@ impl Value {
             Self::Float(number) => (*number).into(),
             Self::Text(text) => text.as_ref().into(),
             Self::Timestamp(moment) => moment.to_string().into(),
+            // As text: most readers of JSON would make a float of a number.
+            Self::Decimal(decimal) => decimal.to_string().into(),
             Self::List(items) => items.iter().map(Self::to_json).collect(),
             Self::Map(entries) => entries
                 .iter()
@@ -179,8 +197,8 @@ impl Value {
         }
     }
 
-    /// Appends the binary form: a type byte, then eight little-endian bytes, or a 32-bit length and UTF-8, or a 32-bit
-    /// number of items and each of them, in a map after its text.
+    /// Appends the binary form: a type byte, then eight little-endian bytes, or a 32-bit length and UTF-8, or a scale and
+    /// sixteen bytes, or a 32-bit number of items and each of them, in a map after its text.
     pub fn encode(&self, into: &mut Vec<u8>) {
         match self {
             Self::Null => into.push(0),
@@ -200,6 +218,10 @@ impl Value {
             Self::Timestamp(moment) => {
                 into.push(5);
                 into.extend(moment.0.to_le_bytes());
+            }
+            Self::Decimal(decimal) => {
+                into.extend([8, decimal.scale()]);
+                into.extend(decimal.unscaled().to_le_bytes());
             }
             Self::List(items) => {
                 into.push(6);
@@ -244,6 +266,10 @@ impl Value {
                     return None;
                 }
                 Self::Map(entries.into())
+            }
+            8 => {
+                let [scale] = take::<1>(from)?;
+                Self::Decimal(Decimal::new(i128::from_le_bytes(take(from)?), scale)?)
             }
             _ => return None,
         })
@@ -297,6 +323,7 @@ impl Ord for Value {
             (Self::Float(left), Self::Float(right)) => left.total_cmp(right),
             (Self::Text(left), Self::Text(right)) => left.cmp(right),
             (Self::Timestamp(left), Self::Timestamp(right)) => left.cmp(right),
+            (Self::Decimal(left), Self::Decimal(right)) => left.cmp(right),
             (Self::List(left), Self::List(right)) => left.cmp(right),
             (Self::Map(left), Self::Map(right)) => left.cmp(right),
             _ => self.rank().cmp(&other.rank()),
@@ -315,6 +342,7 @@ impl Value {
             Self::Timestamp(_) => 5,
             Self::List(_) => 6,
             Self::Map(_) => 7,
+            Self::Decimal(_) => 8,
         }
     }
 }
@@ -329,21 +357,57 @@ impl std::hash::Hash for Value {
             Self::Float(number) => number.to_bits().hash(state),
             Self::Text(text) => text.hash(state),
             Self::Timestamp(moment) => moment.hash(state),
+            Self::Decimal(decimal) => decimal.hash(state),
             Self::List(items) => items.hash(state),
             Self::Map(entries) => entries.hash(state),
         }
     }
 }
 
+/// As [`Value::to_json`], without making the JSON value first.
 impl Serialize for Value {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_json().serialize(serializer)
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(flag) => serializer.serialize_bool(*flag),
+            Self::Int(number) => serializer.serialize_i64(*number),
+            Self::Float(number) if number.is_finite() => serializer.serialize_f64(*number),
+            Self::Float(number) if number.is_nan() => serializer.serialize_str("NaN"),
+            Self::Float(number) => {
+                serializer.serialize_str(if *number > 0.0 { "Infinity" } else { "-Infinity" })
+            }
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Timestamp(moment) => moment.serialize(serializer),
+            Self::Decimal(decimal) => serializer.collect_str(decimal),
+            Self::List(items) => serializer.collect_seq(items.iter()),
+            Self::Map(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                for (key, value) in entries.iter() {
+                    map.serialize_entry(&**key, value)?;
+                }
+                map.end()
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DecimalType;
+
+    fn decimal_type(precision: u8, scale: u8) -> DecimalType {
+        DecimalType::new(precision, scale).unwrap()
+    }
+
+    fn decimal(text: &str, precision: u8, scale: u8) -> Value {
+        Value::Decimal(Decimal::parse(text, decimal_type(precision, scale)).unwrap())
+    }
+
+    #[test]
+    fn a_value_is_three_words_whatever_it_holds() {
+        assert_eq!(size_of::<Value>(), 24);
+    }
 
     #[test]
     fn a_map_is_sorted_by_its_texts_and_stored_so_or_refused() {
@@ -377,6 +441,12 @@ mod tests {
             (Value::text("na\u{ef}ve"), DataType::Text),
             (Value::Timestamp(Timestamp(-1)), DataType::Timestamp),
             (Value::Null, DataType::Int),
+            (decimal("-12.50", 18, 2), DataType::Decimal(decimal_type(18, 2))),
+            (decimal(&"9".repeat(38), 38, 0), DataType::Decimal(decimal_type(38, 0))),
+            (
+                Value::list([decimal("0.1", 3, 1), Value::Null]),
+                DataType::list(ScalarType::Decimal(decimal_type(3, 1))),
+            ),
             (
                 Value::list([Value::float(-0.5), Value::Null, Value::float(f64::NAN)]),
                 DataType::list(ScalarType::Float),
@@ -392,7 +462,9 @@ mod tests {
             ),
         ];
         for (value, data_type) in values {
-            let json: serde_json::Value = serde_json::from_str(&value.to_json().to_string()).unwrap();
+            let written = serde_json::to_string(&value).unwrap();
+            assert_eq!(written, value.to_json().to_string());
+            let json: serde_json::Value = serde_json::from_str(&written).unwrap();
             assert_eq!(Value::from_json(&json, data_type), Ok(value.clone()));
             assert!(value.is_of(data_type));
             let mut bytes = Vec::new();

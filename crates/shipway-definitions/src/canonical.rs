@@ -8,6 +8,7 @@
 
 use shipway_aggregate::{HOP_TABLE_VERSION, Operation};
 use shipway_core::{DataType, Digest, Name};
+use shipway_expression::LANGUAGE_VERSION;
 
 use crate::{Entity, Gate, Requirement, Rule, Service, Source, View, ViewBody};
 
@@ -27,7 +28,7 @@ impl Canonical {
     }
 
     fn typed(&mut self, name: &str, column: &Name, data_type: DataType) -> &mut Self {
-        self.field(name, column).field("type", data_type.word())
+        self.field(name, column).field("type", data_type.to_string())
     }
 
     fn digest(&self) -> Digest {
@@ -72,6 +73,12 @@ pub(crate) fn view(view: &View) -> Digest {
     for ((key, data_type), column) in view.entity_keys.iter().zip(&view.key_columns) {
         canonical.typed("key", key, *data_type).field("from", column);
     }
+    for reference in &view.enrich {
+        canonical.field("enrich", reference.hash.to_string());
+        for feature in &reference.features {
+            canonical.field("enriched", feature);
+        }
+    }
     match &view.body {
         ViewBody::Aggregates(features) => {
             canonical.field("hop_table", HOP_TABLE_VERSION.to_string());
@@ -90,11 +97,14 @@ pub(crate) fn view(view: &View) -> Digest {
                 canonical.field("window", feature.window.to_string());
             }
         }
-        ViewBody::Latest { columns, ttl } => {
+        ViewBody::Latest { columns, ttl, ttls } => {
             for column in columns {
                 canonical.field("latest", column);
                 if let Some(data_type) = view.column_type(column.as_str()) {
-                    canonical.field("type", data_type.word());
+                    canonical.field("type", data_type.to_string());
+                }
+                if let Some(ttl) = ttls.get(column) {
+                    canonical.field("own_ttl_us", ttl.micros().to_string());
                 }
             }
             if let Some(ttl) = ttl {
@@ -102,7 +112,26 @@ pub(crate) fn view(view: &View) -> Digest {
             }
         }
     }
+    view_expressions(&mut canonical, view);
     canonical.digest()
+}
+
+/// Nothing for a view without expressions: such views were hashed before there were any. The types of what expressions read
+/// decide what they mean.
+fn view_expressions(canonical: &mut Canonical, view: &View) {
+    if !view.has_expressions() {
+        return;
+    }
+    canonical.field("expressions", LANGUAGE_VERSION.to_string());
+    for (column, data_type) in &view.column_types {
+        canonical.typed("reads", column, *data_type);
+    }
+    for derived in &view.derived {
+        canonical.typed("derive", &derived.name, derived.data_type).field("as", &derived.expression);
+    }
+    if let Some(filter) = &view.filter {
+        canonical.field("where", filter);
+    }
 }
 
 fn parameter(canonical: &mut Canonical, operation: Operation) {
@@ -134,7 +163,13 @@ pub(crate) fn service(service: &Service) -> Digest {
         canonical.typed("key", key, *data_type);
     }
     for column in service.columns() {
-        canonical.field("column", &column.name).field("type", column.data_type.word());
+        canonical.field("column", &column.name).field("type", column.data_type.to_string());
+    }
+    if !service.computed.is_empty() {
+        canonical.field("expressions", LANGUAGE_VERSION.to_string());
+    }
+    for computed in &service.computed {
+        canonical.typed("compute", &computed.name, computed.data_type).field("as", &computed.expression);
     }
     canonical.digest()
 }

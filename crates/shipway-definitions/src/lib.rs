@@ -23,8 +23,9 @@ mod yaml;
 
 pub use error::{DefinitionError, DefinitionErrors, RestoreError, UnknownDefinition};
 pub use model::{
-    Beyond, ColumnOrigin, DefinitionKind, DefinitionSet, Entity, Feature, Freshness, Gate, Requirement, Rule,
-    Service, ServiceColumn, Source, Versioned, View, ViewBody, ViewReference,
+    Batch, BatchFormat, BatchFrom, Beyond, ColumnOrigin, DefinitionKind, DefinitionSet, Deprecation, Derived,
+    Entity, Feature, FeatureMetadata, Freshness, Gate, Pii, Requirement, Rule, Service, ServiceColumn,
+    Source, Versioned, View, ViewBody, ViewReference,
 };
 pub use parse::DefinitionFile;
 pub use schema::schema;

@@ -43,6 +43,8 @@ pub(crate) struct EntityDocument {
     description: Option<String>,
     /// Who answers for it.
     owner: Option<String>,
+    /// Words to find it by.
+    tags: Option<Vec<Tag>>,
 }
 
 #[derive(JsonSchema)]
@@ -71,10 +73,46 @@ pub(crate) struct SourceDocument {
     dedupe: Option<Length>,
     /// How long events are kept. Default 400d.
     retention: Option<Length>,
+    /// Where its history comes from, beside the stream.
+    batch: Option<BatchDocument>,
     /// What it is, for people.
     description: Option<String>,
     /// Who answers for it.
     owner: Option<String>,
+    /// Words to find it by.
+    tags: Option<Vec<Tag>>,
+}
+
+/// Files or a Delta table that are loaded into the source, each file or version once: `files` or `delta`.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BatchDocument {
+    /// A path or a pattern of files: `s3://bucket/folder/*/*.parquet`, `/folder/**/*.csv`. `*` and `?` stay within a name, `**`
+    /// crosses folders.
+    files: Option<String>,
+    /// The folder of a Delta table: `s3://bucket/table` or `/folder/table`.
+    delta: Option<String>,
+    /// The format of every file. Default: what its name ends with.
+    format: Option<BatchFormatWord>,
+    /// Text that means null in a CSV file, beside the empty field.
+    #[schemars(length(min = 1))]
+    nulls: Option<Vec<String>>,
+    /// Columns that have another name there: the name in the source to the name there.
+    columns: Option<BTreeMap<Name, String>>,
+    /// Columns that may be missing there, and are null then.
+    #[schemars(length(min = 1))]
+    optional: Option<Vec<Name>>,
+    /// How often it is looked for new files or versions; at least 1m. Default: only when it is asked for.
+    every: Option<Length>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum BatchFormatWord {
+    Csv,
+    Jsonl,
+    Parquet,
 }
 
 #[derive(JsonSchema)]
@@ -97,6 +135,15 @@ pub(crate) struct ViewDocument {
     source: Name,
     /// The columns of the source that hold the entity's keys, in the entity's order. Default: the keys' own names.
     keys: Option<Vec<Name>>,
+    /// Views of the same source, or features of them as `view:feature`: each event carries, as a column `view__feature`, the
+    /// value for its own key just before its own time, from what had arrived when it did.
+    #[schemars(length(min = 1), inner(regex(pattern = r"^[a-z][a-z0-9_]{0,62}(:[a-z][a-z0-9_]{0,62})?$")))]
+    enrich: Option<Vec<String>>,
+    /// An SQL condition over the columns: only events for which it is true count.
+    r#where: Option<String>,
+    /// Columns computed from those of an event: name to SQL expression. Later ones may use earlier ones.
+    #[schemars(extend("minProperties" = 1))]
+    derive: Option<BTreeMap<Name, String>>,
     /// Windowed aggregates: every operation of an entry over every window of it.
     #[schemars(length(min = 1))]
     aggregate: Option<Vec<EntryDocument>>,
@@ -111,6 +158,14 @@ pub(crate) struct ViewDocument {
     description: Option<String>,
     /// Who answers for it.
     owner: Option<String>,
+    /// Words to find it by.
+    tags: Option<Vec<Tag>>,
+    /// How personal the values of its features are: none, personal, or sensitive.
+    pii: Option<PiiWord>,
+    /// That its features should not be taken any more: why, since when, and what to take instead.
+    deprecated: Option<DeprecationDocument>,
+    /// What is said about single features, by their names; it goes before what the view says, and tags add up.
+    features: Option<BTreeMap<Name, FeatureDocument>>,
 }
 
 #[derive(JsonSchema)]
@@ -188,6 +243,64 @@ pub(crate) struct FreshnessDocument {
     beyond: Option<String>,
 }
 
+/// A word of at most 63 characters.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+struct Tag(#[schemars(length(min = 1, max = 63))] String);
+
+/// How personal values are: no personal data; personal data; personal data of a special category or of particular harm.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum PiiWord {
+    None,
+    Personal,
+    Sensitive,
+}
+
+/// That something should not be taken any more: the reason, or a map with it.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum DeprecationDocument {
+    /// Why.
+    Reason(String),
+    /// Why, since when, and what to take instead.
+    Full(FullDeprecationDocument),
+}
+
+/// Why something should not be taken any more, since when, and what to take instead.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FullDeprecationDocument {
+    /// The day from which on, as 2026-01-31.
+    since: Option<String>,
+    /// Why.
+    reason: String,
+    /// What to take instead: a feature of the same view, `view:feature`, or for a whole view another one.
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9_]{0,62}(:[a-z][a-z0-9_]{0,62})?$"))]
+    r#use: Option<String>,
+}
+
+/// What is said about one feature. Where it says nothing, what the view says holds.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeatureDocument {
+    /// What it is, for people.
+    description: Option<String>,
+    /// Who answers for it.
+    owner: Option<String>,
+    /// Words to find it by, beside those of the view.
+    tags: Option<Vec<Tag>>,
+    /// How personal its values are: none, personal, or sensitive.
+    pii: Option<PiiWord>,
+    /// How fresh it should be when it is served.
+    freshness: Option<FreshnessDocument>,
+    /// The age, inclusive, up to which it counts, tighter than the view's. Only with `latest`. Part of the version.
+    ttl: Option<Length>,
+    /// That it should not be taken any more.
+    deprecated: Option<DeprecationDocument>,
+}
+
 /// YAML reads the word null as nothing, and here that is what is meant.
 fn beyond(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({ "enum": ["serve", "null", "refuse", null] })
@@ -205,12 +318,18 @@ pub(crate) struct ServiceDocument {
     views: Option<Vec<String>>,
     /// The columns that come with the request, and their types.
     request: Option<BTreeMap<Name, ScalarType>>,
+    /// Features computed for each row when it is asked for: name to SQL expression over the columns `view__feature`, the
+    /// request columns, the keys, the moment `at`, and earlier ones.
+    #[schemars(extend("minProperties" = 1))]
+    compute: Option<BTreeMap<Name, String>>,
     /// Which served vectors are logged: all, off, or a share of the keys. Default all.
     log: Option<LogPolicy>,
     /// What it is, for people.
     description: Option<String>,
     /// Who answers for it.
     owner: Option<String>,
+    /// Words to find it by.
+    tags: Option<Vec<Tag>>,
 }
 
 /// Which served vectors are logged.
@@ -256,6 +375,8 @@ pub(crate) struct GateDocument {
     description: Option<String>,
     /// Who answers for it.
     owner: Option<String>,
+    /// Words to find it by.
+    tags: Option<Vec<Tag>>,
 }
 
 #[derive(JsonSchema)]
@@ -347,9 +468,12 @@ mod tests {
         let documents =
             ["EntityDocument", "SourceDocument", "ViewDocument", "ServiceDocument", "GateDocument"];
         let parts = [
+            ("BatchDocument", parse::BATCH_FIELDS),
             ("EntryDocument", parse::ENTRY_FIELDS),
             ("FreshnessDocument", parse::FRESHNESS_FIELDS),
             ("RequirementDocument", parse::REQUIREMENT_FIELDS),
+            ("FeatureDocument", parse::FEATURE_FIELDS),
+            ("FullDeprecationDocument", parse::DEPRECATION_FIELDS),
         ];
         let kinds = documents.into_iter().zip(parse::FIELDS.map(|(_, fields)| fields));
         for (document, known) in kinds.chain(parts) {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use shipway_aggregate::AggregationError;
 use shipway_core::{Failure, Kind, Timestamp};
+use shipway_expression::ExpressionError;
 use shipway_lake::LakeError;
 use shipway_log::LogError;
 use shipway_online::OnlineError;
@@ -52,6 +53,14 @@ pub enum FeaturesError {
         /// The most similar one that is needed.
         nearest: Option<String>,
     },
+    /// A stored expression cannot be compiled any more.
+    #[error("an expression of {thing} cannot be compiled")]
+    Expression {
+        /// The view or service.
+        thing: String,
+        /// Why not.
+        source: Box<ExpressionError>,
+    },
     /// Two columns of an answer would have one name.
     #[error("feature {name} is there twice, of two views or beside a key")]
     FeatureNamesCollide {
@@ -96,17 +105,27 @@ pub enum FeaturesError {
         /// The moment asked for.
         at: Timestamp,
     },
-    /// A view is older than its objective allows, and says to refuse then.
-    #[error("view {view}: the newest event of this key is older than the freshness objective")]
+    /// A view or a feature is older than its objective allows, and says to refuse then.
+    #[error("{thing}: the newest event of this key is older than the freshness objective")]
     Stale {
-        /// The view.
-        view: String,
+        /// `view v`, or `feature v:f`.
+        thing: String,
     },
     /// A view's state is still being built from history.
-    #[error("view {view} is still being built from history")]
+    #[error("view {view} is still being built from history{}", so_far(.progress))]
     Building {
         /// The view.
         view: String,
+        /// Steps done, and of how many, once that is known.
+        progress: Option<(u32, u32)>,
+    },
+    /// A version of a view that is out of force and has no state any more.
+    #[error("view {view} at version {hash} has no state: it is out of force, and nothing referred to it")]
+    Retired {
+        /// The view.
+        view: String,
+        /// The first digits of its version.
+        hash: String,
     },
     /// A token's events did not become visible in time.
     #[error("events of source {source_name} up to the token are not visible yet")]
@@ -167,6 +186,10 @@ fn did_you_mean(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|name| format!("; did you mean {name}")).unwrap_or_default()
 }
 
+fn so_far(progress: &Option<(u32, u32)>) -> String {
+    progress.map(|(done, of)| format!(": {done} of {of} steps are done")).unwrap_or_default()
+}
+
 impl Failure for FeaturesError {
     fn kind(&self) -> Kind {
         match self {
@@ -179,10 +202,10 @@ impl Failure for FeaturesError {
                 Kind::Invalid
             }
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::NotExact { .. } | Self::Stale { .. } => Kind::Conflict,
+            Self::NotExact { .. } | Self::Stale { .. } | Self::Retired { .. } => Kind::Conflict,
             Self::Building { .. } | Self::NotVisible { .. } | Self::Stopped { .. } => Kind::Unavailable,
             Self::Feature { source, .. } => source.kind(),
-            Self::MissingDefinition { .. } | Self::Damaged { .. } => Kind::Internal,
+            Self::MissingDefinition { .. } | Self::Damaged { .. } | Self::Expression { .. } => Kind::Internal,
             Self::Log(error) => error.kind(),
             Self::Online(error) => error.kind(),
             Self::Lake(error) => error.kind(),
@@ -202,6 +225,7 @@ impl Failure for FeaturesError {
             Self::UnknownView { .. } => "features.unknown_view",
             Self::UnknownFeature { .. } => "features.unknown_feature",
             Self::UnknownEntity { .. } => "features.unknown_entity",
+            Self::Expression { .. } => "features.expression_invalid",
             Self::FeatureNamesCollide { .. } => "features.feature_names_collide",
             Self::ComputedFeatures { .. } => "features.computed_features",
             Self::MissingDefinition { .. } => "features.missing_definition",
@@ -210,6 +234,7 @@ impl Failure for FeaturesError {
             Self::NotExact { .. } => "features.not_exact",
             Self::Stale { .. } => "features.stale",
             Self::Building { .. } => "features.view_building",
+            Self::Retired { .. } => "features.view_retired",
             Self::NotVisible { .. } => "features.not_visible_yet",
             Self::Feature { source, .. } => source.code(),
             Self::Stopped { .. } => "features.stopped",
@@ -233,7 +258,10 @@ impl Failure for FeaturesError {
             }
             Self::Stale { .. } => Some("check that events of this source still arrive".into()),
             Self::Building { .. } => {
-                Some("ask again when the view is ready; `shipway status` shows it".into())
+                Some("ask again when the view is ready: `shipway features views` shows how far it is".into())
+            }
+            Self::Retired { .. } => {
+                Some("`shipway features rebuild --view VIEW --hash HASH` builds it again from history".into())
             }
             Self::NotVisible { .. } => {
                 Some("ask again: the events are durable and will become visible".into())

@@ -1,7 +1,7 @@
 //! The handle of the feature platform: opens it, follows the definitions, stops it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicU64},
 };
@@ -13,14 +13,17 @@ use shipway_lake::Lake;
 use shipway_log::EventLog;
 use shipway_online::OnlineStore;
 use shipway_store::{Store, jobs::Jobs};
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     archive::Archiver,
+    backfill::{self, ServiceDemand},
+    batch,
     error::FeaturesError,
     ingest::dedupe::IdDigest,
     load,
-    materialise::{Materialiser, off_the_executor},
+    materialise::{Materialiser, Published, off_the_executor},
     model::{
         event::Standing,
         record::{self, Record},
@@ -30,13 +33,20 @@ use crate::{
     read::{ReadPlan, hot::HotKeys},
     source::{SourceRuntime, SourceShape},
     state::cache::StateCache,
-    store::{self, schemas, views},
+    store::{
+        self, schemas,
+        versions::{self, Kind, Versions},
+        views,
+    },
     upkeep::{self, UpkeepBook},
     verification::ServedVectorLog,
 };
 
 const RECORDS_PER_READ: usize = 8_192;
 const BYTES_PER_READ: usize = 16 << 20;
+
+/// A marker in the log of a source.
+type Marked = (Arc<SourceRuntime>, u64);
 
 /// The feature platform of one server. Cheap to clone.
 #[derive(Clone)]
@@ -55,24 +65,37 @@ pub(crate) struct Inner {
     pub(crate) cancel: CancellationToken,
     pub(crate) cache: StateCache,
     pub(crate) hot_keys: HotKeys,
-    /// How many reads there were.
+    /// How many reads there were, and how long they took.
     pub(crate) reads: AtomicU64,
+    pub(crate) read_seconds: metrics::Histogram,
     /// One load at a time goes into plain tables.
     pub(crate) loading_tables: tokio::sync::Mutex<()>,
     /// What the upkeep did; and its turn, which one table has at a time.
     pub(crate) upkeep: UpkeepBook,
     pub(crate) maintaining: tokio::sync::Mutex<()>,
-    pub(crate) plans: Mutex<HashMap<Digest, Arc<ReadPlan>>>,
+    pub(crate) plans: RwLock<HashMap<Digest, Arc<ReadPlan>>>,
+    /// The versions of services and views, in the order in which they came into force.
+    pub(crate) versions: RwLock<Versions>,
     /// Plans for features that are asked for by themselves.
     pub(crate) feature_plans: Mutex<HashMap<Box<[String]>, Arc<ReadPlan>>>,
     /// Where served vectors are logged, once serving is plugged in.
     pub(crate) served: OnceLock<Arc<dyn ServedVectorLog>>,
     /// The jobs of this server, once they are plugged in.
     pub(crate) jobs: OnceLock<Jobs>,
+    /// What needs versions that are out of force, once it is plugged in.
+    pub(crate) demand: OnceLock<Arc<dyn ServiceDemand>>,
+    /// A state has begun to be built, or does not any more.
+    pub(crate) builds_changed: Notify,
+    /// States are left over that nobody reads.
+    pub(crate) leftovers: Notify,
+    /// The builds that a task of this platform drives, without a job.
+    pub(crate) driven: Mutex<HashSet<Digest>>,
+    /// Raised when a batch source may have a look to make.
+    pub(crate) batch_due: Notify,
     data_dir: PathBuf,
     /// The tasks of this platform, for a shutdown of its own.
     pub(crate) tasks: TaskTracker,
-    installing: tokio::sync::Mutex<()>,
+    pub(crate) installing: tokio::sync::Mutex<()>,
     definitions: RwLock<Arc<DefinitionSet>>,
     sources: RwLock<BTreeMap<Name, Arc<SourceRuntime>>>,
 }
@@ -85,6 +108,7 @@ impl Features {
     pub async fn open(options: FeaturesOptions) -> Result<Self, FeaturesError> {
         store::migrate(&options.store).await?;
         let definitions = options.definitions.borrow().clone();
+        let versions = Versions::read(&options.store).await?;
         let inner = Arc::new(Inner {
             log: options.log,
             online: options.online,
@@ -100,10 +124,17 @@ impl Features {
             loading_tables: tokio::sync::Mutex::new(()),
             upkeep: UpkeepBook::default(),
             maintaining: tokio::sync::Mutex::new(()),
-            plans: Mutex::default(),
+            plans: RwLock::default(),
+            read_seconds: metrics::histogram!("shipway_feature_read_seconds"),
+            versions: RwLock::new(versions),
             feature_plans: Mutex::default(),
             served: OnceLock::new(),
             jobs: OnceLock::new(),
+            demand: OnceLock::new(),
+            builds_changed: Notify::new(),
+            leftovers: Notify::new(),
+            driven: Mutex::default(),
+            batch_due: Notify::new(),
             data_dir: options.data_dir,
             tasks: TaskTracker::new(),
             installing: tokio::sync::Mutex::new(()),
@@ -111,23 +142,60 @@ impl Features {
             sources: RwLock::default(),
         });
         load::clear(&inner.spool_folder()).await?;
+        load::clear(&inner.builds_folder()).await?;
         let features = Self { inner };
-        features.installed(&definitions).await?;
+        features.install(&definitions).await?;
         let inner = &features.inner;
+        inner.tracker.spawn(inner.tasks.track_future(backfill::foreman(Arc::clone(inner))));
+        inner.tracker.spawn(inner.tasks.track_future(backfill::clear_leftovers(Arc::clone(inner))));
         if let Some(every) = inner.limits.upkeep_every {
             inner.tracker.spawn(inner.tasks.track_future(upkeep::run(Arc::clone(inner), every)));
         }
+        inner.tracker.spawn(inner.tasks.track_future(batch::run(Arc::clone(inner))));
         Ok(features)
     }
 
     /// Takes over definitions that were applied: starts new sources, follows added columns, and puts a marker for every new
-    /// view into the log of its source, from which its state is built in the background.
+    /// view into the log of its source. From there on its state is built in the background; the job that does it is recorded
+    /// when this returns, unless the materialiser is far behind.
     pub async fn installed(&self, definitions: &DefinitionSet) -> Result<(), FeaturesError> {
+        let marked = self.install(definitions).await?;
+        // The last marker of each source is enough. One that is busy with a load comes to it later, and the jobs with it.
+        let last: BTreeMap<&Name, &Marked> = marked.iter().map(|marked| (&marked.0.name, marked)).collect();
+        let limit = self.inner.limits.token_wait;
+        let visible = last.values().map(|(runtime, offset)| runtime.wait_visible(offset + 1, limit));
+        futures::future::join_all(visible).await;
+        self.inner.see_to_builds().await
+    }
+
+    /// Waits until every view in force has its state and none is being built, beside another state or because of a new version.
+    /// One whose job was cancelled is waited for until it is taken up again.
+    pub async fn built(&self) -> Result<(), FeaturesError> {
+        let definitions = self.inner.definitions();
+        for view in definitions.views.values() {
+            let runtime = self.inner.source(view.definition.source.as_str())?;
+            let mut published = runtime.published.subscribe();
+            let is_ready = |published: &Option<Arc<Published>>| {
+                published.as_ref().is_some_and(|published| published.views.contains_key(&view.hash))
+            };
+            let stopped = |_| FeaturesError::Stopped { what: "the materialiser" };
+            published.wait_for(is_ready).await.map_err(stopped)?;
+        }
+        for runtime in self.inner.sources() {
+            let stopped = |_| FeaturesError::Stopped { what: "the materialiser" };
+            runtime.builds.subscribe().wait_for(|builds| builds.is_empty()).await.map_err(stopped)?;
+        }
+        Ok(())
+    }
+
+    /// The same without waiting; answers with the markers that were put.
+    async fn install(&self, definitions: &DefinitionSet) -> Result<Vec<Marked>, FeaturesError> {
         let _one_at_a_time = self.inner.installing.lock().await;
         let definitions = Arc::new(definitions.clone());
+        self.inner.note_versions(&definitions).await?;
         *self.inner.definitions.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&definitions);
         // Plans carry what may change under one hash, such as freshness.
-        self.inner.plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.inner.plans.write().unwrap_or_else(PoisonError::into_inner).clear();
         self.inner.feature_plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
         for source in definitions.sources.values() {
             match self.inner.source(source.definition.name.as_str()) {
@@ -140,7 +208,9 @@ impl Features {
                 Err(_) => self.start(&source.definition).await?,
             }
         }
-        self.mark_views(&definitions).await
+        let marked = self.mark_views(&self.inner.needed(Vec::new())).await?;
+        self.inner.batch_due.notify_one();
+        Ok(marked)
     }
 
     /// Stops: takes in nothing more, writes to history what is in the log, and makes the states safe. Loses nothing.
@@ -168,8 +238,9 @@ impl Features {
     async fn start(&self, source: &Source) -> Result<(), FeaturesError> {
         let inner = &self.inner;
         let topic = inner.log.topic(source.name.as_str())?;
-        let runtime = Arc::new(SourceRuntime::new(topic, inner.shape(source).await?));
-        let materialiser = Materialiser::open(Arc::clone(inner), Arc::clone(&runtime))?;
+        let (runtime, orders) = SourceRuntime::new(topic, inner.shape(source).await?);
+        let runtime = Arc::new(runtime);
+        let materialiser = Materialiser::open(Arc::clone(inner), Arc::clone(&runtime), orders)?;
         let archiver = Archiver::open(Arc::clone(inner), Arc::clone(&runtime)).await?;
         inner.note_tail(&runtime, materialiser.applied()).await?;
         load::recover(inner, &runtime).await?;
@@ -181,9 +252,19 @@ impl Features {
         Ok(())
     }
 
-    async fn mark_views(&self, definitions: &DefinitionSet) -> Result<(), FeaturesError> {
+    /// Puts a marker for each of `views` that has none into the log of its source.
+    pub(crate) async fn mark_views(&self, views: &BTreeSet<Digest>) -> Result<Vec<Marked>, FeaturesError> {
+        let definitions = self.inner.definitions();
         let mut marked = BTreeMap::new();
-        for (hash, view) in &definitions.views_by_hash {
+        let mut markers = Vec::new();
+        let mut views: Vec<&Digest> = views.iter().collect();
+        let depth = |hash: &&Digest| {
+            definitions.views_by_hash.get(*hash).map(|view| definitions.depth(&view.definition))
+        };
+        // A view is built sooner when those that it stands on are.
+        views.sort_by_key(depth);
+        for hash in views {
+            let Some(view) = definitions.views_by_hash.get(hash) else { continue };
             let Ok(runtime) = self.inner.source(view.definition.source.as_str()) else { continue };
             if !marked.contains_key(&runtime.name) {
                 let known = views::marked(&self.inner.store, runtime.name.as_str()).await?;
@@ -195,8 +276,9 @@ impl Features {
             // After a crash between the two steps there is a second marker, which changes nothing.
             let range = runtime.topic.append(vec![Bytes::from(record::encode_view(hash))]).await?;
             views::mark(&self.inner.store, runtime.name.as_str(), hash, range.start).await?;
+            markers.push((runtime, range.start));
         }
-        Ok(())
+        Ok(markers)
     }
 }
 
@@ -204,6 +286,25 @@ impl Inner {
     /// The definitions in force.
     pub(crate) fn definitions(&self) -> Arc<DefinitionSet> {
         Arc::clone(&self.definitions.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The versions of one definition, the newest first.
+    pub(crate) fn versions(&self, kind: Kind, name: &Name) -> Arc<[Digest]> {
+        self.versions.read().unwrap_or_else(PoisonError::into_inner).of(kind, name)
+    }
+
+    /// Notes what has come into force.
+    async fn note_versions(&self, definitions: &DefinitionSet) -> Result<(), FeaturesError> {
+        let services = definitions.services.values();
+        let services = services.map(|service| (Kind::Service, &service.definition.name, service.hash));
+        let views = definitions.views.values().map(|view| (Kind::View, &view.definition.name, view.hash));
+        for (kind, name, hash) in services.chain(views) {
+            if self.versions(kind, name).first() != Some(&hash) {
+                let all = versions::record(&self.store, kind, name, &hash).await?;
+                self.versions.write().unwrap_or_else(PoisonError::into_inner).set(kind, name, all);
+            }
+        }
+        Ok(())
     }
 
     /// A running source, or the nearest name.
@@ -223,6 +324,11 @@ impl Inner {
     /// Where files wait while they are loaded.
     pub(crate) fn spool_folder(&self) -> PathBuf {
         self.data_dir.join("spool")
+    }
+
+    /// Where the rows of builds wait for their turn.
+    pub(crate) fn builds_folder(&self) -> PathBuf {
+        self.data_dir.join("builds")
     }
 
     /// Where answers of training sets are kept for the next one.

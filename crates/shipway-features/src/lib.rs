@@ -8,12 +8,15 @@
 //! - `ingest`: events come in: checked, told apart from their duplicates, appended to the log
 //! - `materialise`: the consumer that keeps the online state of every key
 //! - `archive`: the consumer that writes history to Delta tables
+//! - `backfill`: states of views are built from history beside the live flow, and checked against it
+//! - `batch`: history that lies elsewhere, loaded as it comes
 //! - `load`: files come in, in bulk, exactly once
 //! - `state`: the packed state of one key: tiles, recent events, and exact answers from them
 //! - `read`: online reads
 //! - `training`: training sets by name
 //! - `query`: SQL over the tables, with training sets as a table function
 //! - `stored`: training sets that are kept, with their recipes; as jobs; made again
+//! - `cost`: what building a view would cost
 //! - `status`: how far every source is
 //! - `offline`: training sets
 //! - `proof`: replay of what was served against history
@@ -28,6 +31,9 @@
 #![deny(missing_docs)]
 
 mod archive;
+mod backfill;
+mod batch;
+mod cost;
 pub mod error;
 mod feast;
 mod features;
@@ -52,6 +58,9 @@ mod training;
 mod upkeep;
 mod verification;
 
+pub use backfill::{BACKFILL_JOB, BuildRecord, ServiceDemand, StateStatus, ViewBuild, ViewCare, ViewState};
+pub use batch::{BATCH_JOB, BatchCounts, BatchError, BatchProblem, BatchStatus, Looked};
+pub use cost::BuildCost;
 pub use error::FeaturesError;
 pub use features::Features;
 pub use ingest::{Events, IngestAnswer, Refused};
@@ -62,7 +71,7 @@ pub use model::{
 };
 pub use options::{FeaturesOptions, Limits};
 pub use query::Planned;
-pub use read::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
+pub use read::{AnsweredRow, Columns, ReadAnswer, ReadRequest, ViewFreshness};
 pub use routes::routes;
 pub use status::{HotKeyStatus, SourceStatus, ViewStatus};
 pub use stored::{

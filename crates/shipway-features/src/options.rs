@@ -8,7 +8,7 @@ use shipway_lake::Lake;
 use shipway_log::EventLog;
 use shipway_online::OnlineStore;
 use shipway_store::Store;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 /// The parts that [`crate::Features`] is made of.
@@ -60,10 +60,15 @@ pub struct Limits {
     pub retention: Duration,
     /// Log records kept behind the slower of the two consumers.
     pub log_retention_records: u64,
-    /// Bytes of stored state whose decoded form is kept in memory.
+    /// About how many bytes of memory the decoded states of hot keys may take.
     pub state_cache_bytes: usize,
-    /// Rows that one step of a bulk build holds states for.
+    /// About so many rows of history are held as states at a time, while a load is merged or a view is built.
     pub bulk_rows: u64,
+    /// Whether views are built by jobs only, so that nothing is built that no job shows. A server that plugs its jobs in
+    /// ([`crate::Features::set_jobs`]) says so; without, every build is a task of the platform.
+    pub builds_are_jobs: bool,
+    /// When given, every step of a build uses a permit up: who adds permits decides how far builds come.
+    pub build_steps: Option<Arc<Semaphore>>,
     /// Bytes on disk of views' answers that are kept for the next training set.
     pub kept_answers_bytes: u64,
 }
@@ -83,8 +88,10 @@ impl Default for Limits {
             upkeep_every: Some(Duration::from_secs(60)),
             retention: Duration::from_secs(30 * 24 * 3_600),
             log_retention_records: 1_000_000,
-            state_cache_bytes: 64 << 20,
+            state_cache_bytes: 128 << 20,
             bulk_rows: 250_000,
+            builds_are_jobs: false,
+            build_steps: None,
             kept_answers_bytes: 8 << 30,
         }
     }

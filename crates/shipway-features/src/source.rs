@@ -1,7 +1,7 @@
 //! What is running for one source: its log, who holds which event ids, and how far each consumer has come.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering},
@@ -9,14 +9,18 @@ use std::{
     time::Duration,
 };
 
-use shipway_core::{Name, Timestamp};
+use shipway_core::{Digest, Name, Timestamp};
 use shipway_log::Topic;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     error::FeaturesError,
     ingest::dedupe::{Dedupe, Ticket},
-    materialise::Published,
+    materialise::{
+        Published,
+        order::{Order, Orders},
+        progress::BuildProgress,
+    },
     model::schema::{SchemaBook, SourceSchema},
 };
 
@@ -33,7 +37,13 @@ pub(crate) struct SourceRuntime {
     pub(crate) dedupe: Arc<Dedupe>,
     /// One load at a time goes into a table.
     pub(crate) loading: tokio::sync::Mutex<()>,
+    /// Held from before a load's marker goes into the log until its offset is noted.
+    pub(crate) marking: tokio::sync::Mutex<()>,
     pub(crate) published: watch::Sender<Option<Arc<Published>>>,
+    /// How far the states are that are built beside the published ones.
+    pub(crate) builds: watch::Sender<Arc<BTreeMap<Digest, BuildProgress>>>,
+    /// The way to the materialiser.
+    pub(crate) orders: Orders,
     /// Every event before this offset is in the Delta tables.
     pub(crate) archived: watch::Sender<u64>,
     /// Raised to make the archiver write what it has at once.
@@ -45,19 +55,25 @@ pub(crate) struct SourceRuntime {
 }
 
 impl SourceRuntime {
-    pub(crate) fn new(topic: Topic, shape: SourceShape) -> Self {
-        Self {
+    /// The source, and what its materialiser is asked to do.
+    pub(crate) fn new(topic: Topic, shape: SourceShape) -> (Self, mpsc::Receiver<Order>) {
+        let (orders, receiver) = Orders::channel();
+        let runtime = Self {
             name: shape.schema.name.clone(),
             topic,
             dedupe: Arc::default(),
             loading: tokio::sync::Mutex::new(()),
+            marking: tokio::sync::Mutex::new(()),
             published: watch::Sender::new(None),
+            builds: watch::Sender::default(),
+            orders,
             archived: watch::Sender::new(0),
             flush_to: watch::Sender::new(0),
             stranded: Mutex::default(),
             shape: RwLock::new(Arc::new(shape)),
             newest: AtomicI64::new(i64::MIN),
-        }
+        };
+        (runtime, receiver)
     }
 
     pub(crate) fn shape(&self) -> Arc<SourceShape> {
@@ -91,6 +107,23 @@ impl SourceRuntime {
     /// What readers see now; `None` while the first state is still being built.
     pub(crate) fn published(&self) -> Option<Arc<Published>> {
         self.published.borrow().clone()
+    }
+
+    /// How far a build of `view` is, if one is under way.
+    pub(crate) fn build(&self, view: &Digest) -> Option<BuildProgress> {
+        self.builds.borrow().get(view).copied()
+    }
+
+    /// Whether readers get the state of `view`.
+    pub(crate) fn is_ready(&self, view: &Digest) -> bool {
+        self.published.borrow().as_ref().is_some_and(|published| published.views.contains_key(view))
+    }
+
+    /// What readers see; after a load that was cut off, as soon as it is whole.
+    pub(crate) async fn first_published(&self) -> Result<Arc<Published>, FeaturesError> {
+        let mut published = self.published.subscribe();
+        let first = published.wait_for(Option::is_some).await.ok().and_then(|first| first.clone());
+        first.ok_or(FeaturesError::Stopped { what: "the materialiser" })
     }
 
     /// Waits until every event before `offset` is visible to readers.

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 use serde::Serialize;
 use shipway_core::{Digest, EntityKey, Name, Timestamp, Value};
 
-use crate::{Features, features::Inner, model::schema::NO_WATERMARK, read::hot::HotKey};
-
-/// How many bytes the hash of a view takes in front of a key.
-const DIGEST_BYTES: usize = 32;
+use crate::{
+    Features, features::Inner, materialise::views::split_state_key, model::schema::NO_WATERMARK,
+    read::hot::HotKey,
+};
 
 /// How far one source is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,6 +38,9 @@ pub struct ViewStatus {
     pub hash: Digest,
     /// Whether reads are answered; until then its state is built from history.
     pub ready: bool,
+    /// Steps of a build that is under way that are done, of how many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<(u32, u32)>,
 }
 
 /// A key that is read often.
@@ -74,6 +77,7 @@ impl Features {
                 view: view.definition.name.clone(),
                 hash: view.hash,
                 ready: published.as_ref().is_some_and(|published| published.views.contains_key(&view.hash)),
+                build: runtime.build(&view.hash).and_then(|build| Some((build.done, build.buckets?))),
             });
             SourceStatus {
                 source: runtime.name.clone(),
@@ -97,13 +101,12 @@ impl Inner {
         let definitions = self.definitions();
         let (keys, lookups) = self.hot_keys.top(limit);
         let status = |hot: HotKey| {
-            let (hash, key) = hot.key.split_at_checked(DIGEST_BYTES)?;
-            let (hash, view) = definitions.views_by_hash.iter().find(|(held, _)| held.as_bytes() == hash)?;
-            let view = &view.definition;
+            let (hash, key) = split_state_key(&hot.key)?;
+            let view = &definitions.views_by_hash.get(&hash)?.definition;
             let names = view.entity_keys.iter().map(|(name, _)| name.to_string());
             Some(HotKeyStatus {
                 view: view.name.clone(),
-                hash: *hash,
+                hash,
                 key: names.zip(EntityKey::decode(key)?).collect(),
                 reads: hot.reads,
                 share: hot.reads as f64 / lookups.max(1) as f64,

@@ -93,6 +93,8 @@ impl Features {
             ArrivalRule::Before(watermarks) => AsOf::Arrival(watermarks),
             ArrivalRule::Received => AsOf::Received(self.load_moments().await?),
         };
+        // Taken before the loads are: of what comes later nobody knows yet which loads came before it.
+        let arrived_before = self.ends_of_chains(&definitions, &service.definition);
         Ok(TrainingSetRequest {
             service,
             definitions,
@@ -101,8 +103,19 @@ impl Features {
             as_of,
             load_arrivals: self.load_arrivals().await?,
             labels: wanted.labels,
-            pins: Pins::default(),
+            pins: Pins { arrived_before, ..Pins::default() },
         })
+    }
+
+    /// The present ends of the logs whose order of arrival decides values: those of chained views.
+    fn ends_of_chains(&self, definitions: &DefinitionSet, service: &Service) -> BTreeMap<String, u64> {
+        let views = service.views.iter().filter_map(|taken| definitions.views_by_hash.get(&taken.hash));
+        let chained = views.filter(|view| !view.definition.enrich.is_empty());
+        let ends = chained.filter_map(|view| {
+            let runtime = self.inner.source(view.definition.source.as_str()).ok()?;
+            Some((runtime.name.to_string(), runtime.topic.end()))
+        });
+        ends.collect()
     }
 
     /// The service of that name, as it is now.
@@ -129,10 +142,19 @@ impl Features {
     pub async fn load_arrivals(&self) -> Result<BTreeMap<String, BTreeMap<String, u64>>, FeaturesError> {
         let mut arrivals = BTreeMap::new();
         for runtime in self.inner.sources() {
-            let of_source = loads::arrivals(&self.inner.store, runtime.name.as_str()).await?;
-            arrivals.insert(runtime.name.to_string(), of_source);
+            arrivals.insert(runtime.name.to_string(), self.arrivals_of(runtime.name.as_str()).await?);
         }
         Ok(arrivals)
+    }
+
+    /// The log offset at which each load of `source` arrived: of all whose marker is in the log by now.
+    pub(crate) async fn arrivals_of(&self, source: &str) -> Result<BTreeMap<String, u64>, FeaturesError> {
+        let runtime = self.inner.source(source).ok();
+        let _noted = match &runtime {
+            Some(runtime) => Some(runtime.marking.lock().await),
+            None => None,
+        };
+        Ok(loads::arrivals(&self.inner.store, source).await?)
     }
 
     /// For each source, the moment at which each of its loads arrived.

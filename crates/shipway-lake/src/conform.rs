@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray as _, TimestampMicrosecondArray, new_null_array},
+    array::{Array, ArrayRef, AsArray as _, ListArray, TimestampMicrosecondArray, new_null_array},
     compute::{CastOptions, can_cast_types, cast_with_options, kernels::cmp},
-    datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef, TimeUnit},
+    datatypes::{DataType, Date32Type, Field, FieldRef, Int64Type, Schema, SchemaRef, TimeUnit},
     record_batch::{RecordBatch, RecordBatchOptions},
 };
 use shipway_core::{Timestamp, nearest};
 
-use crate::LakeError;
+use crate::{
+    LakeError,
+    decimals::{exact_decimals, may_be_decimals},
+};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -143,7 +146,7 @@ fn is_readable_as(source: &DataType, target: &DataType) -> bool {
         }
         DataType::Float32 | DataType::Float64 => source.is_numeric(),
         integer if integer.is_integer() => source.is_integer() || source.is_floating(),
-        DataType::Decimal128(..) => matches!(source, DataType::Decimal128(..)) || source.is_integer(),
+        DataType::Decimal128(..) => may_be_decimals(source),
         DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => {
             source.is_nested() && can_cast_types(source, target)
         }
@@ -167,6 +170,14 @@ fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, (usize, Stri
     {
         return timestamps(array, target);
     }
+    if let (DataType::Decimal128(precision, scale), false) = (target, source == &DataType::Null) {
+        return exact_decimals(array, *precision, *scale);
+    }
+    if let (DataType::List(from), DataType::List(to)) = (source, target)
+        && from.data_type() != to.data_type()
+    {
+        return lists(array, to);
+    }
     let converted = cast(array, target)?;
     let lost_to_null = (0..array.len()).find(|row| array.is_valid(*row) && converted.is_null(*row));
     let lost = match lost_to_null {
@@ -177,6 +188,18 @@ fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, (usize, Stri
         None => Ok(converted),
         Some(row) => Err((row, format!("{} does not fit {target}", shown(array, row)))),
     }
+}
+
+/// Item by item, so that what is inside a list loses as little as what is not.
+fn lists(array: &ArrayRef, item: &FieldRef) -> Result<ArrayRef, (usize, String)> {
+    let lists = array.as_list::<i32>();
+    let items = convert(lists.values(), item.data_type()).map_err(|(place, reason)| {
+        let holds = |row: usize| (lists.offsets()[row]..lists.offsets()[row + 1]).contains(&(place as i32));
+        ((0..lists.len()).find(|row| holds(*row)).unwrap_or_default(), reason)
+    })?;
+    let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+    let converted = ListArray::try_new(Arc::clone(item), offsets, items, nulls);
+    converted.map(|lists| Arc::new(lists) as ArrayRef).map_err(|fault| (0, fault.to_string()))
 }
 
 fn cast(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, (usize, String)> {
@@ -245,9 +268,10 @@ fn in_micros(number: i64, unit: &DataType) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use arrow::array::{
-        BooleanArray, Date32Array, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray,
-        StringViewArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
+        BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int32Array, Int64Array,
+        StringArray, StringViewArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
     };
+    use arrow::buffer::OffsetBuffer;
 
     use super::*;
     use crate::timestamp_type;
@@ -283,6 +307,35 @@ mod tests {
         assert!(conformed(floats(vec![0.1]), DataType::Float32, true).is_err());
         let unsigned = Arc::new(UInt64Array::from(vec![u64::MAX])) as ArrayRef;
         assert!(conformed(unsigned, DataType::Int64, true).is_err());
+    }
+
+    #[test]
+    fn decimals_and_lists_of_them_convert_only_when_no_digit_is_lost() {
+        let cents = |numbers: Vec<i128>| {
+            Arc::new(Decimal128Array::from(numbers).with_precision_and_scale(9, 2).unwrap()) as ArrayRef
+        };
+        let list = |numbers: Vec<i128>| {
+            let items = cents(numbers);
+            let field = Arc::new(Field::new("item", items.data_type().clone(), true));
+            Arc::new(ListArray::new(field, OffsetBuffer::from_lengths([0, 1, 2]), items, None)) as ArrayRef
+        };
+        let element = |data_type| DataType::List(Arc::new(Field::new("element", data_type, true)));
+        let tenths = || DataType::Decimal128(9, 1);
+
+        assert!(conformed(cents(vec![150]), tenths(), true).is_ok());
+        assert!(
+            conformed(cents(vec![150, 155]), tenths(), true)
+                .unwrap_err()
+                .starts_with("row 1 column x: 1.55 ")
+        );
+        assert!(conformed(cents(vec![155]), DataType::Utf8, true).is_err());
+        let floats = Arc::new(Float64Array::from(vec![1.5])) as ArrayRef;
+        assert!(conformed(floats, tenths(), true).is_err(), "a float is no decimal");
+        assert!(conformed(list(vec![100, 150, 200]), element(tenths()), true).is_ok());
+        assert!(
+            conformed(list(vec![100, 150, 155]), element(tenths()), true).unwrap_err().starts_with("row 2 ")
+        );
+        assert!(conformed(list(vec![100, 150, 200]), element(DataType::Float64), true).is_ok());
     }
 
     #[test]

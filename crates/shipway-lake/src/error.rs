@@ -184,6 +184,9 @@ pub enum LakeError {
     /// The query engine failed in a way that is not the query's fault.
     #[error("the query engine failed")]
     Engine(#[source] Box<DataFusionError>),
+    /// Data of somebody else was refused or could not be read.
+    #[error(transparent)]
+    Outside(#[from] crate::OutsideError),
     /// A task of this crate ended without an answer.
     #[error("a background task ended early while it had to {action}")]
     Task {
@@ -349,6 +352,7 @@ impl Failure for LakeError {
             Self::Incompatible { .. } | Self::Replaced { .. } | Self::Exists { .. } => Kind::Conflict,
             Self::OutOfMemory { .. } => Kind::Exhausted,
             Self::Contended { .. } => Kind::Unavailable,
+            Self::Outside(error) => error.kind(),
             Self::Storage { .. } | Self::Io { .. } | Self::Engine(_) if is_disk_full(self) => {
                 Kind::Unavailable
             }
@@ -375,6 +379,7 @@ impl Failure for LakeError {
             Self::Exists { .. } => "lake.table_exists",
             Self::Contended { .. } => "lake.table_contended",
             Self::Storage { .. } | Self::Io { .. } => "lake.storage_failed",
+            Self::Outside(error) => error.code(),
             Self::Engine(_) | Self::Task { .. } => "lake.engine_failed",
         }
     }
@@ -393,6 +398,7 @@ impl Failure for LakeError {
             Self::OutOfMemory { .. } => Some("raise the memory limit, or make the query smaller".into()),
             Self::Replaced { .. } | Self::Contended { .. } => Some("try again".into()),
             Self::Exists { .. } => Some("choose another name, or ask for the table to be replaced".into()),
+            Self::Outside(error) => error.hint(),
             _ if is_disk_full(self) => Some("the disk is full; free some space and try again".into()),
             _ => None,
         }

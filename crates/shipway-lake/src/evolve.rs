@@ -109,7 +109,6 @@ fn added_columns(table: &str, existing: &Schema, wanted: &Schema) -> Result<Vec<
 /// `schema` in the types that tables store. Also refuses names that not every Delta reader accepts.
 pub(crate) fn stored_schema(schema: &Schema) -> Result<SchemaRef, LakeError> {
     let mut seen = BTreeSet::new();
-    let mut fields = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
         check_column_name(field.name())?;
         if !seen.insert(field.name().to_lowercase()) {
@@ -118,6 +117,14 @@ pub(crate) fn stored_schema(schema: &Schema) -> Result<SchemaRef, LakeError> {
                 reason: "another column has the same name",
             });
         }
+    }
+    read_schema(schema)
+}
+
+/// `schema` in the types that are read from files, under whatever names the columns have there.
+pub(crate) fn read_schema(schema: &Schema) -> Result<SchemaRef, LakeError> {
+    let mut fields = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
         let Some(data_type) = stored_type(field.data_type()) else {
             return Err(LakeError::UnsupportedType {
                 column: field.name().clone(),
@@ -158,6 +165,9 @@ fn stored_type(data_type: &DataType) -> Option<DataType> {
         | DataType::Binary
         | DataType::Date32
         | DataType::Decimal128(..) => data_type.clone(),
+        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
+            DataType::Decimal128(*precision, *scale)
+        }
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
         DataType::UInt32 | DataType::UInt64 => DataType::Int64,

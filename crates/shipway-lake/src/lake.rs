@@ -11,8 +11,9 @@ use fs_err as fs;
 use shipway_core::nearest;
 
 use crate::{
-    LakeError,
+    LakeError, OutsideOptions,
     name::is_table_name,
+    outside::Outside,
     publish::BUILDING,
     session::Engine,
     table::{TableHandle, schema_of},
@@ -31,6 +32,8 @@ pub struct LakeOptions {
     pub spill_directory: PathBuf,
     /// How many partitions a query runs in; `None` for one per core.
     pub target_partitions: Option<usize>,
+    /// Which data of somebody else may be read; none by default.
+    pub outside: OutsideOptions,
 }
 
 impl LakeOptions {
@@ -38,7 +41,13 @@ impl LakeOptions {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         let spill_directory = root.join(".spill");
-        Self { root, memory_limit_bytes: 1 << 30, spill_directory, target_partitions: None }
+        Self {
+            root,
+            memory_limit_bytes: 1 << 30,
+            spill_directory,
+            target_partitions: None,
+            outside: OutsideOptions::default(),
+        }
     }
 }
 
@@ -69,6 +78,7 @@ pub(crate) struct Inner {
     root: PathBuf,
     handles: Mutex<HashMap<String, Arc<TableHandle>>>,
     pub(crate) engine: Engine,
+    pub(crate) outside: Outside,
 }
 
 impl std::fmt::Debug for Lake {
@@ -84,7 +94,8 @@ impl Lake {
         let root = fs::canonicalize(&options.root).map_err(LakeError::io("find", &options.root))?;
         remove_dropped(&root)?;
         let engine = Engine::new(&options)?;
-        Ok(Self { inner: Arc::new(Inner { root, handles: Mutex::default(), engine }) })
+        let outside = Outside::new(options.outside);
+        Ok(Self { inner: Arc::new(Inner { root, handles: Mutex::default(), engine, outside }) })
     }
 
     /// The folder of the tables.

@@ -6,6 +6,7 @@
 //! - `name`: which names a table may have, so that a client's string never becomes a path
 //! - `lake`: the handle that everybody holds: open, list, describe, drop
 //! - `table`: one table of the process: its newest snapshot and the lock around commits
+//! - `extent`: how much of a table a read has to look at
 //! - `evolve`: creating a table and adding columns to it
 //! - `append`: writing a stream of batches as one commit, once
 //! - `durable`: makes written files outlive a power cut
@@ -17,20 +18,24 @@
 //! - `publish`: a table that appears whole or not at all
 //! - `conform`: converts batches to a declared schema without losing anything
 //! - `files`: CSV, JSON lines and Parquet in, Parquet out
-//! - `values`: values as Arrow arrays
+//! - `outside`: files and tables of somebody else, read where they lie
+//! - `values`: values as Arrow arrays; `decimals` exact decimals out of narrower ones
 //! - `error`: what can go wrong
 #![deny(missing_docs)]
 
 mod append;
 mod catalog;
 mod conform;
+mod decimals;
 mod durable;
 mod error;
 mod evolve;
+mod extent;
 pub mod files;
 mod lake;
 mod maintain;
 mod name;
+mod outside;
 mod publish;
 mod query;
 mod session;
@@ -39,10 +44,15 @@ mod values;
 mod versions;
 
 pub use append::{AppTransaction, AppendOptions, Appended};
+pub use decimals::{decimal_of, decimal_type, exact_decimals, may_be_decimals};
 pub use error::{BadRow, LakeError, RowUnit};
+pub use extent::Extent;
 pub use lake::{Lake, LakeOptions, TableSummary};
 pub use maintain::{Compacted, Effort, Maintained, SHORTEST_RETENTION, Upkeep};
 pub use name::check_table_name;
+pub use outside::{
+    CopiedFile, OutsideError, OutsideFile, OutsideOptions, OutsideTable, S3Credentials, S3Options, TablePart,
+};
 pub use publish::Existing;
 pub use values::{array_of, arrow_type, list_field, map_field, value_at};
 pub use versions::{is_repeatable, tables_of};

@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, MapArray, StringArray,
-        StructArray, TimestampMicrosecondArray,
+        Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray,
+        MapArray, StringArray, StructArray, TimestampMicrosecondArray,
     },
     buffer::{NullBuffer, OffsetBuffer},
     datatypes::{
-        DataType as ArrowType, Field, FieldRef, Fields, Float64Type, Int64Type, TimestampMicrosecondType,
+        DataType as ArrowType, Decimal128Type, Field, FieldRef, Fields, Float64Type, Int64Type,
+        TimestampMicrosecondType,
     },
 };
-use shipway_core::{DataType, ItemType, Timestamp, Value};
+use shipway_core::{DataType, Decimal, DecimalType, ItemType, Timestamp, Value};
 
-use crate::{UTC, timestamp_type};
+use crate::{UTC, decimals::decimal_type, timestamp_type};
 
 /// The Arrow type that holds values of `data_type` in a table.
 pub fn arrow_type(data_type: DataType) -> ArrowType {
@@ -26,6 +27,7 @@ pub fn arrow_type(data_type: DataType) -> ArrowType {
         DataType::Float => ArrowType::Float64,
         DataType::Text => ArrowType::Utf8,
         DataType::Timestamp => timestamp_type(),
+        DataType::Decimal(decimal) => decimal_type(decimal),
         DataType::List(item) => ArrowType::List(list_field(item)),
         DataType::Map(item) => ArrowType::Map(map_field(item), false),
     }
@@ -75,6 +77,13 @@ pub fn array_of(data_type: DataType, values: &[&Value]) -> ArrayRef {
             }))
             .with_timezone(UTC),
         ),
+        DataType::Decimal(decimal) => Arc::new(decimal_array(
+            decimal,
+            values().map(|value| match value {
+                Value::Decimal(number) if number.scale() == decimal.scale() => Some(number.unscaled()),
+                _ => None,
+            }),
+        )),
         DataType::List(item) => {
             let lists = values().map(|value| match value {
                 Value::List(items) => Some(&**items),
@@ -103,6 +112,11 @@ pub fn array_of(data_type: DataType, values: &[&Value]) -> ArrayRef {
     }
 }
 
+/// Decimals without their points as an array. `numbers` have at most 38 digits, as every decimal has.
+fn decimal_array(decimal: DecimalType, numbers: impl Iterator<Item = Option<i128>>) -> Decimal128Array {
+    Decimal128Array::from_iter(numbers).with_data_type(decimal_type(decimal))
+}
+
 /// The entries of one map.
 type Entries<'a> = &'a [(Arc<str>, Value)];
 
@@ -124,6 +138,10 @@ pub fn value_at(array: &dyn Array, data_type: DataType, row: usize) -> Value {
         DataType::Text => Value::text(array.as_string::<i32>().value(row)),
         DataType::Timestamp => {
             Value::Timestamp(Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(row)))
+        }
+        DataType::Decimal(decimal) => {
+            let unscaled = array.as_primitive::<Decimal128Type>().value(row);
+            Decimal::new(unscaled, decimal.scale()).map_or(Value::Null, Value::Decimal)
         }
         DataType::List(item) => {
             let items = array.as_list::<i32>().value(row);
@@ -150,7 +168,12 @@ mod tests {
         let map = |entries: &[(&str, Value)]| {
             Value::map(entries.iter().map(|(key, value)| (Arc::from(*key), value.clone())))
         };
+        let cents = ScalarType::Decimal(DecimalType::new(18, 2).unwrap());
+        let price = |unscaled| Value::Decimal(Decimal::new(unscaled, 2).unwrap());
         let columns = [
+            (DataType::scalar(cents), vec![price(-1), Value::Null, price(10_i128.pow(18) - 1)]),
+            (DataType::list(cents), vec![Value::list([price(1), Value::Null]), Value::Null, Value::list([])]),
+            (DataType::map(cents), vec![map(&[("x", price(5))]), map(&[])]),
             (DataType::Float, vec![Value::float(f64::NAN), Value::Null, Value::float(-0.0)]),
             (DataType::list(ScalarType::Text), vec![list(&["a", "b"]), Value::Null, list(&[]), list(&["c"])]),
             (

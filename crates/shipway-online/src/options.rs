@@ -11,8 +11,8 @@ pub struct OnlineOptions {
 }
 
 impl Default for OnlineOptions {
-    /// 256 MiB of cache, 32 MiB of changes per space.
+    /// 256 MiB of cache, 16 MiB of changes per space.
     fn default() -> Self {
-        Self { cache_bytes: 256 << 20, memtable_bytes: 32 << 20 }
+        Self { cache_bytes: 256 << 20, memtable_bytes: 16 << 20 }
     }
 }

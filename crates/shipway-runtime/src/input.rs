@@ -88,6 +88,7 @@ pub(crate) fn as_number(value: &Value) -> Option<f64> {
         )]
         Value::Int(number) => Some(*number as f64),
         Value::Float(number) => Some(*number),
+        Value::Decimal(number) => Some(number.to_float()),
         Value::Text(_) | Value::Timestamp(_) | Value::List(_) | Value::Map(_) => None,
     }
 }
@@ -126,6 +127,7 @@ pub(crate) const fn word_of(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use shipway_core::Decimal;
 
     use super::*;
 
@@ -156,5 +158,20 @@ mod tests {
     fn text_is_not_a_number() {
         assert_eq!(Encoding::Number.encode(&Value::text("1")), None);
         assert_eq!(Encoding::Number.encode(&Value::Bool(true)), Some(1.0));
+    }
+
+    #[test]
+    fn a_decimal_is_the_float_nearest_to_it() {
+        let decimal = |unscaled, scale| Value::Decimal(Decimal::new(unscaled, scale).unwrap());
+        assert_eq!(Encoding::Number.encode(&decimal(10, 2)), Some(0.1));
+        assert_eq!(
+            Encoding::Number.encode(&decimal(9_007_199_254_740_993, 0)),
+            Some(9_007_199_254_740_992.0)
+        );
+        assert_eq!(
+            code(&[json!(5), json!(2.5)], &decimal(250, 2)),
+            Some(1.0),
+            "an equal number is the same category"
+        );
     }
 }

@@ -27,5 +27,5 @@ pub use error::{Thing, TrackingError};
 pub use filter::FilterError;
 pub use promote::{Gate, Judgement, Missing, Refusal, Replay, Unmet};
 pub use routes::routes;
-pub use service::{GateSource, ModelFile, Promotion, ReplaySource, ResolvedVersion, Tracking};
+pub use service::{GateSource, ModelFile, Promotion, ReplaySource, ResolvedVersion, TaggedVersion, Tracking};
 pub use shipway_definitions::{Requirement, Rule};

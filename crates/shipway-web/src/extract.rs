@@ -7,6 +7,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 use shipway_core::Kind;
@@ -17,6 +18,15 @@ use crate::{BodyBytes, Problem, problem::innermost};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Json<T>(pub T);
 
+/// A JSON body and the text that it was read from, for those who need the digits of its numbers.
+#[derive(Debug, Clone, Default)]
+pub struct JsonText<T> {
+    /// What was read.
+    pub value: T,
+    /// The whole body.
+    pub text: Bytes,
+}
+
 /// The parameters of the path.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Path<T>(pub T);
@@ -25,14 +35,38 @@ pub struct Path<T>(pub T);
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Query<T>(pub T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+/// A JSON body that is not read yet, for handlers that know better than a type what to expect.
+#[derive(Debug, Clone)]
+pub struct JsonBody(pub Bytes);
+
+impl<S: Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         check_content_type(request.headers())?;
         let BodyBytes(bytes) = BodyBytes::from_request(request, state).await?;
-        match axum::Json::from_bytes(&bytes) {
-            Ok(axum::Json(value)) => Ok(Self(value)),
+        Ok(Self(bytes))
+    }
+}
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonText<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let body = JsonBody::from_request(request, state).await?;
+        Ok(Self { value: body.parse()?, text: body.0 })
+    }
+}
+
+impl JsonBody {
+    /// The body as a value of this type; what does not fit is a problem that names the field.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        // Keeping track of the field costs as much as the rest, so that is done for bodies that are known to be wrong.
+        if let Ok(value) = serde_json::from_slice(&self.0) {
+            return Ok(value);
+        }
+        match axum::Json::from_bytes(&self.0) {
+            Ok(axum::Json(value)) => Ok(value),
             Err(JsonRejection::JsonDataError(error)) => Err(Problem::new(
                 Kind::Invalid,
                 "web.invalid_body",
@@ -44,6 +78,14 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
                 format!("request body is not JSON: {}", innermost(&error)),
             )),
         }
+    }
+}
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        JsonBody::from_request(request, state).await?.parse().map(Self)
     }
 }
 

@@ -28,7 +28,7 @@ mod routes;
 pub use body::{BodyBytes, BodyError, BodyStream};
 pub use caller::Caller;
 pub use credentials::{Token, WeakToken};
-pub use extract::{Json, Path, Query};
+pub use extract::{Json, JsonBody, JsonText, Path, Query};
 pub use grpc::{GRPC_CODE, GRPC_HINT, grpc_code_of};
 pub use guard::{Authentication, BindRefused, Guard};
 pub use observe::RequestId;

@@ -1,14 +1,18 @@
 //! What every request leaves behind: an id, a span, and two metrics.
 
-use std::time::Instant;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::Instant,
+};
 
 use axum::{
-    extract::{FromRequestParts, MatchedPath, Request},
+    extract::{FromRequestParts, MatchedPath, Request, State},
     middleware::Next,
     response::Response,
 };
-use http::{HeaderName, HeaderValue, Method, request::Parts};
-use metrics::SharedString;
+use http::{HeaderName, HeaderValue, Method, StatusCode, request::Parts};
+use metrics::{Counter, Histogram};
 use shipway_core::Kind;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -36,18 +40,80 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
+/// The metrics of every route of one router, each looked up once: by name that costs more than an empty handler.
+#[derive(Debug)]
+pub(crate) struct RouteMetrics {
+    routes: HashMap<&'static str, OfRoute>,
+    unmatched: OfRoute,
+}
+
+#[derive(Debug)]
+struct OfRoute {
+    /// The pattern of its path.
+    route: &'static str,
+    seconds: OnceLock<Histogram>,
+    /// By method and status. A route has few of them.
+    answered: RwLock<Vec<(&'static str, StatusCode, Counter)>>,
+}
+
+impl RouteMetrics {
+    pub(crate) fn new(routes: impl IntoIterator<Item = &'static str>) -> Self {
+        let routes = routes.into_iter().map(|route| (route, OfRoute::new(route))).collect();
+        Self { routes, unmatched: OfRoute::new("unmatched") }
+    }
+
+    fn of(&self, request: &Request) -> &OfRoute {
+        let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        path.and_then(|path| self.routes.get(path)).unwrap_or(&self.unmatched)
+    }
+}
+
+impl OfRoute {
+    fn new(route: &'static str) -> Self {
+        Self { route, seconds: OnceLock::new(), answered: RwLock::default() }
+    }
+
+    fn count(&self, method: &'static str, status: StatusCode, seconds: f64) {
+        self.count_answer(method, status);
+        let histogram = || metrics::histogram!("shipway_http_request_seconds", "route" => self.route);
+        self.seconds.get_or_init(histogram).record(seconds);
+    }
+
+    fn count_answer(&self, method: &'static str, status: StatusCode) {
+        let is_wanted = |(held_method, held_status, _): &&(&'static str, StatusCode, Counter)| {
+            *held_method == method && *held_status == status
+        };
+        let answered = self.answered.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., counter)) = answered.iter().find(is_wanted) {
+            counter.increment(1);
+            return;
+        }
+        drop(answered);
+        let counter = metrics::counter!(
+            "shipway_http_requests_total",
+            "route" => self.route, "method" => method, "status" => status.as_str().to_owned()
+        );
+        counter.increment(1);
+        let mut answered = self.answered.write().unwrap_or_else(PoisonError::into_inner);
+        if !answered.iter().any(|held| is_wanted(&held)) {
+            answered.push((method, status, counter));
+        }
+    }
+}
+
 /// Names the request, runs it inside a span, counts it, and measures the time until its answer begins.
 ///
 /// Labels stay few: the route is its pattern, never the path that was asked, and unknown methods share one label.
-pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+pub(crate) async fn observe(
+    State(routes): State<Arc<RouteMetrics>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let method = method_label(request.method());
-    let route: SharedString = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or(SharedString::const_str("unmatched"), |path| SharedString::from(path.as_str().to_owned()));
+    let metrics = routes.of(&request);
     let (id, id_header) = request_id(&request);
-    let span = tracing::info_span!("request", id, method, route = &*route);
+    let span = tracing::info_span!("request", id, method, route = metrics.route);
     request.extensions_mut().insert(RequestId(id));
 
     let mut response = next.run(request).instrument(span.clone()).await;
@@ -55,12 +121,7 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let seconds = started.elapsed().as_secs_f64();
     let status = response.status();
     tracing::debug!(parent: &span, status = status.as_u16(), seconds, "answered");
-    metrics::counter!(
-        "shipway_http_requests_total",
-        "route" => route.clone(), "method" => method, "status" => status.as_str().to_owned()
-    )
-    .increment(1);
-    metrics::histogram!("shipway_http_request_seconds", "route" => route).record(seconds);
+    metrics.count(method, status, seconds);
     response.headers_mut().insert(REQUEST_ID, id_header);
     response
 }

@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::Request,
     handler::Handler,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, on, on_service},
 };
@@ -18,7 +18,7 @@ use crate::{
     Guard, Problem, ProblemRenderer,
     gate::{Gate, pass},
     grpc::render_grpc,
-    observe::observe,
+    observe::{RouteMetrics, observe},
 };
 
 /// How long a body may be where a route does not say otherwise: 16 MiB.
@@ -262,6 +262,7 @@ impl Routes<()> {
             *handlers = std::mem::take(handlers).merge(handler);
             *of_path = of_path.or(renderer);
         }
+        let metrics = Arc::new(RouteMetrics::new(by_path.keys().copied()));
         let mut router = Router::new();
         for (path, (handlers, renderer)) in by_path {
             let wrong_method =
@@ -276,7 +277,7 @@ impl Routes<()> {
                 .max_by_key(|(prefix, _)| prefix.len());
             render(unknown_path(path), renderer.map(|(_, renderer)| *renderer))
         };
-        router.fallback(answer).layer(from_fn(observe))
+        router.fallback(answer).layer(from_fn_with_state(metrics, observe))
     }
 }
 

@@ -44,15 +44,20 @@ pub(crate) enum Command {
     /// Show what applying definitions would change; exits 2 when there is something to do
     Plan(Definitions),
     /// Apply definitions: all of them or none
-    Apply(Definitions),
+    Apply(Apply),
+    /// Take one definition out of force; refused while something uses it
+    Drop(Drop),
     /// Load and list history tables
     #[command(subcommand)]
     Table(Table),
+    /// Look for news of sources whose history lies elsewhere, and show how they stand
+    #[command(subcommand)]
+    Sources(Sources),
     /// Ask the history tables a question in SQL; read only
     Sql(Sql),
     /// Send events to a source as JSON lines
     Ingest(Ingest),
-    /// Read features, build training sets, prove what was served
+    /// Find and read features, build training sets, prove what was served
     #[command(subcommand)]
     Features(Features),
     /// List, show and promote models
@@ -100,6 +105,18 @@ pub(crate) struct Definitions {
     pub(crate) prune: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) definitions: Definitions,
+    /// Wait until new views have their state; at a terminal that is the default
+    #[arg(long, overrides_with = "no_wait")]
+    pub(crate) wait: bool,
+    /// Do not wait: print the jobs that build new views
+    #[arg(long, overrides_with = "wait")]
+    pub(crate) no_wait: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FileFormat {
     /// Comma-separated values with a header line
@@ -136,6 +153,23 @@ pub(crate) enum Table {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sources {
+    /// Load what is new of a source: each file or version once; exits 1 when something could not be loaded
+    Refresh {
+        /// Name of the source
+        source: String,
+        /// Follow it to its end, with a progress bar
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Show what is loaded and what is wrong, of all sources or of one
+    Status {
+        /// Name of the source
+        source: Option<String>,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Sql {
     /// The query; `-` reads it from standard input
@@ -154,8 +188,50 @@ pub(crate) struct Ingest {
     pub(crate) batch: usize,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Drop {
+    /// Its kind: entity, source, view, service or gate
+    pub(crate) kind: String,
+    /// Its name
+    pub(crate) name: String,
+    /// Only say what it would lead to
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Which features are listed; all that is given must hold.
+#[derive(Debug, Args)]
+pub(crate) struct FeatureSearch {
+    /// Only those with this tag
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Option<String>,
+    /// Only those that this one answers for
+    #[arg(long, value_name = "OWNER")]
+    pub(crate) owner: Option<String>,
+    /// Only those of this class of personal data
+    #[arg(long, value_name = "CLASS", value_parser = ["none", "personal", "sensitive"])]
+    pub(crate) pii: Option<String>,
+    /// Only those that should not be taken any more
+    #[arg(long)]
+    pub(crate) deprecated: bool,
+    /// Only those of this view
+    #[arg(long, value_name = "VIEW")]
+    pub(crate) view: Option<String>,
+    /// Only those that describe this entity
+    #[arg(long, value_name = "ENTITY")]
+    pub(crate) entity: Option<String>,
+    /// Only those that this service takes
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) service: Option<String>,
+    /// Only those with this in their name, description, owner or tags
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) text: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Features {
+    /// List features with what is known about them
+    List(FeatureSearch),
     /// Read a service's features for one or more keys
     Read {
         /// Name of the service
@@ -170,12 +246,22 @@ pub(crate) enum Features {
         /// Table of the training set to show
         table: Option<String>,
     },
-    /// Make a kept training set again from its recipe and compare every bit; exits 1 when any differs
+    /// List the views: which have their online state, and how far the others are
+    Views,
+    /// Make a kept training set again from its recipe and compare every bit, exits 1 when any differs; or, with `--view`, build
+    /// the online state of a view again from history beside the one that is read, compare them, and put it in its place
     Rebuild {
         /// Table of the training set
-        table: String,
+        #[arg(required_unless_present = "view", conflicts_with = "view")]
+        table: Option<String>,
+        /// View whose online state is built; one whose build was cancelled goes on
+        #[arg(long, value_name = "VIEW")]
+        view: Option<String>,
+        /// Version of the view; by default the one in force
+        #[arg(long, value_name = "HASH", requires = "view")]
+        hash: Option<String>,
         /// Write it to this new table; by default it is compared only, or written again if its table is gone
-        #[arg(long, value_name = "TABLE")]
+        #[arg(long, value_name = "TABLE", conflicts_with = "view")]
         into: Option<String>,
         /// Do not wait for the end: print the job
         #[arg(long)]

@@ -3,7 +3,7 @@
 //! - `arguments`: what can be typed
 //! - `commands`: one file per verb; each asks a server and prints the answer
 //! - `client`: HTTP to a server, problems turned into errors that a person reads
-//! - `output`: tables, JSON, progress
+//! - `output`: tables, JSON, progress; `parquet_file`: Parquet, written on all cores
 //! - `configuration`: defaults < shipway.toml < SHIPWAY_* < flags
 //! - `serve`: builds the crates into one server and takes it down without losing anything
 //! - `reference`: the generated pages of docs/
@@ -14,6 +14,7 @@ mod commands;
 mod configuration;
 mod failure;
 mod output;
+mod parquet_file;
 mod reference;
 mod serve;
 

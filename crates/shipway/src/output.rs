@@ -102,6 +102,11 @@ pub(crate) fn steps_bar(total: u64, what: &str) -> ProgressBar {
     bar(total, what, "{msg} {wide_bar} {human_pos}/{human_len}")
 }
 
+/// Whether a person looks at standard error.
+pub(crate) fn is_at_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
 /// A spinner for work whose size is not known.
 pub(crate) fn spinner(what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
@@ -150,9 +155,60 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// A size for people: `12.4 MiB`.
+pub(crate) fn bytes(size: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if size < 1_024 {
+        return format!("{size} B");
+    }
+    let mut scaled = size as f64 / 1_024.0;
+    let mut unit = 0;
+    while scaled >= 1_023.95 && unit + 1 < UNITS.len() {
+        scaled /= 1_024.0;
+        unit += 1;
+    }
+    format!("{scaled:.1} {}", UNITS[unit])
+}
+
+/// A time for people: `about 3 s`, `about 12 min`, `about 2.5 h`.
+pub(crate) fn about(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 1.0 => "less than 1 s".to_owned(),
+        seconds if seconds < 99.5 => format!("about {seconds:.0} s"),
+        seconds if seconds < 99.5 * 60.0 => format!("about {:.0} min", seconds / 60.0),
+        seconds => format!("about {:.1} h", seconds / 3_600.0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_and_times_have_the_unit_that_fits() {
+        let sizes = [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.0 KiB"),
+            (13_002_342, "12.4 MiB"),
+            (1 << 40, "1.0 TiB"),
+        ];
+        for (size, text) in sizes {
+            assert_eq!(bytes(size), text);
+        }
+        assert_eq!(bytes((1 << 20) - 1), "1.0 MiB");
+        let times = [
+            (0.2, "less than 1 s"),
+            (3.4, "about 3 s"),
+            (99.0, "about 99 s"),
+            (100.0, "about 2 min"),
+            (5_400.0, "about 90 min"),
+            (9_000.0, "about 2.5 h"),
+        ];
+        for (seconds, text) in times {
+            assert_eq!(about(seconds), text);
+        }
+    }
 
     #[test]
     fn thousands_are_separated() {

@@ -12,12 +12,15 @@
 """
 
 from shipway import errors, operations
+from shipway.batch import BatchStatus, Refresh
+from shipway.catalog import CatalogFeature, FeatureList
 from shipway.client import Client
 from shipway.definitions import (
     Aggregate,
     Batch,
     Definition,
     Definitions,
+    Deprecation,
     Entity,
     Feature,
     Freshness,
@@ -53,15 +56,16 @@ from shipway.operations import (
 from shipway.plan import Plan
 from shipway.proof import VerificationReport
 from shipway.results import PredictionResult, PushResult, ReadResult, ViewFreshness
-from shipway.status import LoadResult, Status
+from shipway.status import LoadResult, Status, ViewBuild
 from shipway.training import TrainingSet, WrittenTrainingSet
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Aggregate", "Batch", "Client", "Definition", "Definitions", "Entity", "Feature", "Freshness", "Gate",
-    "LoadResult", "Plan", "PredictionResult", "PushResult", "ReadResult", "Requirement", "Service", "ShipwayError",
-    "Source", "Status", "TrainingSet", "VerificationReport", "View", "ViewFreshness", "WrittenTrainingSet",
+    "Aggregate", "Batch", "BatchStatus", "CatalogFeature", "Client", "Definition", "Definitions", "Deprecation", "Entity",
+    "Feature", "FeatureList", "Freshness", "Gate", "LoadResult", "Plan", "PredictionResult", "PushResult", "ReadResult",
+    "Refresh", "Requirement", "Service", "ShipwayError", "Source", "Status", "TrainingSet", "VerificationReport", "View",
+    "ViewBuild", "ViewFreshness", "WrittenTrainingSet",
     "approx_distinct", "approx_quantile", "at_least", "at_most", "avg", "beats_holder", "bottom_k", "count",
     "distinct_count", "errors", "first", "first_k", "histogram", "kurtosis", "last", "last_k", "operations",
     "own_artifact", "skew", "stddev", "top_k", "var",

@@ -55,11 +55,20 @@ class Transport:
     def get(self, path: str) -> Any:
         return self.json("GET", path, safe=True)
 
-    def json(self, method: str, path: str, body: Any = None, *, safe: bool, long: bool = False) -> Any:
+    def json(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        safe: bool,
+        long: bool = False,
+        params: Mapping[str, str] | None = None,
+    ) -> Any:
         """Sends JSON, or nothing, and returns the JSON of the answer."""
         content = None if body is None else json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
         headers = {} if body is None else {"content-type": "application/json"}
-        return self.bytes(method, path, content, headers=headers, safe=safe, long=long)
+        return self.bytes(method, path, content, headers=headers, safe=safe, long=long, params=params)
 
     def bytes(
         self,

@@ -24,6 +24,35 @@ def cell(value: Any) -> str:
     return str(value)
 
 
+def size(count: int) -> str:
+    """A number of bytes for people.
+
+    >>> size(13_002_342)
+    '12.4 MiB'
+    """
+    if count < 1024:
+        return f"{count} B"
+    scaled = count / 1024
+    for unit in ("KiB", "MiB", "GiB"):
+        if scaled < 1023.95:
+            return f"{scaled:.1f} {unit}"
+        scaled /= 1024
+    return f"{scaled:.1f} TiB"
+
+
+def about(seconds: float) -> str:
+    """A time for people.
+
+    >>> about(0.2), about(3.4), about(5400.0), about(9000.0)
+    ('less than 1 s', 'about 3 s', 'about 90 min', 'about 2.5 h')
+    """
+    if seconds < 1:
+        return "less than 1 s"
+    if seconds < 99.5:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"about {seconds / 3600:.1f} h"
+
+
 def table(
     columns: Sequence[str],
     rows: Iterable[Sequence[Any]],

@@ -8,8 +8,10 @@ is the number that it says it is.
 from __future__ import annotations
 
 import datetime
+import decimal
 import hashlib
 import io
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Union
@@ -17,6 +19,7 @@ from typing import Any, Union
 import pyarrow as pa
 
 from shipway.errors import InvalidInput, MissingPackage
+from shipway.names import decimal_digits
 
 Rows = Union[Mapping[str, Any], Iterable[Mapping[str, Any]]]
 """One row, or rows, as mappings from column to value."""
@@ -98,8 +101,8 @@ def _floored(nanos: pa.Array[Any]) -> pa.Array[Any]:
     return pc.subtract(truncated, pc.cast(below, pa.int64()))
 
 
-def to_rows(rows: Rows | Frame) -> list[dict[str, Any]]:
-    """Rows as JSON has them."""
+def to_rows(rows: Rows | Frame, *, keep_decimals: bool = False) -> list[dict[str, Any]]:
+    """Rows as JSON has them: decimals are text, unless they are to be kept."""
     if is_frame(rows):
         missing_is_nan = _is_pandas(rows)
         listed = to_table(rows).to_pylist()
@@ -109,20 +112,23 @@ def to_rows(rows: Rows | Frame) -> list[dict[str, Any]]:
     if isinstance(rows, (str, bytes)) or not isinstance(rows, Iterable):
         hint = "give a mapping, a list of mappings, or a frame"
         raise InvalidInput(f"rows can not be a {type(rows).__name__}", hint=hint)
-    return [to_row(index, row) for index, row in enumerate(rows)]
+    return [to_row(index, row, keep_decimals=keep_decimals) for index, row in enumerate(rows)]
 
 
-def to_row(index: int, row: Any) -> dict[str, Any]:
+def to_row(index: int, row: Any, *, keep_decimals: bool = False) -> dict[str, Any]:
     """One row as JSON has it; `index` is for messages."""
     if not isinstance(row, Mapping):
         message = f"row {index} is a {type(row).__name__}, not a mapping from column to value"
         raise InvalidInput(message, hint="write {column: value, …}")
-    return {str(key): _row_value(index, str(key), value) for key, value in row.items()}
+    return {
+        str(key): value if keep_decimals and isinstance(value, decimal.Decimal) else _row_value(index, str(key), value)
+        for key, value in row.items()
+    }
 
 
 def rows_to_table(rows: Rows, time: str) -> pa.Table:
     """Rows as an Arrow table; text in the column `time` is read as moments."""
-    listed = to_rows(rows)
+    listed = to_rows(rows, keep_decimals=True)
     names = list(dict.fromkeys(name for row in listed for name in row))
     columns = []
     for name in names:
@@ -180,6 +186,8 @@ def to_json(value: Any, missing_is_nan: bool = True) -> Any:
         return value
     if isinstance(value, float):
         return _float(value, missing_is_nan)
+    if isinstance(value, decimal.Decimal):
+        return _decimal(value, missing_is_nan)
     if isinstance(value, (datetime.datetime, datetime.date)):
         # pandas' NaT is a datetime that does not equal itself.
         return value.isoformat() if value == value else None
@@ -193,8 +201,17 @@ def to_json(value: Any, missing_is_nan: bool = True) -> Any:
         if type(value).__module__.partition(".")[0] == "numpy" and getattr(value, "ndim", 0) == (method == "tolist"):
             return to_json(getattr(value, method)(), missing_is_nan)
     raise InvalidInput(
-        f"a {type(value).__name__} is not a value", hint="the types are bool, int, float, str, datetime, and lists"
+        f"a {type(value).__name__} is not a value", hint="the types are bool, int, float, Decimal, str, datetime, and lists"
     )
+
+
+def _decimal(number: decimal.Decimal, missing_is_nan: bool) -> str | None:
+    """Every digit as text, without an exponent."""
+    if number.is_nan() and missing_is_nan:
+        return None
+    if not number.is_finite():
+        raise InvalidInput(f"{number} is no decimal", hint="give a number, or None")
+    return format(number, "f")
 
 
 def _float(number: float, missing_is_nan: bool) -> Any:
@@ -222,7 +239,8 @@ def arrow_type(word: Any) -> pa.DataType | None:
         if word.startswith(head) and word.endswith(")"):
             item = arrow_type(word[len(head) : -1])
             return None if item is None else made(item)
-    return _ARROW.get(word)
+    digits = decimal_digits(word)
+    return _ARROW.get(word) if digits is None else pa.decimal128(*digits)
 
 
 def _map_of(item: pa.DataType) -> pa.DataType:
@@ -237,6 +255,8 @@ def from_json(value: Any, kind: pa.DataType | None) -> Any:
         return float(value)
     if pa.types.is_timestamp(kind):
         return to_datetime(value)
+    if pa.types.is_decimal(kind):
+        return decimal.Decimal(value)
     if pa.types.is_list(kind):
         return [from_json(item, kind.value_type) for item in value]
     if pa.types.is_map(kind):
@@ -254,13 +274,32 @@ def optional_datetime(text: str | None) -> datetime.datetime | None:
     return None if text is None else to_datetime(text)
 
 
-def to_arrow(names: Sequence[str], kinds: Sequence[pa.DataType | None], rows: Sequence[Sequence[Any]]) -> pa.Table:
-    """Columns out of rows; a column without a type gets the type that its values have."""
-    columns = [_column([row[index] for row in rows], kind) for index, kind in enumerate(kinds)]
+def to_arrow(
+    names: Sequence[str],
+    kinds: Sequence[pa.DataType | None],
+    rows: Sequence[Sequence[Any]],
+    listed: Sequence[Sequence[bool]] | None = None,
+) -> pa.Table:
+    """Columns out of rows; a column without a type gets the type that its values have.
+
+    `listed` says, as `rows`, where there is one value for each entity of a list. A column that has such a place is one of
+    lists, with lists of one elsewhere.
+    """
+    places = [[False] * len(kinds)] * len(rows) if listed is None else listed
+    columns = [
+        _column([row[index] for row in rows], [row[index] for row in places], kind) for index, kind in enumerate(kinds)
+    ]
     return pa.table(columns, names=list(names))
 
 
-def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array[Any]:
+def _column(values: list[Any], listed: list[bool], kind: pa.DataType | None) -> pa.Array[Any]:
+    if any(listed):
+        each = [value if is_listed else [value] for value, is_listed in zip(values, listed)]
+        items = [item for held in each for item in held]
+        ends = itertools.accumulate(map(len, each), initial=0)
+        offsets = pa.array(list(ends), type=pa.int32())
+        lists: pa.Array[Any] = pa.ListArray.from_arrays(offsets, _column(items, [False] * len(items), kind))
+        return lists
     if kind is None and any(isinstance(value, dict) for value in values):
         maps = [value for value in values if isinstance(value, dict)]
         kind = _map_of(pa.array([each for value in maps for each in value.values()]).type)

@@ -11,7 +11,9 @@ from shipway.errors import InvalidDefinition
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LENGTH = re.compile(r"0*[1-9][0-9]*[smhdw]")
 _ELEMENT = ("bool", "int", "float", "text", "timestamp")
-_LIST = re.compile(rf"list\(({'|'.join(_ELEMENT)})\)")
+_LIST = re.compile(r"list\((.*)\)")
+_DECIMAL = re.compile(r"decimal\( *([0-9]{1,2}) *(?:, *([0-9]{1,2}) *)?\)")
+_MOST_DIGITS = 38
 
 
 def checked_name(what: str, text: object) -> str:
@@ -56,12 +58,41 @@ def checked_columns(thing: str, item: str, columns: Mapping[str, str], *, lists:
 
 
 def _checked_type(what: str, data_type: object, lists: bool) -> str:
-    if isinstance(data_type, str) and (data_type in _ELEMENT or _LIST.fullmatch(data_type)):
-        if data_type in _ELEMENT or lists:
-            return data_type
+    text = data_type if isinstance(data_type, str) else ""
+    listed_type = _LIST.fullmatch(text)
+    element = _element(listed_type.group(1) if listed_type else text)
+    if element is not None and listed_type is None:
+        return element
+    if element is not None and lists:
+        return f"list({element})"
+    if element is not None:
         raise InvalidDefinition(f"{what} is {data_type}", hint="only the columns of a source can be lists")
-    hint = f"the types are {', '.join(_ELEMENT)}{', and list(…) of each' if lists else ''}"
+    hint = f"the types are {', '.join(_ELEMENT)}, decimal(18,2){', and list(…) of each' if lists else ''}"
+    if "decimal" in text:
+        hint = f"write decimal(18,2): 1 to {_MOST_DIGITS} digits, and how many of them stand after the point"
     raise InvalidDefinition(f"{what} has the type {data_type}, which does not exist", hint=hint)
+
+
+def _element(text: str) -> str | None:
+    """The word of a type without parts, written in one way; `None` when there is no such type."""
+    if text in _ELEMENT:
+        return text
+    digits = decimal_digits(text)
+    return None if digits is None else f"decimal({digits[0]},{digits[1]})"
+
+
+def decimal_digits(text: str) -> tuple[int, int] | None:
+    """How many digits a type of decimals has, and how many of them after the point.
+
+    >>> decimal_digits("decimal(18, 2)")
+    (18, 2)
+    >>> decimal_digits("decimal(2,18)")
+    """
+    found = _DECIMAL.fullmatch(text)
+    if found is None:
+        return None
+    precision, scale = int(found.group(1)), int(found.group(2) or 0)
+    return (precision, scale) if 1 <= precision <= _MOST_DIGITS and scale <= precision else None
 
 
 def checked_text(what: str, text: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from shipway import display
@@ -21,6 +21,55 @@ class FieldChange:
 
 
 @dataclass(frozen=True)
+class Rebuild:
+    """What building the state of a new version reads, and how long that should take."""
+
+    rows: int
+    files: int
+    bytes: int
+    seconds: float
+    rows_per_second: float
+    measured_builds: int
+    """Over how many builds of the server the speed was measured; 0: it is assumed."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any] | None) -> Rebuild | None:
+        return None if body is None else cls(**{each.name: body[each.name] for each in fields(cls)})
+
+    def __str__(self) -> str:
+        if self.rows == 0:
+            return "there is no history yet, so it is ready at once"
+        speed = f"{self.rows_per_second:,.0f} rows/s"
+        builds = "1 build" if self.measured_builds == 1 else f"{self.measured_builds} builds"
+        basis = f"{speed}, measured over {builds}" if self.measured_builds else f"assuming {speed}"
+        files = "1 file" if self.files == 1 else f"{self.files:,} files"
+        size = display.size(self.bytes)
+        return f"{self.rows:,} rows, {size} in {files}, {display.about(self.seconds)} ({basis})"
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Somebody who feels a change: a view, a service, a model, a deployment."""
+
+    kind: str
+    name: str
+    version: int | None
+    """The version of a model."""
+    aliases: tuple[str, ...]
+    effect: str
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Consumer:
+        aliases = tuple(body.get("aliases") or ())
+        return cls(body["kind"], body["name"], body.get("version"), aliases, body["effect"])
+
+    def __str__(self) -> str:
+        version = "" if self.version is None else f" version {self.version}"
+        aliases = f" ({', '.join(self.aliases)})" if self.aliases else ""
+        return f"{self.kind} {self.name}{version}{aliases} {self.effect}"
+
+
+@dataclass(frozen=True)
 class Change:
     """One definition that is created, changed or removed."""
 
@@ -33,6 +82,13 @@ class Change:
     """The version in force afterwards; as `before` when only what people read has changed."""
     fields: tuple[FieldChange, ...]
     consequences: tuple[str, ...]
+    rebuild: Rebuild | None
+    """What building the new version costs; nothing where nothing is built."""
+    consumers: tuple[Consumer, ...]
+    """Who feels it: the blast radius."""
+    personal: Mapping[str, str]
+    """The features or columns with personal values, and their class, `personal` or `sensitive`."""
+    warnings: tuple[str, ...]
     body: Mapping[str, Any]
     """The change as the server answered it, with what this package does not know yet."""
 
@@ -48,21 +104,31 @@ class Change:
                 FieldChange(each["field"], each.get("before"), each.get("after")) for each in body.get("fields", ())
             ),
             consequences=tuple(str(each) for each in body.get("consequences", ())),
+            rebuild=Rebuild.of(body.get("rebuild")),
+            consumers=tuple(map(Consumer.of, body.get("consumers") or ())),
+            personal={each["name"]: each["pii"] for each in body.get("personal") or ()},
+            warnings=tuple(body.get("warnings") or ()),
             body=body,
         )
 
     @property
     def impact(self) -> list[str]:
-        """What it costs, whom it affects and what should be looked at, a sentence each, as far as the server says."""
-        found = []
-        rebuild = self.body.get("rebuild")
-        if rebuild:
-            found.append(f"it is built from {rebuild['rows']:,} rows, in about {rebuild['seconds']:.3g} s")
-        for consumer in self.body.get("consumers") or ():
-            found.append(f"consumed by {consumer['kind']} {consumer['name']}: {consumer['effect']}")
-        found.extend(f"sensitive personal data: {feature}" for feature in self.body.get("sensitive") or ())
-        found.extend(f"warning: {warning}" for warning in self.body.get("warnings") or ())
+        """What it costs, whom it touches and what should be looked at, a sentence each."""
+        found = [f"build: {self.rebuild}"] if self.rebuild else []
+        for word in ("personal", "sensitive"):
+            names = [name for name, pii in self.personal.items() if pii == word]
+            found.extend([f"{word} data: {', '.join(names)}"] if names else [])
+        found.extend(f"touches {consumer}" for consumer in self.consumers)
+        found.extend(f"warning: {warning}" for warning in self.warnings)
         return found
+
+    @property
+    def versions(self) -> str:
+        """The versions before and after, short."""
+        before, after = (version and version.rpartition(":")[2][:12] for version in (self.before, self.after))
+        if before and after:
+            return f"{after} (same version)" if before == after else f"{before} → {after}"
+        return before or after or ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,13 +143,19 @@ class Plan:
     """What is in force as it is, as `kind name`."""
     kept: tuple[str, ...]
     """What is in force, is not in the definitions, and stays; `prune=True` removes it."""
+    rows: int = 0
+    """Rows of history that all builds of the plan read together."""
+    seconds: float = 0.0
+    """How long all builds should take."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Plan:
         def named(field: str) -> tuple[str, ...]:
             return tuple(f"{each['kind']} {each['name']}" for each in body.get(field, ()))
 
-        return cls(tuple(map(Change.of, body["changes"])), named("unchanged"), named("kept"))
+        cost = body.get("cost") or {}
+        changes = tuple(map(Change.of, body["changes"]))
+        return cls(changes, named("unchanged"), named("kept"), cost.get("rows", 0), cost.get("seconds", 0.0))
 
     @property
     def has_changes(self) -> bool:
@@ -96,7 +168,7 @@ class Plan:
     def __str__(self) -> str:
         lines = []
         for change in self.changes:
-            lines.append(f"{_MARKS.get(change.action, '~')} {change.kind} {change.name}")
+            lines.append(f"{_MARKS.get(change.action, '~')} {change.kind} {change.name}  {change.versions}".rstrip())
             lines.extend(f"    {each.field}: {each.before or '-'} → {each.after or '-'}" for each in change.fields)
             lines.extend(f"    {each}" for each in (*change.consequences, *change.impact))
         lines.extend(f"= {name} is not in these definitions and stays; prune=True removes it" for name in self.kept)
@@ -108,9 +180,18 @@ class Plan:
         rows = []
         for change in self.changes:
             details = [f"{each.field}: {each.before or '-'} → {each.after or '-'}" for each in change.fields]
-            what = "; ".join([*details, *change.consequences, *change.impact])
-            rows.append((change.action, change.kind, change.name, what))
+            notes = [f"warning: {warning}" for warning in change.warnings]
+            personal = [f"{name} is {pii}" for name, pii in change.personal.items()]
+            what = "; ".join([*details, *change.consequences, *personal, *notes])
+            cost = str(change.rebuild) if change.rebuild else ""
+            touches = "; ".join(map(str, change.consumers))
+            named = f"{change.kind} {change.name}"
+            rows.append((change.action, named, change.versions, what, cost, touches))
         note = f"{len(self.kept)} not in these definitions stay" if self.kept else None
         if not rows:
             return f"<div>nothing to do{f'; {note}' if note else ''}</div>"
-        return display.table(("action", "kind", "name", "what it means"), rows, note=note)
+        if self.rows:
+            total = f"{self.rows:,} rows of history to read, {display.about(self.seconds)}"
+            note = "; ".join(filter(None, (total, note)))
+        columns = ("action", "definition", "version", "what it means", "build", "touches")
+        return display.table(columns, rows, note=note)

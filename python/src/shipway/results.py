@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Union
 
 import pyarrow as pa
 
@@ -36,11 +36,24 @@ class ViewFreshness:
         )
 
 
+Freshness = Union[ViewFreshness, "list[ViewFreshness]"]
+"""How fresh one view is for a row: for its key, or for each entity that it lists."""
+
+
+def _freshness(body: Mapping[str, Any]) -> Freshness:
+    if not isinstance(body["fresh"], list):
+        return ViewFreshness.of(body)
+    lists = {name: value for name, value in body.items() if isinstance(value, list)}
+    each = [dict(zip(lists, values)) for values in zip(*lists.values())]
+    return [ViewFreshness.of({**body, **one}) for one in each]
+
+
 @dataclass(frozen=True, repr=False)
 class ReadResult:
     """The features of a service for each row that was asked for, in its order.
 
-    Iterate over it, or index it, for one mapping per row; or turn all of it into a frame.
+    Iterate over it, or index it, for one mapping per row; or turn all of it into a frame. Where a row asks for a list of
+    entities, what depends on them is a list in their order, in a frame as well.
     """
 
     service: str
@@ -52,33 +65,45 @@ class ReadResult:
     """`view__feature`, then the request columns: the order in which a model takes them."""
     values: list[list[Any]]
     """One list per row, as `columns`."""
-    freshness: list[dict[str, ViewFreshness]]
-    """Per row: how fresh each view is, by its name."""
+    freshness: list[dict[str, Freshness]]
+    """Per row: how fresh each view is, by its name; a list where the row lists entities of the view."""
     watermarks: dict[str, int]
     """Exactly the events with an arrival before these are in the values."""
     asked: list[dict[str, Any]] = field(default_factory=list)
     """The rows of the request."""
     kinds: list[pa.DataType | None] = field(default_factory=list)
-    """The Arrow types of `columns`, as far as they are known."""
+    """The Arrow types of `columns`, as far as they are known; of one entity's value where a row lists entities."""
+    listed: list[list[bool]] = field(default_factory=list)
+    """One list per row, as `columns`: where there is one value for each entity of a list."""
 
     @classmethod
     def of(
         cls, body: Mapping[str, Any], asked: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType | None]
     ) -> ReadResult:
+        """Reads an answer. `types` are for the answer of a server that does not say them itself."""
         columns = list(body["columns"])
         kinds = [types.get(column) for column in columns]
+        if "types" in body:
+            kinds = [frames.arrow_type(word) for word in body["types"]]
+        freshness = [{view["view"]: _freshness(view) for view in row.get("views", ())} for row in body["rows"]]
+        listed = [_listed(columns, views) for views in freshness]
         return cls(
             service=body["service"],
             service_hash=body["service_hash"],
             at=frames.to_datetime(body["at"]),
             columns=columns,
             values=[
-                [frames.from_json(value, kind) for value, kind in zip(row["values"], kinds)] for row in body["rows"]
+                [
+                    [frames.from_json(item, kind) for item in value] if is_listed else frames.from_json(value, kind)
+                    for value, kind, is_listed in zip(row["values"], kinds, places)
+                ]
+                for row, places in zip(body["rows"], listed)
             ],
-            freshness=[{view["view"]: ViewFreshness.of(view) for view in row.get("views", ())} for row in body["rows"]],
+            freshness=freshness,
             watermarks=dict(body["watermarks"]),
             asked=[dict(row) for row in asked],
             kinds=kinds,
+            listed=listed,
         )
 
     def __len__(self) -> int:
@@ -94,7 +119,10 @@ class ReadResult:
     def stale(self) -> list[tuple[int, str]]:
         """The rows and views that are not fresh."""
         return [
-            (row, view) for row, views in enumerate(self.freshness) for view, found in views.items() if not found.fresh
+            (row, view)
+            for row, views in enumerate(self.freshness)
+            for view, found in views.items()
+            if not all(one.fresh for one in _each(found))
         ]
 
     def to_dicts(self, *, keys: bool = False) -> list[dict[str, Any]]:
@@ -107,7 +135,9 @@ class ReadResult:
         names = self._keys() if keys else []
         rows = [[question.get(name) for name in names] + row for question, row in zip(self.asked, self.values)]
         kinds: list[pa.DataType | None] = [None] * len(names)
-        return frames.to_arrow(names + self.columns, kinds + self.kinds, rows)
+        asked = [[isinstance(question.get(name), list) for name in names] for question in self.asked]
+        listed = [keys + places for keys, places in zip(asked, self.listed)]
+        return frames.to_arrow(names + self.columns, kinds + self.kinds, rows, listed)
 
     def to_pandas(self, *, keys: bool = False) -> Any:
         """A pandas frame; needs pandas. With `keys`, what was asked comes first."""
@@ -131,6 +161,21 @@ class ReadResult:
         note = f"not fresh: {stale} of {sum(map(len, self.freshness))} views of these rows" if stale else None
         caption = f"{self.service} at {self.at.isoformat()}"
         return display.table(names + self.columns, rows, caption=caption, note=note)
+
+
+def _each(freshness: Freshness) -> list[ViewFreshness]:
+    return freshness if isinstance(freshness, list) else [freshness]
+
+
+def _listed(columns: Sequence[str], views: Mapping[str, Freshness]) -> list[bool]:
+    """Which columns have a value for each entity: those of the views whose freshness is told for each."""
+    by_length = sorted(views, key=len, reverse=True)
+
+    def is_listed(column: str) -> bool:
+        view = next((view for view in by_length if column.startswith(f"{view}__")), None)
+        return view is not None and isinstance(views[view], list)
+
+    return [is_listed(column) for column in columns]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,32 @@ class SourceStatus:
         )
 
 
+@dataclass(frozen=True)
+class ViewBuild:
+    """What a build of the state of a view came to."""
+
+    view: str
+    hash: str
+    rows: int
+    """Rows of history that it read."""
+    seconds: float
+    keys: int | None
+    """Keys that were compared with the state that was read before; nothing for a view that had none."""
+    differing: int | None
+    """Keys that had another answer than history gives."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> ViewBuild:
+        return cls(
+            view=body["view"],
+            hash=body["view_hash"],
+            rows=body["rows"],
+            seconds=body["seconds"],
+            keys=body["keys"],
+            differing=body["differing"],
+        )
+
+
 @dataclass(frozen=True, repr=False)
 class Status:
     """What the server holds and how fresh it is."""

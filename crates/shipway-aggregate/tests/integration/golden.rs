@@ -1,7 +1,7 @@
 //! The stored form of version 1, byte for byte. These lines never change: what is stored must read for ever.
 
 use shipway_aggregate::{Aggregation, EventOrder, Operation, Over};
-use shipway_core::{DataType, ScalarType, Timestamp, Value};
+use shipway_core::{DataType, Decimal, DecimalType, ScalarType, Timestamp, Value};
 
 #[test]
 fn stored_states_of_version_1_read_for_ever() {
@@ -109,6 +109,33 @@ fn states_of_many_values_read_for_ever() {
         let values: Vec<(Value, Value)> = values.into_iter().map(|value| (value, Value::Null)).collect();
         assert_eq!(hex(aggregation, &values), golden.replace([' ', '\n'], ""), "{operation}");
     }
+}
+
+#[test]
+fn states_of_decimals_read_for_ever() {
+    let cents = DataType::Decimal(DecimalType::new(18, 2).unwrap());
+    let value = |unscaled| Value::Decimal(Decimal::new(unscaled, 2).unwrap());
+    let zeros = |count: usize| "00".repeat(count);
+    let goldens: [(Operation, Vec<Value>, String); 6] = [
+        (Operation::Sum, vec![value(258)], format!("16 01 0201 {} {}", zeros(14), zeros(8))),
+        (Operation::Avg, vec![value(-1)], format!("16 01 {} {}", "ff".repeat(16), "ff".repeat(8))),
+        (Operation::Var, vec![value(-3)], "17 01 02 01fd 0109".to_owned()),
+        (
+            Operation::Kurtosis,
+            vec![value(200)],
+            "17 01 04 02 c800 03 409c00 03 00127a 04 00105e5f".to_owned(),
+        ),
+        (Operation::Max, vec![value(1)], format!("06 08 02 01 {}", zeros(15))),
+        (Operation::DistinctCount { bound: 5 }, vec![value(1)], format!("08 01 08 02 01 {}", zeros(15))),
+    ];
+    for (operation, values, golden) in goldens {
+        let aggregation = Aggregation::new(operation, Some(cents)).unwrap();
+        let values: Vec<(Value, Value)> = values.into_iter().map(|value| (value, Value::Null)).collect();
+        assert_eq!(hex(aggregation, &values), golden.replace(' ', ""), "{operation}");
+    }
+    let by = Aggregation::shaped(Operation::Count, None, None, Some(cents)).unwrap();
+    let golden = format!("12 01 08 02 01 {} 01 01", zeros(15)).replace(' ', "");
+    assert_eq!(hex(by, &[(Value::Null, value(1))]), golden);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use shipway_aggregate::{
     Aggregation, EventOrder, Operation, Over, Partial, Window, oracle, oracle::OracleEvent,
 };
-use shipway_core::{DataType, ScalarType, Timestamp, Value};
+use shipway_core::{DataType, Decimal, DecimalType, ScalarType, Timestamp, Value};
 
 const OPERATIONS: [Operation; 23] = [
     Operation::Count,
@@ -32,15 +32,21 @@ const OPERATIONS: [Operation; 23] = [
     Operation::Histogram { k: 1000 },
 ];
 
+pub(crate) fn decimal(precision: u8, scale: u8) -> ScalarType {
+    ScalarType::Decimal(DecimalType::new(precision, scale).unwrap())
+}
+
 /// Every operation over every type that it fits, over lists and in buckets.
 pub(crate) fn aggregations() -> Vec<Aggregation> {
-    let scalars = ScalarType::ALL.map(DataType::scalar);
-    let lists = [ScalarType::Float, ScalarType::Int, ScalarType::Text].map(DataType::list);
+    let decimals = [(18, 2), (38, 0), (38, 38)].map(|(precision, scale)| decimal(precision, scale));
+    let scalars = ScalarType::PLAIN.into_iter().chain(decimals).map(DataType::scalar);
+    let lists = [ScalarType::Float, ScalarType::Int, ScalarType::Text, decimal(18, 2)].map(DataType::list);
+    let inputs: Vec<DataType> = scalars.chain(lists).collect();
     let mut all = Vec::new();
-    for by in [None, Some(DataType::Text), Some(DataType::Int)] {
+    for by in [None, Some(DataType::Text), Some(DataType::Int), Some(DataType::scalar(decimal(18, 2)))] {
         all.extend(Aggregation::shaped(Operation::Count, None, None, by));
         for operation in OPERATIONS {
-            for input in scalars.into_iter().chain(lists) {
+            for input in inputs.iter().copied() {
                 for over in [None, Some(Over::Elements), Some(Over::Positions)] {
                     all.extend(Aggregation::shaped(operation, Some(input), over, by));
                 }
@@ -68,6 +74,16 @@ fn value_of(data_type: DataType) -> BoxedStrategy<Value> {
         .boxed(),
         DataType::Text => prop_oneof![Just("ATL"), Just("BOS"), Just("")].prop_map(Value::text).boxed(),
         DataType::Timestamp => (-3_i64..3).prop_map(|at| Value::Timestamp(Timestamp(at))).boxed(),
+        DataType::Decimal(decimal) => {
+            let most = 10_i128.pow(u32::from(decimal.precision())) - 1;
+            prop_oneof![
+                6 => (-3_i128..4).prop_map(move |small| small.min(most)),
+                6 => -999_999_i128..1_000_000,
+                1 => prop_oneof![Just(most), Just(-most), Just(most / 3), -most..most],
+            ]
+            .prop_map(move |unscaled| Value::Decimal(Decimal::new(unscaled, decimal.scale()).unwrap()))
+            .boxed()
+        }
         DataType::List(item) | DataType::Map(item) => {
             prop::collection::vec(value_of(item.data_type()), 0..4).prop_map(Value::list).boxed()
         }
@@ -178,7 +194,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(tag in 0_u8..24, bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn arbitrary_bytes_never_panic(tag in 0_u8..26, bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         let mut tagged = vec![tag];
         tagged.extend(bytes);
         for aggregation in aggregations() {
@@ -235,7 +251,7 @@ fn what_does_not_fit_is_refused_in_words() {
     );
     assert_eq!(
         refused(Operation::Count, None, None, Some(DataType::Float)),
-        "by needs a bool, an int, a text or a timestamp, the column is float"
+        "by needs a bool, an int, a decimal, a text or a timestamp, the column is float"
     );
     assert_eq!(
         refused(Operation::LastK { k: 2 }, list, Some(Over::Positions), Some(DataType::Text)),
@@ -268,6 +284,69 @@ fn an_integer_sum_beyond_64_bits_is_an_error_and_recovers_when_the_window_moves_
     assert!(sum.finalise(&state).is_err(), "never wraps");
     sum.unmerge(&mut state, &other).unwrap();
     assert_eq!(sum.finalise(&state), Ok(Value::Int(i64::MAX)));
+}
+
+#[test]
+fn a_sum_of_decimals_beyond_38_digits_is_an_error_and_recovers_when_the_window_moves_on() {
+    let cents = DataType::scalar(decimal(38, 2));
+    let sum = Aggregation::new(Operation::Sum, Some(cents)).unwrap();
+    let avg = Aggregation::new(Operation::Avg, Some(cents)).unwrap();
+    let at = EventOrder { time: Timestamp(0), event_id: "" };
+    let value = |unscaled| Value::Decimal(Decimal::new(unscaled, 2).unwrap());
+    let most = 10_i128.pow(38) - 1;
+    let mut state = sum.empty();
+    sum.update(&mut state, &value(most), at).unwrap();
+    let mut other = sum.empty();
+    sum.update(&mut other, &value(1), at).unwrap();
+    sum.merge(&mut state, &other).unwrap();
+    assert!(sum.finalise(&state).is_err(), "never wraps and never rounds");
+    assert_eq!(avg.finalise(&state), Ok(Value::float(5e35)), "the average has no such bound");
+    sum.unmerge(&mut state, &other).unwrap();
+    assert_eq!(sum.finalise(&state), Ok(value(most)));
+}
+
+#[test]
+fn sums_of_decimals_have_38_digits_and_what_is_measured_of_them_is_a_float() {
+    let output = |operation| {
+        let aggregation = Aggregation::new(operation, Some(DataType::scalar(decimal(18, 2)))).unwrap();
+        aggregation.output_type().to_string()
+    };
+    assert_eq!(output(Operation::Sum), "decimal(38,2)");
+    assert_eq!(output(Operation::Max), "decimal(18,2)");
+    assert_eq!(output(Operation::LastK { k: 2 }), "list(decimal(18,2))");
+    for operation in
+        [Operation::Avg, Operation::Var, Operation::Skew, Operation::ApproxQuantile { millionths: 1 }]
+    {
+        assert_eq!(output(operation), "float");
+    }
+    assert_eq!(output(Operation::Histogram { k: 5 }), "map(int)");
+}
+
+#[test]
+fn tenths_that_floats_cannot_hold_add_up() {
+    let tenths = DataType::scalar(decimal(9, 1));
+    let state = |operation| {
+        let aggregation = Aggregation::new(operation, Some(tenths)).unwrap();
+        let mut state = aggregation.empty();
+        for unscaled in [1, 2, 10_i128.pow(8), -10_i128.pow(8)] {
+            let value = Value::Decimal(Decimal::new(unscaled, 1).unwrap());
+            aggregation.update(&mut state, &value, EventOrder { time: Timestamp(0), event_id: "" }).unwrap();
+        }
+        aggregation.finalise(&state).unwrap()
+    };
+    assert_eq!(state(Operation::Sum), Value::Decimal(Decimal::new(3, 1).unwrap()));
+    assert_eq!(state(Operation::Avg), Value::float(0.075));
+}
+
+#[test]
+fn a_decimal_of_another_scale_is_refused_and_never_added_without_its_point() {
+    let cents = DataType::scalar(decimal(5, 2));
+    for operation in [Operation::Sum, Operation::Max, Operation::Var, Operation::Histogram { k: 3 }] {
+        let aggregation = Aggregation::new(operation, Some(cents)).unwrap();
+        let wrong = Value::Decimal(Decimal::new(15, 1).unwrap());
+        let at = EventOrder { time: Timestamp(0), event_id: "" };
+        assert!(aggregation.update(&mut aggregation.empty(), &wrong, at).is_err(), "{operation}");
+    }
 }
 
 #[test]

@@ -1,14 +1,18 @@
 //! What a change leads to, in sentences for the person who is about to apply it.
 
 use shipway_core::Name;
-use shipway_definitions::{DefinitionKind, DefinitionSet, Service, Source, View};
+use shipway_definitions::{
+    Batch, BatchFrom, DefinitionKind, DefinitionSet, Service, Source, View, ViewReference,
+};
 
 use crate::plan::Subject;
 
 pub(super) fn of_removal(subject: &Subject) -> Vec<String> {
     let sentence = match subject.kind {
-        DefinitionKind::Source => "it takes no more events; its table stays",
-        DefinitionKind::View => "it is no longer kept fresh unless a service still uses one of its versions",
+        DefinitionKind::Source => "it takes no more events; its table and its history stay",
+        DefinitionKind::View => {
+            "its state is retired as soon as nothing needs it; the history of its source stays"
+        }
         DefinitionKind::Service => "its versions stay known by their hashes for what was trained on them",
         DefinitionKind::Gate => "its alias can be given without these requirements",
         DefinitionKind::Entity => return Vec::new(),
@@ -21,7 +25,11 @@ pub(super) fn of_change(current: &DefinitionSet, result: &DefinitionSet, subject
     let name = subject.name.as_str();
     match subject.kind {
         DefinitionKind::Source => match (current.sources.get(name), result.sources.get(name)) {
-            (None, Some(_)) => vec!["it takes events and loads from now on".to_owned()],
+            (None, Some(after)) => {
+                let mut sentences = vec!["it takes events and loads from now on".to_owned()];
+                sentences.extend(after.definition.batch.as_ref().map(of_batch));
+                sentences
+            }
             (Some(before), Some(after)) => of_source(&before.definition, &after.definition),
             _ => Vec::new(),
         },
@@ -29,7 +37,13 @@ pub(super) fn of_change(current: &DefinitionSet, result: &DefinitionSet, subject
             let Some(after) = result.views.get(name) else { return Vec::new() };
             match current.views.get(name) {
                 Some(before) if before.hash == after.hash => vec![no_new_version()],
-                before => of_view(result, &after.definition, before.is_some()),
+                before => {
+                    let mut sentences = of_view(result, &after.definition, before.is_some());
+                    sentences.extend(
+                        before.iter().flat_map(|before| of_inner(&before.definition, &after.definition)),
+                    );
+                    sentences
+                }
             }
         }
         DefinitionKind::Service => {
@@ -83,7 +97,27 @@ fn of_source(before: &Source, after: &Source) -> Vec<String> {
         added.iter().map(|column| format!("column {column} is null in the events so far")).collect();
     sentences
         .extend(dropped.iter().map(|column| format!("column {column} is taken no more; its history stays")));
+    let content = |source: &Source| source.batch.as_ref().map(|batch| (batch.from.clone(), batch.every));
+    if content(before) != content(after) {
+        sentences.push(match &after.batch {
+            Some(batch) => of_batch(batch),
+            None => "nothing more is loaded from elsewhere; what is loaded stays".to_owned(),
+        });
+    }
     sentences
+}
+
+fn of_batch(batch: &Batch) -> String {
+    let what = match &batch.from {
+        BatchFrom::Files { pattern, .. } => format!("every file of {pattern} is loaded once"),
+        BatchFrom::Delta { table } => {
+            format!("the rows of table {table} are loaded, then what each version adds")
+        }
+    };
+    match batch.every {
+        Some(every) => format!("{what}, looked for now and every {every}"),
+        None => format!("{what}, looked for now and when it is asked for"),
+    }
 }
 
 fn of_view(result: &DefinitionSet, view: &View, is_new_version: bool) -> Vec<String> {
@@ -92,21 +126,39 @@ fn of_view(result: &DefinitionSet, view: &View, is_new_version: bool) -> Vec<Str
         return sentences;
     }
     let hash = result.views.get(&view.name).map(|versioned| versioned.hash);
-    let (mut taking, mut keeping) = (Vec::new(), Vec::new());
-    for service in result.services.values().map(|versioned| &versioned.definition) {
-        for reference in service.views.iter().filter(|reference| reference.view == view.name) {
-            let services = if Some(reference.hash) == hash { &mut taking } else { &mut keeping };
-            services.push(service.name.as_str());
+    let outer = result.views.values().map(|versioned| &versioned.definition);
+    let services = result.services.values().map(|versioned| &versioned.definition);
+    let outer = outer.flat_map(|outer| outer.enrich.iter().map(|reference| (&outer.name, reference)));
+    let services =
+        services.flat_map(|service| service.views.iter().map(|reference| (&service.name, reference)));
+    for (kind, consumers) in [("view", outer.collect::<Vec<_>>()), ("service", services.collect())] {
+        let consumers = consumers.into_iter().filter(|(_, reference)| reference.view == view.name);
+        let (taking, keeping): (Vec<_>, Vec<_>) =
+            consumers.partition(|(_, reference)| Some(reference.hash) == hash);
+        if !taking.is_empty() {
+            sentences.push(format!("it gives a new version to {kind} {}", names(&taking)));
+        }
+        if !keeping.is_empty() {
+            let names = names(&keeping);
+            sentences.push(format!("{kind} {names} is not in the files and stays with the version it has"));
         }
     }
-    if !taking.is_empty() {
-        sentences.push(format!("it gives a new version to service {}", taking.join(", ")));
-    }
-    if !keeping.is_empty() {
-        let names = keeping.join(", ");
-        sentences.push(format!("service {names} is not in the files and stays with the version it has"));
-    }
     sentences
+}
+
+fn names(consumers: &[(&Name, &ViewReference)]) -> String {
+    consumers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Which of the views that it stands on are at another version.
+fn of_inner(before: &View, after: &View) -> Vec<String> {
+    let moved = after.enrich.iter().filter_map(|reference| {
+        let earlier = before.enrich.iter().find(|earlier| earlier.view == reference.view)?;
+        let (view, from, to) = (&reference.view, earlier.hash.short(), reference.hash.short());
+        (earlier.hash != reference.hash)
+            .then(|| format!("it is enriched with view {view} at version {to}, before {from}"))
+    });
+    moved.collect()
 }
 
 fn of_service(before: &Service, after: &Service) -> Vec<String> {
@@ -125,6 +177,8 @@ fn of_service(before: &Service, after: &Service) -> Vec<String> {
     };
     if columns(before) != columns(after) {
         sentences.push("its columns are others: a model has to be trained on this version".to_owned());
+    } else if before.computed != after.computed {
+        sentences.push("it computes something else: a model has to be trained on this version".to_owned());
     }
     sentences.push("what was trained on an earlier version keeps it".to_owned());
     sentences

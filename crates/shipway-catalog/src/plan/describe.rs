@@ -5,8 +5,11 @@ use std::fmt::Display;
 use shipway_aggregate::Operation;
 use shipway_core::DataType;
 use shipway_definitions::{
-    DefinitionKind, DefinitionSet, Entity, Gate, Requirement, Rule, Service, Source, View, ViewBody,
+    Batch, BatchFormat, BatchFrom, DefinitionKind, DefinitionSet, Deprecation, Derived, Entity, Feature,
+    Freshness, Gate, Pii, Requirement, Rule, Service, Source, View, ViewBody,
 };
+
+use crate::plan::policy::in_words;
 
 type Fields = Vec<(String, String)>;
 
@@ -38,13 +41,52 @@ fn put_columns<N: Display>(fields: &mut Fields, what: &str, columns: &[(N, DataT
     }
 }
 
+fn put_derived(fields: &mut Fields, what: &str, columns: &[Derived]) {
+    for column in columns {
+        let value = format!("{} {}", column.data_type, column.expression);
+        put(fields, format!("{what} {}", column.name), value);
+    }
+    if columns.len() > 1 {
+        let names: Vec<_> = columns.iter().map(|column| &column.name).collect();
+        put(fields, format!("{what} order"), joined(&names));
+    }
+}
+
 fn joined<T: Display>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn for_people(fields: &mut Fields, description: Option<&String>, owner: Option<&String>) {
+fn for_people(fields: &mut Fields, description: Option<&String>, owner: Option<&String>, tags: &[String]) {
     put_optional(fields, "description", description);
     put_optional(fields, "owner", owner);
+    if !tags.is_empty() {
+        put(fields, "tags", joined(tags));
+    }
+}
+
+fn freshness_in_words(freshness: &Freshness) -> String {
+    format!("{}, beyond it {}", freshness.objective, freshness.beyond.word())
+}
+
+/// What a view says about all of its features, then what it says about single ones.
+fn metadata(fields: &mut Fields, view: &View) {
+    for_people(fields, view.description.as_ref(), view.owner.as_ref(), &view.tags);
+    put_optional(fields, "pii", view.pii.map(Pii::word));
+    put_optional(fields, "freshness", view.freshness.as_ref().map(freshness_in_words).as_deref());
+    put_optional(fields, "deprecated", view.deprecated.as_ref().map(deprecation).as_deref());
+    for (feature, own) in &view.features {
+        let mut of_feature = Fields::new();
+        for_people(&mut of_feature, own.description.as_ref(), own.owner.as_ref(), &own.tags);
+        put_optional(&mut of_feature, "pii", own.pii.map(Pii::word));
+        put_optional(&mut of_feature, "freshness", own.freshness.as_ref().map(freshness_in_words).as_deref());
+        put_optional(&mut of_feature, "deprecated", own.deprecated.as_ref().map(deprecation).as_deref());
+        let named = of_feature.into_iter().map(|(what, value)| (format!("{what} of {feature}"), value));
+        fields.extend(named);
+    }
+}
+
+fn deprecation(deprecated: &Deprecation) -> String {
+    in_words(deprecated).trim_start_matches([' ', ':']).to_owned()
 }
 
 fn entity(entity: &Entity) -> Fields {
@@ -52,7 +94,7 @@ fn entity(entity: &Entity) -> Fields {
     put_columns(&mut fields, "key", &entity.keys);
     let names: Vec<_> = entity.keys.iter().map(|(key, _)| key).collect();
     put(&mut fields, "key order", joined(&names));
-    for_people(&mut fields, entity.description.as_ref(), entity.owner.as_ref());
+    for_people(&mut fields, entity.description.as_ref(), entity.owner.as_ref(), &entity.tags);
     fields
 }
 
@@ -64,10 +106,33 @@ fn source(source: &Source) -> Fields {
     put(&mut fields, "max_ahead", source.max_ahead);
     put(&mut fields, "dedupe", source.dedupe);
     put(&mut fields, "retention", source.retention);
+    if let Some(batch) = &source.batch {
+        batch_fields(&mut fields, batch);
+    }
     let names: Vec<_> = source.columns.iter().map(|(column, _)| column).collect();
     put(&mut fields, "column order", joined(&names));
-    for_people(&mut fields, source.description.as_ref(), source.owner.as_ref());
+    for_people(&mut fields, source.description.as_ref(), source.owner.as_ref(), &source.tags);
     fields
+}
+
+fn batch_fields(fields: &mut Fields, batch: &Batch) {
+    match &batch.from {
+        BatchFrom::Files { pattern, format, nulls } => {
+            put(fields, "batch files", pattern);
+            put_optional(fields, "batch format", format.map(BatchFormat::word));
+            if !nulls.is_empty() {
+                put(fields, "batch nulls", joined(nulls));
+            }
+        }
+        BatchFrom::Delta { table } => put(fields, "batch delta", table),
+    }
+    for (column, there) in &batch.columns {
+        put(fields, format!("batch column {column}"), there);
+    }
+    if !batch.optional.is_empty() {
+        put(fields, "batch optional", joined(&batch.optional.iter().collect::<Vec<_>>()));
+    }
+    put_optional(fields, "batch every", batch.every.as_ref());
 }
 
 fn view(view: &View) -> Fields {
@@ -79,42 +144,46 @@ fn view(view: &View) -> Fields {
     let keys: Vec<_> = view.entity_keys.iter().map(|(key, data_type)| format!("{key} {data_type}")).collect();
     put(&mut fields, "entity keys", joined(&keys));
     put(&mut fields, "keys", joined(&view.key_columns));
+    for reference in &view.enrich {
+        let (inner, version) = (&reference.view, reference.hash.short());
+        put(&mut fields, format!("enriched with {inner}"), format!("version {version}"));
+        put(&mut fields, format!("features of {inner}"), joined(&reference.features));
+    }
+    put_optional(&mut fields, "where", view.filter.as_ref());
+    put_derived(&mut fields, "derived column", &view.derived);
     match &view.body {
         ViewBody::Aggregates(features) => {
             for feature in features {
-                let over = match (&feature.column, feature.aggregation.input()) {
-                    (Some(column), Some(data_type)) => format!(" of {column} {data_type}"),
-                    _ => String::new(),
-                };
-                let bound = match feature.operation {
-                    Operation::DistinctCount { bound } => format!(" up to {bound}"),
-                    _ => String::new(),
-                };
-                let parts = feature.aggregation.over().map(|over| format!(" over {}", over.word()));
-                let by = feature.by.as_ref().map(|by| format!(" by {by}"));
-                let (parts, by) = (parts.unwrap_or_default(), by.unwrap_or_default());
-                let value = format!("{}{over}{parts}{by}{bound} over {}", feature.operation, feature.window);
-                put(&mut fields, format!("feature {}", feature.name), value);
+                put(&mut fields, format!("feature {}", feature.name), feature_in_words(feature));
             }
         }
-        ViewBody::Latest { ttl, .. } => {
+        ViewBody::Latest { ttl, ttls, .. } => {
             for (column, data_type) in view.outputs() {
-                put(&mut fields, format!("feature {column}"), format!("latest, {data_type}"));
+                let own = ttls.get(&column).map(|ttl| format!(", null beyond {ttl}")).unwrap_or_default();
+                put(&mut fields, format!("feature {column}"), format!("latest, {data_type}{own}"));
             }
             put_optional(&mut fields, "ttl", ttl.as_ref());
         }
     }
     let order: Vec<_> = view.outputs().into_iter().map(|(name, _)| name).collect();
     put(&mut fields, "feature order", joined(&order));
-    if let Some(freshness) = &view.freshness {
-        put(
-            &mut fields,
-            "freshness",
-            format!("{}, beyond it {}", freshness.objective, freshness.beyond.word()),
-        );
-    }
-    for_people(&mut fields, view.description.as_ref(), view.owner.as_ref());
+    metadata(&mut fields, view);
     fields
+}
+
+/// `avg of dep_delay float over 1h`.
+pub(crate) fn feature_in_words(feature: &Feature) -> String {
+    let of = match (&feature.column, feature.aggregation.input()) {
+        (Some(column), Some(data_type)) => format!(" of {column} {data_type}"),
+        _ => String::new(),
+    };
+    let bound = match feature.operation {
+        Operation::DistinctCount { bound } => format!(" up to {bound}"),
+        _ => String::new(),
+    };
+    let parts = feature.aggregation.over().map(|over| format!(" over {}", over.word())).unwrap_or_default();
+    let by = feature.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    format!("{}{of}{parts}{by}{bound} over {}", feature.operation, feature.window)
 }
 
 fn service(service: &Service) -> Fields {
@@ -125,9 +194,10 @@ fn service(service: &Service) -> Fields {
     }
     put_columns(&mut fields, "request column", &service.request);
     put_columns(&mut fields, "entity key", &service.entity_keys);
+    put_derived(&mut fields, "computed column", &service.computed);
     let order: Vec<_> = service.columns().iter().map(|column| column.name.as_str()).collect();
     put(&mut fields, "column order", joined(&order));
-    for_people(&mut fields, service.description.as_ref(), service.owner.as_ref());
+    for_people(&mut fields, service.description.as_ref(), service.owner.as_ref(), &service.tags);
     fields
 }
 
@@ -138,7 +208,7 @@ fn gate(gate: &Gate) -> Fields {
     for (index, requirement) in gate.requirements.iter().enumerate() {
         put(&mut fields, format!("requirement {}", index + 1), requirement_in_words(requirement));
     }
-    for_people(&mut fields, gate.description.as_ref(), gate.owner.as_ref());
+    for_people(&mut fields, gate.description.as_ref(), gate.owner.as_ref(), &gate.tags);
     fields
 }
 

@@ -4,10 +4,16 @@
 //!
 //! - `describe`: a definition as named fields, for telling what changed
 //! - `consequence`: what a change leads to
+//! - `impact`: who feels it
+//! - `policy`: personal data and deprecated features in it
+//! - `removal`: whether a definition may go
 //! - `source`: which changes of a source would make its history wrong
 
 mod consequence;
 mod describe;
+mod impact;
+pub(crate) mod policy;
+mod removal;
 mod source;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
@@ -16,11 +22,16 @@ use serde::Serialize;
 use shipway_core::{Digest, Failure, Kind, Name};
 use shipway_definitions::{DefinitionKind, DefinitionSet};
 
-pub(crate) use describe::describe;
+use crate::{Binding, CatalogError, Rebuild};
+
+pub(crate) use describe::{describe, feature_in_words};
+pub use impact::{Consumer, ConsumerKind};
+pub use policy::PersonalData;
+pub use removal::{InUse, Used};
 pub(crate) use source::SourceHistory;
 
 /// What applying would do. Lists are ordered by kind, in the order in which kinds build on each other, then by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
     /// What would be created, changed or removed.
     pub changes: Vec<Change>,
@@ -53,7 +64,7 @@ impl fmt::Display for Subject {
 }
 
 /// One change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
     /// What changes.
     #[serde(flatten)]
@@ -68,6 +79,23 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
     /// What the change leads to, a sentence each.
     pub consequences: Vec<String>,
+    /// What building the state of a new version costs; none where nothing is built, or the cost is not known.
+    pub rebuild: Option<Rebuild>,
+    /// Who feels it.
+    pub consumers: Vec<Consumer>,
+    /// The personal data in the view or service as it becomes.
+    pub personal: Vec<PersonalData>,
+    /// What should be looked at, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Change {
+    /// Whether it makes a version whose state has to be built.
+    pub(crate) fn needs_build(&self) -> bool {
+        self.subject.kind == DefinitionKind::View
+            && self.action != Action::Removed
+            && self.before != self.after
+    }
 }
 
 /// What happens to a definition.
@@ -154,12 +182,13 @@ pub(crate) struct Recorded {
     pub(crate) sources: BTreeMap<Name, SourceHistory>,
 }
 
-/// Compares. With `prune`, what is in force and not in `proposed` is removed; otherwise it stays.
+/// Compares. With `prune`, what is in force and not in `proposed` is removed; otherwise it stays. `bindings` are all there are.
 pub(crate) fn plan(
     recorded: &Recorded,
     proposed: &DefinitionSet,
     prune: bool,
-) -> Result<Plan, RefusedChanges> {
+    bindings: &[Binding],
+) -> Result<Plan, CatalogError> {
     let current = &recorded.set;
     let result = current.overlaid(proposed, prune);
     let refused: Vec<_> = proposed
@@ -169,13 +198,14 @@ pub(crate) fn plan(
         .flat_map(|(history, source)| source::refusals(history, source, &result))
         .collect();
     if !refused.is_empty() {
-        return Err(RefusedChanges(refused));
+        return Err(RefusedChanges(refused).into());
     }
+    let mut used = Vec::new();
     let mut plan = Plan { changes: Vec::new(), unchanged: Vec::new(), kept: Vec::new() };
     for kind in DefinitionKind::ALL {
         for name in proposed.names(kind) {
             let subject = Subject { kind, name: name.clone() };
-            match change(current, proposed, &result, subject) {
+            match change(current, proposed, &result, subject, bindings) {
                 Ok(change) => plan.changes.push(change),
                 Err(unchanged) => plan.unchanged.push(unchanged),
             }
@@ -186,20 +216,43 @@ pub(crate) fn plan(
                 continue;
             }
             if prune {
-                plan.changes.push(Change {
-                    before: current.stored(kind, name.as_str()).map(|(_, hash)| hash),
-                    after: None,
-                    action: Action::Removed,
-                    fields: Vec::new(),
-                    consequences: consequence::of_removal(&subject),
-                    subject,
-                });
+                used.extend(removal::judge(&result, &subject, bindings));
+                plan.changes.push(removed(current, subject, bindings));
             } else {
                 plan.kept.push(subject);
             }
         }
     }
-    Ok(plan)
+    if used.is_empty() { Ok(plan) } else { Err(InUse(used).into()) }
+}
+
+/// What taking `subject`, which is in force, out of force would do, and what stays in force then.
+pub(crate) fn drop(
+    current: &DefinitionSet,
+    subject: Subject,
+    bindings: &[Binding],
+) -> Result<(DefinitionSet, Plan), CatalogError> {
+    let result = current.without(subject.kind, &subject.name);
+    if let Some(used) = removal::judge(&result, &subject, bindings) {
+        return Err(InUse(vec![used]).into());
+    }
+    let changes = vec![removed(current, subject, bindings)];
+    Ok((result, Plan { changes, unchanged: Vec::new(), kept: Vec::new() }))
+}
+
+fn removed(current: &DefinitionSet, subject: Subject, bindings: &[Binding]) -> Change {
+    Change {
+        action: Action::Removed,
+        before: current.stored(subject.kind, subject.name.as_str()).map(|(_, hash)| hash),
+        after: None,
+        fields: Vec::new(),
+        consequences: consequence::of_removal(&subject),
+        rebuild: None,
+        consumers: impact::of_removal(current, &subject, bindings),
+        personal: Vec::new(),
+        warnings: Vec::new(),
+        subject,
+    }
 }
 
 /// The change of one proposed definition, or the subject when there is none.
@@ -208,6 +261,7 @@ fn change(
     proposed: &DefinitionSet,
     result: &DefinitionSet,
     subject: Subject,
+    bindings: &[Binding],
 ) -> Result<Change, Subject> {
     let (kind, name) = (subject.kind, subject.name.as_str());
     let before = current.stored(kind, name);
@@ -221,12 +275,24 @@ fn change(
     } else {
         difference(&describe(current, kind, name), &describe(proposed, kind, name))
     };
+    let (before, after) = (before.map(|(_, hash)| hash), after.map(|(_, hash)| hash));
+    let is_changed = |service: &Name| {
+        let kind = DefinitionKind::Service;
+        let proposed = proposed.stored(kind, service.as_str());
+        proposed.is_some() && proposed != current.stored(kind, service.as_str())
+    };
     Ok(Change {
         action: if created { Action::Created } else { Action::Changed },
-        before: before.map(|(_, hash)| hash),
-        after: after.map(|(_, hash)| hash),
+        before,
+        after,
         fields,
         consequences: consequence::of_change(current, result, &subject),
+        rebuild: None,
+        consumers: before.zip(after).map_or_else(Vec::new, |versions| {
+            impact::of_change(current, result, &subject, versions, bindings)
+        }),
+        personal: policy::personal_data(result, &subject),
+        warnings: policy::warnings(result, &subject, is_changed),
         subject,
     })
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use shipway_core::{DataType, Name};
-use shipway_definitions::{DefinitionKind, DefinitionSet, Source, View};
+use shipway_definitions::{DefinitionKind, DefinitionSet, Source, View, ViewReference};
 
 use crate::plan::{RefusedChange, Subject};
 
@@ -72,6 +72,15 @@ pub(crate) fn refusals(
             refuse(what, "the history holds it; add a column of another name, or define a new source");
         }
     }
+    for (column, _) in source.columns.iter().filter(|(column, _)| !history.present.contains(column)) {
+        let mut views = result.views_by_hash.values().map(|versioned| &versioned.definition);
+        let carrying =
+            views.find(|view| view.source == source.name && view.is_enriched_with(column.as_str()));
+        if let Some(view) = carrying {
+            let what = format!("column {column} cannot be added, the events of view {} carry one", view.name);
+            refuse(what, "give it another name");
+        }
+    }
     for column in &history.present {
         if source.column_type(column.as_str()).is_some() {
             continue;
@@ -84,21 +93,28 @@ pub(crate) fn refusals(
     refusals
 }
 
-/// The views that read `column`: those in force, and the versions that services in force are bound to.
+/// The views that read `column`: those in force, the versions that services in force are bound to, and all that these stand
+/// on.
 fn readers<'a>(
     source: &'a Source,
     column: &'a Name,
     result: &'a DefinitionSet,
 ) -> impl Iterator<Item = &'a View> {
-    let bound = result
-        .services
-        .values()
-        .flat_map(|service| &service.definition.views)
-        .filter_map(|reference| result.views_by_hash.get(&reference.hash));
-    result
-        .views
-        .values()
-        .chain(bound)
-        .map(|versioned| &versioned.definition)
-        .filter(move |view| view.source == source.name && view.column_types.contains_key(column))
+    let mut views: Vec<&View> = result.views.values().map(|versioned| &versioned.definition).collect();
+    let bound = result.services.values().flat_map(|service| &service.definition.views);
+    views.extend(bound.filter_map(|reference| version(result, reference)));
+    let mut next = 0;
+    while let Some(view) = views.get(next) {
+        next += 1;
+        views.extend(view.enrich.iter().filter_map(|reference| version(result, reference)));
+    }
+    views.into_iter().filter(move |view| {
+        view.source == source.name
+            && view.column_types.contains_key(column)
+            && !view.is_enriched_with(column.as_str())
+    })
+}
+
+fn version<'a>(result: &'a DefinitionSet, reference: &ViewReference) -> Option<&'a View> {
+    result.views_by_hash.get(&reference.hash).map(|versioned| &versioned.definition)
 }

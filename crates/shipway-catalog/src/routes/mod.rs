@@ -1,6 +1,7 @@
-//! The native API of the catalog, under `/api/v1/definitions`.
+//! The native API of the catalog: `/api/v1/definitions`, and the list of features at `/api/v1/features`.
 
 mod definitions;
+mod features;
 
 use shipway_core::Permission;
 use shipway_web::Routes;
@@ -15,5 +16,7 @@ pub fn routes(catalog: Catalog) -> Routes<()> {
         .get("/api/v1/definitions", Permission::Read, definitions::list)
         .get("/api/v1/definitions/schema", Permission::Read, definitions::schema)
         .get("/api/v1/definitions/{kind}/{name}", Permission::Read, definitions::detail)
+        .delete("/api/v1/definitions/{kind}/{name}", Permission::Manage, definitions::drop)
+        .get("/api/v1/features", Permission::Read, features::list)
         .with_state(catalog)
 }

@@ -1,4 +1,4 @@
-//! Plans and applies a proposal.
+//! Plans and carries out a proposal, or the drop of one definition.
 
 use std::sync::Arc;
 
@@ -7,17 +7,50 @@ use shipway_definitions::DefinitionSet;
 use shipway_store::audit::{self, AuditEntry};
 
 use crate::{
-    Action, CatalogError, Change, Plan,
-    plan::{Recorded, plan},
+    Action, Binding, CatalogError, Change, Plan, Subject,
+    plan::{self, Recorded},
     service::{Applying, Catalog, Proposal, RecordedRevision, Revisions},
     store::{self, NewRevision},
 };
 
+/// What is to be carried out.
+enum Order {
+    Apply(Proposal),
+    Drop(Subject),
+}
+
+impl Order {
+    /// The word for it in the audit.
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Apply(_) => "definitions.apply",
+            Self::Drop(_) => "definitions.drop",
+        }
+    }
+}
+
 impl Catalog {
     /// What applying `proposal` would do. Changes nothing.
     pub async fn plan(&self, proposal: &Proposal) -> Result<Plan, CatalogError> {
-        let records = self.shared.records.read().await;
-        Ok(judge(&records.recorded, proposal)?.1)
+        let recorded = self.shared.records.read().await.recorded.clone();
+        let bindings = self.bindings().await?;
+        let (next, mut plan) = judge(&recorded, proposal, &bindings)?;
+        self.estimate(&next, &mut plan).await;
+        Ok(plan)
+    }
+
+    /// What dropping a definition would do. Changes nothing.
+    pub async fn plan_drop(&self, kind: &str, name: &str) -> Result<Plan, CatalogError> {
+        let subject = self.in_force(kind, name).await?;
+        let current = self.shared.records.read().await.recorded.set.clone();
+        Ok(plan::drop(&current, subject, &self.bindings().await?)?.1)
+    }
+
+    /// Takes one definition out of force for `actor`, as [`Catalog::apply`] does: recorded, audited, installed, published. It
+    /// is refused while something that is in force, or that answers somebody, uses it.
+    pub async fn drop(&self, actor: &str, kind: &str, name: &str) -> Result<Plan, CatalogError> {
+        let subject = self.in_force(kind, name).await?;
+        self.carry_out(actor, Order::Drop(subject)).await
     }
 
     /// Applies `proposal` for `actor`: everything is recorded and audited in one transaction or nothing is, then the
@@ -25,20 +58,31 @@ impl Catalog {
     ///
     /// The same proposal again does nothing, except that listeners which failed are called again.
     pub async fn apply(&self, actor: &str, proposal: &Proposal) -> Result<Plan, CatalogError> {
+        self.carry_out(actor, Order::Apply(proposal.clone())).await
+    }
+
+    async fn carry_out(&self, actor: &str, order: Order) -> Result<Plan, CatalogError> {
         if self.shared.tasks.is_closed() {
             return Err(CatalogError::Closed);
         }
-        let (catalog, actor, proposal) = (self.clone(), actor.to_owned(), proposal.clone());
-        let task = self.shared.tasks.spawn(async move { catalog.apply_to_the_end(&actor, &proposal).await });
+        let (catalog, actor) = (self.clone(), actor.to_owned());
+        let task = self.shared.tasks.spawn(async move { catalog.carry_out_to_the_end(&actor, order).await });
         task.await.map_err(CatalogError::Stopped)?
     }
 
-    async fn apply_to_the_end(&self, actor: &str, proposal: &Proposal) -> Result<Plan, CatalogError> {
+    async fn carry_out_to_the_end(&self, actor: &str, order: Order) -> Result<Plan, CatalogError> {
         let mut applying = self.shared.applying.lock().await;
         let mut records = self.shared.records.read().await.clone();
-        let (next, plan) = judge(&records.recorded, proposal)?;
+        let bindings = self.bindings().await?;
+        let action = order.action();
+        let (next, mut plan) = match order {
+            Order::Apply(proposal) => judge(&records.recorded, &proposal, &bindings)?,
+            Order::Drop(subject) => plan::drop(&records.recorded.set, subject, &bindings)?,
+        };
+        // Before anything is built: what is there already costs nothing.
+        self.estimate(&next, &mut plan).await;
         if plan.has_changes() {
-            self.record(actor, &plan, &next, &mut records.revisions).await?;
+            self.record((actor, action), &plan, &next, &mut records.revisions).await?;
             for source in next.sources.values() {
                 records.recorded.remember(&source.definition);
             }
@@ -67,7 +111,7 @@ impl Catalog {
     /// Records the changes, and brings `revisions` to what is recorded then.
     async fn record(
         &self,
-        actor: &str,
+        (actor, action): (&str, &str),
         plan: &Plan,
         next: &DefinitionSet,
         revisions: &mut Revisions,
@@ -101,7 +145,7 @@ impl Catalog {
                 }
                 _ => store::end(&mut transaction, subject.kind, subject.name.as_str()).await?,
             }
-            audit::record(&mut transaction, &entry(actor, change), now).await?;
+            audit::record(&mut transaction, &entry(actor, action, change), now).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -109,18 +153,22 @@ impl Catalog {
 }
 
 /// What would be in force, and the way there.
-fn judge(recorded: &Recorded, proposal: &Proposal) -> Result<(DefinitionSet, Plan), CatalogError> {
+fn judge(
+    recorded: &Recorded,
+    proposal: &Proposal,
+    bindings: &[Binding],
+) -> Result<(DefinitionSet, Plan), CatalogError> {
     let nothing = DefinitionSet::default();
     let base = if proposal.prune { &nothing } else { &recorded.set };
     let proposed = DefinitionSet::parse_onto(&proposal.files, base)?;
-    let plan = plan(recorded, &proposed, proposal.prune)?;
+    let plan = plan::plan(recorded, &proposed, proposal.prune, bindings)?;
     Ok((recorded.set.overlaid(&proposed, proposal.prune), plan))
 }
 
-fn entry(actor: &str, change: &Change) -> AuditEntry {
+fn entry(actor: &str, action: &str, change: &Change) -> AuditEntry {
     AuditEntry {
         actor: actor.to_owned(),
-        action: "definitions.apply".to_owned(),
+        action: action.to_owned(),
         subject: format!("{}/{}", change.subject.kind, change.subject.name),
         detail: json!({ "action": change.action, "before": change.before, "after": change.after }),
     }

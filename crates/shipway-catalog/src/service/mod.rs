@@ -1,14 +1,21 @@
 //! The use cases of the catalog: fetch, judge, record.
 //!
 //! - `open`: brings back what was recorded
-//! - `apply`: plans and applies a proposal
+//! - `apply`: plans and carries out a proposal, or the drop of a definition
+//! - `estimate`: what the ports know about a plan
+//! - `features`: every feature, found by what is known about it
 //! - `read`: what is in force, and what was
 
 mod apply;
+mod estimate;
+mod features;
 mod open;
 mod read;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use shipway_core::{Clock, Name, Timestamp};
 use shipway_definitions::{DefinitionFile, DefinitionKind, DefinitionSet};
@@ -16,8 +23,9 @@ use shipway_store::Store;
 use tokio::sync::{Mutex, RwLock, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::{DefinitionListener, plan::Recorded};
+use crate::{CatalogPorts, DefinitionListener, plan::Recorded};
 
+pub use features::{FeatureFilter, FeatureSummary};
 pub use read::{DefinitionDetail, DefinitionSummary, RecordedRevision};
 
 /// The catalog. Clones share it.
@@ -29,6 +37,8 @@ pub struct Catalog {
 struct Shared {
     store: Store,
     clock: Arc<dyn Clock>,
+    /// What other capabilities know, once they are plugged in.
+    ports: OnceLock<CatalogPorts>,
     /// What is in force and installed. Sent while `applying` is held.
     published: watch::Sender<Arc<DefinitionSet>>,
     /// What is recorded, installed or not. Written while `applying` is held, never held while a listener works.
@@ -81,6 +91,11 @@ impl Catalog {
     /// with [`Catalog::current`].
     pub async fn listen(&self, listener: Arc<dyn DefinitionListener>) {
         self.shared.applying.lock().await.listeners.push(listener);
+    }
+
+    /// Plugs in what other capabilities know. Plans made before name no costs and no models; a second call does nothing.
+    pub fn plug(&self, ports: CatalogPorts) {
+        let _ = self.shared.ports.set(ports);
     }
 
     /// Takes no more applies and waits for the one that is running.

@@ -1,6 +1,9 @@
 //! Brings back what was recorded, at start-up.
 
-use std::{str::FromStr, sync::Arc};
+use std::{
+    str::FromStr,
+    sync::{Arc, OnceLock},
+};
 
 use shipway_core::{Clock, Digest, Name};
 use shipway_definitions::{DefinitionKind, DefinitionSet};
@@ -39,6 +42,7 @@ impl Catalog {
         let shared = Shared {
             store,
             clock,
+            ports: OnceLock::new(),
             published,
             records: RwLock::new(Records { recorded, revisions }),
             applying: Mutex::new(applying),

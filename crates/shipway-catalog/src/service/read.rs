@@ -2,11 +2,15 @@
 
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 use shipway_core::{Digest, Name, Timestamp, nearest};
-use shipway_definitions::{DefinitionKind, UnknownDefinition};
+use shipway_definitions::{DefinitionKind, DefinitionSet, UnknownDefinition};
 
-use crate::{CatalogError, plan::describe, service::Catalog};
+use crate::{
+    CatalogError, PersonalData, Subject,
+    plan::{describe, policy::personal_data},
+    service::Catalog,
+};
 
 /// One definition in force, in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,6 +31,8 @@ pub struct DefinitionSummary {
     pub description: Option<String>,
     /// Who answers for it.
     pub owner: Option<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
 }
 
 /// One definition with all its revisions.
@@ -42,6 +48,8 @@ pub struct DefinitionDetail {
     pub definition: Option<serde_json::Value>,
     /// The same in words, as `[field, value]`.
     pub fields: Vec<(String, String)>,
+    /// The personal data of a view, or in the columns of a service.
+    pub personal: Vec<PersonalData>,
     /// Every revision, the oldest first.
     pub revisions: Vec<RecordedRevision>,
 }
@@ -79,6 +87,10 @@ impl Catalog {
                 applied_by: revision.applied_by.clone(),
                 description: text("description"),
                 owner: text("owner"),
+                tags: json
+                    .get("tags")
+                    .and_then(|tags| Vec::<String>::deserialize(tags).ok())
+                    .unwrap_or_default(),
             })
         };
         let kinds = DefinitionKind::ALL.into_iter();
@@ -89,24 +101,38 @@ impl Catalog {
 
     /// One definition, in force or removed. `kind` and `name` are what the caller wrote.
     pub async fn detail(&self, kind: &str, name: &str) -> Result<DefinitionDetail, CatalogError> {
-        let kind = DefinitionKind::from_str(kind)
-            .map_err(|_| CatalogError::UnknownKind { word: kind.to_owned() })?;
+        let kind = kind_of(kind)?;
         let records = self.shared.records.read().await;
         let (set, revisions) = (&records.recorded.set, &records.revisions);
         let known = Name::new(name).ok().filter(|name| revisions.contains_key(&(kind, name.clone())));
-        let Some(name) = known else {
-            let names = set.names(kind).into_iter().map(Name::as_str);
-            let nearest = nearest(name, names).and_then(|nearest| Name::new(nearest).ok());
-            return Err(UnknownDefinition { kind, name: name.to_owned(), nearest }.into());
-        };
+        let Some(name) = known else { return Err(unknown(set, kind, name)) };
         let (definition, hash) = set.stored(kind, name.as_str()).unzip();
         Ok(DefinitionDetail {
             kind,
             hash,
             definition,
             fields: describe(set, kind, name.as_str()),
+            personal: personal_data(set, &Subject { kind, name: name.clone() }),
             revisions: revisions.get(&(kind, name.clone())).cloned().unwrap_or_default(),
             name,
         })
     }
+    /// The definition in force that a caller means.
+    pub(super) async fn in_force(&self, kind: &str, name: &str) -> Result<Subject, CatalogError> {
+        let kind = kind_of(kind)?;
+        let records = self.shared.records.read().await;
+        let set = &records.recorded.set;
+        let found = set.names(kind).into_iter().find(|known| known.as_str() == name).cloned();
+        found.map(|name| Subject { kind, name }).ok_or_else(|| unknown(set, kind, name))
+    }
+}
+
+fn kind_of(word: &str) -> Result<DefinitionKind, CatalogError> {
+    DefinitionKind::from_str(word).map_err(|_| CatalogError::UnknownKind { word: word.to_owned() })
+}
+
+fn unknown(set: &DefinitionSet, kind: DefinitionKind, name: &str) -> CatalogError {
+    let names = set.names(kind).into_iter().map(Name::as_str);
+    let nearest = nearest(name, names).and_then(|nearest| Name::new(nearest).ok());
+    UnknownDefinition { kind, name: name.to_owned(), nearest }.into()
 }

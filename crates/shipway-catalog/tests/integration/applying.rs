@@ -231,7 +231,10 @@ async fn a_listener_that_fails_is_called_again_by_the_same_files() {
 
     let failed = catalog.apply("ada", &proposal(&[BASE, VIEW])).await;
 
-    assert_snapshot!(pretty(&failed), @"the definitions are recorded, but not in use yet: log of source departures: the disk is full");
+    assert_snapshot!(pretty(&failed), @r"
+    the definitions are recorded, but not in use yet: log of source departures: the disk is full
+      hint: apply the same files again
+    ");
     assert!(matches!(failed, Err(CatalogError::NotInstalled { .. })));
     assert!(catalog.current().is_empty(), "what is not installed is not published");
 

@@ -51,6 +51,7 @@ async fn a_plan_is_answered_and_an_apply_carries_it_out() {
     assert_json_snapshot!(planned, @r#"
     {
       "has_changes": true,
+      "cost": null,
       "changes": [
         {
           "kind": "view",
@@ -61,7 +62,11 @@ async fn a_plan_is_answered_and_an_apply_carries_it_out() {
           "fields": [],
           "consequences": [
             "its tiles will be built from the history of source departures"
-          ]
+          ],
+          "rebuild": null,
+          "consumers": [],
+          "personal": [],
+          "warnings": []
         },
         {
           "kind": "service",
@@ -72,7 +77,11 @@ async fn a_plan_is_answered_and_an_apply_carries_it_out() {
           "fields": [],
           "consequences": [
             "it makes vectors of 4 columns"
-          ]
+          ],
+          "rebuild": null,
+          "consumers": [],
+          "personal": [],
+          "warnings": []
         }
       ],
       "unchanged": [],
@@ -163,7 +172,8 @@ async fn definitions_are_listed_and_shown_with_their_revisions() {
           "applied_at": "2013-11-01T00:00:00Z",
           "applied_by": "ada",
           "description": null,
-          "owner": null
+          "owner": null,
+          "tags": []
         },
         {
           "kind": "source",
@@ -173,7 +183,8 @@ async fn definitions_are_listed_and_shown_with_their_revisions() {
           "applied_at": "2013-11-01T00:00:00Z",
           "applied_by": "ada",
           "description": null,
-          "owner": null
+          "owner": null,
+          "tags": []
         }
       ]
     }
@@ -206,6 +217,7 @@ async fn definitions_are_listed_and_shown_with_their_revisions() {
           "origin"
         ]
       ],
+      "personal": [],
       "revisions": [
         {
           "revision": 1,
@@ -246,6 +258,61 @@ async fn an_unknown_definition_gets_the_nearest_name() {
       "hint": "did you mean source?"
     }
     "#);
+}
+
+#[tokio::test]
+async fn features_are_listed_and_searched() {
+    let api = Api::new().await;
+    api.post("apply", &[&format!("{VIEW}tags: [busy]\n"), SERVICE]).await;
+    let (status, found) = api.send("GET", "/api/v1/features?tag=busy&text=AVG&deprecated=false", None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(found["features"][0]["name"], "origin_traffic:dep_delay_avg_1h");
+    assert_eq!(found["features"][0]["services"], json!(["late_arrivals"]));
+    assert_eq!(found["features"].as_array().unwrap().len(), 1);
+    let (status, problem) = api.send("GET", "/api/v1/features?tags=busy", None).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
+}
+
+#[tokio::test]
+async fn a_definition_is_dropped_once_nothing_uses_it() {
+    let api = Api::new().await;
+    api.post("apply", &[VIEW, SERVICE]).await;
+    let (status, problem) = api.send("DELETE", "/api/v1/definitions/view/origin_traffic", None).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_json_snapshot!(problem, @r#"
+    {
+      "errors": [
+        {
+          "kind": "view",
+          "name": "origin_traffic",
+          "message": "view origin_traffic is in use by service late_arrivals",
+          "hint": "take it out of service late_arrivals and apply that, or drop the service first",
+          "consumers": [
+            {
+              "kind": "service",
+              "name": "late_arrivals",
+              "effect": "takes it"
+            }
+          ]
+        }
+      ],
+      "type": "urn:shipway:problem:catalog.in_use",
+      "title": "Conflict",
+      "status": 409,
+      "detail": "view origin_traffic is in use by service late_arrivals",
+      "code": "catalog.in_use",
+      "hint": "take it out of service late_arrivals and apply that, or drop the service first"
+    }
+    "#);
+    let (status, dry) =
+        api.send("DELETE", "/api/v1/definitions/service/late_arrivals?dry_run=true", None).await;
+    assert_eq!((status, &dry["changes"][0]["action"]), (StatusCode::OK, &json!("removed")));
+    let (status, done) = api.send("DELETE", "/api/v1/definitions/service/late_arrivals", None).await;
+    assert_eq!((status, &done), (StatusCode::OK, &dry));
+    let (status, _) = api.send("DELETE", "/api/v1/definitions/view/origin_traffic", None).await;
+    assert_eq!(status, StatusCode::OK);
+    let (_, gone) = api.get("/view/origin_traffic").await;
+    assert_eq!(gone["hash"], Value::Null);
 }
 
 #[tokio::test]

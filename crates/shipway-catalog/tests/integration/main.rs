@@ -2,18 +2,24 @@
 //!
 //! - `planning`: what a plan says, and what it refuses
 //! - `applying`: all or nothing, once, audited, remembered
+//! - `impact`: what a plan costs and whom it touches
+//! - `dropping`: what may go, and what keeps it
+//! - `features`: every feature, found by what is known about it
 //! - `http`: the native API
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
 
 mod applying;
+mod dropping;
+mod features;
 mod http;
+mod impact;
 mod planning;
 
 use std::{fmt::Write as _, sync::Arc};
 
-use shipway_catalog::{Catalog, CatalogError, Plan, Proposal};
-use shipway_core::{ManualClock, Timestamp};
+use shipway_catalog::{Catalog, CatalogError, Plan, Proposal, Rebuild};
+use shipway_core::{Failure as _, ManualClock, Timestamp};
 use shipway_definitions::DefinitionFile;
 use shipway_store::Store;
 
@@ -71,7 +77,10 @@ pub(crate) async fn apply(catalog: &Catalog, texts: &[&str]) -> Plan {
 pub(crate) fn pretty(plan: &Result<Plan, CatalogError>) -> String {
     let plan = match plan {
         Ok(plan) => plan,
-        Err(error) => return error.to_string(),
+        Err(error) => {
+            let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+            return format!("{error}{hint}");
+        }
     };
     let mut text = String::new();
     for change in &plan.changes {
@@ -84,6 +93,19 @@ pub(crate) fn pretty(plan: &Result<Plan, CatalogError>) -> String {
         }
         for consequence in &change.consequences {
             writeln!(text, "  * {consequence}").unwrap();
+        }
+        if let Some(rebuild) = &change.rebuild {
+            let Rebuild { rows, files, bytes, seconds, .. } = rebuild;
+            writeln!(text, "  reads {rows} rows, {bytes} bytes in {files} files, {seconds} s").unwrap();
+        }
+        for data in &change.personal {
+            writeln!(text, "  {} is {}", data.name, data.pii.word()).unwrap();
+        }
+        for consumer in &change.consumers {
+            writeln!(text, "  > {consumer} {}", consumer.effect).unwrap();
+        }
+        for warning in &change.warnings {
+            writeln!(text, "  ! {warning}").unwrap();
         }
     }
     for subject in &plan.unchanged {

@@ -31,6 +31,7 @@ async fn a_changed_window_makes_a_new_version_and_says_what_follows() {
       feature count_1h: count over 1h => -
       * its tiles will be built from the history of source departures
       * it gives a new version to service late_arrivals
+      > service late_arrivals gets a new version: 5b590c5fa485 → c203c1280337
     Changed service late_arrivals
       view origin_traffic: version a13a6b02df06 => version d8f2c9324ab9
       features of origin_traffic: count_30m, count_1h, dep_delay_avg_1h => count_30m, count_2h, dep_delay_avg_1h
@@ -48,6 +49,7 @@ async fn a_changed_window_makes_a_new_version_and_says_what_follows() {
       feature count_1h: count over 1h => -
       * its tiles will be built from the history of source departures
       * service late_arrivals is not in the files and stays with the version it has
+      > service late_arrivals stays with version a13a6b02df06 of the view
     kept entity origin
     kept source departures
     kept service late_arrivals
@@ -62,9 +64,10 @@ async fn a_description_makes_no_new_version() {
     let plan = catalog.plan(&proposal(&[BASE, &described, SERVICE])).await;
     assert_snapshot!(pretty(&plan), @r"
     Changed view origin_traffic same version
-      freshness: - => 1h, beyond it refuse
       description: - => busy
+      freshness: - => 1h, beyond it refuse
       * no new version: every value stays as it is
+      > service late_arrivals is answered by the new freshness objective at once
     unchanged entity origin
     unchanged source departures
     unchanged service late_arrivals
@@ -83,7 +86,7 @@ async fn what_is_not_in_the_files_stays_unless_pruned() {
     ");
     assert_snapshot!(pretty(&catalog.plan(&pruning(&[BASE])).await), @r"
     Removed view origin_traffic
-      * it is no longer kept fresh unless a service still uses one of its versions
+      * its state is retired as soon as nothing needs it; the history of its source stays
     Removed service late_arrivals
       * its versions stay known by their hashes for what was trained on them
     unchanged entity origin
@@ -92,6 +95,7 @@ async fn what_is_not_in_the_files_stays_unless_pruned() {
     assert_snapshot!(pretty(&catalog.plan(&pruning(&[VIEW])).await), @r"
     0.yaml:3: view origin_traffic: entity origin does not exist (define it, or name another entity)
     0.yaml:4: view origin_traffic: source departures does not exist (define it, or name another source)
+      hint: nothing was applied; correct every line and try again
     ");
 }
 
@@ -105,6 +109,7 @@ async fn a_column_can_be_added_to_a_source() {
       column runway: - => int
       column order: flight_id, departed_at, origin, dep_delay, gate => flight_id, departed_at, origin, dep_delay, gate, runway
       * column runway is null in the events so far
+      > view origin_traffic stays at the version it has
     unchanged entity origin
     unchanged view origin_traffic
     ");
@@ -114,6 +119,7 @@ async fn a_column_can_be_added_to_a_source() {
       column order: flight_id, departed_at, origin, dep_delay, gate => flight_id, departed_at, origin, dep_delay
       column gate: text => -
       * column gate is taken no more; its history stays
+      > view origin_traffic stays at the version it has
     unchanged entity origin
     unchanged view origin_traffic
     ");
@@ -133,6 +139,7 @@ async fn a_source_cannot_contradict_its_history() {
     source departures: event_id cannot change from flight_id to none (events are told apart by it; define a new source and load the history into that)
     source departures: column departed_at cannot change from timestamp to text (the history holds it; add a column of another name, or define a new source)
     source departures: column dep_delay cannot go, view origin_traffic reads it (keep the column, or remove the views and services that use it first)
+      hint: nothing was applied
     ");
 }
 
@@ -143,9 +150,15 @@ async fn a_dropped_column_cannot_come_back_as_another_type() {
     let back = BASE.replace("gate: text", "gate: int");
     apply(&catalog, &[BASE, VIEW]).await;
     apply(&catalog, &[&dropped, VIEW]).await;
-    assert_snapshot!(pretty(&catalog.plan(&proposal(&[&back])).await), @"source departures: column gate cannot change from text to int (the history holds it; add a column of another name, or define a new source)");
+    assert_snapshot!(pretty(&catalog.plan(&proposal(&[&back])).await), @r"
+    source departures: column gate cannot change from text to int (the history holds it; add a column of another name, or define a new source)
+      hint: nothing was applied
+    ");
     catalog.apply("ada", &pruning(&[])).await.unwrap();
-    assert_snapshot!(pretty(&catalog.plan(&proposal(&[&back])).await), @"source departures: column gate cannot change from text to int (the history holds it; add a column of another name, or define a new source)");
+    assert_snapshot!(pretty(&catalog.plan(&proposal(&[&back])).await), @r"
+    source departures: column gate cannot change from text to int (the history holds it; add a column of another name, or define a new source)
+      hint: nothing was applied
+    ");
 }
 
 #[tokio::test]
@@ -155,7 +168,10 @@ async fn a_column_that_only_a_bound_version_reads_cannot_go() {
     apply(&catalog, &[BASE, &reads_gate, SERVICE]).await;
     apply(&catalog, &[VIEW]).await;
     let dropped = BASE.replace(", gate: text", "");
-    assert_snapshot!(pretty(&catalog.plan(&proposal(&[&dropped])).await), @"source departures: column gate cannot go, view origin_traffic reads it (keep the column, or remove the views and services that use it first)");
+    assert_snapshot!(pretty(&catalog.plan(&proposal(&[&dropped])).await), @r"
+    source departures: column gate cannot go, view origin_traffic reads it (keep the column, or remove the views and services that use it first)
+      hint: nothing was applied
+    ");
 }
 
 #[tokio::test]
@@ -168,7 +184,72 @@ async fn new_keys_of_an_entity_name_the_views_that_keep_the_old_ones() {
       key gate: - => text
       key order: origin => gate, origin
       * view origin_traffic is not in the files and keeps the keys it has
+      > view origin_traffic stays at the version it has
     kept source departures
     kept view origin_traffic
     ");
+}
+
+const OUTER: &str = "
+kind: view
+name: crowd
+entity: origin
+source: departures
+enrich: [origin_traffic]
+latest: [origin_traffic__count_1h, gate]
+";
+
+#[tokio::test]
+async fn a_changed_inner_view_gives_the_views_on_top_of_it_a_new_version() {
+    let catalog = catalog().await;
+    apply(&catalog, &[BASE, VIEW, OUTER]).await;
+    let changed = VIEW.replace("[30m, 1h]", "[45m, 1h]");
+    let told = pretty(&catalog.plan(&proposal(&[&changed, OUTER])).await);
+    for part in
+        ["* it gives a new version to view crowd", "* it is enriched with view origin_traffic at version"]
+    {
+        assert!(told.contains(part), "{part} in\n{told}");
+    }
+    let told = pretty(&catalog.plan(&proposal(&[&changed])).await);
+    let part = "* view crowd is not in the files and stays with the version it has";
+    assert!(told.contains(part), "{part} in\n{told}");
+}
+
+#[tokio::test]
+async fn a_source_keeps_what_inner_views_read_and_takes_no_name_that_events_carry() {
+    let catalog = catalog().await;
+    apply(&catalog, &[BASE, VIEW, OUTER]).await;
+    // The version that the outer view stands on reads the column, the one in force does not.
+    let changed = VIEW.replace("  - { column: dep_delay, operations: [avg], windows: [1h] }\n", "");
+    apply(&catalog, &[&changed]).await;
+    let without = BASE.replace("dep_delay: float, ", "");
+    let told = pretty(&catalog.plan(&proposal(&[&without])).await);
+    let part = "column dep_delay cannot go, view origin_traffic reads it";
+    assert!(told.contains(part), "{part} in\n{told}");
+    let taken = BASE.replace("gate: text", "gate: text, origin_traffic__count_1h: int");
+    let told = pretty(&catalog.plan(&proposal(&[&taken])).await);
+    let part = "column origin_traffic__count_1h cannot be added, the events of view crowd carry one";
+    assert!(told.contains(part), "{part} in\n{told}");
+}
+
+#[tokio::test]
+async fn a_changed_expression_is_shown_as_it_was_and_as_it_is() {
+    let catalog = catalog().await;
+    let service = format!("{}compute: {{ half: \"month / 2\" }}\n", SERVICE.trim_start());
+    let view = VIEW.replace(
+        "source: departures",
+        "source: departures\nderive: { late: \"dep_delay > 0\" }\nwhere: \"late\"",
+    );
+    apply(&catalog, &[BASE, &view, &service]).await;
+    let view = view.replace("\"late\"", "\"NOT late\"").replace("> 0", "> 1");
+    let service = service.replace("month / 2", "month / 2.0");
+    let plan = pretty(&catalog.plan(&proposal(&[BASE, &view, &service])).await);
+    for line in [
+        "  where: late => NOT late",
+        "  derived column late: bool dep_delay > 0 => bool dep_delay > 1",
+        "  computed column half: float month / 2 => float month / 2.0",
+        "  * it computes something else: a model has to be trained on this version",
+    ] {
+        assert!(plan.lines().any(|shown| shown == line), "{line} in\n{plan}");
+    }
 }

@@ -15,4 +15,7 @@ pub struct Entity {
     pub description: Option<String>,
     /// Who answers for it.
     pub owner: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }

@@ -19,6 +19,9 @@ pub struct Gate {
     pub description: Option<String>,
     /// Who answers for it.
     pub owner: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 /// One requirement of a gate.

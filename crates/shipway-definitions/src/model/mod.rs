@@ -4,17 +4,26 @@
 //! stored form, whose hash is checked. The stored form is the serde form; a change of it needs a new format version.
 //!
 //! - `entity`, `source`, `view`, `service`, `gate`: one kind each
+//! - `metadata`: what people and policies want to know about a feature
+//! - `batch`: where the history of a source comes from
+//! - `derived`: columns that views and services compute
 //! - `set`: all definitions that are in force, and the older versions that something still uses
 
+mod batch;
+mod derived;
 mod entity;
 mod gate;
+mod metadata;
 mod service;
 mod set;
 mod source;
 mod view;
 
+pub use batch::{Batch, BatchFormat, BatchFrom};
+pub use derived::Derived;
 pub use entity::Entity;
 pub use gate::{Gate, Requirement, Rule};
+pub use metadata::{Deprecation, FeatureMetadata, Pii};
 pub use service::{ColumnOrigin, Service, ServiceColumn, ViewReference};
 pub use set::{DefinitionKind, DefinitionSet, Versioned};
 pub use source::Source;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shipway_core::{Digest, Name, nearest};
 
 use crate::{
-    DefinitionErrors, DefinitionFile, Entity, Gate, RestoreError, Service, Source, UnknownDefinition, View,
-    canonical,
+    DefinitionErrors, DefinitionFile, Entity, FeatureMetadata, Gate, RestoreError, Service, Source,
+    UnknownDefinition, View, canonical,
 };
 
 /// A definition with the hash of everything in it that changes a value.
@@ -110,6 +110,16 @@ impl DefinitionSet {
         }
     }
 
+    /// What is known about a feature of a view at one version. Metadata belong to no version: what is in force under the
+    /// view's name holds as long as that still has the feature; otherwise what the version had last.
+    pub fn metadata(&self, view: &Name, version: &Digest, feature: &Name) -> Option<FeatureMetadata> {
+        let has =
+            |view: &&Arc<Versioned<View>>| view.definition.outputs().iter().any(|(name, _)| name == feature);
+        let found =
+            self.views.get(view).filter(has).or_else(|| self.views_by_hash.get(version).filter(has))?;
+        Some(found.definition.metadata(feature))
+    }
+
     /// The view in force under `name`.
     pub fn view(&self, name: &str) -> Result<&Arc<Versioned<View>>, UnknownDefinition> {
         find(&self.views, DefinitionKind::View, name)
@@ -133,6 +143,12 @@ impl DefinitionSet {
     /// The gate in force under `name`.
     pub fn gate(&self, name: &str) -> Result<&Arc<Versioned<Gate>>, UnknownDefinition> {
         find(&self.gates, DefinitionKind::Gate, name)
+    }
+
+    /// How many views `view` stands on, one on the other: 0 when its events carry nothing of other views.
+    pub fn depth(&self, view: &View) -> usize {
+        let inner = view.enrich.iter().filter_map(|reference| self.views_by_hash.get(&reference.hash));
+        inner.map(|inner| 1 + self.depth(&inner.definition)).max().unwrap_or(0)
     }
 
     /// The names in force of one kind.
@@ -174,6 +190,19 @@ impl DefinitionSet {
             set.services_by_hash.extend(proposed.services_by_hash.clone());
         };
         put(&mut result);
+        result
+    }
+
+    /// The same without one definition in force. Its versions stay known by their hashes.
+    pub fn without(&self, kind: DefinitionKind, name: &Name) -> Self {
+        let mut result = self.clone();
+        match kind {
+            DefinitionKind::Entity => drop(result.entities.remove(name)),
+            DefinitionKind::Source => drop(result.sources.remove(name)),
+            DefinitionKind::View => drop(result.views.remove(name)),
+            DefinitionKind::Service => drop(result.services.remove(name)),
+            DefinitionKind::Gate => drop(result.gates.remove(name)),
+        }
         result
     }
 

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use shipway_core::{DataType, Length, Name};
 
+use super::Batch;
+
 /// A stream of events with its history. Its columns can only be added to: see `plan` in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -21,10 +23,16 @@ pub struct Source {
     pub dedupe: Length,
     /// How long events are kept; a later event goes to the side table.
     pub retention: Length,
+    /// Where its history comes from, beside the stream. Says nothing about values, so it is not in the hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
     /// What it is, for people.
     pub description: Option<String>,
     /// Who answers for it.
     pub owner: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 impl Source {

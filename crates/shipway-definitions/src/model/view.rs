@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use shipway_aggregate::{Aggregation, AggregationError, Operation, Over, Window};
 use shipway_core::{DataType, Length, Name};
 
+use crate::{Deprecation, FeatureMetadata, Pii, ViewReference, model::Derived};
+
 /// The features of one entity that are computed from one source.
 ///
 /// It carries every type that it needs, so that an old version can be served after its entity or source has moved on.
@@ -24,10 +26,22 @@ pub struct View {
     pub event_id: Option<Name>,
     /// The keys of the entity and their types, as a request names them, in the order in which keys are encoded.
     pub entity_keys: Vec<(Name, DataType)>,
-    /// The columns of the source that hold these keys, in the same order.
+    /// The columns, of the source or derived, that hold these keys, in the same order.
     pub key_columns: Vec<Name>,
-    /// The type of every column of the source that the view reads.
+    /// The type of every column of an event that the view reads, its expressions included: those of the source, and those it is
+    /// enriched with.
     pub column_types: BTreeMap<Name, DataType>,
+    /// The features of other views of the source that every event carries for this view, as columns `view__feature`: the
+    /// value for the event's own key, just before its own time, from what had arrived when the event did. Only what the view
+    /// reads, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enrich: Vec<ViewReference>,
+    /// The condition under which an event counts, an expression over the columns; none: every event counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// The columns that are computed from those of an event, in the order written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<Derived>,
     /// What is computed.
     pub body: ViewBody,
     /// How fresh it should be, and what happens beyond that. Not part of the hash.
@@ -36,6 +50,18 @@ pub struct View {
     pub description: Option<String>,
     /// Who answers for it.
     pub owner: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// How personal the values of its features are; none: nobody has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pii: Option<Pii>,
+    /// That none of its features should be taken any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<Deprecation>,
+    /// What is said about single features. [`View::metadata`] adds what the view says about all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<Name, FeatureMetadata>,
 }
 
 /// What a view computes.
@@ -50,6 +76,9 @@ pub enum ViewBody {
         columns: Vec<Name>,
         /// The age, inclusive, up to which the row counts; none: for ever.
         ttl: Option<Length>,
+        /// Tighter ages of single columns; beyond them the column is null, whatever the row has.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        ttls: BTreeMap<Name, Length>,
     },
 }
 
@@ -60,7 +89,7 @@ pub enum ViewBody {
 pub struct Feature {
     /// Its name, unique in the view.
     pub name: Name,
-    /// The column of the source; none for a count of events.
+    /// The column, of the source or derived; none for a count of events.
     pub column: Option<Name>,
     /// The operation.
     pub operation: Operation,
@@ -175,9 +204,41 @@ impl Beyond {
 }
 
 impl View {
-    /// The type of a column of the source that the view reads.
+    /// The type of a column that the view reads: of its events, or derived.
     pub fn column_type(&self, column: &str) -> Option<DataType> {
-        self.column_types.get(column).copied()
+        let derived = self.derived.iter().find(|derived| derived.name.as_str() == column);
+        derived.map(|derived| derived.data_type).or_else(|| self.column_types.get(column).copied())
+    }
+
+    /// Whether it has expressions.
+    pub const fn has_expressions(&self) -> bool {
+        self.filter.is_some() || !self.derived.is_empty()
+    }
+
+    /// Whether `column` is one that its events are enriched with, and not one of the source.
+    pub fn is_enriched_with(&self, column: &str) -> bool {
+        self.enrich.iter().flat_map(ViewReference::columns).any(|(_, enriched)| enriched == column)
+    }
+
+    /// The age, inclusive, up to which a latest value counts: that of the feature, or that of the view.
+    pub fn ttl(&self, feature: &Name) -> Option<Length> {
+        match &self.body {
+            ViewBody::Aggregates(_) => None,
+            ViewBody::Latest { ttl, ttls, .. } => ttls.get(feature).copied().or(*ttl),
+        }
+    }
+
+    /// What is known about a feature: what it says itself, and where it is silent what the view says; the tags of both.
+    pub fn metadata(&self, feature: &Name) -> FeatureMetadata {
+        let of_view = FeatureMetadata {
+            description: self.description.clone(),
+            owner: self.owner.clone(),
+            tags: self.tags.clone(),
+            pii: self.pii,
+            freshness: self.freshness,
+            deprecated: self.deprecated.clone(),
+        };
+        self.features.get(feature).map_or_else(|| of_view.clone(), |own| own.within(&of_view))
     }
 
     /// The features and their types in the view's own order.

@@ -4,7 +4,7 @@ use shipway_core::DataType;
 
 use crate::parse::reader::{Columns, Fields, Head, Lists, Reader};
 
-pub(super) const FIELDS: &[&str] = &["kind", "name", "keys", "description", "owner"];
+pub(super) const FIELDS: &[&str] = &["kind", "name", "keys", "description", "owner", "tags"];
 
 /// An entity as it is written.
 #[derive(Debug)]

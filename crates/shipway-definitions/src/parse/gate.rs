@@ -8,7 +8,8 @@ use crate::{
     yaml::{Content, Node},
 };
 
-pub(super) const FIELDS: &[&str] = &["kind", "name", "model", "alias", "require", "description", "owner"];
+pub(super) const FIELDS: &[&str] =
+    &["kind", "name", "model", "alias", "require", "description", "owner", "tags"];
 pub(crate) const REQUIREMENT_FIELDS: &[&str] = &[
     "metric",
     "dataset",
@@ -51,6 +52,7 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
         requirements,
         description: head.description,
         owner: head.owner,
+        tags: head.tags,
     });
     GateDraft { gate }
 }

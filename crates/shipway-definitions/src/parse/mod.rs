@@ -5,10 +5,18 @@
 //!
 //! - `report`: where errors are collected
 //! - `reader`: reads maps, names, lengths and types, and refuses what does not belong
+//! - `metadata`: tags, the class of personal data, deprecation, and all of it per feature
+//! - `batch`: where the history of a source comes from
+//! - `choice`: reads references to views and their features
+//! - `expressions`: named expressions
 //! - `entity`, `source`, `view`, `service`, `gate`: one kind each
 
+mod batch;
+mod choice;
 mod entity;
+mod expressions;
 mod gate;
+mod metadata;
 mod reader;
 mod report;
 mod service;
@@ -20,11 +28,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use shipway_core::{Name, nearest};
 
+pub(crate) use choice::ViewChoice;
 pub(crate) use entity::EntityDraft;
+pub(crate) use expressions::Expressions;
 pub(crate) use gate::GateDraft;
+pub(crate) use metadata::FeatureNote;
 pub(crate) use reader::{Head, Located};
 pub(crate) use report::Report;
-pub(crate) use service::{ServiceDraft, ViewChoice};
+pub(crate) use service::ServiceDraft;
 pub(crate) use source::SourceDraft;
 pub(crate) use view::{BodyDraft, EntryDraft, ViewDraft};
 
@@ -35,7 +46,11 @@ use crate::{
 };
 
 #[cfg(test)]
+pub(crate) use batch::FIELDS as BATCH_FIELDS;
+#[cfg(test)]
 pub(crate) use gate::REQUIREMENT_FIELDS;
+#[cfg(test)]
+pub(crate) use metadata::{DEPRECATION_FIELDS, FEATURE_FIELDS};
 #[cfg(test)]
 pub(crate) use view::{ENTRY_FIELDS, FRESHNESS_FIELDS};
 

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use shipway_aggregate::Window;
-use shipway_core::{DataType, Length, Name, ScalarType, nearest};
+use shipway_core::{DataType, DecimalType, Length, Name, ScalarType, nearest};
 
 use crate::{
-    parse::Report,
+    parse::{Report, metadata::read_tags},
     yaml::{Content, Node},
 };
 
@@ -29,6 +29,7 @@ pub(crate) struct Head {
     pub(crate) nameless: bool,
     pub(crate) description: Option<String>,
     pub(crate) owner: Option<String>,
+    pub(crate) tags: Vec<String>,
     /// A part could not be read: nothing is said about things that refer to this one's parts.
     pub(crate) broken: bool,
 }
@@ -128,6 +129,7 @@ impl<'r> Reader<'r> {
         let nameless = name.is_none();
         let description = fields.optional("description").and_then(|node| self.text("description", node));
         let owner = fields.optional("owner").and_then(|node| self.text("owner", node));
+        let tags = fields.optional("tags").map(|node| read_tags(node, self)).unwrap_or_default();
         let name = name.unwrap_or(Located { line: fields.line, value: stand_in });
         Head {
             path: self.path.clone(),
@@ -137,6 +139,7 @@ impl<'r> Reader<'r> {
             nameless,
             description: description.map(|located| located.value),
             owner: owner.map(|located| located.value),
+            tags,
             broken: false,
         }
     }
@@ -281,7 +284,7 @@ impl<'r> Reader<'r> {
 
     fn data_type(&mut self, item: &str, name: &Name, node: &Node, lists: Lists) -> Option<DataType> {
         let word = self.text(&format!("the type of {item} {name}"), node)?.value;
-        let found = word.parse().ok().filter(|wanted| DataType::of_columns().any(|known| known == *wanted));
+        let found = word.parse().ok().filter(|wanted: &DataType| wanted.is_of_columns());
         match found {
             Some(DataType::List(_)) if lists == Lists::Refused => {
                 let hint = "only the columns of a source can be lists".to_owned();
@@ -289,16 +292,32 @@ impl<'r> Reader<'r> {
                 None
             }
             None => {
-                let scalars = ScalarType::ALL.map(ScalarType::word).join(", ");
-                let hint = match lists {
-                    Lists::Refused => format!("the types are {scalars}"),
-                    Lists::Allowed => format!("the types are {scalars}, and list(…) of each"),
-                };
+                let hint = hint_for_type(&word, lists);
                 let message = format!("{item} {name} has the type {word}, which does not exist");
                 self.refuse(node.line, message, Some(hint));
                 None
             }
             found => found,
         }
+    }
+}
+
+/// What to write instead of a word that is no type.
+fn hint_for_type(word: &str, lists: Lists) -> String {
+    let inner = word.strip_prefix("list(").unwrap_or(word);
+    if inner.starts_with("decimal(") && !inner.contains(')') {
+        return format!("in braces a comma ends a value: write it in quotes, \"{word},2)\"");
+    }
+    if inner.starts_with("decimal") {
+        let most = DecimalType::MOST_DIGITS;
+        return format!(
+            "write decimal(18,2): 1 to {most} digits, and how many of them stand after the point"
+        );
+    }
+    let plain = ScalarType::PLAIN.map(|scalar| scalar.to_string()).join(", ");
+    let types = format!("the types are {plain}, decimal(18,2)");
+    match lists {
+        Lists::Refused => types,
+        Lists::Allowed => format!("{types}, and list(…) of each"),
     }
 }

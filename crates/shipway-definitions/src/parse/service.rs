@@ -1,13 +1,18 @@
 //! Reads a service.
 
-use shipway_core::{Name, Sampling};
+use shipway_core::Sampling;
 
 use crate::{
-    parse::reader::{Columns, Fields, Head, Lists, Located, Reader},
+    parse::{
+        choice::{ViewChoice, read_choices},
+        expressions::{self, Expressions},
+        reader::{Columns, Fields, Head, Lists, Located, Reader},
+    },
     yaml::{Content, Node},
 };
 
-pub(super) const FIELDS: &[&str] = &["kind", "name", "views", "request", "log", "description", "owner"];
+pub(super) const FIELDS: &[&str] =
+    &["kind", "name", "views", "request", "compute", "log", "description", "owner", "tags"];
 
 /// A service as it is written.
 #[derive(Debug)]
@@ -15,21 +20,13 @@ pub(crate) struct ServiceDraft {
     pub(crate) head: Head,
     pub(crate) views: Vec<Located<ViewChoice>>,
     pub(crate) request: Columns,
+    pub(crate) compute: Expressions,
     pub(crate) log: Sampling,
-}
-
-/// A view, or one feature of it.
-#[derive(Debug, Clone)]
-pub(crate) struct ViewChoice {
-    pub(crate) view: Name,
-    pub(crate) feature: Option<Name>,
 }
 
 pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> ServiceDraft {
     let views = match fields.optional("views") {
-        Some(node) => {
-            reader.list("views", node).iter().filter_map(|node| read_choice(node, reader)).collect()
-        }
+        Some(node) => read_choices("views", node, reader),
         None => Vec::new(),
     };
     let request = match fields.optional("request") {
@@ -40,9 +37,10 @@ pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>)
         let hint = "list its views with `views: […]`".to_owned();
         reader.refuse(fields.line, "views is missing".to_owned(), Some(hint));
     }
+    let compute = fields.optional("compute").map(|node| expressions::read("compute", node, reader));
     let log = fields.optional("log").and_then(|node| read_log(node, reader)).unwrap_or_default();
     head.broken = reader.has_refused();
-    ServiceDraft { head, views, request, log }
+    ServiceDraft { head, views, request, compute: compute.unwrap_or_default(), log }
 }
 
 fn read_log(node: &Node, reader: &mut Reader<'_>) -> Option<Sampling> {
@@ -58,18 +56,4 @@ fn read_log(node: &Node, reader: &mut Reader<'_>) -> Option<Sampling> {
         reader.refuse(node.line, message, Some(hint));
     }
     sampling
-}
-
-fn read_choice(node: &Node, reader: &mut Reader<'_>) -> Option<Located<ViewChoice>> {
-    let text = reader.text("a view", node)?;
-    let (view, feature) = match text.value.split_once(':') {
-        Some((view, feature)) => (view, Some(feature)),
-        None => (text.value.as_str(), None),
-    };
-    let view = reader.name_of("view", text.line, view)?.value;
-    let feature = match feature {
-        Some(feature) => Some(reader.name_of("feature", text.line, feature)?.value),
-        None => None,
-    };
-    Some(Located { line: text.line, value: ViewChoice { view, feature } })
 }

@@ -3,7 +3,11 @@
 use shipway_core::{DataType, Length, Name, nearest};
 
 use crate::{
-    parse::reader::{Columns, Fields, Head, Lists, Located, Reader},
+    Batch,
+    parse::{
+        batch,
+        reader::{Columns, Fields, Head, Lists, Located, Reader},
+    },
     yaml::Node,
 };
 
@@ -16,8 +20,10 @@ pub(super) const FIELDS: &[&str] = &[
     "max_ahead",
     "dedupe",
     "retention",
+    "batch",
     "description",
     "owner",
+    "tags",
 ];
 
 const MINUTE_US: i64 = 60_000_000;
@@ -36,6 +42,7 @@ pub(crate) struct SourceDraft {
     pub(crate) max_ahead: Option<Length>,
     pub(crate) dedupe: Option<Length>,
     pub(crate) retention: Option<Length>,
+    pub(crate) batch: Option<Batch>,
 }
 
 pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> SourceDraft {
@@ -61,12 +68,15 @@ pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>)
     let max_ahead = length("max_ahead", DEFAULT_MAX_AHEAD_US, reader);
     let dedupe = length("dedupe", DEFAULT_DEDUPE_US, reader);
     let retention = length("retention", DEFAULT_RETENTION_US, reader);
+    let needed: Vec<&Name> =
+        [&event_time, &event_id].into_iter().flatten().map(|column| &column.value).collect();
+    let batch = fields.optional("batch").and_then(|node| batch::read(node, &columns, &needed, reader));
     head.broken = reader.has_refused();
-    SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention }
+    SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention, batch }
 }
 
 fn check(column: &Located<Name>, what: &str, types: &[DataType], columns: &Columns, reader: &mut Reader<'_>) {
-    let words: Vec<_> = types.iter().map(|data_type| data_type.word()).collect();
+    let words: Vec<_> = types.iter().map(DataType::to_string).collect();
     let needs = words.join(" or ");
     match columns.iter().find(|(name, _)| name.value == column.value) {
         None => {

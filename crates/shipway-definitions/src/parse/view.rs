@@ -4,8 +4,13 @@ use shipway_aggregate::{Operation, Over, Window};
 use shipway_core::{Length, Name, nearest};
 
 use crate::{
-    Beyond, Freshness,
-    parse::reader::{Fields, Head, Located, Reader},
+    Beyond, Deprecation, Freshness, Pii,
+    parse::{
+        choice::{ViewChoice, read_choices},
+        expressions::{self, Expressions},
+        metadata::{FeatureNote, read_deprecated, read_features, read_pii},
+        reader::{Fields, Head, Located, Reader},
+    },
     yaml::{Content, Node},
 };
 
@@ -15,12 +20,19 @@ pub(super) const FIELDS: &[&str] = &[
     "entity",
     "source",
     "keys",
+    "enrich",
+    "where",
+    "derive",
     "aggregate",
     "latest",
     "ttl",
     "freshness",
     "description",
     "owner",
+    "tags",
+    "pii",
+    "deprecated",
+    "features",
 ];
 pub(crate) const ENTRY_FIELDS: &[&str] = &["column", "operations", "windows", "by", "over", "bound", "as"];
 pub(crate) const FRESHNESS_FIELDS: &[&str] = &["objective", "beyond"];
@@ -35,8 +47,15 @@ pub(crate) struct ViewDraft {
     pub(crate) entity: Option<Located<Name>>,
     pub(crate) source: Option<Located<Name>>,
     pub(crate) keys: Option<Located<Vec<Located<Name>>>>,
+    /// The features of other views that its events carry.
+    pub(crate) enrich: Vec<Located<ViewChoice>>,
+    pub(crate) filter: Option<Located<String>>,
+    pub(crate) derive: Expressions,
     pub(crate) body: Option<BodyDraft>,
     pub(crate) freshness: Option<Freshness>,
+    pub(crate) pii: Option<Pii>,
+    pub(crate) deprecated: Option<Located<Deprecation>>,
+    pub(crate) features: Vec<FeatureNote>,
 }
 
 #[derive(Debug)]
@@ -63,10 +82,31 @@ pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>)
     let keys = fields
         .optional("keys")
         .map(|node| Located { line: node.line, value: reader.names("keys", "key column", node) });
+    let enrich =
+        fields.optional("enrich").map(|node| read_choices("enrich", node, reader)).unwrap_or_default();
+    let filter = fields.optional("where").and_then(|node| expressions::read_one("where", node, reader));
+    let derive = fields.optional("derive").map(|node| expressions::read("derive", node, reader));
     let body = read_body(fields, reader);
     let freshness = fields.optional("freshness").and_then(|node| read_freshness(node, reader));
+    let pii = fields.optional("pii").and_then(|node| read_pii(node, reader));
+    let deprecated = fields.optional("deprecated").and_then(|node| read_deprecated(node, reader));
+    let features = fields.optional("features").map(|node| read_features(node, reader)).unwrap_or_default();
     head.broken = reader.has_refused();
-    ViewDraft { head, entity, source, keys, body, freshness }
+    let derive = derive.unwrap_or_default();
+    ViewDraft {
+        head,
+        entity,
+        source,
+        keys,
+        enrich,
+        filter,
+        derive,
+        body,
+        freshness,
+        pii,
+        deprecated,
+        features,
+    }
 }
 
 fn read_body(fields: &Fields<'_>, reader: &mut Reader<'_>) -> Option<BodyDraft> {
@@ -186,7 +226,7 @@ fn read_bound(node: &Node, reader: &mut Reader<'_>) -> Option<Located<u32>> {
     None
 }
 
-fn read_freshness(node: &Node, reader: &mut Reader<'_>) -> Option<Freshness> {
+pub(super) fn read_freshness(node: &Node, reader: &mut Reader<'_>) -> Option<Freshness> {
     let fields = Fields::of(node, FRESHNESS_FIELDS, " in freshness", reader)?;
     let objective = fields.required("objective", reader).and_then(|node| reader.length("objective", node));
     let beyond = match fields.optional("beyond") {

@@ -4,8 +4,16 @@
 //! is passed over in silence: its errors are already reported.
 //!
 //! - `view`: keys, columns, features and their names
+//! - `enrich`: the views that a view stands on, and the order in which views are taken
+//! - `choice`: references to views and their features
+//! - `metadata`: what is said about features
+//! - `expressions`: names and types of expressions
 //! - `service`: views at their versions, the order of columns, clashes with the request
 
+mod choice;
+mod enrich;
+mod expressions;
+mod metadata;
 mod service;
 mod view;
 
@@ -19,6 +27,7 @@ use shipway_core::{Name, nearest};
 use crate::{
     DefinitionKind, DefinitionSet, Entity, Source, Versioned, View,
     parse::{Drafts, EntityDraft, Head, Report, SourceDraft},
+    resolve::metadata::Replacement,
 };
 
 /// What references are looked up in, and where errors go.
@@ -28,6 +37,8 @@ pub(crate) struct Resolver<'r> {
     /// Definitions of the files that have errors of their own.
     broken: BTreeSet<(DefinitionKind, Name)>,
     incomplete: bool,
+    /// What should be taken instead of deprecated things; looked up when every view is known.
+    replacements: Vec<Replacement>,
     report: &'r mut Report,
 }
 
@@ -38,6 +49,7 @@ pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report)
         base,
         broken: BTreeSet::new(),
         incomplete: drafts.incomplete,
+        replacements: Vec::new(),
         report,
     };
     for draft in drafts.entities {
@@ -46,9 +58,10 @@ pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report)
     for draft in drafts.sources {
         resolver.source(draft);
     }
-    for draft in drafts.views {
+    for draft in resolver.inner_first(drafts.views) {
         resolver.view(draft);
     }
+    resolver.check_replacements();
     for draft in drafts.services {
         resolver.service(draft);
     }
@@ -73,13 +86,13 @@ impl Resolver<'_> {
             return;
         }
         let keys = keys.into_iter().map(|(name, data_type)| (name.value, data_type)).collect();
-        let Head { name, description, owner, .. } = head;
-        let entity = Entity { name: name.clone(), keys, description, owner };
+        let Head { name, description, owner, tags, .. } = head;
+        let entity = Entity { name: name.clone(), keys, description, owner, tags };
         self.set.entities.insert(name, Arc::new(Versioned::entity(entity)));
     }
 
     fn source(&mut self, draft: SourceDraft) {
-        let SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention } = draft;
+        let SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention, batch } = draft;
         let parts = (event_time, max_ahead, dedupe, retention);
         let (Some(event_time), Some(max_ahead), Some(dedupe), Some(retention), false) =
             (parts.0, parts.1, parts.2, parts.3, head.broken)
@@ -87,7 +100,7 @@ impl Resolver<'_> {
             self.broken.insert((DefinitionKind::Source, head.name));
             return;
         };
-        let Head { name, description, owner, .. } = head;
+        let Head { name, description, owner, tags, .. } = head;
         let source = Source {
             name: name.clone(),
             event_time: event_time.value,
@@ -96,8 +109,10 @@ impl Resolver<'_> {
             max_ahead,
             dedupe,
             retention,
+            batch,
             description,
             owner,
+            tags,
         };
         self.set.sources.insert(name, Arc::new(Versioned::source(source)));
     }

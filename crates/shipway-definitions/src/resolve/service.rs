@@ -2,28 +2,23 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use shipway_core::{DataType, Name, nearest};
+use shipway_core::{DataType, Name};
 
 use crate::{
-    ColumnOrigin, DefinitionKind, Service, ServiceColumn, Versioned, View, ViewReference,
+    ColumnOrigin, DefinitionKind, Service, ServiceColumn, Versioned, ViewReference,
     model::ServiceParts,
-    parse::{Head, Located, ServiceDraft, ViewChoice},
-    resolve::{Found, Resolver},
+    parse::{Head, ServiceDraft},
+    resolve::{Found, Resolver, choice::Taken, expressions::RequestColumns},
 };
 
 const SERVICE: DefinitionKind = DefinitionKind::Service;
 
-/// A view of the service and the features taken so far.
-struct Taken {
-    view: Arc<Versioned<View>>,
-    features: Vec<(Name, DataType)>,
-}
-
 impl Resolver<'_> {
     pub(super) fn service(&mut self, draft: ServiceDraft) {
         let errors_before = self.report.count();
-        let ServiceDraft { head, views, request, log } = draft;
+        let ServiceDraft { head, views, request, compute, log } = draft;
         let mut complete = !head.broken;
+        let mut computed = Vec::new();
         let mut taken: Vec<Taken> = Vec::new();
         for choice in views {
             match self.find_view(&head, choice.line, &choice.value.view) {
@@ -49,64 +44,35 @@ impl Resolver<'_> {
             let origin = ColumnOrigin::Request;
             columns.push(ServiceColumn { name: name.to_owned(), data_type: *data_type, origin });
         }
+        if complete {
+            let named = columns.iter().map(|column| (column.name.clone(), column.data_type)).collect();
+            let beside = RequestColumns { keys: &entity_keys, columns: named };
+            computed = self.computed(&head, compute, beside);
+            columns.extend(computed.iter().map(|derived| ServiceColumn {
+                name: derived.name.to_string(),
+                data_type: derived.data_type,
+                origin: ColumnOrigin::Computed,
+            }));
+        }
         if !complete || self.report.count() > errors_before {
             self.broken.insert((SERVICE, head.name));
             return;
         }
         let service = Service::new(ServiceParts {
             name: head.name.clone(),
-            views: taken.iter().map(reference).collect(),
+            views: taken.iter().map(Taken::reference).collect(),
             request: request.into_iter().map(|(name, data_type)| (name.value, data_type)).collect(),
             entity_keys,
             columns,
+            computed,
             log,
             description: head.description,
             owner: head.owner,
+            tags: head.tags,
         });
         let versioned = Arc::new(Versioned::service(service));
         self.set.services_by_hash.insert(versioned.hash, versioned.clone());
         self.set.services.insert(head.name, versioned);
-    }
-
-    /// Adds what `choice` names. A view that is listed more than once keeps its first place.
-    fn take(
-        &mut self,
-        head: &Head,
-        choice: &Located<ViewChoice>,
-        view: Arc<Versioned<View>>,
-        taken: &mut Vec<Taken>,
-    ) {
-        let outputs = view.definition.outputs();
-        let name = view.definition.name.clone();
-        let chosen: Vec<_> = match &choice.value.feature {
-            None => outputs,
-            Some(feature) => {
-                let Some(found) = outputs.iter().find(|(name, _)| name == feature) else {
-                    let names = outputs.iter().map(|(name, _)| name.as_str());
-                    let hint = nearest(feature.as_str(), names.clone()).map_or_else(
-                        || format!("its features are {}", names.collect::<Vec<_>>().join(", ")),
-                        |nearest| format!("did you mean {name}:{nearest}?"),
-                    );
-                    let message = format!("view {name} has no feature {feature}");
-                    self.refuse(head, choice.line, &message, Some(hint));
-                    return;
-                };
-                vec![found.clone()]
-            }
-        };
-        let index = taken.iter().position(|taken| taken.view.definition.name == name).unwrap_or_else(|| {
-            taken.push(Taken { view, features: Vec::new() });
-            taken.len() - 1
-        });
-        let Some(slot) = taken.get_mut(index) else { return };
-        for (feature, data_type) in chosen {
-            if slot.features.iter().any(|(other, _)| *other == feature) {
-                let message = format!("feature {name}:{feature} is listed twice");
-                self.refuse(head, choice.line, &message, Some("remove one of them".to_owned()));
-                break;
-            }
-            slot.features.push((feature, data_type));
-        }
     }
 
     fn entity_keys(&mut self, head: &Head, taken: &[Taken]) -> Vec<(Name, DataType)> {
@@ -149,16 +115,8 @@ impl Resolver<'_> {
 fn feature_columns(taken: &Taken) -> impl Iterator<Item = ServiceColumn> {
     let view = &taken.view.definition.name;
     taken.features.iter().map(move |(feature, data_type)| ServiceColumn {
-        name: format!("{view}__{feature}"),
+        name: ViewReference::column_of(view, feature),
         data_type: *data_type,
         origin: ColumnOrigin::Feature { view: view.clone(), feature: feature.clone() },
     })
-}
-
-fn reference(taken: &Taken) -> ViewReference {
-    ViewReference {
-        view: taken.view.definition.name.clone(),
-        hash: taken.view.hash,
-        features: taken.features.iter().map(|(feature, _)| feature.clone()).collect(),
-    }
 }

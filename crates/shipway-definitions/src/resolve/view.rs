@@ -36,11 +36,30 @@ impl Resolver<'_> {
     }
 
     fn resolve_view(&mut self, draft: ViewDraft) -> Option<View> {
-        let ViewDraft { head, entity, source, keys, body, freshness } = draft;
+        let ViewDraft {
+            head,
+            entity,
+            source,
+            keys,
+            enrich,
+            filter,
+            derive,
+            body,
+            freshness,
+            pii,
+            deprecated,
+            features,
+        } = draft;
+        let errors_before = self.report.count();
         let entity = entity.map(|entity| self.find_entity(&head, entity.line, &entity.value));
         let source = source.map(|source| self.find_source(&head, source.line, &source.value));
         let Some(Found::Known(source)) = source else { return None };
-        let source = &source.definition;
+        let enrichment = self.enrichment(&head, &source.definition, &enrich)?;
+        // What an event of this view looks like.
+        let mut seen = source.definition.clone();
+        seen.columns.extend(enrichment.columns.iter().cloned());
+        let expressions = self.view_expressions(&head, &seen, filter, derive)?;
+        let source = &expressions.source;
         let mut column_types = BTreeMap::new();
         let body = body.map(|body| match body {
             BodyDraft::Aggregate(entries) => {
@@ -51,12 +70,23 @@ impl Resolver<'_> {
                 if let Some(ttl) = &ttl {
                     self.check_retention(&head, ttl.line, "ttl", ttl.value, source);
                 }
-                ViewBody::Latest { columns, ttl: ttl.map(|ttl| ttl.value) }
+                ViewBody::Latest { columns, ttl: ttl.map(|ttl| ttl.value), ttls: BTreeMap::new() }
             }
         });
         let Some(Found::Known(entity)) = entity else { return None };
         let entity = &entity.definition;
         let key_columns = self.key_columns(&head, entity, source, keys, &mut column_types)?;
+        let mut body = body?;
+        // Of a body with errors nobody can say which features it has.
+        let features = if self.report.count() == errors_before {
+            self.described(&head, source, features, &mut body)
+        } else {
+            BTreeMap::new()
+        };
+        if let Some(deprecated) = &deprecated {
+            self.note_replacement(&head, deprecated.line, &deprecated.value, None);
+        }
+        expressions.settle(&mut column_types);
         Some(View {
             name: head.name,
             entity: entity.name.clone(),
@@ -65,11 +95,18 @@ impl Resolver<'_> {
             event_id: source.event_id.clone(),
             entity_keys: entity.keys.clone(),
             key_columns,
+            enrich: enrichment.references(&column_types),
             column_types,
-            body: body?,
+            filter: expressions.filter,
+            derived: expressions.derived,
+            body,
             freshness,
             description: head.description,
             owner: head.owner,
+            tags: head.tags,
+            pii,
+            deprecated: deprecated.map(|deprecated| deprecated.value),
+            features,
         })
     }
 
@@ -277,7 +314,9 @@ impl Resolver<'_> {
             ),
             (AggregationError::NotABucket { got }, _, Some((column, _))) => (
                 entry.by.as_ref().map_or(line, |by| by.line),
-                format!("column {column} is {got}; by needs a bool, an int, a text or a timestamp"),
+                format!(
+                    "column {column} is {got}; by needs a bool, an int, a decimal, a text or a timestamp"
+                ),
                 hint.unwrap_or_default(),
             ),
             (error, _, _) => {
@@ -287,7 +326,14 @@ impl Resolver<'_> {
         self.refuse(head, line, &message, Some(hint));
     }
 
-    fn check_retention(&mut self, head: &Head, line: u64, what: &str, length: Length, source: &Source) {
+    pub(super) fn check_retention(
+        &mut self,
+        head: &Head,
+        line: u64,
+        what: &str,
+        length: Length,
+        source: &Source,
+    ) {
         if length > source.retention {
             let message = format!(
                 "{what} {length} is longer than source {} keeps events, {}",

@@ -115,7 +115,7 @@ fn a_wrong_parameter_is_refused_with_what_to_write() {
 #[test]
 fn buckets_and_lists_need_columns_that_fit() {
     assert_snapshot!(refused("column: dep_delay\noperations: [avg]\nwindows: [1h]\nby: dep_delay"), @r"
-    a.yaml:9: view v: column dep_delay is float; by needs a bool, an int, a text or a timestamp
+    a.yaml:9: view v: column dep_delay is float; by needs a bool, an int, a decimal, a text or a timestamp
       hint: name a column of few distinct values with `by:`
     ");
     assert_snapshot!(refused("column: dep_delay\noperations: [avg]\nwindows: [1h]\nby: carier"), @r"
@@ -142,9 +142,9 @@ fn buckets_and_lists_need_columns_that_fit() {
     a.yaml:3: entity e: key tags is list(text)
       hint: only the columns of a source can be lists
     a.yaml:8: source s: column l has the type list(list(int)), which does not exist
-      hint: the types are bool, int, float, text, timestamp, and list(…) of each
+      hint: the types are bool, int, float, text, timestamp, decimal(18,2), and list(…) of each
     a.yaml:8: source s: column m has the type map(int), which does not exist
-      hint: the types are bool, int, float, text, timestamp, and list(…) of each
+      hint: the types are bool, int, float, text, timestamp, decimal(18,2), and list(…) of each
     ");
 }
 

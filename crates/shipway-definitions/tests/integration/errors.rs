@@ -21,7 +21,7 @@ fn all_errors_of_all_files_come_at_once_in_order() {
     a.yaml:3: service late_arrivals: view origin_trafic does not exist
       hint: did you mean origin_traffic?
     a.yaml:4: service late_arrivals: request column month has the type integer, which does not exist
-      hint: the types are bool, int, float, text, timestamp
+      hint: the types are bool, int, float, text, timestamp, decimal(18,2)
     b.yaml:4: view origin_traffic: source departure does not exist
       hint: did you mean departures?
     b.yaml:7: view origin_traffic: window `10x` is not a length of time
@@ -91,7 +91,7 @@ fn a_source_declares_its_times_and_ids() {
     a.yaml:4: source s: column at is text; event_time needs timestamp
       hint: declare it as timestamp
     a.yaml:4: source s: column b has the type string, which does not exist
-      hint: the types are bool, int, float, text, timestamp, and list(…) of each
+      hint: the types are bool, int, float, text, timestamp, decimal(18,2), and list(…) of each
     a.yaml:5: source s: max_ahead `5` is not a length of time
       hint: write a whole number and one of s, m, h, d, w, such as 30m; the smallest is 1s
     a.yaml:6: source s: dedupe `soon` is not a length of time
@@ -435,7 +435,7 @@ fn what_refers_to_a_broken_definition_is_not_blamed() {
     let service = "kind: service\nname: t\nviews: ['v:x']\n";
     assert_snapshot!(refused(&format!("{source}{view}{service}")), @r"
     a.yaml:4: source s: column x has the type strin, which does not exist
-      hint: the types are bool, int, float, text, timestamp, and list(…) of each
+      hint: the types are bool, int, float, text, timestamp, decimal(18,2), and list(…) of each
     ");
 }
 

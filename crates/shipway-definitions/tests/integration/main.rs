@@ -1,19 +1,28 @@
 //! What a writer of definitions sees.
 //!
 //! - `aggregations`: operations with parameters, buckets, and columns of lists
+//! - `chains`: views that stand on other views
+//! - `decimals`: columns, keys and features of decimals
 //! - `demo`: the definitions of the demo
 //! - `errors`: every error in the words a person reads
+//! - `expressions`: `where`, `derive` and `compute`
 //! - `hashes`: what a version depends on and what not
 //! - `laws`: properties of any text and any order
+//! - `metadata`: what is said about features
 //! - `sets`: overlaying, storing and restoring
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
 
 mod aggregations;
+mod batch;
+mod chains;
+mod decimals;
 mod demo;
 mod errors;
+mod expressions;
 mod hashes;
 mod laws;
+mod metadata;
 mod sets;
 
 use shipway_definitions::{DefinitionFile, DefinitionSet};

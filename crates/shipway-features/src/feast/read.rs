@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use shipway_core::{DataType, Name, Value};
+use shipway_core::{DataType, Name, Value, exact_json};
 use shipway_definitions::Beyond;
-use shipway_web::{Json as Body, Problem};
+use shipway_web::{Json as Body, JsonText, Problem};
 
 use super::frame::Frame;
 use crate::{
@@ -79,10 +79,10 @@ enum Status {
     OutsideMaxAge,
 }
 
-/// Answers as their server does: the keys, what came with the request, then the features view by view.
+/// Answers as their server does: the keys, what came with the request, the features view by view, then computed columns.
 pub(super) async fn get_online_features(
     State(features): State<Features>,
-    Body(wanted): Body<Wanted>,
+    JsonText { value: wanted, text }: JsonText<Wanted>,
 ) -> Result<Body<Answer>, Problem> {
     let inner = &features.inner;
     let plan = match &wanted.feature_service {
@@ -93,9 +93,10 @@ pub(super) async fn get_online_features(
         None => inner.plan_of_features(&wanted.features)?,
     };
     let names = feature_names(&plan, wanted.full_feature_names)?;
+    let exact = exact_entities(&plan, &wanted.entities, &text)?;
     let entities = Frame::new(wanted.entities)?;
     check_count(entities.rows(), features.limits().read_rows)?;
-    let rows = rows(&plan, &entities)?;
+    let rows = rows(&plan, exact.as_ref().unwrap_or(&entities))?;
     let answer = inner.read(Arc::clone(&plan), rows, Moment::default()).await?;
     let views = plan.views.iter().filter(|_| wanted.include_feature_view_version_metadata);
     let metadata = Metadata {
@@ -105,6 +106,21 @@ pub(super) async fn get_online_features(
             .collect(),
     };
     Ok(Body(Answer { metadata, results: results(&plan, &entities, &answer) }))
+}
+
+/// The entities with the digits of their decimals, where there are any: the answer repeats them as they came.
+fn exact_entities(
+    plan: &ReadPlan,
+    entities: &Map<String, Json>,
+    text: &[u8],
+) -> Result<Option<Frame>, FeaturesError> {
+    if !entities.keys().any(|column| plan.is_decimal(column)) {
+        return Ok(None);
+    }
+    let mut exact = entities.clone();
+    exact_json::restore_member(&mut exact, text, "entities", |column| plan.is_decimal(column))
+        .map_err(|fault| invalid(format!("entities: {fault}")))?;
+    Frame::new(exact).map(Some)
 }
 
 /// The names of the columns, no two the same.
@@ -119,6 +135,12 @@ fn feature_names(plan: &ReadPlan, full: bool) -> Result<Vec<String>, FeaturesErr
             }
             names.push(name);
         }
+    }
+    for name in plan.computed_names() {
+        if names.contains(name) {
+            return Err(FeaturesError::FeatureNamesCollide { name: name.clone() });
+        }
+        names.push(name.clone());
     }
     Ok(names)
 }
@@ -162,13 +184,13 @@ fn results(plan: &ReadPlan, entities: &Frame, answer: &ReadAnswer) -> Vec<Featur
     let mut results: Vec<FeatureVector> = given.collect();
     let mut column = 0;
     for (position, view) in plan.views.iter().enumerate() {
-        for _ in &view.feature_names {
+        for feature in 0..view.feature_names.len() {
             let mut vector = FeatureVector::default();
             for row in &answer.rows {
                 let (Some(value), Some(freshness)) = (row.values.get(column), row.views.get(position)) else {
                     continue;
                 };
-                let status = status(view, value, freshness);
+                let status = status(view, feature, value, freshness);
                 vector.values.push(if status == Status::Invalid { Json::Null } else { value.to_json() });
                 vector.statuses.push(status);
                 vector
@@ -179,18 +201,38 @@ fn results(plan: &ReadPlan, entities: &Frame, answer: &ReadAnswer) -> Vec<Featur
             column += 1;
         }
     }
+    let first = plan.columns.len() - plan.computed_names().len();
+    results.extend((first..plan.columns.len()).map(|column| computed(answer, column)));
     results
 }
 
-fn status(view: &PlannedView, value: &Value, freshness: &ViewFreshness) -> Status {
+/// A computed column belongs to the moment of the request.
+fn computed(answer: &ReadAnswer, column: usize) -> FeatureVector {
+    let mut vector = FeatureVector::default();
+    for value in answer.rows.iter().filter_map(|row| row.values.get(column)) {
+        let status = match value {
+            Value::Float(number) if !number.is_finite() => Status::Invalid,
+            Value::Null => Status::NullValue,
+            _ => Status::Present,
+        };
+        vector.values.push(if status == Status::Invalid { Json::Null } else { value.to_json() });
+        vector.statuses.push(status);
+        vector.event_timestamps.push(answer.at.to_string());
+    }
+    vector
+}
+
+fn status(view: &PlannedView, feature: usize, value: &Value, freshness: &ViewFreshness) -> Status {
     match value {
         Value::Float(number) if !number.is_finite() => Status::Invalid,
         Value::Null => match freshness.age_us {
             None => Status::NotFound,
             Some(age_us) => {
-                let is_dead = view.ttl_us.is_some_and(|ttl_us| age_us > ttl_us);
-                let is_withheld = !freshness.fresh
-                    && view.freshness.is_some_and(|freshness| freshness.beyond == Beyond::Null);
+                let ttl_us = view.ttls_us.get(feature).copied().flatten();
+                let is_dead = ttl_us.is_some_and(|ttl_us| age_us > ttl_us);
+                let is_withheld = view.freshness_of(feature).is_some_and(|freshness| {
+                    freshness.beyond == Beyond::Null && age_us > freshness.objective.micros()
+                });
                 if is_dead || is_withheld { Status::OutsideMaxAge } else { Status::NullValue }
             }
         },

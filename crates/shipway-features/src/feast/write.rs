@@ -7,9 +7,9 @@ use axum::{extract::State, response::IntoResponse, response::Response};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use shipway_core::{Digest, Name, nearest};
+use shipway_core::{Digest, Name, exact_json, nearest};
 use shipway_definitions::ViewBody;
-use shipway_web::{Json as Body, Problem};
+use shipway_web::{JsonText, Problem};
 
 use super::frame::Frame;
 use crate::{
@@ -41,7 +41,7 @@ pub(super) struct Write {
 /// Takes in the rows as events of the source with the name of the push source.
 pub(super) async fn push(
     State(features): State<Features>,
-    Body(push): Body<Push>,
+    JsonText { value: mut push, text }: JsonText<Push>,
 ) -> Result<Response, Problem> {
     match push.to.as_deref() {
         None | Some("online" | "online_and_offline") => {}
@@ -52,6 +52,7 @@ pub(super) async fn push(
             return Err(invalid(format!("to {other}: expected online or online_and_offline")).into());
         }
     }
+    features.restore_digits(&push.push_source_name, &mut push.df, &text)?;
     let frame = Frame::new(push.df)?;
     Ok(features.take_in(&push.push_source_name, frame).await?)
 }
@@ -59,7 +60,7 @@ pub(super) async fn push(
 /// Takes in the rows as events of the view's source.
 pub(super) async fn write_to_online_store(
     State(features): State<Features>,
-    Body(write): Body<Write>,
+    JsonText { value: mut write, text }: JsonText<Write>,
 ) -> Result<Response, Problem> {
     let definitions = features.inner.definitions();
     let view = definitions.views.get(write.feature_view_name.as_str());
@@ -69,10 +70,11 @@ pub(super) async fn write_to_online_store(
         name: write.feature_view_name.clone(),
     })?;
     let view = &view.definition;
-    if let ViewBody::Aggregates(_) = &view.body {
+    if matches!(view.body, ViewBody::Aggregates(_)) || !view.enrich.is_empty() {
         let (view, source_name) = (view.name.to_string(), view.source.to_string());
         return Err(FeaturesError::ComputedFeatures { view, source_name }.into());
     }
+    features.restore_digits(view.source.as_str(), &mut write.df, &text)?;
     let mut frame = Frame::new(write.df)?;
     for ((name, _), column) in view.entity_keys.iter().zip(&view.key_columns) {
         frame.rename(name.as_str(), column.as_str());
@@ -81,10 +83,26 @@ pub(super) async fn write_to_online_store(
 }
 
 impl Features {
+    /// Puts the digits of decimals back into a data frame of `source`, which was read from the body `text`.
+    fn restore_digits(
+        &self,
+        source: &str,
+        frame: &mut Map<String, Json>,
+        text: &[u8],
+    ) -> Result<(), FeaturesError> {
+        let shape = self.inner.source(source)?.shape();
+        let columns = &shape.schema.columns;
+        let is_decimal = |column: &str| {
+            columns.iter().any(|(name, data_type)| name.as_str() == column && data_type.has_decimals())
+        };
+        exact_json::restore_member(frame, text, "df", is_decimal)
+            .map_err(|fault| invalid(format!("df: {fault}")))
+    }
+
     /// Takes in all rows, or says which do not fit. Answered when the events can be read: 202 when they are durable and it
     /// takes longer.
     async fn take_in(&self, source: &str, mut frame: Frame) -> Result<Response, FeaturesError> {
-        let runtime = self.inner.source(source)?;
+        let runtime = self.inner.source_in_force(source)?;
         let shape = runtime.shape();
         let schema = &shape.schema;
         if schema.index_of(EVENT_TIMESTAMP).is_none() {

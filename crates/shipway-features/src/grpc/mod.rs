@@ -2,8 +2,9 @@
 //!
 //! - `v1`: the messages, made from `proto/`
 //! - `value`: values between this wire and the domain
-//! - `service`: the two methods
+//! - `service`: the two methods, `answer` what the reading one says
 
+mod answer;
 mod service;
 mod value;
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::Map;
-use shipway_core::{DataType, Digest, Name, Timestamp};
+use shipway_core::{DataType, Digest, Name, Timestamp, Value};
 use shipway_web::Problem;
 use tonic::{Request, Response, Status};
 
 use super::{
+    answer,
     v1::{self, feature_service_server::FeatureService},
     value,
 };
@@ -16,8 +17,9 @@ use crate::{
     error::{FeaturesError, invalid},
     read::{
         ReadPlan,
-        rows::{RequestRow, check_columns, check_count},
-        service::{Moment, ReadAnswer, ViewFreshness},
+        columnar::RowsBuilder,
+        rows::{ListedKey, RequestRow, RequestRows, check_columns, check_count},
+        service::Moment,
     },
 };
 
@@ -54,9 +56,9 @@ impl Service {
         };
         let rows = rows(&plan, &request.columns, self.0.limits().read_rows)?;
         let at = request.at_us.map(Timestamp);
-        let answer =
-            inner.read(Arc::clone(&plan), rows, Moment { at, token: request.token.as_deref() }).await?;
-        let mut response = response(&plan, answer);
+        let moment = Moment { at, token: request.token.as_deref() };
+        let answer = inner.read(Arc::clone(&plan), rows.rows, moment).await?;
+        let mut response = answer::response(&plan, answer, rows.lists.as_deref());
         if !is_service {
             (response.service, response.service_hash) = (String::new(), String::new());
         }
@@ -103,7 +105,8 @@ fn length(columns: &[v1::Column]) -> Result<usize, FeaturesError> {
     }
 }
 
-fn rows(plan: &ReadPlan, columns: &[v1::Column], limit: usize) -> Result<Vec<RequestRow>, FeaturesError> {
+/// The rows of the request; a key that is a list asks for several entities.
+fn rows(plan: &ReadPlan, columns: &[v1::Column], limit: usize) -> Result<RequestRows, FeaturesError> {
     let count = length(columns)?;
     check_count(count, limit)?;
     check_columns(plan, columns.iter().map(|column| column.name.as_str()), None)?;
@@ -116,38 +119,27 @@ fn rows(plan: &ReadPlan, columns: &[v1::Column], limit: usize) -> Result<Vec<Req
         wanted.iter().map(find).collect::<Result<Vec<_>, FeaturesError>>()
     };
     let (keys, request) = (chosen(&plan.keys, "key column")?, chosen(&plan.request, "request column")?);
-    let values = |columns: &[(&v1::Column, DataType)], row: usize| {
-        let cell = |(column, data_type): &(&v1::Column, DataType)| {
-            value::read(&column.values[row], *data_type)
-                .map_err(|why| invalid(format!("row {row}: column {}: {why}", column.name)))
-        };
-        columns.iter().map(cell).collect::<Result<Vec<_>, FeaturesError>>()
+    let read = |value: &v1::Value, (column, data_type): (&v1::Column, DataType), row: usize| {
+        value::read(value, data_type)
+            .map_err(|why| invalid(format!("row {row}: column {}: {why}", column.name)))
     };
-    (0..count)
-        .map(|row| Ok(RequestRow { keys: values(&keys, row)?, request: values(&request, row)? }))
-        .collect()
-}
-
-fn response(plan: &ReadPlan, answer: ReadAnswer) -> v1::ReadResponse {
-    let column = |(position, name): (usize, &String)| v1::Column {
-        name: name.clone(),
-        values: answer.rows.iter().filter_map(|row| row.values.get(position)).map(value::write).collect(),
-    };
-    let freshness = |held: &ViewFreshness| v1::Freshness {
-        event_time_us: held.event_time.map(Timestamp::micros),
-        age_us: held.age_us,
-        fresh: held.fresh,
-    };
-    let view = |position: usize| v1::ViewFreshness {
-        view: plan.views[position].name.to_string(),
-        rows: answer.rows.iter().filter_map(|row| row.views.get(position)).map(freshness).collect(),
-    };
-    v1::ReadResponse {
-        service: answer.service.to_string(),
-        service_hash: answer.service_hash.to_string(),
-        at_us: answer.at.micros(),
-        columns: answer.columns.iter().enumerate().map(column).collect(),
-        views: (0..plan.views.len()).map(view).collect(),
-        watermarks: answer.watermarks.into_iter().collect(),
+    let mut rows = RowsBuilder::new(plan, limit);
+    for row in 0..count {
+        let mut listed = Vec::new();
+        let mut key_values = Vec::with_capacity(keys.len());
+        for (key, column) in keys.iter().enumerate() {
+            let cell = &column.0.values[row];
+            if let Some(v1::value::Kind::List(list)) = &cell.kind {
+                let values = list.values.iter().map(|item| read(item, *column, row));
+                listed.push(ListedKey { key, values: values.collect::<Result<_, _>>()? });
+                key_values.push(Value::Null);
+            } else {
+                key_values.push(read(cell, *column, row)?);
+            }
+        }
+        let request = request.iter().map(|column| read(&column.0.values[row], *column, row));
+        let row = RequestRow { keys: key_values, request: request.collect::<Result<_, _>>()? };
+        rows.push(row, listed)?;
     }
+    Ok(rows.finish())
 }

@@ -1,11 +1,12 @@
 //! Values between the gRPC wire and the domain.
 
 use serde_json::Value as Json;
-use shipway_core::{DataType, Timestamp, Value};
+use shipway_core::{DataType, Decimal, Timestamp, Value};
 
 use super::v1::{self, value::Kind};
 
-/// A value of the wire as one of `data_type`, or why it is none. An integer is a float where a float is declared.
+/// A value of the wire as one of `data_type`, or why it is none. An integer is a float or a decimal where one is declared; a
+/// decimal comes and goes as text, because a double has not its digits.
 pub(super) fn read(value: &v1::Value, data_type: DataType) -> Result<Value, String> {
     Ok(match (&value.kind, data_type) {
         (None, _) => Value::Null,
@@ -14,6 +15,14 @@ pub(super) fn read(value: &v1::Value, data_type: DataType) -> Result<Value, Stri
         (Some(Kind::Int(number)), DataType::Float) => Value::float(*number as f64),
         (Some(Kind::Float(number)), DataType::Float) => Value::float(*number),
         (Some(Kind::Text(text)), DataType::Text) => Value::text(text.as_str()),
+        (Some(Kind::Text(text)), DataType::Decimal(decimal)) => Decimal::parse(text, decimal)
+            .map(Value::Decimal)
+            .ok_or_else(|| format!("expected {data_type}, got {text}"))?,
+        (Some(Kind::Int(number)), DataType::Decimal(decimal)) => {
+            Decimal::from_int(i128::from(*number), decimal)
+                .map(Value::Decimal)
+                .ok_or_else(|| format!("expected {data_type}, got {number}"))?
+        }
         (Some(Kind::TimestampUs(micros)), DataType::Timestamp) => Value::Timestamp(Timestamp(*micros)),
         (Some(kind @ (Kind::List(_) | Kind::Map(_))), _) => {
             Value::from_json(&json(kind), data_type).map_err(|mismatch| mismatch.to_string())?
@@ -86,7 +95,13 @@ const fn word(kind: &Kind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use shipway_core::DecimalType;
+
     use super::*;
+
+    fn price() -> DataType {
+        DataType::Decimal(DecimalType::new(5, 2).unwrap())
+    }
 
     #[test]
     fn a_value_survives_the_wire_bit_for_bit() {
@@ -98,6 +113,11 @@ mod tests {
             (Value::float(f64::NEG_INFINITY), DataType::Float),
             (Value::text("naïve"), DataType::Text),
             (Value::Timestamp(Timestamp(-1)), DataType::Timestamp),
+            (Value::Decimal(Decimal::new(-1250, 2).unwrap()), price()),
+            (
+                Value::list([Value::Decimal(Decimal::new(1, 2).unwrap()), Value::Null]),
+                DataType::list(price().as_scalar().unwrap()),
+            ),
         ];
         for (value, data_type) in values {
             assert_eq!(read(&write(&value), data_type), Ok(value));
@@ -114,5 +134,10 @@ mod tests {
         assert_eq!(wrong(Kind::TimestampUs(1), DataType::Text), "expected text, got timestamp");
         assert!(wrong(Kind::List(v1::List::default()), DataType::Text).starts_with("expected text"));
         assert_eq!(read(&v1::Value { kind: Some(Kind::Int(2)) }, DataType::Float), Ok(Value::float(2.0)));
+        let two = Value::Decimal(Decimal::new(200, 2).unwrap());
+        assert_eq!(read(&v1::Value { kind: Some(Kind::Int(2)) }, price()), Ok(two));
+        assert_eq!(wrong(Kind::Float(1.5), price()), "expected decimal(5,2), got float");
+        assert_eq!(wrong(Kind::Text("1.005".into()), price()), "expected decimal(5,2), got 1.005");
+        assert_eq!(wrong(Kind::Int(1_000), price()), "expected decimal(5,2), got 1000");
     }
 }

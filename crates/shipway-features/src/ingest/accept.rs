@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
-use shipway_core::Timestamp;
+use shipway_core::{Name, Timestamp, nearest};
 
 use crate::{
     error::FeaturesError,
@@ -65,11 +65,23 @@ impl Features {
     /// Sending the same events again is safe where the source declares an event id. An error means that nothing is known
     /// to be durable: send them again.
     pub async fn ingest(&self, source: &str, events: Events) -> Result<IngestAnswer, FeaturesError> {
-        let runtime = self.inner.source(source)?;
+        let runtime = self.inner.source_in_force(source)?;
         let inner = Arc::clone(&self.inner);
         // On its own task: a caller that goes away must not leave claimed ids behind while the append is on its way.
         let work = self.inner.tracker.spawn(async move { inner.accept(runtime, events).await });
         work.await.map_err(|_| FeaturesError::Stopped { what: "ingest" })?
+    }
+}
+
+impl Inner {
+    /// A source that takes events. One that was dropped keeps running for what still reads it, and takes nothing in.
+    pub(crate) fn source_in_force(&self, name: &str) -> Result<Arc<SourceRuntime>, FeaturesError> {
+        let definitions = self.definitions();
+        if definitions.sources.contains_key(name) {
+            return self.source(name);
+        }
+        let nearest = nearest(name, definitions.sources.keys().map(Name::as_str)).map(str::to_owned);
+        Err(FeaturesError::UnknownSource { name: name.to_owned(), nearest })
     }
 }
 

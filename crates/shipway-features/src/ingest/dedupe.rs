@@ -60,6 +60,18 @@ struct Pending {
     durable: BTreeMap<u64, Vec<IdDigest>>,
 }
 
+/// A table with room for fewer ids than this is never made smaller.
+const USUAL_IDS: usize = 1 << 16;
+
+impl Pending {
+    /// A load claims millions of ids at once; when they are released, so is the room that they had.
+    fn give_back_room(&mut self) {
+        if self.entries.capacity() > USUAL_IDS.max(4 * self.entries.len()) {
+            self.entries.shrink_to(USUAL_IDS / 2);
+        }
+    }
+}
+
 enum Entry {
     InFlight { ticket: u64, outcome: watch::Receiver<Option<Outcome>> },
     Durable { end: u64 },
@@ -99,6 +111,7 @@ impl Dedupe {
                 }
             }
         }
+        pending.give_back_room();
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -152,6 +165,7 @@ impl Drop for Ticket {
         for id in &self.claimed {
             pending.entries.remove(id);
         }
+        pending.give_back_room();
         drop(pending);
         self.sender.send_replace(Some(None));
     }
@@ -187,6 +201,24 @@ mod tests {
         dedupe.release(8);
         assert!(matches!(second.claim(id, || Ok::<_, ()>(Some(3))), Ok(Claim::Durable(3))));
         assert!(matches!(second.claim(id, nobody), Ok(Claim::Ours)));
+    }
+
+    #[test]
+    fn the_room_of_a_load_is_given_back_when_its_ids_are_released() {
+        let dedupe = Arc::new(Dedupe::default());
+        let mut load = dedupe.ticket();
+        for number in 0..200_000_u128 {
+            assert!(matches!(load.claim(IdDigest(number), nobody), Ok(Claim::Ours)));
+        }
+        load.settle(1);
+        let mut live = dedupe.ticket();
+        assert!(matches!(live.claim(IdDigest(u128::MAX), nobody), Ok(Claim::Ours)));
+        dedupe.release(1);
+        assert!(dedupe.pending().entries.capacity() <= USUAL_IDS);
+        assert!(
+            matches!(live.claim(IdDigest(u128::MAX), nobody), Ok(Claim::Repeated)),
+            "what is not released stays"
+        );
     }
 
     #[tokio::test]

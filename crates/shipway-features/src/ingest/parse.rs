@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::{array::RecordBatch, ipc::reader::StreamReader};
 use bytes::Bytes;
 use serde_json::{Map, Value as Json};
-use shipway_core::{DataType, Timestamp, Value, nearest};
+use shipway_core::{DataType, Timestamp, Value, exact_json, nearest};
 use uuid::Uuid;
 
 use crate::{
@@ -72,7 +72,8 @@ impl Intake<'_> {
                 let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
                 for (index, line) in lines.enumerate() {
                     self.bound(index + 1)?;
-                    let event = serde_json::from_slice(line)
+                    let event = self
+                        .json_object(line)
                         .map_err(|error| format!("not a JSON object: {error}"))
                         .and_then(|object| self.json_event(&object));
                     parsed.add(index, event);
@@ -104,6 +105,17 @@ impl Intake<'_> {
         Err(FeaturesError::TooLarge { what: "number of events", got: count as u64, limit: limit as u64 })
     }
 
+    /// The object in `line`; decimals keep the digits that they are written with.
+    fn json_object(&self, line: &[u8]) -> serde_json::Result<Map<String, Json>> {
+        let columns = &self.schema.columns;
+        if columns.iter().all(|(_, data_type)| !data_type.has_decimals()) {
+            return serde_json::from_slice(line);
+        }
+        exact_json::object(line, |column| {
+            columns.iter().any(|(name, data_type)| name.as_str() == column && data_type.has_decimals())
+        })
+    }
+
     fn json_event(&self, object: &Map<String, Json>) -> Result<SourceEvent, String> {
         if let Some(stranger) = object.keys().find(|key| self.schema.index_of(key).is_none()) {
             return Err(self.unknown_column(stranger));
@@ -113,8 +125,11 @@ impl Intake<'_> {
             let value = match object.get(name.as_str()) {
                 None => Value::Null,
                 Some(json) => Value::from_json(json, *data_type).map_err(|mismatch| {
-                    let has_no_unit = *data_type == DataType::Timestamp && json.is_number();
-                    let why = if has_no_unit { ": a number has no unit, write RFC 3339" } else { "" };
+                    let why = match data_type {
+                        DataType::Timestamp if json.is_number() => ": a number has no unit, write RFC 3339",
+                        DataType::Decimal(_) if json.is_f64() => ": a float may lack its digits, send text",
+                        _ => "",
+                    };
                     format!("column {name}: {mismatch}{why}")
                 })?,
             };
@@ -200,6 +215,7 @@ pub(crate) fn event_id(value: &Value) -> Result<Arc<str>, String> {
         Value::Bool(flag) => flag.to_string().into(),
         Value::Float(number) => number.to_string().into(),
         Value::Timestamp(moment) => moment.to_string().into(),
+        Value::Decimal(decimal) => decimal.to_string().into(),
         Value::List(_) | Value::Map(_) => return Err("the event id is a list or a map".to_owned()),
     };
     if id.is_empty() {

@@ -57,6 +57,7 @@ pub(crate) async fn finish(
         newest.iter().next().flatten().map(Timestamp)
     });
     let marker = LoadMarker { load_id: load.load_id.clone(), rows: load.rows, newest: load.newest };
+    let _until_it_is_noted = runtime.marking.lock().await;
     let offset = match find_marker(inner, runtime, &load.load_id).await? {
         Some(offset) => offset,
         None => runtime.topic.append(vec![Bytes::from(record::encode_load(&marker))]).await?.start,

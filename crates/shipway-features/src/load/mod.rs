@@ -14,6 +14,6 @@ mod screen;
 mod service;
 mod spool;
 
-pub(crate) use finish::{note_ids, recover};
+pub(crate) use finish::{application, note_ids, recover};
 pub use service::{LoadAnswer, LoadRequest};
 pub(crate) use spool::clear;

@@ -7,7 +7,7 @@ use datafusion::{
     error::DataFusionError, execution::SendableRecordBatchStream,
     physical_plan::stream::RecordBatchStreamAdapter,
 };
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, TryFutureExt as _};
 use serde::Serialize;
 use shipway_lake::{
     AppendOptions, check_table_name,
@@ -25,7 +25,10 @@ use crate::{
     },
     model::token::Token,
     source::SourceRuntime,
-    store::loads::{self, LoadRow, LoadState},
+    store::{
+        loads::{self, LoadRow, LoadState},
+        schemas,
+    },
 };
 
 const LONGEST_LOAD_ID: usize = 128;
@@ -111,10 +114,18 @@ impl Inner {
         spooled: Spooled,
     ) -> Result<(LoadAnswer, Marker), FeaturesError> {
         let load_id = request.load_id.clone().unwrap_or_else(|| spooled.digest.hex());
-        match self.source(&request.table) {
-            Ok(runtime) => {
+        match self.source_to_load(&request.table).await? {
+            Some(runtime) => {
                 let _one_at_a_time = runtime.loading.lock().await;
-                let (load, is_old) = self.load_source(&runtime, &request, load_id, &spooled).await?;
+                let options = ReadOptions {
+                    schema: matches!(request.format, FileFormat::Csv | FileFormat::JsonLines)
+                        .then(|| runtime.shape().schema.declared()),
+                    refuse_undeclared: true,
+                    ..ReadOptions::default()
+                };
+                let file =
+                    open_stream_with(&spooled.path, request.format, options).map_err(FeaturesError::from);
+                let (load, is_old) = self.load_source(&runtime, load_id, file).await?;
                 let marker = load.marker_offset.map(|offset| (Arc::clone(&runtime), offset));
                 let visible = marker.as_ref().is_some_and(|(_, offset)| {
                     runtime.published().is_some_and(|published| published.applied > *offset)
@@ -122,7 +133,7 @@ impl Inner {
                 let token = load.marker_offset.map(|offset| Token::new(&load.table, offset + 1).to_string());
                 Ok((answer(load, is_old, visible, token), marker))
             }
-            Err(_) => {
+            None => {
                 let _one_at_a_time = self.loading_tables.lock().await;
                 let (load, is_old) = self.load_plain(&request, load_id, &spooled).await?;
                 Ok((answer(load, is_old, true, None), None))
@@ -130,12 +141,22 @@ impl Inner {
         }
     }
 
-    async fn load_source(
+    /// The source whose history the table is; `None` for a plain table. The history of a source that was dropped is neither.
+    async fn source_to_load(&self, table: &str) -> Result<Option<Arc<SourceRuntime>>, FeaturesError> {
+        match self.source_in_force(table) {
+            Ok(runtime) => Ok(Some(runtime)),
+            Err(unknown) if !schemas::of_source(&self.store, table).await?.is_empty() => Err(unknown),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Loads `rows` into a source, at most once under the load id; and says whether they were there before. They are asked for
+    /// only when they are needed. The caller holds the turn of the source's loads.
+    pub(crate) async fn load_source(
         self: &Arc<Self>,
         runtime: &Arc<SourceRuntime>,
-        request: &LoadRequest,
         load_id: String,
-        spooled: &Spooled,
+        rows: impl Future<Output = Result<SendableRecordBatchStream, FeaturesError>>,
     ) -> Result<(LoadRow, bool), FeaturesError> {
         let table = runtime.name.as_str();
         let application = application(&load_id);
@@ -153,24 +174,17 @@ impl Inner {
         loads::record(&self.store, &load, self.clock.now()).await?;
         let schema = runtime.shape().schema.history();
         self.lake.ensure_table(table, schema.clone()).await?;
-        let options = ReadOptions {
-            schema: matches!(request.format, FileFormat::Csv | FileFormat::JsonLines)
-                .then(|| runtime.shape().schema.declared()),
-            refuse_undeclared: true,
-            ..ReadOptions::default()
-        };
-        let file = open_stream_with(&spooled.path, request.format, options).await;
-        let file = match file {
-            Ok(file) => file,
+        let rows = match rows.await {
+            Ok(rows) => rows,
             Err(error) => {
                 loads::forget(&self.store, table, &load.load_id).await?;
-                return Err(error.into());
+                return Err(error);
             }
         };
         let screen = Arc::new(Screen::new(Arc::clone(self), Arc::clone(runtime), load.load_id.clone()));
         let refusal = Arc::new(Mutex::new(None));
         let screened =
-            RecordBatchStreamAdapter::new(schema, screened(file, Arc::clone(&screen), Arc::clone(&refusal)));
+            RecordBatchStreamAdapter::new(schema, screened(rows, Arc::clone(&screen), Arc::clone(&refusal)));
         let options = AppendOptions::once(application.clone(), LOAD_TRANSACTION);
         let appended = self.lake.append(table, Box::pin(screened), options).await;
         let (ticket, skipped) = screen.finish();

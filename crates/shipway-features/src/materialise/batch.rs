@@ -1,24 +1,26 @@
-//! A run of events into the states they touch: one atomic batch.
+//! A run of events into the states they touch: one atomic batch. Views are taken inner ones first, because the events of a
+//! chained view carry what its inner views said just before them.
 
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use shipway_core::{EntityKey, Timestamp};
+use shipway_core::{EntityKey, Timestamp, Value};
 use shipway_online::{Batch, Space};
 
 use crate::{
     error::FeaturesError,
     features::Inner,
     materialise::{
+        chain::{Asked, Carried, Participant, ask},
         progress::SourceProgress,
         seen,
-        views::{ActiveView, state_key, take_state},
+        views::{ActiveView, take_state},
     },
     model::{
         event::{SourceEvent, Standing},
         schema::SourceSchema,
     },
-    state::{KeyState, RecentEvent, cache::UNSEEN, codec},
+    state::{Inexact, KeyState, RecentEvent, cache::UNSEEN, codec},
 };
 
 /// A changed state on its way into the store and, once it is there, into the cache.
@@ -35,52 +37,216 @@ pub(crate) struct Run {
     pub(crate) end: u64,
 }
 
-/// Applies `run`, and commits the states, the seen ids and the new progress at once.
-pub(crate) fn apply(
-    inner: &Inner,
-    schema: &SourceSchema,
-    views: &[ActiveView],
-    mut progress: SourceProgress,
+/// A run on its way into the states.
+pub(crate) struct Applying {
     run: Run,
-) -> Result<SourceProgress, FeaturesError> {
-    let regular =
-        || run.events.iter().map(|(_, event)| event).filter(|event| event.standing == Standing::Regular);
-    regular().for_each(|event| progress.advance_watermark(event.time));
-    progress.applied = run.end;
-    let mut touched: HashMap<(usize, EntityKey), Vec<RecentEvent>> = HashMap::new();
-    for event in regular() {
-        for (position, view) in views.iter().enumerate() {
-            if let Some(key) = view.layout.key(event) {
-                touched.entry((position, key)).or_default().push(view.layout.narrow(event));
+    /// The progress behind the run.
+    progress: SourceProgress,
+    /// In the order in which they are taken.
+    participants: Vec<Participant>,
+    /// How many of them are done.
+    done: usize,
+    carried: Carried,
+    batch: Batch,
+    written: Vec<Written>,
+}
+
+/// How far a run came.
+pub(crate) enum Outcome {
+    /// It is committed.
+    Applied(SourceProgress),
+    /// Something that its events carry must be computed from history first; then it goes on.
+    Missing(Box<Applying>, Vec<Missing>),
+}
+
+/// What the states of an inner view could not say.
+pub(crate) struct Missing {
+    pub(crate) asked: Asked,
+    pub(crate) events: Vec<AskingEvent>,
+}
+
+/// An event of a run that needs an answer out of history.
+pub(crate) struct AskingEvent {
+    place: usize,
+    pub(crate) time: Timestamp,
+    pub(crate) arrival: u64,
+    /// The parts of its key in the inner view.
+    pub(crate) key: Vec<Value>,
+}
+
+impl Applying {
+    /// Begins with `run`, whose events follow `progress`. Each of `participants` comes after those that it stands on.
+    pub(crate) fn new(run: Run, mut progress: SourceProgress, participants: Vec<Participant>) -> Self {
+        regular(&run).for_each(|(_, _, event)| progress.advance_watermark(event.time));
+        progress.applied = run.end;
+        Self {
+            run,
+            progress,
+            participants,
+            done: 0,
+            carried: Carried::default(),
+            batch: Batch::new(),
+            written: Vec::new(),
+        }
+    }
+
+    /// Goes on until something is missing, or commits the states, the seen ids and the new progress at once.
+    pub(crate) fn advance(
+        mut self: Box<Self>,
+        inner: &Inner,
+        schema: &SourceSchema,
+    ) -> Result<Outcome, FeaturesError> {
+        while let Some(next) = self.participants.get(self.done) {
+            let level = next.level;
+            let mut missing = Vec::new();
+            while let Some(next) = self.participants.get(self.done).filter(|next| next.level == level) {
+                let asking = take_in(inner, next, &self.run, &self.progress, &mut self.carried)?;
+                for (key, state) in asking.changed {
+                    put(&mut self.batch, &mut self.written, &next.active, key, state);
+                }
+                let asked = next.asked.clone().filter(|_| !asking.missing.is_empty());
+                missing.extend(asked.map(|asked| Missing { asked, events: asking.missing }));
+                self.done += 1;
+            }
+            if !missing.is_empty() {
+                return Ok(Outcome::Missing(self, missing));
             }
         }
+        self.commit(inner, schema).map(Outcome::Applied)
     }
-    let mut batch = Batch::new();
-    let mut written = Vec::with_capacity(touched.len());
-    for ((position, key), events) in touched {
-        let view = &views[position];
-        let key = state_key(&view.layout.hash, &key);
+
+    /// Brings what was missing: `values` as the events of `missing`.
+    pub(crate) fn bring(&mut self, missing: &Missing, values: Vec<Vec<Value>>) {
+        for (event, values) in missing.events.iter().zip(values) {
+            self.carried.put(&missing.asked.reference.hash, event.place, values);
+        }
+    }
+
+    fn commit(self, inner: &Inner, schema: &SourceSchema) -> Result<SourceProgress, FeaturesError> {
+        let Self { run, progress, mut batch, written, .. } = self;
+        if schema.id_index.is_some() {
+            // Forgetting comes first: of two changes to one key in a batch the last counts.
+            let horizon = inner.clock.now().micros().saturating_sub(schema.dedupe_us);
+            seen::forget(&inner.online, &mut batch, &schema.name, Timestamp(horizon))?;
+            for (offset, event) in &run.events {
+                seen::put(&mut batch, &schema.name, &event.id, event.received, offset + 1);
+            }
+        }
+        progress.put(&mut batch, &schema.name);
+        inner.online.commit(batch)?;
+        remember(inner, written);
+        Ok(progress)
+    }
+}
+
+/// The events of a run that count, each with its place and offset.
+fn regular(run: &Run) -> impl Iterator<Item = (usize, u64, &SourceEvent)> {
+    let events = run.events.iter().enumerate().map(|(place, (offset, event))| (place, *offset, event));
+    events.filter(|(_, _, event)| event.standing == Standing::Regular)
+}
+
+/// What a run does to the states of one view.
+#[derive(Default)]
+struct TakenIn {
+    changed: Vec<(Bytes, KeyState)>,
+    /// The events that the view is asked about and could not answer.
+    missing: Vec<AskingEvent>,
+}
+
+/// One event on its way to the state of its key.
+struct Coming {
+    place: usize,
+    arrival: u64,
+    time: Timestamp,
+    /// What is counted; none where the view's condition leaves it out.
+    counted: Option<RecentEvent>,
+    /// Kept only where the view is asked.
+    key: Vec<Value>,
+}
+
+impl Coming {
+    /// The event as one that history has to answer.
+    fn asking(&mut self) -> AskingEvent {
+        AskingEvent {
+            place: self.place,
+            time: self.time,
+            arrival: self.arrival,
+            key: std::mem::take(&mut self.key),
+        }
+    }
+}
+
+/// Brings the events of a run to the states of one view: each is answered, where the view is asked, and then counted.
+fn take_in(
+    inner: &Inner,
+    participant: &Participant,
+    run: &Run,
+    progress: &SourceProgress,
+    carried: &mut Carried,
+) -> Result<TakenIn, FeaturesError> {
+    let Participant { active, asked, counts, .. } = participant;
+    let layout = &*active.layout;
+    if let Some(asked) = asked {
+        carried.expect(asked, run.events.len());
+    }
+    let mut by_key: HashMap<EntityKey, Vec<Coming>> = HashMap::new();
+    for (place, arrival, event) in regular(run) {
+        let event = carried.seen_by(active, place, event)?;
+        let (seen, counts) = match asked {
+            // Whoever does not count asks as well.
+            Some(_) => layout.look_at(&event),
+            None => match layout.see(&event) {
+                Some(seen) => (seen, true),
+                None => continue,
+            },
+        };
+        match (layout.key(&seen), asked) {
+            (Some(key), asked) => {
+                let key_parts = if asked.is_some() { layout.key_parts(&seen) } else { Vec::new() };
+                let counted = counts.then(|| layout.narrow(&seen));
+                let coming = Coming { place, arrival, time: event.time, counted, key: key_parts };
+                by_key.entry(key).or_default().push(coming);
+            }
+            (None, Some(asked)) => {
+                carried.put(&layout.hash, place, vec![Value::Null; asked.positions.len()]);
+            }
+            (None, None) => {}
+        }
+    }
+    let reach = layout.reach(progress.watermark());
+    let mut taken = TakenIn::default();
+    if !counts {
+        let asking = by_key.into_values().flatten().map(|mut event| event.asking());
+        return Ok(TakenIn { missing: asking.collect(), ..taken });
+    }
+    for (key, events) in by_key {
+        let key = active.state_key(key.as_bytes());
         let get = |key: &[u8]| inner.online.get(Space::State, key);
-        let mut state = take_state(get, &inner.cache, &view.layout, &key)?;
-        let reach = view.layout.reach(progress.watermark());
-        for event in events {
-            state.apply(&view.layout, &reach, event);
+        let mut state = take_state(get, &inner.cache, layout, &key)?;
+        let mut is_changed = false;
+        for mut event in events {
+            if let Some(asked) = asked {
+                let said = if asked.is_complete {
+                    ask(active, &state, event.time, &asked.positions)
+                } else {
+                    Err(Inexact)
+                };
+                match said {
+                    Ok(values) => carried.put(&layout.hash, event.place, values),
+                    Err(Inexact) => taken.missing.push(event.asking()),
+                }
+            }
+            if let Some(counted) = event.counted {
+                state.apply(layout, &reach, counted);
+                is_changed = true;
+            }
         }
-        state.prune(&view.layout, &reach);
-        put(&mut batch, &mut written, view, key, state);
-    }
-    if schema.id_index.is_some() {
-        // Forgetting comes first: of two changes to one key in a batch the last counts.
-        let horizon = inner.clock.now().micros().saturating_sub(schema.dedupe_us);
-        seen::forget(&inner.online, &mut batch, &schema.name, Timestamp(horizon))?;
-        for (offset, event) in &run.events {
-            seen::put(&mut batch, &schema.name, &event.id, event.received, offset + 1);
+        if is_changed {
+            state.prune(layout, &reach);
+            taken.changed.push((key, state));
         }
     }
-    progress.put(&mut batch, &schema.name);
-    inner.online.commit(batch)?;
-    remember(inner, written);
-    Ok(progress)
+    Ok(taken)
 }
 
 /// Adds a changed state to `batch`.

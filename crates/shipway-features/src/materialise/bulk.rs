@@ -1,10 +1,11 @@
-//! History into states: at a load marker the rows of the load, at a view marker all that arrived before it.
+//! The rows of a load into states, at its marker. No answer may be published between the events before the marker and all
+//! rows of the load, so the log waits here; reads go on out of what was published before.
 //!
 //! Merging is not idempotent, so the keys are divided into buckets, and the states of a bucket are committed together with
 //! the note that this bucket is done. After a crash the build goes on with the next bucket; no row is counted twice in
 //! whatever order the rows come.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt as _;
@@ -16,10 +17,10 @@ use crate::{
     features::Inner,
     materialise::{
         batch,
-        history::{self, Rows},
+        history::{self, HistoryRows, Rows, carried_column},
         progress::{BulkProgress, SourceProgress},
         seen,
-        views::{ActiveView, state_key, take_state},
+        views::{ActiveView, take_state},
     },
     model::{
         columns::{ColumnReader, readers},
@@ -39,6 +40,8 @@ pub(crate) struct Build {
     pub(crate) shape: Arc<SourceShape>,
     pub(crate) views: Arc<[ActiveView]>,
     pub(crate) rows: Rows,
+    /// The offset of the marker.
+    pub(crate) offset: u64,
     /// About how many rows there are.
     pub(crate) count: u64,
     /// The newest event time of the source, these rows included.
@@ -79,12 +82,12 @@ impl Build {
         let mut first = Batch::new();
         progress.put(&mut first, name);
         inner.online.commit(first)?;
+        let wanted = (self.rows.clone(), self.offset);
+        let schema = &self.shape.schema;
+        let history = HistoryRows::of(inner, schema, &self.views, wanted, self.earliest()).await?;
         while bulk.done < bulk.buckets {
             let mut bucket = self.bucket(inner, bulk);
-            let frame =
-                history::select(&inner.lake, &inner.store, &self.shape.schema, &self.rows, self.earliest())
-                    .await?;
-            let mut batches = frame.execute_stream().await?;
+            let mut batches = history.stream(inner, schema).await?;
             while let Some(rows) = batches.try_next().await? {
                 bucket = off_the_executor(inner, move || {
                     bucket.add(&rows)?;
@@ -136,23 +139,25 @@ impl Build {
 
 impl Bucket {
     fn add(&mut self, rows: &RecordBatch) -> Result<(), FeaturesError> {
-        let reader = RowReader::new(rows, &self.build.shape)?;
+        let reader = RowReader::new(rows, &self.build.shape, &self.build.views)?;
         for row in 0..rows.num_rows() {
             let event = reader.event(row)?;
             for (position, view) in self.build.views.iter().enumerate() {
-                let Some(key) = view.layout.key(&event) else { continue };
+                let event = reader.seen_by(position, row, &event);
+                let Some(seen) = view.layout.see(&event) else { continue };
+                let Some(key) = view.layout.key(&seen) else { continue };
                 if self.of > 1 && bucket_of(view, &key, self.of) != self.number {
                     continue;
                 }
                 let state = match self.states.entry((position, key)) {
                     std::collections::hash_map::Entry::Occupied(held) => held.into_mut(),
                     std::collections::hash_map::Entry::Vacant(free) => {
-                        let stored_at = state_key(&view.layout.hash, &free.key().1);
+                        let stored_at = view.state_key(free.key().1.as_bytes());
                         let get = |key: &[u8]| self.inner.online.get(Space::State, key);
                         free.insert(take_state(get, &self.inner.cache, &view.layout, &stored_at)?)
                     }
                 };
-                state.apply(&view.layout, &self.reaches[position], view.layout.narrow(&event));
+                state.apply(&view.layout, &self.reaches[position], view.layout.narrow(&seen));
             }
         }
         Ok(())
@@ -164,7 +169,7 @@ impl Bucket {
         for ((position, key), mut state) in self.states {
             let view = &self.build.views[position];
             state.prune(&view.layout, &self.reaches[position]);
-            batch::put(&mut batch, &mut written, view, state_key(&view.layout.hash, &key), state);
+            batch::put(&mut batch, &mut written, view, view.state_key(key.as_bytes()), state);
         }
         progress.put(&mut batch, source);
         self.inner.online.commit(batch)?;
@@ -174,7 +179,7 @@ impl Bucket {
 }
 
 /// The bucket of a key; the same on every run.
-fn bucket_of(view: &ActiveView, key: &EntityKey, of: u32) -> u32 {
+pub(crate) fn bucket_of(view: &ActiveView, key: &EntityKey, of: u32) -> u32 {
     let bytes = view.layout.hash.as_bytes()[..8].iter().chain(key.as_bytes());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -183,20 +188,47 @@ fn bucket_of(view: &ActiveView, key: &EntityKey, of: u32) -> u32 {
 }
 
 /// Rows of a source's history as events.
-struct RowReader<'a> {
+pub(crate) struct RowReader<'a> {
     shape: &'a SourceShape,
     columns: Vec<Option<ColumnReader>>,
     ids: Option<ColumnReader>,
+    /// What the rows carry, as the views that are built.
+    carried: Vec<Vec<Option<ColumnReader>>>,
 }
 
 impl<'a> RowReader<'a> {
-    fn new(rows: &RecordBatch, shape: &'a SourceShape) -> Result<Self, FeaturesError> {
+    pub(crate) fn new(
+        rows: &RecordBatch,
+        shape: &'a SourceShape,
+        views: &[ActiveView],
+    ) -> Result<Self, FeaturesError> {
         let columns = shape.schema.columns.iter().map(|(name, data_type)| (name.as_str(), *data_type));
         let ids = readers(rows, [(EVENT_ID_COLUMN, DataType::Text)])?.pop().flatten();
-        Ok(Self { shape, columns: readers(rows, columns)?, ids })
+        let carried = views.iter().map(|active| carried(rows, active)).collect::<Result<_, _>>()?;
+        Ok(Self { shape, columns: readers(rows, columns)?, ids, carried })
     }
 
-    fn event(&self, row: usize) -> Result<SourceEvent, FeaturesError> {
+    /// The event in `row` as the view at `position` sees it.
+    pub(crate) fn seen_by<'e>(
+        &self,
+        position: usize,
+        row: usize,
+        event: &'e SourceEvent,
+    ) -> Cow<'e, SourceEvent> {
+        match self.carried.get(position) {
+            Some(carried) if !carried.is_empty() => {
+                let mut seen = event.clone();
+                let value = |reader: &Option<ColumnReader>| {
+                    reader.as_ref().map_or(Value::Null, |reader| reader.value(row))
+                };
+                seen.values.extend(carried.iter().map(value));
+                Cow::Owned(seen)
+            }
+            _ => Cow::Borrowed(event),
+        }
+    }
+
+    pub(crate) fn event(&self, row: usize) -> Result<SourceEvent, FeaturesError> {
         let value =
             |reader: &Option<ColumnReader>| reader.as_ref().map_or(Value::Null, |reader| reader.value(row));
         let values: Vec<Value> = self.columns.iter().map(value).collect();
@@ -210,6 +242,19 @@ impl<'a> RowReader<'a> {
         };
         Ok(SourceEvent { id, time: *time, received: *time, standing: Standing::Regular, values })
     }
+}
+
+/// The columns of `rows` that the events of a view carry, in its order.
+fn carried(rows: &RecordBatch, active: &ActiveView) -> Result<Vec<Option<ColumnReader>>, FeaturesError> {
+    let view = &active.view;
+    let mut columns = Vec::new();
+    for reference in &view.enrich {
+        for (feature, column) in reference.columns() {
+            let data_type = view.column_type(&column).unwrap_or(DataType::Text);
+            columns.push((carried_column(&reference.hash, feature), data_type));
+        }
+    }
+    readers(rows, columns.iter().map(|(name, data_type)| (name.as_str(), *data_type)))
 }
 
 /// The event ids of rows of history.

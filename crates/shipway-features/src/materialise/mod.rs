@@ -6,15 +6,21 @@
 //!
 //! - `task`: follows the log; records in order, markers where they stand
 //! - `batch`: a run of events into the states they touch
-//! - `bulk`: history into states, at a load marker or a view marker, in steps that are never repeated
+//! - `chain`: what the events of a run carry for chained views
+//! - `bulk`: the rows of a load into states, at its marker, in steps that are never repeated
+//! - `beside`: new states, built from history while events are counted in them already
+//! - `order`: what others ask of the writer
 //! - `history`: which rows of a source's table had arrived before an offset
 //! - `progress`: what is stored about how far the source has come
 //! - `seen`: the event ids of the dedupe horizon
 //! - `views`: the views that are kept, and what readers get
 
 mod batch;
-mod bulk;
+mod beside;
+pub(crate) mod bulk;
+mod chain;
 pub(crate) mod history;
+pub(crate) mod order;
 pub(crate) mod progress;
 pub(crate) mod seen;
 mod task;

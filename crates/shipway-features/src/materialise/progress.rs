@@ -12,6 +12,8 @@ use crate::{
 };
 
 const FORMAT: u32 = 1;
+/// Since the second format a view says which generation of its state is the one that is read.
+const VIEW_FORMAT: u32 = 2;
 
 /// How far the materialiser of a source has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +22,8 @@ pub(crate) struct SourceProgress {
     /// Every record before this offset is in the states.
     pub(crate) applied: u64,
     watermark_us: i64,
-    /// The bulk build at the marker at `applied`, while it is under way.
+    /// The rows of a load that are merged at the marker at `applied`, while that is under way. Before views were built
+    /// beside the flow it spoke of view markers too.
     pub(crate) bulk: Option<BulkProgress>,
 }
 
@@ -39,6 +42,34 @@ pub(crate) struct ViewProgress {
     pub(crate) marker: u64,
     /// Events before this were not counted.
     pub(crate) built_from: i64,
+    /// Which of its states is read; the first format knew only one.
+    #[serde(default)]
+    pub(crate) generation: u32,
+}
+
+/// What is stored of a state that is built from history while live events are counted in it already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BuildProgress {
+    format: u32,
+    pub(crate) generation: u32,
+    /// Whether it takes the place of a state that is read until then.
+    pub(crate) is_rebuild: bool,
+    /// Rows that arrived before this offset come from history; what arrives from here on comes from the log.
+    pub(crate) marker: u64,
+    /// Rows of history before this event time are left out. Never changes, so that every attempt sees the same rows.
+    pub(crate) rows_from: i64,
+    /// Events before this were not counted; beyond `rows_from` when a load left out more.
+    pub(crate) built_from: i64,
+    /// In how many buckets the keys are divided; unknown before the rows are counted.
+    pub(crate) buckets: Option<u32>,
+    /// Buckets that are merged.
+    pub(crate) done: u32,
+    /// Keys of the next bucket that are merged, in the order of the keys.
+    pub(crate) keys: u64,
+    /// Rows of history, about.
+    pub(crate) rows: u64,
+    /// How long all attempts worked.
+    pub(crate) spent_us: u64,
 }
 
 impl SourceProgress {
@@ -51,7 +82,12 @@ impl SourceProgress {
     }
 
     pub(crate) fn read(online: &OnlineStore, source: &Name) -> Result<Self, FeaturesError> {
-        let stored = online.get(Space::Progress, &source_key(source))?;
+        Self::at(&online.snapshot(), source)
+    }
+
+    /// As it is in `snapshot`.
+    pub(crate) fn at(snapshot: &Snapshot, source: &Name) -> Result<Self, FeaturesError> {
+        let stored = snapshot.get(Space::Progress, &source_key(source))?;
         let first = Self { format: FORMAT, applied: 0, watermark_us: NO_WATERMARK.micros(), bulk: None };
         stored.map_or(Ok(first), |bytes| parse(&bytes, source))
     }
@@ -62,28 +98,120 @@ impl SourceProgress {
 }
 
 impl ViewProgress {
-    pub(crate) const fn new(marker: u64, built_from: i64) -> Self {
-        Self { format: FORMAT, marker, built_from }
+    pub(crate) const fn new(marker: u64, built_from: i64, generation: u32) -> Self {
+        Self { format: VIEW_FORMAT, marker, built_from, generation }
     }
 
     pub(crate) fn put(&self, batch: &mut Batch, source: &Name, view: &Digest) {
-        put(batch, format!("view/{source}/{}", view.hex()).into_bytes(), self);
+        put(batch, of_view("view", source, view), self);
     }
 
-    /// The views of `source` whose state is kept.
-    pub(crate) fn all(snapshot: &Snapshot, source: &Name) -> Result<BTreeMap<Digest, Self>, FeaturesError> {
-        let prefix = format!("view/{source}/");
-        let mut views = BTreeMap::new();
-        for entry in snapshot.scan_prefix(Space::Progress, prefix.as_bytes()) {
-            let (key, value) = entry?;
-            let hash = std::str::from_utf8(&key[prefix.len()..])
-                .ok()
-                .and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok())
-                .ok_or_else(|| damaged(format!("the progress of a view of source {source}")))?;
-            views.insert(hash, parse(&value, source)?);
-        }
-        Ok(views)
+    pub(crate) fn delete(batch: &mut Batch, source: &Name, view: &Digest) {
+        batch.delete(Space::Progress, of_view("view", source, view));
     }
+
+    /// The views of `source` whose state is complete.
+    pub(crate) fn all(snapshot: &Snapshot, source: &Name) -> Result<BTreeMap<Digest, Self>, FeaturesError> {
+        by_view("view", snapshot, source)
+    }
+}
+
+impl BuildProgress {
+    pub(crate) const fn new(marker: u64, rows_from: i64, generation: u32, is_rebuild: bool) -> Self {
+        Self {
+            format: FORMAT,
+            generation,
+            is_rebuild,
+            marker,
+            rows_from,
+            built_from: rows_from,
+            buckets: None,
+            done: 0,
+            keys: 0,
+            rows: 0,
+            spent_us: 0,
+        }
+    }
+
+    /// Whether every row of history is in the state.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.buckets.is_some_and(|buckets| self.done >= buckets)
+    }
+
+    pub(crate) fn put(&self, batch: &mut Batch, source: &Name, view: &Digest) {
+        put(batch, of_view("build", source, view), self);
+    }
+
+    pub(crate) fn delete(batch: &mut Batch, source: &Name, view: &Digest) {
+        batch.delete(Space::Progress, of_view("build", source, view));
+    }
+
+    /// The builds of `source` that are under way.
+    pub(crate) fn all(snapshot: &Snapshot, source: &Name) -> Result<BTreeMap<Digest, Self>, FeaturesError> {
+        by_view("build", snapshot, source)
+    }
+}
+
+/// A state of a view that nobody reads or changes any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Leftover {
+    pub(crate) view: Digest,
+    pub(crate) generation: u32,
+}
+
+impl Leftover {
+    /// Notes it, so that it is removed whatever happens.
+    pub(crate) fn put(&self, batch: &mut Batch, source: &Name) {
+        put(batch, self.key(source), &FORMAT);
+    }
+
+    /// Forgets it: nothing of it is left.
+    pub(crate) fn delete(&self, batch: &mut Batch, source: &Name) {
+        batch.delete(Space::Progress, self.key(source));
+    }
+
+    /// Whatever is left of `source`.
+    pub(crate) fn all(snapshot: &Snapshot, source: &Name) -> Result<Vec<Self>, FeaturesError> {
+        let prefix = format!("leftover/{source}/");
+        let mut leftovers = Vec::new();
+        for entry in snapshot.scan_prefix(Space::Progress, prefix.as_bytes()) {
+            let (key, _) = entry?;
+            let read = || {
+                let (hex, generation) = std::str::from_utf8(&key[prefix.len()..]).ok()?.split_once('/')?;
+                Some(Self { view: digest(hex)?, generation: generation.parse().ok()? })
+            };
+            leftovers.push(read().ok_or_else(|| damaged(format!("a leftover of source {source}")))?);
+        }
+        Ok(leftovers)
+    }
+
+    fn key(&self, source: &Name) -> Vec<u8> {
+        format!("leftover/{source}/{}/{}", self.view.hex(), self.generation).into_bytes()
+    }
+}
+
+fn of_view(what: &str, source: &Name, view: &Digest) -> Vec<u8> {
+    format!("{what}/{source}/{}", view.hex()).into_bytes()
+}
+
+fn digest(hex: &str) -> Option<Digest> {
+    format!("sha256:{hex}").parse().ok()
+}
+
+fn by_view<T: DeserializeOwned>(
+    what: &str,
+    snapshot: &Snapshot,
+    source: &Name,
+) -> Result<BTreeMap<Digest, T>, FeaturesError> {
+    let prefix = format!("{what}/{source}/");
+    let mut views = BTreeMap::new();
+    for entry in snapshot.scan_prefix(Space::Progress, prefix.as_bytes()) {
+        let (key, value) = entry?;
+        let hash = std::str::from_utf8(&key[prefix.len()..]).ok().and_then(digest);
+        let hash = hash.ok_or_else(|| damaged(format!("the progress of a view of source {source}")))?;
+        views.insert(hash, parse(&value, source)?);
+    }
+    Ok(views)
 }
 
 /// The offset at which a load was applied, if it was.
@@ -94,6 +222,22 @@ pub(crate) fn applied_load(
 ) -> Result<Option<u64>, FeaturesError> {
     let stored = online.get(Space::Progress, &load_key(source, load_id))?;
     stored.map(|bytes| parse(&bytes, source)).transpose()
+}
+
+/// The loads of `source` that were applied, each with the offset at which it was.
+pub(crate) fn applied_loads(
+    online: &OnlineStore,
+    source: &Name,
+) -> Result<BTreeMap<String, u64>, FeaturesError> {
+    let prefix = load_key(source, "");
+    let mut loads = BTreeMap::new();
+    for entry in online.snapshot().scan_prefix(Space::Progress, &prefix) {
+        let (key, value) = entry?;
+        let load_id = std::str::from_utf8(&key[prefix.len()..])
+            .map_err(|_| damaged(format!("the note of a load of source {source}")))?;
+        loads.insert(load_id.to_owned(), parse(&value, source)?);
+    }
+    Ok(loads)
 }
 
 /// Notes that a load was applied at `offset`, so that a second marker for it changes nothing.
@@ -118,4 +262,26 @@ fn put(batch: &mut Batch, key: Vec<u8>, value: &impl Serialize) {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], source: &Name) -> Result<T, FeaturesError> {
     serde_json::from_slice(bytes).map_err(|_| damaged(format!("the progress of source {source}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_earlier_releases_noted_is_read_for_ever() {
+        let source: SourceProgress = serde_json::from_str(
+            r#"{"format":1,"applied":9,"watermark_us":5,"bulk":{"buckets":4,"done":2}}"#,
+        )
+        .unwrap();
+        assert_eq!((source.applied, source.watermark()), (9, Timestamp(5)));
+        assert_eq!(source.bulk, Some(BulkProgress { buckets: 4, done: 2 }));
+        let first: ViewProgress = serde_json::from_str(r#"{"format":1,"marker":7,"built_from":-5}"#).unwrap();
+        assert_eq!((first.marker, first.built_from, first.generation), (7, -5, 0));
+        let second = r#"{"format":2,"marker":7,"built_from":-5,"generation":3}"#;
+        assert_eq!(serde_json::to_string(&ViewProgress::new(7, -5, 3)).unwrap(), second);
+        let build = r#"{"format":1,"generation":3,"is_rebuild":true,"marker":7,"rows_from":-5,"built_from":-5,"buckets":null,"done":0,"keys":0,"rows":0,"spent_us":0}"#;
+        assert_eq!(serde_json::to_string(&BuildProgress::new(7, -5, 3, true)).unwrap(), build);
+        assert_eq!(serde_json::from_str::<BuildProgress>(build).unwrap(), BuildProgress::new(7, -5, 3, true));
+    }
 }

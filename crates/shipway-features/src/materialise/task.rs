@@ -5,15 +5,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use shipway_core::{Digest, failure::chain};
 use shipway_log::Record as LogRecord;
 use shipway_online::Batch;
+use tokio::sync::mpsc;
 
 use crate::{
     error::{FeaturesError, damaged},
     features::Inner,
     materialise::{
-        batch::{self, Run},
+        batch::{Applying, Outcome, Run},
+        beside::Building,
         bulk::{Build, off_the_executor},
+        chain::participants,
         history::{self, Rows},
-        progress::{self, SourceProgress, ViewProgress},
+        order::Order,
+        progress::{self, BuildProgress, SourceProgress, ViewProgress},
         views::{ActiveView, Published},
     },
     model::record::{self, LoadMarker, Record},
@@ -27,31 +31,58 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The materialiser of one source.
 pub(crate) struct Materialiser {
-    inner: Arc<Inner>,
-    runtime: Arc<SourceRuntime>,
-    shape: Arc<SourceShape>,
-    progress: SourceProgress,
+    pub(super) inner: Arc<Inner>,
+    pub(super) runtime: Arc<SourceRuntime>,
+    pub(super) shape: Arc<SourceShape>,
+    pub(super) progress: SourceProgress,
     /// After a failure the store knows better how far a bulk build came.
     must_read_progress: bool,
-    views: Arc<BTreeMap<Digest, ActiveView>>,
+    /// The states that are read.
+    pub(super) views: Arc<BTreeMap<Digest, ActiveView>>,
+    /// The states that are built beside them; of a view that is read too, its next one.
+    pub(super) building: BTreeMap<Digest, Building>,
+    orders: mpsc::Receiver<Order>,
 }
 
 impl Materialiser {
-    /// Takes up where the stored progress stands. Publishes at once, unless a bulk build was cut off half-way.
-    pub(crate) fn open(inner: Arc<Inner>, runtime: Arc<SourceRuntime>) -> Result<Self, FeaturesError> {
+    /// Takes up where the stored progress stands. Publishes at once, unless a load was cut off half-way.
+    pub(crate) fn open(
+        inner: Arc<Inner>,
+        runtime: Arc<SourceRuntime>,
+        orders: mpsc::Receiver<Order>,
+    ) -> Result<Self, FeaturesError> {
         let shape = runtime.shape();
         let progress = SourceProgress::read(&inner.online, &runtime.name)?;
         let definitions = inner.definitions();
+        let active = |hash: Digest, built_from, generation| {
+            let Some(view) = definitions.views_by_hash.get(&hash) else { return Ok(None) };
+            let view = Arc::new(view.definition.clone());
+            ActiveView::new(view, hash, &shape.schema, built_from, generation).map(Some)
+        };
+        let stored = inner.online.snapshot();
         let mut views = BTreeMap::new();
-        for (hash, stored) in ViewProgress::all(&inner.online.snapshot(), &runtime.name)? {
-            if let Some(view) = definitions.views_by_hash.get(&hash) {
-                let view = Arc::new(view.definition.clone());
-                views.insert(hash, ActiveView::new(view, hash, &shape.schema, stored.built_from)?);
+        for (hash, stored) in ViewProgress::all(&stored, &runtime.name)? {
+            if let Some(active) = active(hash, stored.built_from, stored.generation)? {
+                views.insert(hash, active);
+            }
+        }
+        let mut building = BTreeMap::new();
+        for (hash, progress) in BuildProgress::all(&stored, &runtime.name)? {
+            if let Some(active) = active(hash, progress.built_from, progress.generation)? {
+                building.insert(hash, Building { active, progress });
             }
         }
         runtime.advance_ingest_watermark(progress.watermark());
-        let materialiser =
-            Self { inner, runtime, shape, progress, must_read_progress: false, views: Arc::new(views) };
+        let materialiser = Self {
+            inner,
+            runtime,
+            shape,
+            progress,
+            must_read_progress: false,
+            views: Arc::new(views),
+            building,
+            orders,
+        };
         if materialiser.progress.bulk.is_none() {
             materialiser.publish();
         }
@@ -88,8 +119,17 @@ impl Materialiser {
             self.progress = SourceProgress::read(&self.inner.online, &self.runtime.name)?;
             self.must_read_progress = false;
         }
-        self.runtime.topic.wait_beyond(self.progress.applied).await;
+        let order = tokio::select! {
+            biased;
+            // Not between the buckets of a load: an order may publish.
+            Some(order) = self.orders.recv(), if self.progress.bulk.is_none() => Some(order),
+            () = self.runtime.topic.wait_beyond(self.progress.applied) => None,
+        };
         self.follow_shape()?;
+        if let Some(order) = order {
+            self.obey(order).await;
+            return Ok(());
+        }
         let records = self.runtime.topic.read(self.progress.applied, RECORDS_PER_RUN, BYTES_PER_RUN).await?;
         let lag = self.runtime.topic.end().saturating_sub(self.progress.applied);
         metrics::gauge!("shipway_materialise_lag_events", "source" => self.runtime.name.to_string())
@@ -99,7 +139,7 @@ impl Materialiser {
             Some(first) => match self.decode(first)? {
                 Record::Event { .. } => self.apply_run(records).await,
                 Record::Load(marker) => self.apply_load(first.offset, marker).await,
-                Record::View(hash) => self.apply_view(first.offset, hash).await,
+                Record::View(hash) => self.apply_view(first.offset, hash),
             },
         }
     }
@@ -112,8 +152,10 @@ impl Materialiser {
         }
         let mut views = BTreeMap::new();
         for (hash, active) in self.views.iter() {
-            let view = Arc::clone(&active.view);
-            views.insert(*hash, ActiveView::new(view, *hash, &shape.schema, active.built_from)?);
+            views.insert(*hash, active.reshaped(&shape.schema)?);
+        }
+        for building in self.building.values_mut() {
+            building.active = building.active.reshaped(&shape.schema)?;
         }
         self.views = Arc::new(views);
         self.shape = shape;
@@ -126,6 +168,12 @@ impl Materialiser {
         })
     }
 
+    /// Every state in which events are counted.
+    fn states(&self) -> Vec<ActiveView> {
+        let building = self.building.values().map(|building| &building.active);
+        self.views.values().chain(building).cloned().collect()
+    }
+
     async fn apply_run(&mut self, records: Vec<LogRecord>) -> Result<(), FeaturesError> {
         let mut run = Run { events: Vec::with_capacity(records.len()), end: self.progress.applied };
         for logged in records {
@@ -134,104 +182,107 @@ impl Materialiser {
             run.events.push((logged.offset, event));
             run.end = logged.offset + 1;
         }
-        let (inner, shape, progress) =
-            (Arc::clone(&self.inner), Arc::clone(&self.shape), self.progress.clone());
-        let views: Vec<ActiveView> = self.views.values().cloned().collect();
-        let work = move || batch::apply(&inner, &shape.schema, &views, progress, run);
-        self.progress = off_the_executor(&self.inner, work).await?;
+        self.apply_events(run).await?;
         self.publish();
         Ok(())
     }
 
+    async fn apply_events(&mut self, run: Run) -> Result<(), FeaturesError> {
+        let end = run.end;
+        let (states, complete) = (self.states(), self.views.len());
+        let definitions = self.inner.definitions();
+        let participants = participants(&states, complete, &definitions, &self.shape.schema)?;
+        let mut applying = Box::new(Applying::new(run, self.progress.clone(), participants));
+        loop {
+            let (inner, shape) = (Arc::clone(&self.inner), Arc::clone(&self.shape));
+            let work = move || applying.advance(&inner, &shape.schema);
+            match off_the_executor(&self.inner, work).await? {
+                Outcome::Applied(progress) => {
+                    self.progress = progress;
+                    return Ok(());
+                }
+                Outcome::Missing(mut waiting, missing) => {
+                    for missing in &missing {
+                        let values = history::said(&self.inner, &self.runtime, end, missing).await?;
+                        waiting.bring(missing, values);
+                    }
+                    applying = waiting;
+                }
+            }
+        }
+    }
+
     async fn apply_load(&mut self, offset: u64, marker: LoadMarker) -> Result<(), FeaturesError> {
         let mut finish = Batch::new();
-        let mut views = Arc::clone(&self.views);
         if progress::applied_load(&self.inner.online, &self.runtime.name, &marker.load_id)?.is_none() {
             let mut watermark = self.progress.clone();
             marker.newest.iter().for_each(|newest| watermark.advance_watermark(*newest));
             let build = Build {
                 shape: Arc::clone(&self.shape),
-                views: self.views.values().cloned().collect(),
+                views: self.states().into(),
                 rows: Rows::OfLoad(marker.load_id.clone()),
+                offset,
                 count: marker.rows,
                 watermark: watermark.watermark(),
             };
             self.progress = build.run(&self.inner, self.progress.clone()).await?;
             build.remember_ids(&self.inner, offset + 1).await?;
-            self.skip_before(offset, build.earliest(), &mut views, &mut finish);
+            self.skip_before(offset, build.earliest(), &mut finish);
             self.progress.advance_watermark(build.watermark);
             progress::put_load(&mut finish, &self.runtime.name, &marker.load_id, offset);
         }
-        self.finish(offset, finish, views)
+        self.move_beyond(offset, &mut finish);
+        self.inner.online.commit(finish)?;
+        self.publish();
+        Ok(())
     }
 
-    async fn apply_view(&mut self, offset: u64, hash: Digest) -> Result<(), FeaturesError> {
-        let definitions = self.inner.definitions();
-        let mut finish = Batch::new();
-        let mut views = Arc::clone(&self.views);
-        match definitions.views_by_hash.get(&hash) {
-            _ if self.views.contains_key(&hash) => {}
-            None => {
-                tracing::warn!(source = %self.runtime.name, view = %hash, "a marked view is not defined any more")
+    /// From here on events are counted in the view; what had arrived before is merged in beside them.
+    fn apply_view(&mut self, offset: u64, hash: Digest) -> Result<(), FeaturesError> {
+        // Once builds stood still at their marker: what such a build has merged stays merged.
+        let begun = self.progress.bulk;
+        let mut batch = Batch::new();
+        let planned = self.planned(hash, offset)?;
+        let is_known = self.views.contains_key(&hash) || self.building.contains_key(&hash);
+        self.move_beyond(offset, &mut batch);
+        if is_known {
+            self.inner.online.commit(batch)?;
+        } else {
+            let mut build = planned;
+            if let Some(begun) = begun {
+                (build.buckets, build.done) = (Some(begun.buckets), begun.done);
             }
-            Some(view) => {
-                self.runtime.archive_up_to(offset).await?;
-                let view = Arc::new(view.definition.clone());
-                let mut active = ActiveView::new(view, hash, &self.shape.schema, i64::MIN)?;
-                let earliest = active.layout.reach(self.progress.watermark()).earliest;
-                let rows = Rows::ArrivedBefore(offset);
-                let (lake, store) = (&self.inner.lake, &self.inner.store);
-                let count =
-                    history::select(lake, store, &self.shape.schema, &rows, earliest).await?.count().await?;
-                let build = Build {
-                    shape: Arc::clone(&self.shape),
-                    views: Arc::from([active.clone()]),
-                    rows,
-                    count: count as u64,
-                    watermark: self.progress.watermark(),
-                };
-                self.progress = build.run(&self.inner, self.progress.clone()).await?;
-                active.built_from = earliest;
-                ViewProgress::new(offset, earliest).put(&mut finish, &self.runtime.name, &hash);
-                Arc::make_mut(&mut views).insert(hash, active);
-            }
+            self.enter(batch, hash, build)?;
         }
-        self.finish(offset, finish, views)
+        self.publish();
+        Ok(())
     }
 
     /// Notes that rows of a load before `earliest` were not counted in any view.
-    fn skip_before(
-        &self,
-        offset: u64,
-        earliest: i64,
-        views: &mut Arc<BTreeMap<Digest, ActiveView>>,
-        finish: &mut Batch,
-    ) {
-        for (hash, view) in Arc::make_mut(views) {
+    fn skip_before(&mut self, offset: u64, earliest: i64, finish: &mut Batch) {
+        for (hash, view) in Arc::make_mut(&mut self.views) {
             if earliest > view.built_from {
                 view.built_from = earliest;
-                ViewProgress::new(offset, earliest).put(finish, &self.runtime.name, hash);
+                ViewProgress::new(offset, earliest, view.generation).put(finish, &self.runtime.name, hash);
+            }
+        }
+        for (hash, Building { active, progress }) in &mut self.building {
+            if earliest > active.built_from {
+                (active.built_from, progress.built_from) = (earliest, earliest);
+                progress.put(finish, &self.runtime.name, hash);
             }
         }
     }
 
     /// Moves beyond the marker at `offset`.
-    fn finish(
-        &mut self,
-        offset: u64,
-        mut finish: Batch,
-        views: Arc<BTreeMap<Digest, ActiveView>>,
-    ) -> Result<(), FeaturesError> {
+    fn move_beyond(&mut self, offset: u64, batch: &mut Batch) {
         self.progress.bulk = None;
         self.progress.applied = offset + 1;
-        self.progress.put(&mut finish, &self.runtime.name);
-        self.inner.online.commit(finish)?;
-        self.views = views;
-        self.publish();
-        Ok(())
+        self.progress.put(batch, &self.runtime.name);
     }
 
-    fn publish(&self) {
+    /// Lets readers see all that is applied.
+    pub(super) fn publish(&self) {
         let published = Published {
             number: Published::next_number(),
             snapshot: self.inner.online.snapshot(),
@@ -242,5 +293,6 @@ impl Materialiser {
         // Released first: whoever saw the state may count on the store alone to know its ids.
         self.runtime.dedupe.release(self.progress.applied);
         self.runtime.published.send_replace(Some(Arc::new(published)));
+        self.show_builds();
     }
 }

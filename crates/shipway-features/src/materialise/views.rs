@@ -9,9 +9,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use shipway_core::{Digest, EntityKey, Timestamp, Value};
+use shipway_core::{Digest, Timestamp, Value};
 use shipway_definitions::View;
-use shipway_online::{OnlineError, Snapshot};
+use shipway_online::{OnlineError, Snapshot, Space};
 
 use crate::{
     error::{FeaturesError, damaged},
@@ -23,11 +23,17 @@ use crate::{
     },
 };
 
-/// A view whose state is complete up to the applied offset.
+/// The byte between the hash of a view and the number of a later generation. No key begins with it: a key begins with the
+/// type of its first part.
+const LATER_GENERATION: u8 = 0xff;
+
+/// One state of a view, in which every event is counted as it comes.
 #[derive(Clone)]
 pub(crate) struct ActiveView {
     pub(crate) view: Arc<View>,
     pub(crate) layout: Arc<ViewLayout>,
+    /// Which of the view's states: it is built anew beside the one that is read.
+    pub(crate) generation: u32,
     /// Events before this were not counted: no moment that could reach them is answered.
     pub(crate) built_from: i64,
 }
@@ -57,31 +63,83 @@ impl ActiveView {
         hash: Digest,
         source: &SourceSchema,
         built_from: i64,
+        generation: u32,
     ) -> Result<Self, FeaturesError> {
-        let layout = Arc::new(ViewLayout::new(&view, hash, source)?);
-        Ok(Self { view, layout, built_from })
+        let layout = Arc::new(ViewLayout::new(&view, hash, &source.seen_by(&view))?);
+        Ok(Self { view, layout, generation, built_from })
+    }
+
+    /// The same over a source that has gained columns.
+    pub(crate) fn reshaped(&self, source: &SourceSchema) -> Result<Self, FeaturesError> {
+        let hash = self.layout.hash;
+        Self::new(Arc::clone(&self.view), hash, source, self.built_from, self.generation)
+    }
+
+    /// Where the state of `key` is stored.
+    pub(crate) fn state_key(&self, key: &[u8]) -> Bytes {
+        state_key_in(&self.layout.hash, self.generation, key)
     }
 }
 
-/// Where the state of a key of a view is stored.
-pub(crate) fn state_key(view: &Digest, key: &EntityKey) -> Bytes {
-    let mut bytes = Vec::with_capacity(32 + key.as_bytes().len());
-    bytes.extend(view.as_bytes());
-    bytes.extend(key.as_bytes());
+/// Where the state of `key` in one generation of a view is stored.
+pub(crate) fn state_key_in(view: &Digest, generation: u32, key: &[u8]) -> Bytes {
+    let mut bytes = prefix(view, generation);
+    bytes.extend(key);
     bytes.into()
 }
 
-/// Where the state of the key with these parts is stored; `None` when a part is null.
-pub(crate) fn state_key_of<'a>(view: &Digest, parts: impl IntoIterator<Item = &'a Value>) -> Option<Bytes> {
-    let mut bytes = Vec::with_capacity(64);
+/// What the keys of one generation of a view begin with. Those of the first one begin with the hash alone, as they did
+/// before there were generations.
+fn prefix(view: &Digest, generation: u32) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(96);
     bytes.extend(view.as_bytes());
+    if generation > 0 {
+        bytes.push(LATER_GENERATION);
+        bytes.extend(generation.to_be_bytes());
+    }
+    bytes
+}
+
+/// The view whose state is stored at `key`, and the key without what the view puts in front of it.
+pub(crate) fn split_state_key(key: &[u8]) -> Option<(Digest, &[u8])> {
+    let (hash, rest) = key.split_first_chunk::<32>()?;
+    let rest = match rest.first() {
+        Some(&LATER_GENERATION) => rest.get(5..)?,
+        _ => rest,
+    };
+    Some((Digest::from_bytes(*hash), rest))
+}
+
+/// The stored states of one generation by key, in the order of the bytes of the keys.
+pub(crate) fn stored_states(
+    snapshot: &Snapshot,
+    view: &Digest,
+    generation: u32,
+) -> impl Iterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
+    let prefix = prefix(view, generation);
+    let length = prefix.len();
+    // Those of later generations come after all of the first.
+    let is_own = move |key: &Bytes| generation > 0 || key.get(length) != Some(&LATER_GENERATION);
+    let states = snapshot.scan_prefix(Space::State, &prefix);
+    states
+        .take_while(move |state| state.as_ref().map_or(true, |(key, _)| is_own(key)))
+        .map(move |state| state.map(|(key, stored)| (key.slice(length..), stored)))
+}
+
+/// Where the state of the key with these parts is stored; `None` when a part is null.
+pub(crate) fn state_key_of<'a>(
+    view: &ActiveView,
+    parts: impl IntoIterator<Item = &'a Value>,
+) -> Option<Bytes> {
+    let mut bytes = prefix(&view.layout.hash, view.generation);
     for part in parts {
         if part.is_null() {
             return None;
         }
         part.encode(&mut bytes);
     }
-    Some(bytes.into())
+    // A copy of the right length is one allocation; a vector with room to spare takes a second one for its count.
+    Some(Bytes::copy_from_slice(&bytes))
 }
 
 /// The state of a key for a writer, who alone changes it: stored bytes and their decoded form.

@@ -37,8 +37,8 @@ impl ColumnReader {
         if *got == wanted {
             return Ok(Self { array: Arc::clone(array), data_type });
         }
-        if matches!(data_type, DataType::List(_) | DataType::Map(_)) {
-            return Self::nested(name, array, data_type);
+        if matches!(data_type, DataType::Decimal(_) | DataType::List(_) | DataType::Map(_)) {
+            return Self::canonical(name, array, data_type);
         }
         let refusal = || {
             let unit = if data_type == DataType::Timestamp && got.is_integer() {
@@ -59,7 +59,7 @@ impl ColumnReader {
             DataType::Timestamp => {
                 matches!(got, ArrowType::Timestamp(..) | ArrowType::Date32 | ArrowType::Date64)
             }
-            DataType::List(_) | DataType::Map(_) => false,
+            DataType::Decimal(_) | DataType::List(_) | DataType::Map(_) => false,
         };
         if !fits && *got != ArrowType::Null {
             return Err(refusal());
@@ -73,13 +73,15 @@ impl ColumnReader {
         Ok(Self { array, data_type })
     }
 
-    fn nested(name: &str, array: &ArrayRef, data_type: DataType) -> Result<Self, FeaturesError> {
+    /// By the rules of training sets: what is in lists is read as what is not, and decimals lose no digit.
+    fn canonical(name: &str, array: &ArrayRef, data_type: DataType) -> Result<Self, FeaturesError> {
         let got = array.data_type();
-        let refusal = || invalid(format!("column {name}: expected {data_type}, got {got}"));
         if !is_readable_as(got, data_type) {
-            return Err(refusal());
+            return Err(invalid(format!("column {name}: expected {data_type}, got {got}")));
         }
-        Ok(Self { array: canonical(array, data_type).map_err(|_| refusal())?, data_type })
+        let array = canonical(array, data_type)
+            .map_err(|fault| invalid(format!("column {name}: expected {data_type}, got {got}: {fault}")))?;
+        Ok(Self { array, data_type })
     }
 
     /// The converted column.
@@ -100,7 +102,9 @@ impl ColumnReader {
             DataType::Timestamp => {
                 Value::Timestamp(Timestamp(self.array.as_primitive::<TimestampMicrosecondType>().value(row)))
             }
-            DataType::List(_) | DataType::Map(_) => value_at(&self.array, self.data_type, row),
+            DataType::Decimal(_) | DataType::List(_) | DataType::Map(_) => {
+                value_at(&self.array, self.data_type, row)
+            }
         }
     }
 }
@@ -168,6 +172,8 @@ pub(crate) fn array<'a>(data_type: DataType, values: impl Iterator<Item = &'a Va
             });
             Arc::new(builder.finish())
         }
-        DataType::List(_) | DataType::Map(_) => array_of(data_type, &values.collect::<Vec<_>>()),
+        DataType::Decimal(_) | DataType::List(_) | DataType::Map(_) => {
+            array_of(data_type, &values.collect::<Vec<_>>())
+        }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bytes;
 pub(crate) mod columns;
 pub(crate) mod event;
+pub(crate) mod expressions;
 pub(crate) mod record;
 pub(crate) mod schema;
 pub(crate) mod token;

@@ -1,10 +1,10 @@
 //! What a source's events look like: columns, event time, event id, and the limits that its definition states.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
 use shipway_core::{DataType, Digest, Name, Timestamp, Value};
-use shipway_definitions::Source;
+use shipway_definitions::{Source, View, ViewReference};
 
 use crate::{
     error::{FeaturesError, damaged, invalid},
@@ -64,6 +64,19 @@ impl SourceSchema {
         self.columns.iter().position(|(name, _)| name.as_str() == column)
     }
 
+    /// What the events of this source look like to `view`: with the columns that it is enriched with behind all others.
+    pub(crate) fn seen_by(&self, view: &View) -> Cow<'_, Self> {
+        if view.enrich.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut seen = self.clone();
+        for (_, column) in view.enrich.iter().flat_map(ViewReference::columns) {
+            let found = view.column_types.get_key_value(column.as_str());
+            seen.columns.extend(found.map(|(name, data_type)| (name.clone(), *data_type)));
+        }
+        Cow::Owned(seen)
+    }
+
     /// The declared columns as Arrow fields.
     pub(crate) fn declared(&self) -> SchemaRef {
         let fields: Vec<Field> = self
@@ -103,7 +116,7 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
         DataType::Float => ArrowType::Float64,
         DataType::Text => ArrowType::Utf8,
         DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        DataType::List(_) | DataType::Map(_) => shipway_lake::arrow_type(data_type),
+        DataType::Decimal(_) | DataType::List(_) | DataType::Map(_) => shipway_lake::arrow_type(data_type),
     }
 }
 
@@ -112,7 +125,7 @@ fn fingerprint(columns: &[(Name, DataType)]) -> u64 {
     for (name, data_type) in columns {
         text.push_str(name.as_str());
         text.push(':');
-        text.push_str(data_type.word());
+        text.push_str(&data_type.to_string());
         text.push('\n');
     }
     let digest = Digest::of(text);

@@ -13,7 +13,7 @@ use std::{collections::VecDeque, sync::Arc};
 use shipway_aggregate::{AggregationError, EventOrder, SlidingWindow};
 use shipway_core::{Timestamp, Value};
 
-use super::view_plan::PlannedFeature;
+use super::view_plan::{Failure, PlannedFeature};
 
 /// An event as the sweep meets it. `values` are those of the view's inputs.
 #[derive(Debug, Clone, Copy)]
@@ -47,11 +47,12 @@ impl Tails {
 
 /// One window for each feature of a view.
 #[derive(Debug, Clone)]
-struct Windows(Vec<SlidingWindow>);
+struct Windows(Vec<SlidingWindow>, Failure);
 
 impl Windows {
-    fn new(features: &[PlannedFeature]) -> Self {
-        Self(features.iter().map(|feature| SlidingWindow::new(feature.aggregation, feature.window)).collect())
+    fn new(features: &[PlannedFeature], failure: Failure) -> Self {
+        let windows = features.iter().map(|feature| SlidingWindow::new(feature.aggregation, feature.window));
+        Self(windows.collect(), failure)
     }
 
     /// Adds an event to the windows that still hold its time at the query time of `tails`; query times never go back,
@@ -75,7 +76,11 @@ impl Windows {
 
     fn answer(&mut self, q: i64, mut put: impl FnMut(usize, Value)) -> Result<(), FeatureError> {
         for (index, window) in self.0.iter_mut().enumerate() {
-            put(index, window.value_at(Timestamp(q)).map_err(|error| (index, error))?);
+            match (window.value_at(Timestamp(q)), self.1) {
+                (Ok(value), _) => put(index, value),
+                (Err(_), Failure::Null) => put(index, Value::Null),
+                (Err(error), Failure::Refused) => return Err((index, error)),
+            }
         }
         Ok(())
     }
@@ -124,8 +129,8 @@ const FORGET_EVERY: u32 = 256;
 
 impl AggregateState {
     /// `always_arrived`: where rows have watermarks, the lowest of them.
-    pub(crate) fn new(features: &[PlannedFeature], always_arrived: Option<u64>) -> Self {
-        let windows = Windows::new(features);
+    pub(crate) fn new(features: &[PlannedFeature], always_arrived: Option<u64>, failure: Failure) -> Self {
+        let windows = Windows::new(features, failure);
         let by_arrival = always_arrived.map(|always_arrived| {
             Box::new(ByArrival {
                 always_arrived,

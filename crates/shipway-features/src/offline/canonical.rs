@@ -15,7 +15,7 @@ use arrow::{
     error::ArrowError,
 };
 use shipway_core::DataType;
-use shipway_lake::{list_field, map_field};
+use shipway_lake::{exact_decimals, list_field, map_field, may_be_decimals};
 
 /// The Arrow type that columns of `data_type` have in training sets and history.
 pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
@@ -25,12 +25,12 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
         DataType::Float => ArrowType::Float64,
         DataType::Text => ArrowType::Utf8,
         DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
-        DataType::List(_) | DataType::Map(_) => shipway_lake::arrow_type(data_type),
+        DataType::Decimal(_) | DataType::List(_) | DataType::Map(_) => shipway_lake::arrow_type(data_type),
     }
 }
 
-/// Whether a column of type `got` can be read as `expected` without a guess: wider numbers, integers as floats, any text
-/// layout, any timestamp unit, dates as midnight UTC. Never numbers as text, text as numbers, or numbers as times.
+/// Whether a column of type `got` can be read as `expected` without a guess: wider numbers, integers as floats, integers and
+/// decimals as decimals (each value is still checked, and no digit is ever cut), any text layout, any timestamp unit, dates as midnight UTC. Never numbers as text, text as numbers, or numbers as times.
 pub(crate) fn is_readable_as(got: &ArrowType, expected: DataType) -> bool {
     match (got, expected) {
         (ArrowType::Null, _) | (ArrowType::Boolean, DataType::Bool) => true,
@@ -47,6 +47,7 @@ pub(crate) fn is_readable_as(got: &ArrowType, expected: DataType) -> bool {
             _ => false,
         },
         (_, DataType::List(_) | DataType::Map(_)) => false,
+        (got, DataType::Decimal(_)) => may_be_decimals(got),
         (ArrowType::UInt64, DataType::Int) => false,
         (got, DataType::Int) => got.is_integer(),
         (got, DataType::Float) => got.is_integer() || got.is_floating(),
@@ -65,10 +66,21 @@ pub(crate) fn canonical(array: &ArrayRef, expected: DataType) -> Result<ArrayRef
     }
     match array.data_type() {
         ArrowType::Null => Ok(new_null_array(&target, array.len())),
+        ArrowType::Dictionary(_, values) => canonical(&cast(array, values)?, expected),
         _ if matches!(expected, DataType::List(_) | DataType::Map(_)) => nested(array, expected),
         _ if expected == DataType::Timestamp => Ok(Arc::new(microseconds(array)?.with_timezone("UTC"))),
-        _ => cast_with_options(array, &target, &CastOptions { safe: false, ..CastOptions::default() }),
+        _ => match expected {
+            DataType::Decimal(decimal) => {
+                exact_decimals(array, decimal.precision(), decimal.scale().cast_signed())
+                    .map_err(|(row, reason)| ArrowError::CastError(format!("row {row}: {reason}")))
+            }
+            _ => cast(array, &target),
+        },
     }
+}
+
+fn cast(array: &ArrayRef, target: &ArrowType) -> Result<ArrayRef, ArrowError> {
+    cast_with_options(array, target, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
 /// Item by item, so that what is inside a list is read by the same rules as what is not.
@@ -137,9 +149,14 @@ fn out_of_range() -> ArrowError {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{
-        Date32Array, Int32Array, StringViewArray, TimestampNanosecondArray, TimestampSecondArray,
+    use arrow::{
+        array::{
+            Date32Array, Decimal128Array, Int32Array, StringViewArray, TimestampNanosecondArray,
+            TimestampSecondArray,
+        },
+        datatypes::Decimal128Type,
     };
+    use shipway_core::DecimalType;
 
     use super::*;
 
@@ -156,6 +173,27 @@ mod tests {
         assert_eq!(times(Arc::new(seconds)).unwrap(), [Some(-2_000_000)]);
         assert_eq!(times(Arc::new(Date32Array::from(vec![-1]))).unwrap(), [Some(-86_400_000_000)]);
         assert!(times(Arc::new(TimestampSecondArray::from(vec![i64::MAX]))).is_err());
+    }
+
+    #[test]
+    fn decimals_widen_and_no_digit_is_cut() {
+        let price = DataType::Decimal(DecimalType::new(10, 2).unwrap());
+        let read = |array: ArrayRef| {
+            assert!(is_readable_as(array.data_type(), price));
+            canonical(&array, price)
+                .map(|array| array.as_primitive::<Decimal128Type>().iter().collect::<Vec<_>>())
+        };
+        let decimals = |numbers: Vec<i128>, scale| {
+            Arc::new(Decimal128Array::from(numbers).with_precision_and_scale(20, scale).unwrap())
+        };
+        assert_eq!(read(decimals(vec![15], 1)).unwrap(), [Some(150)]);
+        assert_eq!(read(decimals(vec![1_500], 3)).unwrap(), [Some(150)]);
+        assert_eq!(read(Arc::new(Int32Array::from(vec![Some(7), None]))).unwrap(), [Some(700), None]);
+        assert!(read(decimals(vec![1_505], 3)).is_err(), "a digit would be cut");
+        assert!(read(decimals(vec![10_i128.pow(10)], 2)).is_err(), "too many digits");
+        for got in [ArrowType::Float64, ArrowType::Utf8, ArrowType::Boolean] {
+            assert!(!is_readable_as(&got, price), "{got}");
+        }
     }
 
     #[test]

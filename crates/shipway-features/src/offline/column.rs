@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Float64Array, Float64Builder, Int64Array,
-        Int64Builder, StringArray, StringBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+        Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Decimal128Array, Decimal128Builder,
+        Float64Array, Float64Builder, Int64Array, Int64Builder, StringArray, StringBuilder,
+        TimestampMicrosecondArray, TimestampMicrosecondBuilder,
     },
-    datatypes::{DataType as ArrowType, Float64Type, Int64Type, TimestampMicrosecondType},
+    datatypes::{DataType as ArrowType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType},
     error::ArrowError,
 };
-use shipway_core::{DataType, Timestamp, Value};
+use shipway_core::{DataType, Decimal, DecimalType, Timestamp, Value};
 use shipway_lake::{array_of, value_at};
 
 use super::canonical::{arrow_type, canonical};
@@ -23,6 +24,7 @@ pub(crate) enum Column {
     Float(Float64Array),
     Text(StringArray),
     Timestamp(TimestampMicrosecondArray),
+    Decimal(DecimalType, Decimal128Array),
     /// Lists and maps.
     Nested(DataType, ArrayRef),
 }
@@ -37,6 +39,9 @@ impl Column {
             DataType::Float => Self::Float(array.as_primitive::<Float64Type>().clone()),
             DataType::Text => Self::Text(array.as_string::<i32>().clone()),
             DataType::Timestamp => Self::Timestamp(array.as_primitive::<TimestampMicrosecondType>().clone()),
+            DataType::Decimal(decimal) => {
+                Self::Decimal(decimal, array.as_primitive::<Decimal128Type>().clone())
+            }
             DataType::List(_) | DataType::Map(_) => Self::Nested(data_type, array),
         })
     }
@@ -48,6 +53,7 @@ impl Column {
             Self::Float(array) => array,
             Self::Text(array) => array,
             Self::Timestamp(array) => array,
+            Self::Decimal(_, array) => array,
             Self::Nested(_, array) => array,
         }
     }
@@ -63,6 +69,9 @@ impl Column {
             Self::Float(array) => Value::float(array.value(row)),
             Self::Text(array) => Value::text(array.value(row)),
             Self::Timestamp(array) => Value::Timestamp(Timestamp(array.value(row))),
+            Self::Decimal(decimal, array) => {
+                Decimal::new(array.value(row), decimal.scale()).map_or(Value::Null, Value::Decimal)
+            }
             Self::Nested(data_type, array) => value_at(array, *data_type, row),
         }
     }
@@ -95,6 +104,7 @@ pub(crate) enum ColumnBuilder {
     Float(Float64Builder),
     Text(StringBuilder),
     Timestamp(TimestampMicrosecondBuilder),
+    Decimal(DecimalType, Decimal128Builder),
     /// Lists and maps.
     Nested(DataType, Vec<Value>),
 }
@@ -110,6 +120,10 @@ impl ColumnBuilder {
                 TimestampMicrosecondBuilder::with_capacity(rows)
                     .with_data_type(arrow_type(DataType::Timestamp)),
             ),
+            DataType::Decimal(decimal) => Self::Decimal(
+                decimal,
+                Decimal128Builder::with_capacity(rows).with_data_type(arrow_type(data_type)),
+            ),
             DataType::List(_) | DataType::Map(_) => Self::Nested(data_type, Vec::with_capacity(rows)),
         }
     }
@@ -124,6 +138,9 @@ impl ColumnBuilder {
             (Self::Float(builder), Value::Float(number)) => builder.append_value(*number),
             (Self::Text(builder), Value::Text(text)) => builder.append_value(text),
             (Self::Timestamp(builder), Value::Timestamp(moment)) => builder.append_value(moment.micros()),
+            (Self::Decimal(decimal, builder), Value::Decimal(number)) if number.fits(*decimal) => {
+                builder.append_value(number.unscaled());
+            }
             (Self::Nested(data_type, values), value) if value.is_of(*data_type) => values.push(value.clone()),
             _ => return false,
         }
@@ -137,6 +154,7 @@ impl ColumnBuilder {
             Self::Float(builder) => builder.append_null(),
             Self::Text(builder) => builder.append_null(),
             Self::Timestamp(builder) => builder.append_null(),
+            Self::Decimal(_, builder) => builder.append_null(),
             Self::Nested(_, values) => values.push(Value::Null),
         }
     }
@@ -149,6 +167,7 @@ impl ColumnBuilder {
             Self::Float(builder) => Arc::new(builder.finish()),
             Self::Text(builder) => Arc::new(builder.finish()),
             Self::Timestamp(builder) => Arc::new(builder.finish()),
+            Self::Decimal(_, builder) => Arc::new(builder.finish()),
             Self::Nested(data_type, values) => {
                 let values = std::mem::take(values);
                 array_of(*data_type, &values.iter().collect::<Vec<_>>())
@@ -174,12 +193,14 @@ mod tests {
 
     #[test]
     fn columns_encode_keys_as_values_do_and_builders_write_what_columns_read() {
+        let price = DataType::Decimal(DecimalType::new(18, 2).unwrap());
         let values = [
             (DataType::Bool, vec![Value::Bool(true), Value::Null]),
             (DataType::Int, vec![Value::Int(-5), Value::Null]),
             (DataType::Float, vec![Value::float(-0.0), Value::float(f64::NAN), Value::Null]),
             (DataType::Text, vec![Value::text("na\u{ef}ve"), Value::text(""), Value::Null]),
             (DataType::Timestamp, vec![Value::Timestamp(Timestamp(-1)), Value::Null]),
+            (price, vec![Value::Decimal(Decimal::new(-150, 2).unwrap()), Value::Null]),
             (
                 DataType::list(ScalarType::Float),
                 vec![Value::list([Value::float(0.5), Value::Null]), Value::Null, Value::list([])],

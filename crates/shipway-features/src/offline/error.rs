@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use datafusion::error::DataFusionError;
 use shipway_aggregate::AggregationError;
 use shipway_core::{DataType, Failure, Kind};
+use shipway_expression::ExpressionError;
 use shipway_lake::LakeError;
 
 /// A refused or failed training set.
@@ -53,6 +54,14 @@ pub enum OfflineError {
     MissingDefinition {
         /// The definition, in words.
         what: String,
+    },
+    /// A stored expression cannot be compiled any more.
+    #[error("an expression of {thing} cannot be compiled")]
+    Expression {
+        /// The view or service.
+        thing: String,
+        /// Why not.
+        source: Box<ExpressionError>,
     },
     /// `as_of: arrival` without saying up to where, for one of the sources.
     #[error("as of arrival: no watermark for source {source_name}")]
@@ -176,7 +185,7 @@ impl Failure for OfflineError {
             Self::MissingDefinition { .. } => Kind::NotFound,
             Self::HistoryType { .. } => Kind::Conflict,
             Self::Feature { source, .. } => source.kind(),
-            Self::OutOfStep { .. } => Kind::Internal,
+            Self::OutOfStep { .. } | Self::Expression { .. } => Kind::Internal,
             Self::Lake(error) => error.kind(),
             Self::Engine(error) => engine_kind(error),
         }
@@ -189,6 +198,7 @@ impl Failure for OfflineError {
             Self::MissingValue { .. } => "features.spine_value_missing",
             Self::NameTaken { .. } => "features.training_set_name_taken",
             Self::MissingDefinition { .. } => "features.definition_missing",
+            Self::Expression { .. } => "features.expression_invalid",
             Self::MissingWatermark { .. } => "features.watermark_missing",
             Self::ReceiveTimeUnknown { .. } => "features.receive_time_unknown",
             Self::Label { .. } => "features.label_invalid",

@@ -13,7 +13,7 @@ use datafusion::{
     error::DataFusionError,
     execution::{SendableRecordBatchStream, TaskContext},
     physical_plan::{ExecutionPlan, stream::RecordBatchStreamAdapter, streaming::PartitionStream},
-    prelude::{Expr, ident, lit},
+    prelude::{ident, lit},
 };
 use futures::StreamExt;
 use shipway_core::{DataType, Timestamp};
@@ -29,7 +29,7 @@ use super::{
 use crate::model::schema::{ARRIVAL_COLUMN, LOAD_COLUMN, RECEIVED_COLUMN};
 
 /// The arrival of an event that has not arrived: a bulk load whose marker is not in the log yet.
-const NOT_ARRIVED: u64 = u64::MAX;
+pub(crate) const NOT_ARRIVED: u64 = u64::MAX;
 
 /// Which events have arrived, and for whom.
 #[derive(Debug, Clone, Default)]
@@ -118,6 +118,10 @@ impl EventEncoding {
         Arc::clone(&self.schema)
     }
 
+    pub(crate) fn arrival(&self) -> &ArrivalRule {
+        &self.arrival
+    }
+
     pub(crate) fn columns(&self) -> EventColumns {
         let event_id = self.view.needs_event_id().then_some(3);
         let after_id = 3 + usize::from(event_id.is_some());
@@ -126,8 +130,8 @@ impl EventEncoding {
         EventColumns { order: 1, key: 2, event_id, arrival, first_input }
     }
 
-    /// The columns that the scan must deliver, in the order in which [`EventEncoding::encode`] reads them.
-    fn scanned(&self) -> Vec<(String, DataType)> {
+    /// The columns in the order in which [`EventEncoding::encode`] reads them.
+    fn wanted(&self) -> Vec<(String, DataType)> {
         let view = &self.view;
         let mut columns = vec![(view.event_time.to_string(), DataType::Timestamp)];
         let keys = view.event_keys.iter().zip(&view.spine_keys);
@@ -153,7 +157,11 @@ impl EventEncoding {
     pub(crate) fn scan(&self, history: DataFrame, times: (i64, i64)) -> Result<DataFrame, OfflineError> {
         let history_schema = Arc::new(history.schema().as_arrow().clone());
         let mut projected = Vec::new();
-        for (index, (column, expected)) in self.scanned().into_iter().enumerate() {
+        let (mut scanned, expressions) = (self.wanted(), self.view.expressions.as_ref());
+        if let Some(expressions) = expressions {
+            scanned = expressions.scanned(scanned);
+        }
+        for (index, (column, expected)) in scanned.into_iter().enumerate() {
             // Columns can repeat (a key that is also an input), so each gets its own name.
             let alias = format!("c{index}");
             let Ok(field) = history_schema.field_with_name(&column) else {
@@ -167,17 +175,13 @@ impl EventEncoding {
             }
             projected.push(ident(column).alias(alias));
         }
-        let time = || ident(self.view.event_time.as_str());
-        let [earliest, latest] = [times.0, times.1].map(|time| time.saturating_add(self.view.shift_us));
-        let mut wanted = time().lt(moment(latest));
-        if let Some(lookback_us) = self.view.lookback_us() {
-            wanted = wanted.and(time().gt_eq(moment(earliest.saturating_sub(lookback_us))));
-        }
-        Ok(history.filter(wanted)?.select(projected)?)
+        Ok(history.filter(self.view.wanted(times, &history_schema))?.select(projected)?)
     }
 
     fn encode(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
         let view = &self.view;
+        let derived = view.expressions.as_ref().map(|held| held.apply(&self.wanted(), batch)).transpose()?;
+        let batch = derived.as_ref().unwrap_or(batch);
         let mut scanned = batch.columns().iter();
         let mut next =
             || scanned.next().ok_or_else(|| DataFusionError::Internal("the scan lacks a column".to_owned()));
@@ -288,12 +292,8 @@ impl Arrived {
     }
 }
 
-fn moment(time_us: i64) -> Expr {
-    lit(ScalarValue::TimestampMicrosecond(Some(time_us), Some(Arc::from("UTC"))))
-}
-
 /// The kept rows of `columns`.
-fn only(kept: &[bool], columns: Vec<ArrayRef>) -> Result<Vec<ArrayRef>, DataFusionError> {
+pub(crate) fn only(kept: &[bool], columns: Vec<ArrayRef>) -> Result<Vec<ArrayRef>, DataFusionError> {
     if columns.is_empty() || kept.iter().all(|is_kept| *is_kept) {
         return Ok(columns);
     }
@@ -307,7 +307,7 @@ fn only(kept: &[bool], columns: Vec<ArrayRef>) -> Result<Vec<ArrayRef>, DataFusi
 }
 
 /// The log offset at which each event arrived: its own, or that of its bulk load's marker.
-fn arrivals(
+pub(crate) fn arrivals(
     own: &ArrayRef,
     loads: &ArrayRef,
     offsets: &BTreeMap<String, u64>,

@@ -1,4 +1,5 @@
-//! Batches kept in order for later: in memory while they are few, in one spill file otherwise.
+//! Batches kept in order for later: in memory while they are few, in one spill file otherwise. Answers that were made in memory
+//! stay as they were made.
 
 use std::{fmt, sync::Arc};
 
@@ -17,7 +18,7 @@ use datafusion::{
 };
 use futures::{Stream, StreamExt, stream};
 
-use super::OfflineError;
+use super::{OfflineError, grouped::Arranged};
 
 /// Keeps the batches of `stream` to its end: at most `memory_bytes` of them in memory, less when the pool of `context` is
 /// short, and otherwise all on disk. `what` names them in messages about memory.
@@ -52,31 +53,42 @@ pub(crate) async fn keep(
         }
     }
     let file = on_disk.map(|mut file| file.finish()).transpose()?.flatten();
-    let place = file.map_or(Place::Memory(batches, reservation), Place::Disk);
-    Ok(Kept { manager, place })
+    let place = match file {
+        None => Place::Memory(batches, reservation),
+        Some(file) => Place::Disk(file, Box::new(manager.clone())),
+    };
+    Ok(Kept { schema: Arc::clone(manager.schema()), place })
 }
 
 /// What was kept. Frees its memory and removes its file when dropped.
 pub(crate) struct Kept {
-    manager: SpillManager,
+    schema: SchemaRef,
     place: Place,
 }
 
 enum Place {
     Memory(Vec<RecordBatch>, MemoryReservation),
-    Disk(Arc<dyn SpillFile>),
+    Disk(Arc<dyn SpillFile>, Box<SpillManager>),
+    /// Answers, and how many rows a batch of them has.
+    Arranged(Arranged, usize),
 }
 
 impl Kept {
+    /// Answers that are in memory already, to be read in batches of `batch_rows`.
+    pub(crate) fn arranged(answers: Arranged, schema: SchemaRef, batch_rows: usize) -> Self {
+        Self { schema, place: Place::Arranged(answers, batch_rows) }
+    }
+
     /// The batches, in order, from the first.
     pub(crate) fn stream(&self) -> Result<SendableRecordBatchStream, OfflineError> {
         match &self.place {
             Place::Memory(batches, _) => {
                 let batches = stream::iter(batches.clone()).map(Ok);
-                let schema = Arc::clone(self.manager.schema());
+                let schema = Arc::clone(&self.schema);
                 Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
             }
-            Place::Disk(file) => Ok(self.manager.read_spill_as_stream(Arc::clone(file), None)?),
+            Place::Disk(file, manager) => Ok(manager.read_spill_as_stream(Arc::clone(file), None)?),
+            Place::Arranged(answers, batch_rows) => Ok(answers.stream(Arc::clone(&self.schema), *batch_rows)),
         }
     }
 }
@@ -87,7 +99,10 @@ impl fmt::Debug for Kept {
             Place::Memory(batches, reservation) => {
                 write!(formatter, "{} batches of {} bytes in memory", batches.len(), reservation.size())
             }
-            Place::Disk(_) => formatter.write_str("batches on disk"),
+            Place::Arranged(answers, _) => {
+                write!(formatter, "answers of {} bytes in memory", answers.bytes())
+            }
+            Place::Disk(..) => formatter.write_str("batches on disk"),
         }
     }
 }

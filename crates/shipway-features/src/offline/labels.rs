@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use shipway_aggregate::{Aggregation, EventOrder, Operation, SlidingWindow};
 use shipway_core::{DataType, Digest, Length, Name, Timestamp, Value, nearest};
 use shipway_definitions::DefinitionSet;
+use shipway_lake::decimal_of;
 
 use super::{
     OfflineError,
     aggregates::{FeatureError, SweptEvent},
     canonical::is_readable_as,
-    view_plan::{PlannedBody, PlannedLabel, ViewPlan},
+    view_plan::{Failure, PlannedBody, PlannedLabel, ViewPlan},
 };
 use crate::model::schema::EVENT_ID_COLUMN;
 
@@ -144,10 +145,14 @@ impl Label {
                 input: (!inputs.is_empty()).then_some(0),
             }),
             inputs,
+            expressions: None,
             outputs: vec![(self.column_name(), aggregation.output_type())],
             event_id: events.event_id.unwrap_or_default(),
             shift_us: after_us.saturating_add(self.window.micros()),
             identity: Digest::of(format!("label {}", serde_json::to_string(self).unwrap_or_default())),
+            enrich: Vec::new(),
+            reads: BTreeMap::new(),
+            failure: Failure::Refused,
         };
         if planned.needs_event_id() && planned.event_id.is_empty() {
             return Err(
@@ -189,10 +194,13 @@ impl Label {
                 .fields()
                 .iter()
                 .filter_map(|field| {
+                    let decimal = decimal_of(field.data_type()).map(DataType::Decimal);
                     let types =
                         [DataType::Bool, DataType::Int, DataType::Float, DataType::Text, DataType::Timestamp];
-                    let fits =
-                        types.into_iter().find(|data_type| is_readable_as(field.data_type(), *data_type))?;
+                    let fits = decimal
+                        .into_iter()
+                        .chain(types)
+                        .find(|data_type| is_readable_as(field.data_type(), *data_type))?;
                     Some((field.name().clone(), fits))
                 })
                 .collect(),

@@ -52,14 +52,14 @@ impl LatestState {
         self.candidates.insert(first_outdone, candidate);
     }
 
-    /// The values of the latest row for `q`, `None` without one. All rows pushed so far lie before `q`.
-    pub(crate) fn at(&mut self, q: i64, watermark: u64, ttl_us: Option<i64>) -> Option<&[Value]> {
+    /// The time and the values of the latest row for `q`, `None` without one. All rows pushed so far lie before `q`.
+    pub(crate) fn at(&mut self, q: i64, watermark: u64, ttl_us: Option<i64>) -> Option<(i64, &[Value])> {
         let is_fresh =
             |candidate: &Candidate| ttl_us.is_none_or(|ttl_us| q.saturating_sub(candidate.time) <= ttl_us);
         let stale = self.candidates.iter().take_while(|candidate| !is_fresh(candidate)).count();
         self.candidates.drain(..stale);
         let seen = self.candidates.iter().rev().find(|candidate| candidate.arrival < watermark);
-        seen.map(|candidate| candidate.values.as_slice())
+        seen.map(|candidate| (candidate.time, candidate.values.as_slice()))
     }
 }
 
@@ -89,7 +89,7 @@ mod tests {
             for event_id in order {
                 push(&mut state, 5, event_id, 0, if event_id == "b" { 2 } else { 1 });
             }
-            assert_eq!(state.at(6, u64::MAX, None), Some(&[Value::Int(2)][..]));
+            assert_eq!(state.at(6, u64::MAX, None), Some((5, &[Value::Int(2)][..])));
             assert_eq!(state.candidates.len(), 1);
         }
     }
@@ -108,9 +108,13 @@ mod tests {
         push(&mut state, 1, "a", 3, 1);
         push(&mut state, 2, "b", 40, 2);
         push(&mut state, 3, "c", 20, 3);
-        assert_eq!(state.at(9, 10, None), Some(&[Value::Int(1)][..]));
-        assert_eq!(state.at(9, 21, None), Some(&[Value::Int(3)][..]));
-        assert_eq!(state.at(9, 41, None), Some(&[Value::Int(3)][..]), "a later arrival is not a later event");
+        assert_eq!(state.at(9, 10, None), Some((1, &[Value::Int(1)][..])));
+        assert_eq!(state.at(9, 21, None), Some((3, &[Value::Int(3)][..])));
+        assert_eq!(
+            state.at(9, 41, None),
+            Some((3, &[Value::Int(3)][..])),
+            "a later arrival is not a later event"
+        );
         assert_eq!(state.candidates.len(), 2, "nobody can see b without seeing c");
     }
 }

@@ -65,6 +65,8 @@ pub struct EngineSettings {
     pub key_hash_mask: u64,
     /// How large the spine, and the answers of each view, may be before they are kept on disk instead of in memory.
     pub kept_memory_bytes: usize,
+    /// Whether views may be answered in memory without sorts, where the pool has room for their events.
+    pub groups_in_memory: bool,
 }
 
 impl Default for EngineSettings {
@@ -74,6 +76,7 @@ impl Default for EngineSettings {
             batch_rows: 8_192,
             key_hash_mask: u64::MAX,
             kept_memory_bytes: 128 << 20,
+            groups_in_memory: true,
         }
     }
 }

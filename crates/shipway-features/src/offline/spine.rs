@@ -15,7 +15,7 @@ use datafusion::{
     execution::{SendableRecordBatchStream, SessionStateBuilder, TaskContext},
     physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter},
 };
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use shipway_core::{DataType, Name, nearest};
 use shipway_definitions::Service;
 
@@ -86,7 +86,24 @@ impl SpineLayout {
             Field::new(field.name(), kept, field.is_nullable())
         });
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        names_are_unique(&schema, views)?;
+        names_are_unique(&schema, service, views)?;
+        Ok(Self { schema, time, keys, watermarks, converted })
+    }
+
+    /// The layout of rows that are events of `source`: each asks at its own time, any of its columns can be a part of a key,
+    /// and `watermark` is what it had seen of its source.
+    pub(crate) fn of_events(
+        schema: SchemaRef,
+        source: &str,
+        time: &str,
+        watermark: &str,
+    ) -> Result<Self, OfflineError> {
+        let names = schema.fields().iter().enumerate();
+        let keys = names.filter_map(|(index, field)| Some((Name::new(field.name().as_str()).ok()?, index)));
+        let keys = keys.collect();
+        let time = index_of(&schema, time, TIME)?;
+        let watermarks = BTreeMap::from([(source.to_owned(), index_of(&schema, watermark, WATERMARK)?)]);
+        let converted = vec![None; schema.fields().len()];
         Ok(Self { schema, time, keys, watermarks, converted })
     }
 
@@ -113,12 +130,14 @@ fn index_of(spine: &Schema, column: &str, role: &'static str) -> Result<usize, O
     })
 }
 
-fn names_are_unique(spine: &Schema, views: &[Arc<ViewPlan>]) -> Result<(), OfflineError> {
+fn names_are_unique(spine: &Schema, service: &Service, views: &[Arc<ViewPlan>]) -> Result<(), OfflineError> {
     let mut seen = std::collections::HashSet::new();
-    let spine = spine.fields().iter().map(|field| field.name());
-    for name in spine.chain(views.iter().flat_map(|view| view.outputs.iter().map(|(name, _)| name))) {
+    let spine = spine.fields().iter().map(|field| field.name().as_str());
+    let features = views.iter().flat_map(|view| view.outputs.iter().map(|(name, _)| name.as_str()));
+    let computed = service.computed.iter().map(|computed| computed.name.as_str());
+    for name in spine.chain(features).chain(computed) {
         if !seen.insert(name) {
-            return Err(OfflineError::NameTaken { column: name.clone() });
+            return Err(OfflineError::NameTaken { column: name.to_owned() });
         }
     }
     Ok(())
@@ -143,7 +162,19 @@ impl Spine {
         context: &TaskContext,
         settings: &EngineSettings,
     ) -> Result<Self, OfflineError> {
-        let rows = ordered_rows(spine).await?;
+        let rows = ordered_rows(spine).await?.map_err(OfflineError::from);
+        Self::keep(rows, layout, "training set spine", context, settings).await
+    }
+
+    /// Keeps `rows` to their end, in their order. Refuses rows without a time or a watermark. `what` names them in messages
+    /// about memory.
+    pub(crate) async fn keep(
+        rows: impl Stream<Item = Result<RecordBatch, OfflineError>> + Unpin,
+        layout: SpineLayout,
+        what: &'static str,
+        context: &TaskContext,
+        settings: &EngineSettings,
+    ) -> Result<Self, OfflineError> {
         let mut facts = Facts::default();
         let converted = rows.map(|batch| {
             let batch = layout.convert(&batch?)?;
@@ -151,7 +182,7 @@ impl Spine {
             Ok(batch)
         });
         let (schema, memory_bytes) = (Arc::clone(&layout.schema), settings.kept_memory_bytes);
-        let kept = keep(converted, schema, "training set spine", memory_bytes, context).await?;
+        let kept = keep(converted, schema, what, memory_bytes, context).await?;
         let Facts { times, watermarks, .. } = facts;
         Ok(Self { layout, times, watermarks, kept })
     }

@@ -259,7 +259,8 @@ impl Sweep {
             None => {
                 let state = match &self.view.body {
                     PlannedBody::Aggregates(features) => {
-                        KeyState::Aggregates(AggregateState::new(features, self.always_arrived))
+                        let failure = self.view.failure;
+                        KeyState::Aggregates(AggregateState::new(features, self.always_arrived, failure))
                     }
                     PlannedBody::Latest { .. } => KeyState::Latest(LatestState::default()),
                     PlannedBody::Label(label) => KeyState::Label(LabelState::new(label)),
@@ -308,9 +309,11 @@ impl Sweep {
             }
             (Some(KeyState::Latest(state)), PlannedBody::Latest { ttl_us, columns }) => {
                 match state.at(q, watermark, *ttl_us) {
-                    Some(values) => {
-                        for (output, input) in outputs.iter_mut().zip(columns) {
-                            fits &= output.append(&values[*input]);
+                    Some((time, values)) => {
+                        let age_us = q.saturating_sub(time);
+                        for (output, column) in outputs.iter_mut().zip(columns) {
+                            let counts = column.ttl_us.is_none_or(|ttl_us| age_us <= ttl_us);
+                            fits &= output.append(if counts { &values[column.input] } else { &Value::Null });
                         }
                     }
                     None => outputs.iter_mut().for_each(ColumnBuilder::append_null),

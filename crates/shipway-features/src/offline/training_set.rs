@@ -1,10 +1,12 @@
 //! The way of a training set: check, keep the spine, answer view after view, zip.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::{
-    dataframe::DataFrame,
     error::DataFusionError,
     execution::{SendableRecordBatchStream, SessionStateBuilder, TaskContext},
     physical_expr::{LexOrdering, PhysicalSortExpr, expressions::col},
@@ -18,12 +20,15 @@ use datafusion::{
     },
 };
 use futures::TryStreamExt;
+use shipway_core::Name;
 use shipway_lake::Lake;
 
 use super::{
     AsOf, EngineSettings, OfflineError, TrainingSetRequest,
     canonical::arrow_type,
+    computed::{self, ComputedColumns},
     events::{ArrivalClock, ArrivalRule, EncodedEvents, EventEncoding, watermark_of_moment},
+    grouped::{self, Directory},
     kept::{Kept, keep},
     labels,
     point_in_time::PointInTimeExec,
@@ -37,7 +42,7 @@ use super::{
 /// The rows of the spine, each once and in order, with the service's features as of its own moment.
 ///
 /// Columns: all of the spine's (the time and the request columns in their declared types), then `view__feature` in the
-/// service's order. A row with a null in a key has null features; a key without events has counts of 0 and nulls.
+/// service's order, then its computed columns. A row with a null in a key has null features; a key without events has counts of 0 and nulls.
 ///
 /// Costs a sort of the spine and of the events in reach for each view, in bounded memory: what does not fit the lake's
 /// limit is spilled. Errors after the first batch come through the stream; [`OfflineError::inside`] finds ours.
@@ -54,7 +59,9 @@ pub fn training_set_schema(request: &TrainingSetRequest) -> Result<SchemaRef, Of
     let views = view_plan::plan(&request.definitions, service)?;
     let spine = request.spine.schema().as_arrow();
     let layout = SpineLayout::new(spine, service, &request.time_column, &request.as_of, &views)?;
-    Ok(schema_of(&layout, &views))
+    let mut fields: Vec<Arc<Field>> = schema_of(&layout, &views).fields().iter().cloned().collect();
+    fields.extend(computed::fields(service));
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 /// [`training_set`] with settings of the engine, which never change an answer.
@@ -90,7 +97,8 @@ pub(crate) async fn training_set_over(
     settings: &EngineSettings,
     keeping: Option<Keeping<'_>>,
 ) -> Result<SendableRecordBatchStream, OfflineError> {
-    let service = &request.service.definition;
+    let service = Arc::clone(&request.service);
+    let service = &service.definition;
     let mut views = view_plan::plan(&request.definitions, service)?;
     let features = views.len();
     views.extend(labels::plan(&request.labels, &request.definitions, &label_tables(lake, &request).await?)?);
@@ -108,6 +116,9 @@ pub(crate) async fn training_set_over(
     let engine = Engine::new(lake, settings, request.pins.versions);
     let spine = Arc::new(Spine::read(request.spine, layout, &engine.context, settings).await?);
     let schema = schema_of(&spine.layout, &views);
+    let outputs = views.iter().skip(features).map(|label| label.outputs.len()).sum::<usize>();
+    let labels = schema.fields().len() - outputs;
+    let computed = ComputedColumns::of(service, &schema, spine.layout.time, labels)?;
     let total = views.len() as u64;
     let mut answers = Vec::with_capacity(views.len());
     for (view, arrival) in views.into_iter().zip(arrivals) {
@@ -123,7 +134,11 @@ pub(crate) async fn training_set_over(
         };
         answers.push(Answers::new(asked.view, stream));
     }
-    Ok(zip(schema, spine.stream()?, answers))
+    let zipped = zip(schema, spine.stream()?, answers);
+    Ok(match computed {
+        None => zipped,
+        Some(computed) => computed.stream(zipped),
+    })
 }
 
 /// The schemas of the plain tables that labels read.
@@ -179,7 +194,7 @@ fn arrival_rule(
 }
 
 /// What one view is asked: which rows, and which events count for them.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     view: Arc<ViewPlan>,
     arrival: ArrivalRule,
     /// The lowest watermark of the rows, where they have their own.
@@ -189,7 +204,7 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(view: Arc<ViewPlan>, mut arrival: ArrivalRule, spine: &'a Arc<Spine>) -> Self {
+    pub(super) fn new(view: Arc<ViewPlan>, mut arrival: ArrivalRule, spine: &'a Arc<Spine>) -> Self {
         let source = view.source.as_str();
         let (bounds, watermark) = match &arrival.carried {
             None => (None, None),
@@ -216,21 +231,26 @@ impl<'a> Asked<'a> {
 
 /// Where the plans run.
 #[derive(Clone)]
-struct Engine<'a> {
-    lake: &'a Lake,
-    settings: &'a EngineSettings,
+pub(super) struct Engine<'a> {
+    pub(super) lake: &'a Lake,
+    pub(super) settings: &'a EngineSettings,
     partitions: usize,
-    context: Arc<TaskContext>,
+    pub(super) context: Arc<TaskContext>,
     /// The versions at which tables are read; others are read as they are.
-    versions: Arc<BTreeMap<String, u64>>,
+    pub(super) versions: Arc<BTreeMap<String, u64>>,
+    directories: Arc<Directories>,
 }
 
+/// The spine's rows by key, once for all views with the same keys.
+type Directories = Mutex<BTreeMap<(Vec<Name>, i64), Arc<Directory>>>;
+
 impl<'a> Engine<'a> {
-    fn new(lake: &'a Lake, settings: &'a EngineSettings, versions: BTreeMap<String, u64>) -> Self {
+    pub(super) fn new(lake: &'a Lake, settings: &'a EngineSettings, versions: BTreeMap<String, u64>) -> Self {
         let state = lake.session().state();
         let partitions = settings.target_partitions.unwrap_or(state.config().target_partitions()).max(1);
         let context = context(lake, settings.batch_rows);
-        Self { lake, settings, partitions, context, versions: Arc::new(versions) }
+        let directories = Arc::default();
+        Self { lake, settings, partitions, context, versions: Arc::new(versions), directories }
     }
 
     /// The same in one partition with small batches: slower, and with the least memory.
@@ -272,7 +292,10 @@ impl<'a> Engine<'a> {
     ///
     /// A sort that has finished in memory cannot be made to spill any more, so several of them at once can leave too
     /// little for another to begin. Then the view is answered again with one partition.
-    async fn answers(&self, asked: &Asked<'_>) -> Result<Kept, OfflineError> {
+    pub(super) async fn answers(&self, asked: &Asked<'_>) -> Result<Kept, OfflineError> {
+        if let Some(answers) = self.grouped(asked).await? {
+            return Ok(answers);
+        }
         match self.answers_once(asked).await {
             Err(OfflineError::Engine(error))
                 if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) =>
@@ -283,6 +306,41 @@ impl<'a> Engine<'a> {
             }
             other => other,
         }
+    }
+
+    /// The answers made in memory, if they can be and the memory is there.
+    async fn grouped(&self, asked: &Asked<'_>) -> Result<Option<Kept>, OfflineError> {
+        let view = &asked.view;
+        if !self.settings.groups_in_memory || !grouped::suits(view, &asked.arrival) {
+            return Ok(None);
+        }
+        let Some(directory) = self.directory(asked).await? else { return Ok(None) };
+        let (hash_mask, memory_bytes) = (self.settings.key_hash_mask, self.settings.kept_memory_bytes);
+        let encoding = Arc::new(EventEncoding::new(Arc::clone(view), asked.arrival.clone(), hash_mask));
+        let events = (self.events(view, &encoding, asked.spine).await?, encoding.columns());
+        let answers = grouped::answers(view, &directory, events, &self.context, self.partitions).await?;
+        let Some(answers) = answers else { return Ok(None) };
+        let batch_rows = self.context.session_config().batch_size();
+        if answers.bytes() <= memory_bytes {
+            return Ok(Some(Kept::arranged(answers, view.answer_schema(), batch_rows)));
+        }
+        let stream = answers.stream(view.answer_schema(), batch_rows).map_err(OfflineError::from);
+        let what = "training set view";
+        keep(stream, view.answer_schema(), what, memory_bytes, &self.context).await.map(Some)
+    }
+
+    async fn directory(&self, asked: &Asked<'_>) -> Result<Option<Arc<Directory>>, OfflineError> {
+        let keys = asked.view.spine_keys.iter().map(|(name, _)| name.clone());
+        let name = (keys.collect::<Vec<_>>(), asked.view.shift_us);
+        let known = self.directories.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let made = grouped::directory(asked.rows(self.settings.key_hash_mask), &self.context).await?;
+        let Some(made) = made.map(Arc::new) else { return Ok(None) };
+        let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        directories.insert(name, Arc::clone(&made));
+        Ok(Some(made))
     }
 
     async fn answers_once(&self, asked: &Asked<'_>) -> Result<Kept, OfflineError> {
@@ -325,11 +383,7 @@ impl<'a> Engine<'a> {
             Some(times) if self.lake.exists(view.source.as_str()).await? => times,
             _ => return streaming(vec![Arc::new(NoEvents(encoding.schema()))]),
         };
-        let name = view.source.as_str();
-        let history: DataFrame = match self.versions.get(name) {
-            Some(version) => self.lake.scan_at(name, *version).await?,
-            None => self.lake.scan(name).await?,
-        };
+        let history = self.history(view, encoding.arrival(), times).await?;
         let scan = encoding.scan(history, times)?.create_physical_plan().await?;
         let partitions = scan.output_partitioning().partition_count();
         let encoded = (0..partitions).map(|partition| {

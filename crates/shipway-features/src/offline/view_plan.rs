@@ -1,13 +1,17 @@
 //! A view of a service, resolved for the engine: which columns it reads, what it computes, what it answers.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::{
+    common::ScalarValue,
+    prelude::{Expr, ident, lit},
+};
 use shipway_aggregate::{Aggregation, Window};
 use shipway_core::{DataType, Digest, Length, Name};
-use shipway_definitions::{ColumnOrigin, DefinitionSet, Feature, Service, View, ViewBody, ViewReference};
+use shipway_definitions::{DefinitionSet, Feature, Service, View, ViewBody, ViewReference};
 
-use super::{OfflineError, canonical::arrow_type};
+use super::{OfflineError, canonical::arrow_type, expressions::PlannedExpressions};
 use crate::model::schema::EVENT_ID_COLUMN;
 
 /// The column of a view's answers that says which spine row each answers.
@@ -21,10 +25,12 @@ pub(crate) struct ViewPlan {
     pub(crate) event_time: Name,
     /// Key columns of the spine and their types.
     pub(crate) spine_keys: Vec<(Name, DataType)>,
-    /// The columns of the source that hold the same keys.
+    /// The columns, of the source or derived, that hold the same keys.
     pub(crate) event_keys: Vec<Name>,
-    /// Columns of the source that features read.
+    /// Columns that features read: of the source, or derived.
     pub(crate) inputs: Vec<(Name, DataType)>,
+    /// Which events count and what is derived from them, where the view says so.
+    pub(crate) expressions: Option<PlannedExpressions>,
     pub(crate) body: PlannedBody,
     /// The columns answered: `view__feature` and the type.
     pub(crate) outputs: Vec<(String, DataType)>,
@@ -34,18 +40,38 @@ pub(crate) struct ViewPlan {
     pub(crate) shift_us: i64,
     /// What makes the answers what they are, beside the rows asked and the events: the hash of the view or of the label.
     pub(crate) identity: Digest,
+    /// The views that give its events further columns, their outputs; asked with the event's own keys.
+    pub(crate) enrich: Vec<Arc<ViewPlan>>,
+    /// Every column of an event that the view reads, its own and further ones.
+    pub(crate) reads: BTreeMap<Name, DataType>,
+    /// What becomes of a value that cannot be given, such as an integer sum beyond 64 bits.
+    pub(crate) failure: Failure,
+}
+
+/// What becomes of a value that cannot be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The training set is refused.
+    Refused,
+    /// It is null: an event cannot be refused for what came before it.
+    Null,
 }
 
 /// What a view computes.
 #[derive(Debug)]
 pub(crate) enum PlannedBody {
     Aggregates(Vec<PlannedFeature>),
-    Latest {
-        ttl_us: Option<i64>,
-        /// For each output, the input that it shows.
-        columns: Vec<usize>,
-    },
+    Latest { ttl_us: Option<i64>, columns: Vec<PlannedColumn> },
     Label(PlannedLabel),
+}
+
+/// One column of the last row.
+#[derive(Debug)]
+pub(crate) struct PlannedColumn {
+    /// The input that it shows.
+    pub(crate) input: usize,
+    /// The age, inclusive, up to which it counts, where that is less than the row's.
+    pub(crate) ttl_us: Option<i64>,
 }
 
 /// The one value of a label.
@@ -73,14 +99,10 @@ pub(crate) fn plan(
     definitions: &DefinitionSet,
     service: &Service,
 ) -> Result<Vec<Arc<ViewPlan>>, OfflineError> {
-    service.views.iter().map(|reference| plan_view(definitions, service, reference).map(Arc::new)).collect()
+    service.views.iter().map(|reference| plan_view(definitions, reference).map(Arc::new)).collect()
 }
 
-fn plan_view(
-    definitions: &DefinitionSet,
-    service: &Service,
-    reference: &ViewReference,
-) -> Result<ViewPlan, OfflineError> {
+fn plan_view(definitions: &DefinitionSet, reference: &ViewReference) -> Result<ViewPlan, OfflineError> {
     let missing = |what: String| OfflineError::MissingDefinition { what };
     let versioned = definitions
         .views_by_hash
@@ -96,14 +118,18 @@ fn plan_view(
             });
             PlannedBody::Aggregates(planned.collect::<Result<_, _>>()?)
         }
-        ViewBody::Latest { ttl, .. } => {
-            let columns = reference.features.iter().map(|name| input(view, name, &mut inputs));
+        ViewBody::Latest { ttl, ttls, .. } => {
+            let columns = reference.features.iter().map(|name| {
+                let ttl_us = ttls.get(name).map(|ttl| ttl.micros());
+                Ok(PlannedColumn { input: input(view, name, &mut inputs)?, ttl_us })
+            });
             PlannedBody::Latest {
-                columns: columns.collect::<Result<_, _>>()?,
+                columns: columns.collect::<Result<_, OfflineError>>()?,
                 ttl_us: ttl.map(|ttl| ttl.micros()),
             }
         }
     };
+    let enrich = view.enrich.iter().map(|reference| plan_inner(definitions, reference).map(Arc::new));
     Ok(ViewPlan {
         name: view.name.clone(),
         source: view.source.clone(),
@@ -111,12 +137,29 @@ fn plan_view(
         spine_keys: view.entity_keys.clone(),
         event_keys: view.key_columns.clone(),
         inputs,
+        expressions: PlannedExpressions::of(view)?,
         body,
-        outputs: outputs(service, reference)?,
+        outputs: outputs(view, reference)?,
         event_id: EVENT_ID_COLUMN.to_owned(),
         shift_us: 0,
         identity: identity(reference),
+        enrich: enrich.collect::<Result<_, _>>()?,
+        reads: view.column_types.clone(),
+        failure: Failure::Refused,
     })
+}
+
+/// A view as the events of another one ask it: by the columns of an event that hold its keys.
+pub(crate) fn plan_inner(
+    definitions: &DefinitionSet,
+    reference: &ViewReference,
+) -> Result<ViewPlan, OfflineError> {
+    let mut plan = plan_view(definitions, reference)?;
+    for ((key, _), column) in plan.spine_keys.iter_mut().zip(&plan.event_keys) {
+        key.clone_from(column);
+    }
+    plan.failure = Failure::Null;
+    Ok(plan)
 }
 
 /// The view's own hash, and which of its features are asked for.
@@ -144,27 +187,26 @@ fn input(view: &View, column: &Name, inputs: &mut Vec<(Name, DataType)>) -> Resu
     if let Some(index) = inputs.iter().position(|(name, _)| name == column) {
         return Ok(index);
     }
-    let data_type = view.column_types.get(column).ok_or_else(|| OfflineError::MissingDefinition {
+    let data_type = view.column_type(column.as_str()).ok_or_else(|| OfflineError::MissingDefinition {
         what: format!("column {column} of source {}, which view {} reads,", view.source, view.name),
     })?;
-    inputs.push((column.clone(), *data_type));
+    inputs.push((column.clone(), data_type));
     Ok(inputs.len() - 1)
 }
 
-fn outputs(service: &Service, reference: &ViewReference) -> Result<Vec<(String, DataType)>, OfflineError> {
-    let column_of = |wanted: &Name| {
-        service.columns().iter().find(|column| {
-            matches!(&column.origin, ColumnOrigin::Feature { view, feature } if view == &reference.view && feature == wanted)
-        })
-    };
-    let outputs = reference.features.iter().map(|feature| {
-        column_of(feature).map(|column| (column.name.clone(), column.data_type)).ok_or_else(|| {
-            OfflineError::MissingDefinition {
-                what: format!("column of feature {}:{feature}", reference.view),
-            }
+fn outputs(view: &View, reference: &ViewReference) -> Result<Vec<(String, DataType)>, OfflineError> {
+    let types = view.outputs();
+    let outputs = reference.columns().map(|(feature, column)| {
+        let found = types.iter().find(|(name, _)| name == feature);
+        found.map(|(_, data_type)| (column, *data_type)).ok_or_else(|| OfflineError::MissingDefinition {
+            what: format!("feature {}:{feature}", reference.view),
         })
     });
     outputs.collect()
+}
+
+fn moment(time_us: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(time_us), Some(Arc::from("UTC"))))
 }
 
 impl ViewPlan {
@@ -192,6 +234,23 @@ impl ViewPlan {
         }
     }
 
+    /// Which events can matter to rows with a moment within `times`, by their own time.
+    fn reaches(&self, times: (i64, i64)) -> Expr {
+        let time = || ident(self.event_time.as_str());
+        let [earliest, latest] = [times.0, times.1].map(|time| time.saturating_add(self.shift_us));
+        let before = time().lt(moment(latest));
+        match self.lookback_us() {
+            None => before,
+            Some(lookback_us) => before.and(time().gt_eq(moment(earliest.saturating_sub(lookback_us)))),
+        }
+    }
+
+    /// Which rows of `history` can matter to rows with a moment within `times`.
+    pub(crate) fn wanted(&self, times: (i64, i64), history: &Schema) -> Expr {
+        let necessary = self.expressions.as_ref().map(|expressions| expressions.necessary(history));
+        necessary.into_iter().flatten().fold(self.reaches(times), Expr::and)
+    }
+
     /// Position, then the answers.
     pub(crate) fn answer_schema(&self) -> SchemaRef {
         let position = Field::new(POSITION, arrow::datatypes::DataType::UInt64, false);
@@ -205,7 +264,7 @@ impl ViewPlan {
         let feature = match &self.body {
             PlannedBody::Aggregates(features) => features.get(output).map(|feature| &feature.name),
             PlannedBody::Latest { columns, .. } => {
-                columns.get(output).and_then(|input| self.inputs.get(*input)).map(|(name, _)| name)
+                columns.get(output).and_then(|column| self.inputs.get(column.input)).map(|(name, _)| name)
             }
             PlannedBody::Label(_) => None,
         };

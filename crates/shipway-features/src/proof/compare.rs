@@ -95,15 +95,19 @@ fn columns_of(
     };
     let mut columns = Vec::new();
     for column in service.columns() {
-        if let ColumnOrigin::Feature { view, feature } = &column.origin {
-            columns.push(Compared {
-                view: view.to_string(),
-                feature: feature.to_string(),
-                served: read(replayed, &served_name(&column.name), column.data_type)?,
-                replayed: read(replayed, &column.name, column.data_type)?,
-                known: read(known, &column.name, column.data_type)?,
-            });
-        }
+        // A computed column is one of the service itself.
+        let (view, feature) = match &column.origin {
+            ColumnOrigin::Feature { view, feature } => (view.to_string(), feature.to_string()),
+            ColumnOrigin::Computed => (service.name.to_string(), column.name.clone()),
+            ColumnOrigin::Request => continue,
+        };
+        columns.push(Compared {
+            view,
+            feature,
+            served: read(replayed, &served_name(&column.name), column.data_type)?,
+            replayed: read(replayed, &column.name, column.data_type)?,
+            known: read(known, &column.name, column.data_type)?,
+        });
     }
     Ok(columns)
 }

@@ -147,7 +147,7 @@ impl ServedVectors {
             }
         }
         for column in definition.columns() {
-            if matches!(column.origin, ColumnOrigin::Feature { .. }) {
+            if column.origin != ColumnOrigin::Request {
                 columns.push((served_name(&column.name), logged(&logged_name(&column.name))?));
             }
         }

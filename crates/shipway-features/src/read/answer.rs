@@ -1,5 +1,7 @@
 //! The features of one key of one view at one moment.
 
+use std::sync::Arc;
+
 use shipway_core::{Timestamp, Value};
 
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
 /// The features of one key.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyAnswer {
-    pub(crate) values: Vec<Value>,
+    pub(crate) values: Arc<[Value]>,
     /// Time of the newest event before the moment, if there is any.
     pub(crate) event_time: Option<Timestamp>,
 }
@@ -33,15 +35,16 @@ pub(crate) fn answer(
         (Some(KeyState::Aggregates(state)), Body::Aggregates(aggregates)) => {
             aggregated(aggregates, state, active.built_from, view, (q, found.is_hot))
         }
-        (Some(KeyState::Latest(state)), Body::Latest { ttl_us }) => {
-            latest(state, *ttl_us, active.built_from, view, q).map_err(NoValue::from)
+        (Some(KeyState::Latest(state)), Body::Latest { ttl_us, ttls_us }) => {
+            latest(state, (*ttl_us, ttls_us), active.built_from, view, q).map_err(NoValue::from)
         }
         (_, Body::Aggregates(aggregates)) => {
             let empty = AggregateState::empty(aggregates);
             aggregated(aggregates, &empty, active.built_from, view, (q, false))
         }
-        (_, Body::Latest { ttl_us }) => {
-            latest(&LatestState::default(), *ttl_us, active.built_from, view, q).map_err(NoValue::from)
+        (_, Body::Latest { ttl_us, ttls_us }) => {
+            let empty = LatestState::default();
+            latest(&empty, (*ttl_us, ttls_us), active.built_from, view, q).map_err(NoValue::from)
         }
     };
     answered.map_err(|why| refusal(why, view, q))
@@ -60,24 +63,14 @@ fn aggregated(
 
 fn latest(
     state: &LatestState,
-    ttl_us: Option<i64>,
+    (ttl_us, ttls_us): (Option<i64>, &[Option<i64>]),
     built_from: i64,
     view: &PlannedView,
     q: Timestamp,
 ) -> Result<KeyAnswer, Inexact> {
-    let newest = state.row_at(q, None)?;
-    let is_alive = |time: Timestamp| ttl_us.is_none_or(|ttl| q.micros().saturating_sub(time.micros()) <= ttl);
-    let reaches_what_was_skipped = ttl_us.is_none_or(|ttl| q.micros().saturating_sub(ttl) < built_from);
-    if newest.is_none() && built_from != i64::MIN && reaches_what_was_skipped {
-        return Err(Inexact);
-    }
-    let row = newest.filter(|row| is_alive(row.time));
-    let value =
-        |position: &usize| row.and_then(|row| row.values.get(*position).cloned()).unwrap_or(Value::Null);
-    Ok(KeyAnswer {
-        values: view.features.iter().map(value).collect(),
-        event_time: newest.map(|row| row.time),
-    })
+    let answer = state.answer(q, (ttl_us, ttls_us), built_from)?;
+    let values: Vec<Value> = answer.values(&view.features);
+    Ok(KeyAnswer { values: values.into(), event_time: answer.event_time })
 }
 
 fn refusal(why: NoValue, view: &PlannedView, q: Timestamp) -> FeaturesError {
@@ -93,5 +86,5 @@ fn refusal(why: NoValue, view: &PlannedView, q: Timestamp) -> FeaturesError {
 
 /// What every feature of a null key is.
 pub(crate) fn nothing(view: &PlannedView) -> KeyAnswer {
-    KeyAnswer { values: vec![Value::Null; view.features.len()], event_time: None }
+    KeyAnswer { values: vec![Value::Null; view.features.len()].into(), event_time: None }
 }

@@ -3,8 +3,9 @@
 use std::{collections::HashMap, str::FromStr, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions},
-    datatypes::{DataType as ArrowType, Field, Schema},
+    array::{ArrayRef, ListArray, RecordBatch, RecordBatchOptions},
+    buffer::OffsetBuffer,
+    datatypes::{Field, Schema},
     ipc::{reader::StreamReader, writer::StreamWriter},
 };
 use bytes::Bytes;
@@ -12,11 +13,13 @@ use shipway_core::{DataType, Timestamp, Value};
 
 use crate::{
     error::{FeaturesError, invalid},
-    model::{columns::array, schema::arrow_type},
+    model::columns::array,
     read::{
+        columnar::{RowsBuilder, add_batch},
+        lists::{Cell, ListedAnswer},
         plan::ReadPlan,
-        rows::{RequestRow, check_count, parse_batch},
-        service::{ReadAnswer, ViewFreshness},
+        rows::RequestRows,
+        service::{AnswerHead, ReadAnswer, ViewFreshness},
     },
 };
 
@@ -47,28 +50,74 @@ impl FromStr for Include {
     }
 }
 
-/// The rows of an Arrow IPC stream; at most `limit` of them.
-pub(crate) fn read_rows(
-    plan: &ReadPlan,
-    body: &[u8],
-    limit: usize,
-) -> Result<Vec<RequestRow>, FeaturesError> {
-    let mut rows = Vec::new();
+/// The rows of an Arrow IPC stream; at most `limit` come of them.
+pub(crate) fn read_rows(plan: &ReadPlan, body: &[u8], limit: usize) -> Result<RequestRows, FeaturesError> {
+    let mut rows = RowsBuilder::new(plan, limit);
     for batch in StreamReader::try_new(body, None)? {
-        let batch = batch?;
-        check_count(rows.len() + batch.num_rows(), limit)?;
-        rows.extend(parse_batch(plan, &batch)?);
+        add_batch(plan, &batch?, &mut rows)?;
     }
-    Ok(rows)
+    Ok(rows.finish())
 }
 
 /// The answer as an Arrow IPC stream of one batch. What belongs to the whole answer is in the metadata of its schema.
 pub(crate) fn write(plan: &ReadPlan, answer: &ReadAnswer, include: Include) -> Result<Bytes, FeaturesError> {
-    let batch = to_batch(plan, answer, include)?;
+    encode(&to_batch(plan, answer, include)?)
+}
+
+/// As [`write`], for an answer some of whose rows hold lists: a column is one of lists where a key of its view came as a list in
+/// any row, and a row that gave one key has a list of one there.
+pub(crate) fn write_listed(
+    plan: &ReadPlan,
+    answer: &ListedAnswer,
+    include: Include,
+) -> Result<Bytes, FeaturesError> {
+    encode(&listed_batch(plan, answer, include)?)
+}
+
+fn encode(batch: &RecordBatch) -> Result<Bytes, FeaturesError> {
     let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
-    writer.write(&batch)?;
+    writer.write(batch)?;
     writer.finish()?;
     Ok(writer.into_inner()?.into())
+}
+
+/// The columns of an answer as they come together.
+#[derive(Default)]
+struct Columns {
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl Columns {
+    fn add(&mut self, name: impl Into<String>, array: ArrayRef) {
+        self.fields.push(Field::new(name, array.data_type().clone(), true));
+        self.arrays.push(array);
+    }
+
+    fn batch(self, rows: usize, metadata: HashMap<String, String>) -> Result<RecordBatch, FeaturesError> {
+        let schema = Schema::new_with_metadata(self.fields, metadata);
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::new(schema), self.arrays, &options)?)
+    }
+}
+
+/// What is told of one view's freshness, one value for each key: name, and how to read it.
+type Told = (&'static str, DataType, fn(&ViewFreshness) -> Value);
+
+impl Include {
+    fn told(self) -> impl Iterator<Item = Told> {
+        let all: [(bool, Told); 3] = [
+            (
+                self.event_time,
+                ("event_time", DataType::Timestamp, |held| {
+                    held.event_time.map_or(Value::Null, Value::Timestamp)
+                }),
+            ),
+            (self.age, ("age_us", DataType::Int, |held| held.age_us.map_or(Value::Null, Value::Int))),
+            (self.fresh, ("fresh", DataType::Bool, |held| Value::Bool(held.fresh))),
+        ];
+        all.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, told)| told)
+    }
 }
 
 /// The answer as a batch: its columns, then those about freshness.
@@ -77,41 +126,61 @@ pub(crate) fn to_batch(
     answer: &ReadAnswer,
     include: Include,
 ) -> Result<RecordBatch, FeaturesError> {
-    let mut fields = Vec::with_capacity(plan.columns.len());
-    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(plan.columns.len());
-    for (position, (name, data_type)) in plan.columns.iter().zip(&plan.types).enumerate() {
-        fields.push(Field::new(name, arrow_type(*data_type), true));
+    let mut columns = Columns::default();
+    for (position, (name, data_type)) in plan.columns.iter().zip(plan.types.iter()).enumerate() {
         let values = answer.rows.iter().map(|row| row.values.get(position).unwrap_or(&Value::Null));
-        arrays.push(array(*data_type, values));
+        columns.add(name, array(*data_type, values));
     }
     for (position, view) in plan.views.iter().enumerate() {
-        let freshness = || answer.rows.iter().filter_map(move |row| row.views.get(position));
-        let mut add = |what: &str, data_type: ArrowType, array: ArrayRef| {
-            fields.push(Field::new(format!("{}:{what}", view.name), data_type, true));
-            arrays.push(array);
-        };
-        if include.event_time {
-            let times: Vec<Value> =
-                freshness().map(|held| held.event_time.map_or(Value::Null, Value::Timestamp)).collect();
-            add("event_time", arrow_type(DataType::Timestamp), array(DataType::Timestamp, times.iter()));
-        }
-        if include.age {
-            let ages: Int64Array = freshness().map(|held| held.age_us).collect();
-            add("age_us", ArrowType::Int64, Arc::new(ages));
-        }
-        if include.fresh {
-            let fresh: BooleanArray = freshness().map(|held: &ViewFreshness| Some(held.fresh)).collect();
-            add("fresh", ArrowType::Boolean, Arc::new(fresh));
+        for (what, data_type, read) in include.told() {
+            let freshness = answer.rows.iter().filter_map(|row| row.views.get(position));
+            let values: Vec<Value> = freshness.map(read).collect();
+            columns.add(format!("{}:{what}", view.name), array(data_type, values.iter()));
         }
     }
-    let schema = Schema::new_with_metadata(fields, metadata(answer)?);
-    let rows = RecordBatchOptions::new().with_row_count(Some(answer.rows.len()));
-    Ok(RecordBatch::try_new_with_options(Arc::new(schema), arrays, &rows)?)
+    columns.batch(answer.rows.len(), metadata(&answer.head())?)
 }
 
-fn metadata(answer: &ReadAnswer) -> Result<HashMap<String, String>, FeaturesError> {
+fn listed_batch(
+    plan: &ReadPlan,
+    answer: &ListedAnswer,
+    include: Include,
+) -> Result<RecordBatch, FeaturesError> {
+    let mut columns = Columns::default();
+    for (position, (name, data_type)) in plan.columns.iter().zip(plan.types.iter()).enumerate() {
+        let cells: Vec<&Cell<Value>> =
+            answer.rows.iter().filter_map(|row| row.values.get(position)).collect();
+        columns.add(name, cells_array(*data_type, &cells, |value| value.clone())?);
+    }
+    for (position, view) in plan.views.iter().enumerate() {
+        for (what, data_type, read) in include.told() {
+            let cells: Vec<&Cell<ViewFreshness>> =
+                answer.rows.iter().filter_map(|row| Some(&row.views.get(position)?.cell)).collect();
+            columns.add(format!("{}:{what}", view.name), cells_array(data_type, &cells, read)?);
+        }
+    }
+    columns.batch(answer.rows.len(), metadata(&answer.head())?)
+}
+
+/// An array of values, or of lists of them where any cell is a list.
+fn cells_array<T>(
+    data_type: DataType,
+    cells: &[&Cell<T>],
+    read: impl Fn(&T) -> Value,
+) -> Result<ArrayRef, FeaturesError> {
+    let values: Vec<Value> = cells.iter().flat_map(|cell| cell.items()).map(read).collect();
+    let items = array(data_type, values.iter());
+    if cells.iter().all(|cell| matches!(cell, Cell::One(_))) {
+        return Ok(items);
+    }
+    let field = Arc::new(Field::new("element", items.data_type().clone(), true));
+    let offsets = OffsetBuffer::from_lengths(cells.iter().map(|cell| cell.items().len()));
+    Ok(Arc::new(ListArray::try_new(field, offsets, items, None)?))
+}
+
+fn metadata(answer: &AnswerHead<'_>) -> Result<HashMap<String, String>, FeaturesError> {
     let at: Timestamp = answer.at;
-    let watermarks = serde_json::to_string(&answer.watermarks)
+    let watermarks = serde_json::to_string(answer.watermarks)
         .map_err(|error| arrow::error::ArrowError::ExternalError(Box::new(error)))?;
     Ok(HashMap::from([
         ("shipway.service".to_owned(), answer.service.to_string()),

@@ -1,6 +1,9 @@
 //! One read, from its rows to its answer: every distinct key is looked up once for the whole request, all of a source together.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use shipway_core::{Timestamp, Value};
@@ -13,6 +16,7 @@ use crate::{
     materialise::{ActiveView, Published, views::state_key_of},
     read::{
         answer::{KeyAnswer, answer, nothing},
+        hot::counts_for,
         plan::{PlannedView, ReadPlan},
         rows::RequestRow,
         service::{AnsweredRow, ReadAnswer, ViewFreshness},
@@ -50,8 +54,11 @@ impl Read {
         let plan = &self.plan;
         let lookups = self.lookups()?;
         let mut found = Vec::with_capacity(lookups.wanted.len());
+        let counted = counts_for(inner.reads.load(Ordering::Relaxed));
         for (published, wanted) in self.published.iter().zip(&lookups.wanted) {
-            wanted.iter().for_each(|wanted| inner.hot_keys.note(&wanted.key));
+            if let Some(times) = counted {
+                wanted.iter().for_each(|wanted| inner.hot_keys.note(&wanted.key, times));
+            }
             let load = |keys: &[Bytes]| Ok(published.snapshot.get_many(Space::State, keys)?);
             found.push(states(&inner.cache, published.number, wanted, load)?);
         }
@@ -71,13 +78,19 @@ impl Read {
         let Self { plan, published, rows: asked, q } = self;
         for (row, asked) in rows.iter_mut().zip(asked) {
             row.values.extend(asked.request);
+            if let Some(computed) = &plan.computed {
+                let mut head = asked.keys;
+                head.push(Value::Timestamp(q));
+                computed.extend(&head, &mut row.values);
+            }
         }
         let watermarks = plan.sources.iter().zip(&published);
         Ok(ReadAnswer {
             service: plan.service.clone(),
             service_hash: plan.hash,
             at: q,
-            columns: Arc::clone(&plan.columns),
+            columns: plan.columns.clone(),
+            types: Arc::clone(&plan.types),
             rows,
             watermarks: watermarks
                 .map(|(source, published)| (source.to_string(), published.applied))
@@ -87,7 +100,7 @@ impl Read {
 
     fn active(&self, view: &PlannedView) -> Result<&ActiveView, FeaturesError> {
         let active = self.published[view.source].views.get(&view.hash);
-        active.ok_or_else(|| FeaturesError::Building { view: view.name.to_string() })
+        active.ok_or_else(|| FeaturesError::Building { view: view.name.to_string(), progress: None })
     }
 
     fn lookups(&self) -> Result<Lookups<'_>, FeaturesError> {
@@ -97,10 +110,11 @@ impl Read {
         let mut known: HashMap<Bytes, usize> = HashMap::new();
         let is_small = self.size() <= FEW_KEYS;
         for view in &plan.views {
-            let layout = &*self.active(view)?.layout;
+            let active = self.active(view)?;
+            let layout = &*active.layout;
             let wanted = &mut wanted[view.source];
             for row in &self.rows {
-                let key = state_key_of(&view.hash, view.key.iter().map(|&part| &row.keys[part]));
+                let key = state_key_of(active, view.key.iter().map(|&part| &row.keys[part]));
                 positions.push(key.map(|key| {
                     let held = if is_small {
                         wanted.iter().position(|wanted| wanted.key == key)
@@ -130,16 +144,16 @@ impl Read {
         rows: &mut [AnsweredRow],
     ) -> Result<(), FeaturesError> {
         let active = self.active(view)?;
-        let mut known: HashMap<usize, KeyAnswer> = HashMap::new();
+        let mut known: Vec<Option<KeyAnswer>> = vec![None; if positions.len() > 1 { found.len() } else { 0 }];
         for (row, position) in rows.iter_mut().zip(positions) {
             let answered = match position {
                 None => nothing(view),
-                Some(position) => match known.get(position) {
-                    Some(answered) => answered.clone(),
-                    None => {
+                Some(position) => match known.get(*position) {
+                    Some(Some(answered)) => answered.clone(),
+                    _ => {
                         let answered = answer(active, &found[*position], view, self.q)?;
-                        if positions.len() > 1 {
-                            known.insert(*position, answered.clone());
+                        if let Some(known) = known.get_mut(*position) {
+                            *known = Some(answered.clone());
                         }
                         answered
                     }
@@ -150,7 +164,7 @@ impl Read {
         Ok(())
     }
 
-    /// Adds one key's features to its row, as the view's freshness objective says.
+    /// Adds one key's features to its row, as the freshness objectives of the view and its features say.
     fn add(
         &self,
         inner: &Inner,
@@ -159,26 +173,34 @@ impl Read {
         row: &mut AnsweredRow,
     ) -> Result<(), FeaturesError> {
         let age_us = found.event_time.map(|time| self.q.micros().saturating_sub(time.micros()));
-        let objective_us = view.freshness.map(|freshness| freshness.objective.micros());
+        let objective_us = view.objective.as_ref().map(|objective| objective.freshness.objective.micros());
         let fresh = objective_us.is_none_or(|objective| age_us.is_some_and(|age| age <= objective));
-        let stale_us = age_us.filter(|_| !fresh);
-        if let (Some(age_us), Some(breaches)) = (stale_us, &view.breaches) {
-            breaches.note(age_us, inner.clock.now());
-        }
-        match view.freshness.map(|freshness| freshness.beyond) {
-            Some(Beyond::Refuse) if stale_us.is_some() => {
-                return Err(FeaturesError::Stale { view: view.name.to_string() });
+        let first = row.values.len();
+        row.values.extend(found.values.iter().cloned());
+        let mut stale_features = Vec::new();
+        for objective in view.objective.iter().chain(&view.own_objectives) {
+            let Some(age_us) = age_us.filter(|age| *age > objective.freshness.objective.micros()) else {
+                continue;
+            };
+            if objective.features.is_empty() {
+                continue;
             }
-            Some(Beyond::Null) if stale_us.is_some() => {
-                row.values.extend(found.values.iter().map(|_| Value::Null));
+            objective.breaches.note(age_us, inner.clock.now());
+            match objective.freshness.beyond {
+                Beyond::Refuse => return Err(FeaturesError::Stale { thing: objective.thing(&view.name) }),
+                Beyond::Null => {
+                    objective.features.iter().for_each(|&at| row.values[first + at] = Value::Null)
+                }
+                Beyond::Serve => {}
             }
-            _ => row.values.extend(found.values),
+            stale_features.extend(objective.feature.clone());
         }
         row.views.push(ViewFreshness {
             view: view.name.clone(),
             event_time: found.event_time,
             age_us,
             fresh,
+            stale_features,
         });
         Ok(())
     }

@@ -1,14 +1,15 @@
 //! Rows that ask for several entities, put together again: a list where the entity decides the value, one value elsewhere.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use serde::Serialize;
-use shipway_core::{Digest, Name, Timestamp, Value};
+use serde::{Serialize, Serializer};
+use shipway_core::{DataType, Digest, Name, Timestamp, Value};
 
 use crate::read::{
+    columns::Columns,
     plan::ReadPlan,
     rows::EntityList,
-    service::{AnsweredRow, ReadAnswer, ViewFreshness},
+    service::{AnswerHead, AnsweredRow, ReadAnswer, ViewFreshness, as_sequence},
 };
 
 /// An answer, some of whose rows hold lists.
@@ -17,40 +18,89 @@ pub(crate) struct ListedAnswer {
     service: Name,
     service_hash: Digest,
     at: Timestamp,
-    columns: Vec<String>,
-    rows: Vec<ListedRow>,
+    pub(crate) columns: Columns,
+    #[serde(serialize_with = "as_sequence")]
+    types: Arc<[DataType]>,
+    pub(crate) rows: Vec<ListedRow>,
     watermarks: BTreeMap<String, u64>,
 }
 
+/// One row of the request.
 #[derive(Debug, Serialize)]
-struct ListedRow {
-    values: Vec<Cell>,
-    views: Vec<Freshness>,
+pub(crate) struct ListedRow {
+    /// As the columns.
+    pub(crate) values: Vec<Cell<Value>>,
+    /// As the views.
+    pub(crate) views: Vec<ListedFreshness>,
 }
 
+/// What one row has in one place.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Cell {
-    One(Value),
-    Each(Vec<Value>),
-}
-
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Freshness {
-    One(ViewFreshness),
+pub(crate) enum Cell<T> {
+    One(T),
     /// Each entity's, in the order of the list.
-    Each {
-        view: Name,
-        event_time: Vec<Option<Timestamp>>,
-        age_us: Vec<Option<i64>>,
-        fresh: Vec<bool>,
-    },
+    Each(Vec<T>),
+}
+
+/// How fresh one view is for the entities of one row.
+#[derive(Debug)]
+pub(crate) struct ListedFreshness {
+    view: Name,
+    pub(crate) cell: Cell<ViewFreshness>,
+}
+
+impl<T> Cell<T> {
+    /// What is in it: one thing where the row lists nothing.
+    pub(crate) fn items(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Each(each) => each,
+        }
+    }
+}
+
+impl ListedAnswer {
+    /// What belongs to the whole answer.
+    pub(crate) fn head(&self) -> AnswerHead<'_> {
+        let (service, service_hash) = (&self.service, self.service_hash);
+        AnswerHead { service, service_hash, at: self.at, watermarks: &self.watermarks }
+    }
+}
+
+/// One object for each view; its members are lists where the entity decides.
+impl Serialize for ListedFreshness {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Each<'a> {
+            view: &'a Name,
+            event_time: Vec<Option<Timestamp>>,
+            age_us: Vec<Option<i64>>,
+            fresh: Vec<bool>,
+            #[serde(skip_serializing_if = "is_empty_of_all")]
+            stale_features: Vec<&'a [Name]>,
+        }
+        match &self.cell {
+            Cell::One(one) => one.serialize(serializer),
+            Cell::Each(each) => Each {
+                view: &self.view,
+                event_time: each.iter().map(|held| held.event_time).collect(),
+                age_us: each.iter().map(|held| held.age_us).collect(),
+                fresh: each.iter().map(|held| held.fresh).collect(),
+                stale_features: each.iter().map(|held| held.stale_features.as_slice()).collect(),
+            }
+            .serialize(serializer),
+        }
+    }
+}
+
+fn is_empty_of_all(lists: &[&[Name]]) -> bool {
+    lists.iter().all(|list| list.is_empty())
 }
 
 /// The answer to the rows as they were asked. `lists` says which rows of `answer` belong together.
 pub(crate) fn together(plan: &ReadPlan, answer: ReadAnswer, lists: &[Option<EntityList>]) -> ListedAnswer {
-    let ReadAnswer { service, service_hash, at, columns, rows, watermarks } = answer;
+    let ReadAnswer { service, service_hash, at, columns, types, rows, watermarks } = answer;
     let mut rest = rows.into_iter();
     let rows = lists.iter().map(|list| match list {
         None => ListedRow::from(rest.next()),
@@ -60,15 +110,17 @@ pub(crate) fn together(plan: &ReadPlan, answer: ReadAnswer, lists: &[Option<Enti
         }
     });
     let rows = rows.collect();
-    ListedAnswer { service, service_hash, at, columns: columns.to_vec(), rows, watermarks }
+    ListedAnswer { service, service_hash, at, columns, types, rows, watermarks }
 }
 
 impl From<Option<AnsweredRow>> for ListedRow {
     fn from(row: Option<AnsweredRow>) -> Self {
         let AnsweredRow { values, views } = row.unwrap_or(AnsweredRow { values: vec![], views: vec![] });
+        let freshness =
+            |held: ViewFreshness| ListedFreshness { view: held.view.clone(), cell: Cell::One(held) };
         Self {
             values: values.into_iter().map(Cell::One).collect(),
-            views: views.into_iter().map(Freshness::One).collect(),
+            views: views.into_iter().map(freshness).collect(),
         }
     }
 }
@@ -94,23 +146,21 @@ fn one_row(plan: &ReadPlan, list: &EntityList, mut entities: Vec<AnsweredRow>) -
     };
     let values = (0..plan.columns.len()).zip(by_column).map(value).collect();
     let view = |(position, is_listed): (usize, &bool)| {
-        let all = || entities.iter().take(list.entities).filter_map(|row| row.views.get(position));
-        if *is_listed {
-            Freshness::Each {
-                view: plan.views[position].name.clone(),
-                event_time: all().map(|freshness| freshness.event_time).collect(),
-                age_us: all().map(|freshness| freshness.age_us).collect(),
-                fresh: all().map(|freshness| freshness.fresh).collect(),
-            }
+        let view = plan.views[position].name.clone();
+        let all = || entities.iter().filter_map(|row| row.views.get(position)).cloned();
+        let cell = if *is_listed {
+            Cell::Each(all().take(list.entities).collect())
         } else {
-            let first = entities.first().and_then(|row| row.views.get(position)).cloned();
-            Freshness::One(first.unwrap_or(ViewFreshness {
-                view: plan.views[position].name.clone(),
+            let none = || ViewFreshness {
+                view: view.clone(),
                 event_time: None,
                 age_us: None,
                 fresh: false,
-            }))
-        }
+                stale_features: Vec::new(),
+            };
+            Cell::One(all().next().unwrap_or_else(none))
+        };
+        ListedFreshness { view, cell }
     };
     ListedRow { views: is_listed.iter().enumerate().map(view).collect(), values }
 }

@@ -1,27 +1,32 @@
 //! A service resolved once, so that a request costs no look-up by name.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use shipway_core::{DataType, Digest, Name, nearest};
 use shipway_definitions::{DefinitionSet, Freshness, Service, Versioned, View, ViewBody};
 
 use crate::{
     error::{FeaturesError, invalid},
-    read::stale::Breaches,
+    model::expressions::Computed,
+    read::{columns::Columns, stale::Breaches},
 };
 
 /// A service, ready to be read.
 pub(crate) struct ReadPlan {
     pub(crate) service: Name,
     pub(crate) hash: Digest,
-    pub(crate) columns: Arc<[String]>,
+    pub(crate) columns: Columns,
     /// As the columns.
-    pub(crate) types: Vec<DataType>,
+    pub(crate) types: Arc<[DataType]>,
     pub(crate) keys: Vec<(Name, DataType)>,
     pub(crate) request: Vec<(Name, DataType)>,
     pub(crate) views: Vec<PlannedView>,
     /// The sources of the views, each once.
     pub(crate) sources: Vec<Name>,
+    /// The columns that are computed from the others.
+    pub(crate) computed: Option<Computed>,
+    /// Whether every view was seen to have its state.
+    pub(crate) is_ready: AtomicBool,
 }
 
 /// One view of a service.
@@ -37,11 +42,23 @@ pub(crate) struct PlannedView {
     pub(crate) feature_names: Vec<Name>,
     /// As the features.
     pub(crate) types: Vec<DataType>,
-    /// The age, inclusive, up to which a latest value counts.
-    pub(crate) ttl_us: Option<i64>,
-    pub(crate) freshness: Option<Freshness>,
-    /// Where answers beyond the objective are counted, if there is one.
-    pub(crate) breaches: Option<Breaches>,
+    /// As the features: the age, inclusive, up to which a latest value counts.
+    pub(crate) ttls_us: Vec<Option<i64>>,
+    /// The view's own, for the features without one of their own.
+    pub(crate) objective: Option<Objective>,
+    /// Those of single features.
+    pub(crate) own_objectives: Vec<Objective>,
+}
+
+/// How fresh some features should be.
+pub(crate) struct Objective {
+    pub(crate) freshness: Freshness,
+    /// Positions among the features that are taken.
+    pub(crate) features: Vec<usize>,
+    /// The one feature whose own it is.
+    pub(crate) feature: Option<Name>,
+    /// Where answers beyond it are counted.
+    pub(crate) breaches: Breaches,
 }
 
 /// What is taken of one view.
@@ -63,6 +80,10 @@ impl ReadPlan {
             let taken = Taken { view: &reference.view, hash: &reference.hash, features: &reference.features };
             views.push(PlannedView::new(&taken, &service.entity_keys, definitions, &mut sources)?);
         }
+        let computed = Computed::new(service).map_err(|error| FeaturesError::Expression {
+            thing: format!("service {}", service.name),
+            source: Box::new(error),
+        })?;
         Ok(Self {
             service: service.name.clone(),
             hash: *hash,
@@ -72,15 +93,24 @@ impl ReadPlan {
             request: service.request.clone(),
             views,
             sources,
+            computed,
+            is_ready: AtomicBool::new(false),
         })
     }
 
-    /// The plan for features that are asked for by themselves, in the order of their views' first appearance. Their views
-    /// are the ones in force.
+    /// The names of the computed columns, the last of all.
+    pub(crate) fn computed_names(&self) -> &[String] {
+        let others = self.views.iter().map(|view| view.features.len()).sum::<usize>() + self.request.len();
+        self.columns.get(others..).unwrap_or_default()
+    }
+
+    /// The plan for features that are asked for by themselves, in the order of their views' first appearance. `version` says
+    /// which version of a view in force answers for some of its features.
     pub(crate) fn of_features(
         name: Name,
         wanted: &[(Name, Name)],
         definitions: &DefinitionSet,
+        version: impl Fn(&Arc<Versioned<View>>, &[Name]) -> Arc<Versioned<View>>,
     ) -> Result<Self, FeaturesError> {
         let mut by_view: Vec<(&Name, Vec<Name>)> = Vec::new();
         for (view, feature) in wanted {
@@ -107,6 +137,7 @@ impl ReadPlan {
                         .map(|near| format!("{view}:{near}")),
                 });
             }
+            let held = version(held, features);
             for key in &held.definition.entity_keys {
                 match keys.iter().find(|(name, _)| *name == key.0) {
                     Some((_, data_type)) if *data_type != key.1 => {
@@ -119,12 +150,13 @@ impl ReadPlan {
                     None => keys.push(key.clone()),
                 }
             }
-            taken.push(Taken { view, hash: &held.hash, features });
+            taken.push((*view, held.hash, features));
         }
         let mut sources: Vec<Name> = Vec::new();
         let views = taken
             .iter()
-            .map(|taken| PlannedView::new(taken, &keys, definitions, &mut sources))
+            .map(|(view, hash, features)| Taken { view, hash, features })
+            .map(|taken| PlannedView::new(&taken, &keys, definitions, &mut sources))
             .collect::<Result<Vec<_>, _>>()?;
         let columns = views
             .iter()
@@ -139,7 +171,17 @@ impl ReadPlan {
             request: Vec::new(),
             views,
             sources,
+            computed: None,
+            is_ready: AtomicBool::new(false),
         })
+    }
+}
+
+impl ReadPlan {
+    /// Whether a key or request column of this name holds decimals.
+    pub(crate) fn is_decimal(&self, column: &str) -> bool {
+        let mut given = self.keys.iter().chain(&self.request);
+        given.any(|(name, data_type)| name.as_str() == column && data_type.has_decimals())
     }
 }
 
@@ -178,13 +220,53 @@ impl PlannedView {
             types: features.iter().map(|&at| own[at].1).collect(),
             features,
             feature_names: taken.features.to_vec(),
-            ttl_us: match &view.body {
-                ViewBody::Latest { ttl, .. } => ttl.map(|ttl| ttl.micros()),
-                ViewBody::Aggregates(_) => None,
-            },
-            freshness: current.freshness,
-            breaches: current.freshness.map(|freshness| Breaches::new(current, freshness.beyond)),
+            ttls_us: taken.features.iter().map(|name| Some(view.ttl(name)?.micros())).collect(),
+            objective: Objective::of_view(current, taken.features),
+            own_objectives: Objective::of_features(current, taken.features),
         })
+    }
+
+    /// How fresh the feature at `position` should be.
+    pub(crate) fn freshness_of(&self, position: usize) -> Option<Freshness> {
+        let mut objectives = self.own_objectives.iter().chain(&self.objective);
+        objectives
+            .find(|objective| objective.features.contains(&position))
+            .map(|objective| objective.freshness)
+    }
+}
+
+impl Objective {
+    fn of_view(view: &View, taken: &[Name]) -> Option<Self> {
+        let freshness = view.freshness?;
+        let has_own = |name: &Name| view.features.get(name).is_some_and(|own| own.freshness.is_some());
+        let features = taken.iter().enumerate().filter(|(_, name)| !has_own(name));
+        Some(Self {
+            freshness,
+            features: features.map(|(position, _)| position).collect(),
+            feature: None,
+            breaches: Breaches::new(view, None, freshness.beyond),
+        })
+    }
+
+    fn of_features(view: &View, taken: &[Name]) -> Vec<Self> {
+        let own = taken.iter().enumerate().filter_map(|(position, name)| {
+            let freshness = view.features.get(name)?.freshness?;
+            Some(Self {
+                freshness,
+                features: vec![position],
+                feature: Some(name.clone()),
+                breaches: Breaches::new(view, Some(name), freshness.beyond),
+            })
+        });
+        own.collect()
+    }
+
+    /// What it is for, in messages.
+    pub(crate) fn thing(&self, view: &Name) -> String {
+        match &self.feature {
+            Some(feature) => format!("feature {view}:{feature}"),
+            None => format!("view {view}"),
+        }
     }
 }
 

@@ -1,12 +1,10 @@
 //! The rows of a request, checked: every key and request column is there and has its type.
 
-use arrow::array::RecordBatch;
 use serde_json::{Map, Value as Json};
-use shipway_core::{DataType, Name, Value, nearest};
+use shipway_core::{DataType, Name, Value, exact_json, nearest};
 
 use crate::{
     error::{FeaturesError, invalid},
-    model::columns::ColumnReader,
     read::plan::ReadPlan,
 };
 
@@ -40,6 +38,16 @@ impl From<Vec<RequestRow>> for RequestRows {
     }
 }
 
+/// Puts the digits of decimals back into `rows`, which were read from the body `text`.
+pub(crate) fn restore_digits(
+    plan: &ReadPlan,
+    rows: &mut [Map<String, Json>],
+    text: &[u8],
+) -> Result<(), FeaturesError> {
+    exact_json::restore_rows(rows, text, |column| plan.is_decimal(column))
+        .map_err(|fault| invalid(format!("request body: {fault}")))
+}
+
 /// Reads JSON rows, each with one value per key.
 pub(crate) fn parse(plan: &ReadPlan, rows: &[Map<String, Json>]) -> Result<RequestRows, FeaturesError> {
     let rows = rows.iter().enumerate().map(|(index, row)| parse_row(plan, index, row));
@@ -64,30 +72,49 @@ pub(crate) fn parse_lists(
             read.push(parse_row(plan, index, row)?);
             lists.push(None);
         } else {
-            let list = expand(plan, index, row, listed, &mut read)?;
-            lists.push(Some(list));
+            let (shared, keys) = shared_row(plan, index, row, &listed)?;
+            lists.push(Some(expand(plan, index, &shared, keys, &mut read)?));
         }
         check_count(read.len(), limit)?;
     }
     Ok(RequestRows { rows: read, lists: Some(lists) })
 }
 
-/// Reads the rows of a batch: one column per key and request column.
-pub(crate) fn parse_batch(plan: &ReadPlan, batch: &RecordBatch) -> Result<Vec<RequestRow>, FeaturesError> {
-    let schema = batch.schema();
-    check_columns(plan, schema.fields().iter().map(|field| field.name().as_str()), None)?;
-    let readers = |columns: &[(Name, DataType)], kind: &str| {
-        let reader = |(name, data_type): &(Name, DataType)| {
-            let array = batch.column_by_name(name.as_str());
-            let array = array.ok_or_else(|| invalid(format!("the {kind} {name} is missing")))?;
-            ColumnReader::new(name.as_str(), array, *data_type)
-        };
-        columns.iter().map(reader).collect::<Result<Vec<_>, FeaturesError>>()
-    };
-    let (keys, request) = (readers(&plan.keys, "key column")?, readers(&plan.request, "request column")?);
-    let values = |readers: &[ColumnReader], row| readers.iter().map(|reader| reader.value(row)).collect();
-    let row = |row| RequestRow { keys: values(&keys, row), request: values(&request, row) };
-    Ok((0..batch.num_rows()).map(row).collect())
+/// A key column of one row that came as a list.
+pub(crate) struct ListedKey {
+    /// Its position among the keys.
+    pub(crate) key: usize,
+    /// One value for each entity.
+    pub(crate) values: Vec<Value>,
+}
+
+/// Adds one row for each entity of `listed` to `into`, each with the other keys of `shared`; one with null keys where the lists
+/// are empty, for the other views. Lists of one row have one length.
+pub(crate) fn expand(
+    plan: &ReadPlan,
+    index: usize,
+    shared: &RequestRow,
+    listed: Vec<ListedKey>,
+    into: &mut Vec<RequestRow>,
+) -> Result<EntityList, FeaturesError> {
+    let entities = listed.first().map_or(0, |list| list.values.len());
+    if let Some(other) = listed.iter().find(|list| list.values.len() != entities) {
+        return Err(invalid(format!(
+            "row {index}: key column {} lists {} entities, {} lists {entities}",
+            plan.keys[other.key].0,
+            other.values.len(),
+            plan.keys[listed[0].key].0
+        )));
+    }
+    let first = into.len();
+    into.extend(std::iter::repeat_n(shared.clone(), entities.max(1)));
+    let keys = listed.iter().map(|list| list.key).collect();
+    for list in listed {
+        for (row, value) in into[first..].iter_mut().zip(list.values) {
+            row.keys[list.key] = value;
+        }
+    }
+    Ok(EntityList { entities, keys })
 }
 
 /// Refuses more than `limit` rows.
@@ -143,39 +170,25 @@ fn scalars(
     columns.iter().map(value).collect()
 }
 
-/// One row for each entity of the lists in `row`; one with null keys where the lists are empty, for the other views.
-fn expand(
+/// The values of the lists in `row`, and the row with null in their places.
+fn shared_row(
     plan: &ReadPlan,
     index: usize,
     row: &Map<String, Json>,
-    listed: Vec<usize>,
-    into: &mut Vec<RequestRow>,
-) -> Result<EntityList, FeaturesError> {
-    let items = |key: usize| row.get(plan.keys[key].0.as_str()).and_then(Json::as_array);
-    let entities = listed.first().and_then(|&key| items(key)).map_or(0, Vec::len);
+    listed: &[usize],
+) -> Result<(RequestRow, Vec<ListedKey>), FeaturesError> {
     let mut one = row.clone();
-    for &key in &listed {
-        let name = &plan.keys[key].0;
-        let length = items(key).map_or(0, Vec::len);
-        if length != entities {
-            return Err(invalid(format!(
-                "row {index}: key column {name} lists {length} entities, {} lists {entities}",
-                plan.keys[listed[0]].0
-            )));
-        }
+    let mut lists = Vec::with_capacity(listed.len());
+    for &key in listed {
+        let (name, data_type) = &plan.keys[key];
+        let items = row.get(name.as_str()).and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        let values = items.iter().enumerate().map(|(entity, item)| {
+            Value::from_json(item, *data_type).map_err(|mismatch| {
+                invalid(format!("row {index}: key column {name}: entity {entity}: {mismatch}"))
+            })
+        });
+        lists.push(ListedKey { key, values: values.collect::<Result<Vec<_>, _>>()? });
         one.insert(name.to_string(), Json::Null);
     }
-    let shared = parse_row(plan, index, &one)?;
-    for entity in 0..entities.max(1) {
-        let mut expanded = shared.clone();
-        for &key in &listed {
-            let (name, data_type) = &plan.keys[key];
-            let Some(item) = items(key).and_then(|items| items.get(entity)) else { continue };
-            expanded.keys[key] = Value::from_json(item, *data_type).map_err(|mismatch| {
-                invalid(format!("row {index}: key column {name}: entity {entity}: {mismatch}"))
-            })?;
-        }
-        into.push(expanded);
-    }
-    Ok(EntityList { entities, keys: listed })
+    Ok((parse_row(plan, index, &one)?, lists))
 }

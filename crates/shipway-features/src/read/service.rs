@@ -8,28 +8,23 @@ use std::{
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
-use shipway_core::{Digest, Name, Timestamp, Value, nearest};
+use shipway_core::{DataType, Digest, Name, Timestamp, Value};
+use shipway_definitions::{DefinitionSet, Service, Versioned};
 
 use crate::{
     error::{FeaturesError, invalid},
     features::{Features, Inner},
-    materialise::Published,
     model::{event::is_computable, token::Token},
     read::{
+        columns::Columns,
         gather::Read,
-        plan::{PlannedView, ReadPlan},
+        plan::ReadPlan,
         rows::{self, RequestRow},
     },
 };
 
-/// Requests with more lookups than this leave the async executor.
-const LARGE_LOOKUPS: usize = 128;
-
-/// What messages call features that are asked for by themselves.
-const FEATURES: &str = "features_by_themselves";
-
-/// So many choices of features are kept resolved.
-const MOST_FEATURE_PLANS: usize = 256;
+/// Requests with more lookups than this leave the async executor: below it, leaving costs more than the work.
+const LARGE_LOOKUPS: usize = 1_024;
 
 /// What a caller wants to know.
 #[derive(Debug, Clone, Default)]
@@ -56,8 +51,10 @@ pub struct ReadAnswer {
     /// The moment that every value belongs to: only events strictly before it count.
     pub at: Timestamp,
     /// The columns of every row's values: `view__feature`, then the request columns.
+    pub columns: Columns,
+    /// The type of each column.
     #[serde(serialize_with = "as_sequence")]
-    pub columns: Arc<[String]>,
+    pub types: Arc<[DataType]>,
     /// As the rows of the request.
     pub rows: Vec<AnsweredRow>,
     /// Source to log offset: exactly the events with an arrival before it are in the values.
@@ -84,9 +81,31 @@ pub struct ViewFreshness {
     pub age_us: Option<i64>,
     /// Whether the age is within the view's objective. Without an objective always; without an event never.
     pub fresh: bool,
+    /// The features with objectives of their own that the age is beyond.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale_features: Vec<Name>,
 }
 
-fn as_sequence<S: Serializer>(columns: &Arc<[String]>, serializer: S) -> Result<S::Ok, S::Error> {
+/// What belongs to a whole answer, whatever its rows look like.
+pub(crate) struct AnswerHead<'a> {
+    pub(crate) service: &'a Name,
+    pub(crate) service_hash: Digest,
+    pub(crate) at: Timestamp,
+    pub(crate) watermarks: &'a BTreeMap<String, u64>,
+}
+
+impl ReadAnswer {
+    /// What belongs to the whole answer.
+    pub(crate) fn head(&self) -> AnswerHead<'_> {
+        let (service, service_hash) = (&self.service, self.service_hash);
+        AnswerHead { service, service_hash, at: self.at, watermarks: &self.watermarks }
+    }
+}
+
+pub(crate) fn as_sequence<T: Serialize, S: Serializer>(
+    columns: &Arc<[T]>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(columns.iter())
 }
 
@@ -135,54 +154,24 @@ impl Inner {
         } else {
             read.answer(self)
         };
-        metrics::histogram!("shipway_feature_read_seconds").record(started.elapsed().as_secs_f64());
+        self.read_seconds.record(started.elapsed().as_secs_f64());
         self.show_hot_keys_now_and_then();
         answered
     }
 
-    /// The plan of a service in force, or of one of its versions.
-    pub(crate) fn plan(&self, service: &str, hash: Option<Digest>) -> Result<Arc<ReadPlan>, FeaturesError> {
-        let definitions = self.definitions();
-        let versioned = match hash {
-            Some(hash) => definitions
-                .services_by_hash
-                .get(&hash)
-                .filter(|held| held.definition.name.as_str() == service),
-            None => definitions.services.get(service),
-        };
-        let versioned = versioned.ok_or_else(|| FeaturesError::UnknownService {
-            name: hash.map_or_else(|| service.to_owned(), |hash| format!("{service} at version {hash}")),
-            nearest: nearest(service, definitions.services.keys().map(Name::as_str))
-                .filter(|near| *near != service)
-                .map(str::to_owned),
-        })?;
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = plans.get(&versioned.hash) {
-            return Ok(Arc::clone(plan));
+    /// The plan of one version of a service.
+    pub(super) fn plan_of(
+        &self,
+        versioned: &Versioned<Service>,
+        definitions: &DefinitionSet,
+    ) -> Result<Arc<ReadPlan>, FeaturesError> {
+        let known = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(&versioned.hash).cloned();
+        if let Some(plan) = known {
+            return Ok(plan);
         }
-        let plan = Arc::new(ReadPlan::new(versioned, &definitions)?);
+        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        let plan = Arc::new(ReadPlan::new(versioned, definitions)?);
         plans.insert(versioned.hash, Arc::clone(&plan));
-        Ok(plan)
-    }
-
-    /// The plan for features that are asked for by themselves, each `view:feature`.
-    pub(crate) fn plan_of_features(&self, features: &[String]) -> Result<Arc<ReadPlan>, FeaturesError> {
-        let mut plans = self.feature_plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = plans.get(features) {
-            return Ok(Arc::clone(plan));
-        }
-        let parse = |text: &String| {
-            let wrong = || invalid(format!("feature {text}: expected view:feature"));
-            let (view, feature) = text.split_once(':').ok_or_else(wrong)?;
-            Ok((view.parse::<Name>().map_err(|_| wrong())?, feature.parse::<Name>().map_err(|_| wrong())?))
-        };
-        let wanted = features.iter().map(parse).collect::<Result<Vec<_>, FeaturesError>>()?;
-        let name = Name::new(FEATURES).map_err(|error| invalid(error.to_string()))?;
-        let plan = Arc::new(ReadPlan::of_features(name, &wanted, &self.definitions())?);
-        if plans.len() >= MOST_FEATURE_PLANS {
-            plans.clear();
-        }
-        plans.insert(features.into(), Arc::clone(&plan));
         Ok(plan)
     }
 
@@ -193,28 +182,5 @@ impl Inner {
             }
         }
         Ok(())
-    }
-
-    /// The published state of every source of the plan, each with all views that the plan needs.
-    fn states(&self, plan: &ReadPlan) -> Result<Vec<Arc<Published>>, FeaturesError> {
-        let mut states = Vec::with_capacity(plan.sources.len());
-        for (position, source) in plan.sources.iter().enumerate() {
-            let published = self.source(source.as_str())?.published();
-            let building = |view: &PlannedView| FeaturesError::Building { view: view.name.to_string() };
-            let mut views = plan.views.iter().filter(|view| view.source == position);
-            match published {
-                Some(published) => {
-                    if let Some(view) = views.find(|view| !published.views.contains_key(&view.hash)) {
-                        return Err(building(view));
-                    }
-                    states.push(published);
-                }
-                None => {
-                    let what = || FeaturesError::Stopped { what: "the materialiser" };
-                    return Err(views.next().map_or_else(what, building));
-                }
-            }
-        }
-        Ok(states)
     }
 }

@@ -1,23 +1,29 @@
 //! `POST /api/v1/features/read`: the features of a service for some keys, in JSON or in Arrow, either way.
 //! `GET /api/v1/features/hot`: the keys that are read most.
 
+use std::{borrow::Cow, sync::Arc};
+
 use axum::{
     extract::{FromRequest as _, Request, State},
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use shipway_core::{Digest, Timestamp};
-use shipway_web::{BodyBytes, Json, Problem, Query};
+use shipway_web::{BodyBytes, Json, JsonBody, Problem, Query};
 
 use crate::{
     Features,
     error::invalid as invalid_request,
     read::{
+        ReadPlan,
         batch::{self, Include},
-        lists, rows,
+        lists,
+        rows::{self, RequestRow},
         service::Moment,
+        typed_rows,
     },
     routes::ingest::ARROW_STREAM,
     status::HotKeyStatus,
@@ -32,6 +38,19 @@ pub(crate) struct Read {
     service: String,
     service_hash: Option<Digest>,
     rows: Vec<Map<String, Value>>,
+    at: Option<Timestamp>,
+    token: Option<String>,
+}
+
+/// The same with the rows as they came.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadOfText<'a> {
+    #[serde(borrow)]
+    service: Cow<'a, str>,
+    service_hash: Option<Digest>,
+    #[serde(borrow)]
+    rows: &'a RawValue,
     at: Option<Timestamp>,
     token: Option<String>,
 }
@@ -61,38 +80,58 @@ pub(crate) async fn read(
         return Err(invalid("include is for answers in Arrow: one in JSON always tells the freshness"));
     }
     let (inner, limit) = (&features.inner, features.limits().read_rows);
-    if is_arrow {
+    let (plan, rows, at, token) = if is_arrow {
         let service = query.service.ok_or_else(|| invalid("the query parameter service is missing"))?;
         let BodyBytes(body) = BodyBytes::from_request(request, &()).await?;
         let plan = inner.plan(&service, query.service_hash)?;
         let rows = batch::read_rows(&plan, &body, limit)?;
-        let moment = Moment { at: query.at, token: query.token.as_deref() };
-        let answer = inner.read(plan.clone(), rows, moment).await?;
-        return if wants_arrow {
-            Ok(in_arrow(batch::write(&plan, &answer, include.unwrap_or_default())?))
+        (plan, rows, query.at, query.token)
+    } else {
+        if query.service.is_some()
+            || query.service_hash.is_some()
+            || query.at.is_some()
+            || query.token.is_some()
+        {
+            return Err(invalid("a request in JSON says service, at and token in its body"));
+        }
+        let body = JsonBody::from_request(request, &()).await?;
+        if let Some((plan, rows, asked)) = plain_rows(&features, &body.0) {
+            (plan, rows.into(), asked.at, asked.token)
         } else {
-            Ok(Json(answer).into_response())
-        };
-    }
-    if query.service.is_some() || query.service_hash.is_some() || query.at.is_some() || query.token.is_some()
-    {
-        return Err(invalid("a request in JSON says service, at and token in its body"));
-    }
-    let Json(body) = Json::<Read>::from_request(request, &()).await?;
-    let Read { service, service_hash, rows: asked, at, token } = body;
-    let plan = inner.plan(&service, service_hash)?;
-    rows::check_count(asked.len(), limit)?;
+            let Read { service, service_hash, rows: mut asked, at, token } = body.parse::<Read>()?;
+            let plan = inner.plan(&service, service_hash)?;
+            rows::check_count(asked.len(), limit)?;
+            rows::restore_digits(&plan, &mut asked, &body.0)?;
+            let rows = rows::parse_lists(&plan, &asked, limit)?;
+            (plan, rows, at, token)
+        }
+    };
     let moment = Moment { at, token: token.as_deref() };
-    let rows = rows::parse_lists(&plan, &asked, limit)?;
-    if wants_arrow && rows.lists.is_some() {
-        return Err(invalid("lists of entities are answered in JSON; for Arrow write one row per entity"));
-    }
     let answer = inner.read(plan.clone(), rows.rows, moment).await?;
+    let include = include.unwrap_or_default();
     Ok(match rows.lists {
-        _ if wants_arrow => in_arrow(batch::write(&plan, &answer, include.unwrap_or_default())?),
-        Some(lists) => Json(lists::together(&plan, answer, &lists)).into_response(),
+        None if wants_arrow => in_arrow(batch::write(&plan, &answer, include)?),
         None => Json(answer).into_response(),
+        Some(lists) => {
+            let answer = lists::together(&plan, answer, &lists);
+            if wants_arrow {
+                in_arrow(batch::write_listed(&plan, &answer, include)?)
+            } else {
+                Json(answer).into_response()
+            }
+        }
     })
+}
+
+/// The usual request: one without a flaw and without lists. All others are read again by those who say what is wrong.
+fn plain_rows<'a>(
+    features: &Features,
+    body: &'a [u8],
+) -> Option<(Arc<ReadPlan>, Vec<RequestRow>, ReadOfText<'a>)> {
+    let asked: ReadOfText<'a> = serde_json::from_slice(body).ok()?;
+    let plan = features.inner.plan(&asked.service, asked.service_hash).ok()?;
+    let rows = typed_rows::parse(&plan, asked.rows, features.limits().read_rows)?;
+    Some((plan, rows, asked))
 }
 
 #[derive(Deserialize)]

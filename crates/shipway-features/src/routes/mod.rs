@@ -3,11 +3,13 @@
 pub(crate) mod arrow_stream;
 mod features;
 mod ingest;
+mod sources;
 mod sql;
 mod status;
 mod tables;
 pub(crate) mod training_sets;
 mod verify;
+mod views;
 
 use shipway_core::Permission;
 use shipway_web::Routes;
@@ -27,10 +29,16 @@ pub fn routes(platform: Features) -> Routes<()> {
         .post("/api/v1/features/read", Permission::Use, features::read)
         .get("/api/v1/features/hot", Permission::Read, features::hot)
         .get("/api/v1/features/status", Permission::Read, status::status)
+        .get("/api/v1/features/views", Permission::Read, views::list)
+        .get("/api/v1/features/builds", Permission::Read, views::builds)
+        .post("/api/v1/features/views/{view}/rebuild", Permission::Write, views::rebuild)
         .get("/api/v1/tables", Permission::Read, tables::list)
         .post_with_limit("/api/v1/tables/{name}/load", Permission::Write, limits.load_bytes, tables::load)
         .post("/api/v1/tables/{name}/maintain", Permission::Write, tables::maintain)
         .get("/api/v1/tables/upkeep", Permission::Read, tables::upkeep)
+        .get("/api/v1/sources", Permission::Read, sources::list)
+        .get("/api/v1/sources/{source}", Permission::Read, sources::show)
+        .post("/api/v1/sources/{source}/refresh", Permission::Write, sources::refresh)
         .post("/api/v1/sql", Permission::Read, sql::sql)
         .post("/api/v1/training-sets", Permission::Read, training_sets::build)
         .get("/api/v1/training-sets", Permission::Read, training_sets::list)

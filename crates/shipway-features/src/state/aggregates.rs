@@ -9,6 +9,7 @@ use shipway_core::{Timestamp, Value};
 
 use crate::state::{
     RecentEvent, insert_recent,
+    kept_values::KeptValues,
     layout::{AggregateLayout, Reach, Slot},
     merged::MergedTiles,
 };
@@ -26,6 +27,8 @@ pub(crate) struct AggregateState {
     pub(crate) recent: Vec<RecentEvent>,
     /// Sums of tiles, for the next read.
     pub(crate) merged: MergedTiles,
+    /// Values that hold until the next hop or change.
+    pub(crate) kept_values: KeptValues,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -70,17 +73,19 @@ impl AggregateState {
             },
             recent: Vec::new(),
             merged: MergedTiles::default(),
+            kept_values: KeptValues::default(),
         }
     }
 
     pub(crate) fn apply(&mut self, layout: &AggregateLayout, reach: &Reach, event: RecentEvent) {
+        self.kept_values.forget();
         self.newest = self.newest.max(Some(event.time));
         if let Some(oldest) = insert_recent(&mut self.recent, event) {
             self.fold(layout, reach, &oldest);
         }
     }
 
-    fn fold(&mut self, layout: &AggregateLayout, reach: &Reach, event: &RecentEvent) {
+    pub(super) fn fold(&mut self, layout: &AggregateLayout, reach: &Reach, event: &RecentEvent) {
         let time = event.time.micros();
         let levels = layout.levels.iter().zip(&mut self.levels).zip(&reach.levels);
         for (position, ((level, state), &reach)) in levels.enumerate() {
@@ -107,6 +112,7 @@ impl AggregateState {
     }
 
     pub(crate) fn prune(&mut self, layout: &AggregateLayout, reach: &Reach) {
+        self.kept_values.forget();
         for ((level, state), &reach) in layout.levels.iter().zip(&mut self.levels).zip(&reach.levels) {
             let dropped =
                 state.tiles.partition_point(|tile| tile.start.saturating_add(level.hop_us) <= reach);

@@ -4,7 +4,8 @@
 //! tile before `q`, and the recent events before `q`. The open tile counts whole when its newest event is before `q`;
 //! otherwise the next finer level resolves it; when there is none, the moment is refused.
 //!
-//! Of a state that is read again and again, the sums of its complete tiles are kept beside it (`merged`).
+//! Of a state that is read again and again, the sums of its complete tiles are kept beside it (`merged`), and the values
+//! themselves until a window's tail moves on (`kept_values`).
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use shipway_core::{Timestamp, Value};
 use crate::state::{
     AggregateState, Inexact,
     aggregates::{LevelState, Tile, count, merge},
+    kept_values::Kept,
     layout::{AggregateLayout, FeatureLayout},
     merged::{Range, Sum, WORTH_KEEPING_TILES},
 };
@@ -48,8 +50,53 @@ struct Question<'a> {
     new: Vec<Sum>,
 }
 
-/// The values of `wanted` (positions of features) at `q`. Of a hot state, sums of complete tiles are used and kept.
+/// The values of `wanted` (positions of features) at `q`. Of a hot state, sums of complete tiles and values that still hold are
+/// used and kept.
 pub(crate) fn values(
+    layout: &AggregateLayout,
+    state: &AggregateState,
+    q: Timestamp,
+    built_from: i64,
+    wanted: &[usize],
+    is_hot: bool,
+) -> Result<Arc<[Value]>, NoValue> {
+    if is_hot && let Some(kept) = state.kept_values.at(q, built_from, wanted) {
+        return Ok(Arc::clone(&kept.values));
+    }
+    let values: Arc<[Value]> = computed(layout, state, q, built_from, wanted, is_hot)?.into();
+    if is_hot && let Some((from, until)) = constant_during(layout, state, q, wanted) {
+        let (wanted, values) = (wanted.into(), Arc::clone(&values));
+        state.kept_values.keep(Kept { wanted, built_from, from, until, values });
+    }
+    Ok(values)
+}
+
+/// The moments around `q`, the last exclusive, at which the same events are inside the windows of `wanted`; `None` where events
+/// lie at or after `q`.
+fn constant_during(
+    layout: &AggregateLayout,
+    state: &AggregateState,
+    q: Timestamp,
+    wanted: &[usize],
+) -> Option<(i64, i64)> {
+    let from = match state.newest {
+        Some(newest) if newest >= q => return None,
+        Some(newest) => newest.micros().saturating_add(1),
+        None => i64::MIN,
+    };
+    let windows = wanted.iter().filter_map(|position| layout.features.get(*position)).map(|held| held.window);
+    Some(windows.fold((from, i64::MAX), |(from, until), window| {
+        let (Window::Sized(length), Some(tail), Some(hop_us)) = (window, window.tail(q), window.hop_us())
+        else {
+            return (from, until);
+        };
+        // The tail is the floor of the moment minus the length: it stays for one hop.
+        let first = tail.micros().saturating_add(length.micros());
+        (from.max(first), until.min(first.saturating_add(hop_us)))
+    }))
+}
+
+fn computed(
     layout: &AggregateLayout,
     state: &AggregateState,
     q: Timestamp,

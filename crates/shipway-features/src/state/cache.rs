@@ -5,18 +5,28 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use bytes::Bytes;
 
-use crate::state::{
-    KeyState,
-    flight::{Flight, Lead},
+use crate::{
+    offline::hash_of_key,
+    state::{
+        KeyState,
+        flight::{Flight, Lead},
+    },
 };
 
-/// Decoding dominates a read of a large state; a small one is decoded as fast as it is found here.
-const WORTH_KEEPING_BYTES: usize = 256;
+/// A state with fewer bytes than this costs little to read anew, so it is kept when its key was read before, not long ago. Of
+/// many keys that are each read once in a while, none is kept in vain.
+const SMALL_BYTES: usize = 256;
+
+/// So many keys of small states are remembered as read.
+const REMEMBERED_KEYS: usize = 1 << 16;
 
 /// The number of no published state: the bytes were written and not yet seen by a reader.
 pub(crate) const UNSEEN: u64 = 0;
@@ -24,6 +34,8 @@ pub(crate) const UNSEEN: u64 = 0;
 struct Entry {
     stored: Bytes,
     state: Arc<KeyState>,
+    /// About what the entry takes in memory, its key included.
+    bytes: usize,
     used: bool,
     /// The published state in which the key had exactly these bytes.
     seen_in: u64,
@@ -33,6 +45,8 @@ struct Entry {
 pub(crate) struct StateCache {
     shards: Vec<Mutex<Shard>>,
     shard_bytes: usize,
+    /// What was read not long ago: at the place of a key's hash, the rest of it.
+    read_before: Box<[AtomicU32]>,
     hits: metrics::Counter,
     coalesced: metrics::Counter,
     store_reads: metrics::Counter,
@@ -56,12 +70,13 @@ pub(crate) enum Lookup<'a> {
 }
 
 impl StateCache {
-    /// A cache of states whose stored forms together take at most `limit_bytes`.
+    /// A cache of states that together take about `limit_bytes` at most, decoded as they are: many times what is stored.
     pub(crate) fn new(limit_bytes: usize) -> Self {
         let shards: Vec<_> = (0..16).map(|_| Mutex::default()).collect();
         Self {
             shard_bytes: limit_bytes / shards.len(),
             shards,
+            read_before: (0..REMEMBERED_KEYS).map(|_| AtomicU32::new(0)).collect(),
             hits: metrics::counter!("shipway_feature_lookups_total", "answered_by" => "cache"),
             coalesced: metrics::counter!("shipway_feature_lookups_total", "answered_by" => "another_read"),
             store_reads: metrics::counter!("shipway_feature_lookups_total", "answered_by" => "store"),
@@ -114,25 +129,33 @@ impl StateCache {
         if shard.entries.get(key)?.stored != *stored {
             return None;
         }
-        let (key, entry) = shard.entries.remove_entry(key)?;
-        shard.held_bytes = shard.held_bytes.saturating_sub(key.len() + entry.stored.len());
+        let entry = shard.entries.remove(key)?;
+        shard.held_bytes = shard.held_bytes.saturating_sub(entry.bytes);
         Some(entry.state)
     }
 
     /// Keeps the decoded form of `stored`, seen in the published state with that number.
     pub(crate) fn put(&self, key: Bytes, stored: Bytes, state: Arc<KeyState>, seen_in: u64) {
-        if stored.len() < WORTH_KEEPING_BYTES {
+        if stored.len() < SMALL_BYTES && !self.was_read_before(&key) {
             return;
         }
+        let bytes = key.len() + stored.len() + state.decoded_bytes();
         let mut shard = self.shard(&key);
-        let key_length = key.len();
-        shard.held_bytes += key_length + stored.len();
-        if let Some(old) = shard.entries.insert(key, Entry { stored, state, used: true, seen_in }) {
-            shard.held_bytes = shard.held_bytes.saturating_sub(key_length + old.stored.len());
+        shard.held_bytes += bytes;
+        if let Some(old) = shard.entries.insert(key, Entry { stored, state, bytes, used: true, seen_in }) {
+            shard.held_bytes = shard.held_bytes.saturating_sub(old.bytes);
         }
         if shard.held_bytes > self.shard_bytes {
             shard.sweep(self.shard_bytes / 2);
         }
+    }
+
+    /// Whether the key is among those remembered; it is from now on.
+    fn was_read_before(&self, key: &[u8]) -> bool {
+        let hash = hash_of_key(key);
+        let rest = ((hash >> 32) as u32).max(1);
+        let place = &self.read_before[hash as usize % REMEMBERED_KEYS];
+        place.swap(rest, Ordering::Relaxed) == rest
     }
 
     pub(super) fn end_flight(&self, key: &Bytes, snapshot: u64) {
@@ -158,10 +181,10 @@ impl Shard {
     fn sweep(&mut self, target_bytes: usize) {
         for only_unused in [true, false] {
             let mut held = self.held_bytes;
-            self.entries.retain(|key, entry| {
+            self.entries.retain(|_, entry| {
                 let drop = held > target_bytes && !(only_unused && entry.used);
                 if drop {
-                    held = held.saturating_sub(key.len() + entry.stored.len());
+                    held = held.saturating_sub(entry.bytes);
                 }
                 entry.used = false;
                 !drop
@@ -171,7 +194,7 @@ impl Shard {
     }
 }
 
-/// Spreads keys over shards; FNV-1a.
+/// Spreads keys over shards.
 pub(crate) fn spread(key: &[u8]) -> u32 {
-    key.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    (hash_of_key(key) >> 32) as u32
 }

@@ -19,6 +19,7 @@ use crate::{
     state::{
         AggregateState, Body, KeyState, LatestState, RecentEvent, ViewLayout,
         aggregates::{LevelState, LifetimeState, Tile},
+        kept_values::KeptValues,
         layout::{AggregateLayout, Level},
         merged::MergedTiles,
     },
@@ -98,7 +99,8 @@ fn read_aggregates(layout: &AggregateLayout, width: usize, from: &mut &[u8]) -> 
         LifetimeState { newest: read_moment(from)?, partials: read_partials(layout, &layout.lifetime, from)? }
     };
     let recent = read_events(width, from)?;
-    Some(AggregateState { newest, levels, lifetime, recent, merged: MergedTiles::default() })
+    let (merged, kept_values) = (MergedTiles::default(), KeptValues::default());
+    Some(AggregateState { newest, levels, lifetime, recent, merged, kept_values })
 }
 
 fn read_level(layout: &AggregateLayout, level: &Level, from: &mut &[u8]) -> Option<LevelState> {
@@ -134,13 +136,15 @@ fn read_events(width: usize, from: &mut &[u8]) -> Option<Vec<RecentEvent>> {
     (0..count).map(|_| read_event(width, from)).collect()
 }
 
-fn write_event(event: &RecentEvent, into: &mut Vec<u8>) {
+/// Appends the stored form of an event as its view keeps it.
+pub(crate) fn write_event(event: &RecentEvent, into: &mut Vec<u8>) {
     write_moment(event.time.micros(), into);
     write_text(&event.id, into);
     event.values.iter().for_each(|value| value.encode(into));
 }
 
-fn read_event(width: usize, from: &mut &[u8]) -> Option<RecentEvent> {
+/// Reads an event with so many columns.
+pub(crate) fn read_event(width: usize, from: &mut &[u8]) -> Option<RecentEvent> {
     let time = Timestamp(read_moment(from)?);
     let id = read_text(from)?.into();
     let values = (0..width).map(|_| Value::decode(from)).collect::<Option<Box<[Value]>>>()?;

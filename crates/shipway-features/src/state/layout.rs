@@ -3,10 +3,11 @@
 use shipway_aggregate::{Aggregation, Over, StateKind, Window};
 use shipway_core::{Digest, EntityKey, Name, Timestamp, Value};
 use shipway_definitions::{View, ViewBody};
+use shipway_expression::Row;
 
 use crate::{
     error::{FeaturesError, invalid},
-    model::{event::SourceEvent, schema::SourceSchema},
+    model::{event::SourceEvent, expressions::ViewExpressions, schema::SourceSchema},
     state::RecentEvent,
 };
 
@@ -19,10 +20,11 @@ const SLACK_US: i64 = 15 * 60 * 1_000_000;
 pub(crate) struct ViewLayout {
     pub(crate) name: Name,
     pub(crate) hash: Digest,
-    /// Positions of the key columns among the source's columns.
+    /// Positions of the key columns among the source's columns, the derived ones behind them.
     key_columns: Vec<usize>,
-    /// Positions, among the source's columns, of the columns that the view keeps.
+    /// Positions, as before, of the columns that the view keeps.
     columns: Vec<usize>,
+    expressions: Option<ViewExpressions>,
     pub(crate) body: Body,
     slack_us: i64,
 }
@@ -30,7 +32,11 @@ pub(crate) struct ViewLayout {
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
     Aggregates(AggregateLayout),
-    Latest { ttl_us: Option<i64> },
+    Latest {
+        ttl_us: Option<i64>,
+        /// As the view's columns: those that are null earlier than the row.
+        ttls_us: Vec<Option<i64>>,
+    },
 }
 
 /// Slots are partial states that features share; levels are tile sizes, the finest first.
@@ -86,28 +92,43 @@ pub(crate) struct Reach {
 
 impl ViewLayout {
     pub(crate) fn new(view: &View, hash: Digest, source: &SourceSchema) -> Result<Self, FeaturesError> {
+        let width = source.columns.len();
+        let expressions = ViewExpressions::new(view, width, |column| source.index_of(column.as_str()))
+            .map_err(|error| FeaturesError::Expression {
+                thing: format!("view {}", view.name),
+                source: Box::new(error),
+            })?;
         let position = |column: &Name| {
-            source.index_of(column.as_str()).ok_or_else(|| {
+            let derived = view.derived.iter().position(|derived| derived.name == *column);
+            let found = derived.map_or_else(|| source.index_of(column.as_str()), |at| Some(width + at));
+            found.ok_or_else(|| {
                 invalid(format!("view {}: source {} has no column {column}", view.name, source.name))
             })
+        };
+        let type_at = |at: usize| match at.checked_sub(width) {
+            Some(derived) => view.derived[derived].data_type,
+            None => source.columns[at].1,
         };
         let key_columns = view.key_columns.iter().map(position).collect::<Result<Vec<_>, _>>()?;
         let mut columns = Vec::new();
         let body = match &view.body {
-            ViewBody::Latest { columns: wanted, ttl } => {
+            ViewBody::Latest { columns: wanted, ttl, ttls } => {
                 columns = wanted.iter().map(position).collect::<Result<_, _>>()?;
-                Body::Latest { ttl_us: ttl.map(|ttl| ttl.micros()) }
+                Body::Latest {
+                    ttl_us: ttl.map(|ttl| ttl.micros()),
+                    ttls_us: wanted.iter().map(|column| ttls.get(column).map(|ttl| ttl.micros())).collect(),
+                }
             }
             ViewBody::Aggregates(features) => {
                 let mut layout =
                     AggregateLayout { slots: vec![], levels: vec![], lifetime: vec![], features: vec![] };
                 for feature in features {
                     let at = feature.column.as_ref().map(position).transpose()?;
-                    let input = at.map(|at| source.columns[at].1);
+                    let input = at.map(type_at);
                     let kept = at.map(|at| position_or_push(&mut columns, at));
                     let by = feature.by.as_ref().map(position).transpose()?;
                     let bucket = by.map(|by| position_or_push(&mut columns, by));
-                    let by = by.map(|by| source.columns[by].1);
+                    let by = by.map(type_at);
                     let over = feature.aggregation.over();
                     let aggregation =
                         Aggregation::shaped(feature.operation, input, over, by).map_err(|error| {
@@ -120,19 +141,41 @@ impl ViewLayout {
             }
         };
         let slack_us = SLACK_US.saturating_add(source.max_ahead_us);
-        Ok(Self { name: view.name.clone(), hash, key_columns, columns, body, slack_us })
+        Ok(Self { name: view.name.clone(), hash, key_columns, columns, expressions, body, slack_us })
     }
 
-    /// The key of `event`, `None` when a part of it is null.
-    pub(crate) fn key(&self, event: &SourceEvent) -> Option<EntityKey> {
-        EntityKey::encode(self.key_columns.iter().map(|&at| event.values.get(at).unwrap_or(&Value::Null)))
+    /// `event` as the view sees it, `None` when it does not count here.
+    pub(crate) fn see<'a>(&self, event: &'a SourceEvent) -> Option<Seen<'a>> {
+        let derived = match &self.expressions {
+            None => Vec::new(),
+            Some(expressions) => expressions.derive(&event.values)?,
+        };
+        Some(Seen { event, derived })
     }
 
-    /// What the view keeps of `event`.
-    pub(crate) fn narrow(&self, event: &SourceEvent) -> RecentEvent {
-        let values =
-            self.columns.iter().map(|&at| event.values.get(at).cloned().unwrap_or(Value::Null)).collect();
-        RecentEvent { time: event.time, id: event.id.clone(), values }
+    /// `event` with the columns that the view derives, and whether it counts: a view is asked by the keys of any event.
+    pub(crate) fn look_at<'a>(&self, event: &'a SourceEvent) -> (Seen<'a>, bool) {
+        let (derived, counts) = match &self.expressions {
+            None => (Vec::new(), true),
+            Some(expressions) => expressions.derive_of_any(&event.values),
+        };
+        (Seen { event, derived }, counts)
+    }
+
+    /// The parts of the key of an event, null or not.
+    pub(crate) fn key_parts(&self, seen: &Seen<'_>) -> Vec<Value> {
+        self.key_columns.iter().map(|&at| seen.value(at).clone()).collect()
+    }
+
+    /// The key of an event, `None` when a part of it is null.
+    pub(crate) fn key(&self, seen: &Seen<'_>) -> Option<EntityKey> {
+        EntityKey::encode(self.key_columns.iter().map(|&at| seen.value(at)))
+    }
+
+    /// What the view keeps of an event.
+    pub(crate) fn narrow(&self, seen: &Seen<'_>) -> RecentEvent {
+        let values = self.columns.iter().map(|&at| seen.value(at).clone()).collect();
+        RecentEvent { time: seen.event.time, id: seen.event.id.clone(), values }
     }
 
     /// How many columns the view keeps.
@@ -144,12 +187,24 @@ impl ViewLayout {
     pub(crate) fn reach(&self, newest: Timestamp) -> Reach {
         let from = newest.micros().saturating_sub(self.slack_us);
         match &self.body {
-            Body::Latest { ttl_us: Some(ttl_us) } => {
+            Body::Latest { ttl_us: Some(ttl_us), .. } => {
                 Reach { levels: vec![], earliest: from.saturating_sub(*ttl_us) }
             }
-            Body::Latest { ttl_us: None } => Reach { levels: vec![], earliest: i64::MIN },
+            Body::Latest { ttl_us: None, .. } => Reach { levels: vec![], earliest: i64::MIN },
             Body::Aggregates(layout) => layout.reach(from),
         }
+    }
+}
+
+/// An event that counts for a view, with the columns that the view derives from it.
+pub(crate) struct Seen<'a> {
+    event: &'a SourceEvent,
+    derived: Vec<Value>,
+}
+
+impl Seen<'_> {
+    fn value(&self, at: usize) -> &Value {
+        Row::new(&self.event.values, &self.derived).get(at)
     }
 }
 

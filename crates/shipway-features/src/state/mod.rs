@@ -8,7 +8,8 @@
 //! - `answer`: the values of its features at a moment
 //! - `latest`: recent rows of a latest-value view
 //! - `codec`: the stored form
-//! - `merged`: sums of complete tiles, kept beside a decoded state
+//! - `merge`: two states of one key become one
+//! - `merged`: sums of complete tiles, kept beside a decoded state; `kept_values`: values that hold until the next hop
 //! - `cache`: decoded states of hot keys
 //! - `flight`: one read that is under way, and all who wait for it
 
@@ -17,15 +18,17 @@ pub(crate) mod answer;
 pub(crate) mod cache;
 pub(crate) mod codec;
 pub(crate) mod flight;
+pub(crate) mod kept_values;
 pub(crate) mod latest;
 pub(crate) mod layout;
+mod merge;
 pub(crate) mod merged;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use shipway_aggregate::EventOrder;
+use shipway_aggregate::{EventOrder, Partial};
 use shipway_core::{Timestamp, Value};
 
 pub(crate) use aggregates::AggregateState;
@@ -77,6 +80,23 @@ impl KeyState {
         match &layout.body {
             Body::Aggregates(aggregates) => Self::Aggregates(AggregateState::empty(aggregates)),
             Body::Latest { .. } => Self::Latest(LatestState::default()),
+        }
+    }
+
+    /// About what the state takes in memory beyond its stored form, which stands for what its parts hold elsewhere.
+    pub(crate) fn decoded_bytes(&self) -> usize {
+        let events = |events: &[RecentEvent]| {
+            let of_values: usize = events.iter().map(|event| size_of_val::<[Value]>(&event.values)).sum();
+            size_of_val(events) + of_values
+        };
+        match self {
+            Self::Latest(state) => size_of::<Self>() + events(&state.recent),
+            Self::Aggregates(state) => {
+                let tiles = state.levels.iter().flat_map(|level| &level.tiles);
+                let of_tiles: usize =
+                    tiles.map(|tile| size_of_val(tile) + size_of_val::<[Partial]>(&tile.partials)).sum();
+                size_of::<Self>() + of_tiles + events(&state.recent)
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
         event::{SourceEvent, Standing},
         schema::SourceSchema,
     },
-    state::{Body, Inexact, KeyState, ViewLayout, answer, codec},
+    state::{Body, Inexact, KeyState, RecentEvent, ViewLayout, answer, codec},
 };
 
 const MINUTE: i64 = 60_000_000;
@@ -164,7 +164,7 @@ fn packed(layout: &ViewLayout, events: &[SourceEvent], run: usize) -> (KeyState,
         newest = events.iter().map(|event| event.time).fold(newest, Timestamp::max);
         let reach = layout.reach(newest);
         for event in events {
-            state.apply(layout, &reach, layout.narrow(event));
+            state.apply(layout, &reach, layout.narrow(&layout.see(event).unwrap()));
         }
         state.prune(layout, &reach);
         let bytes = codec::encode(layout, &state);
@@ -175,6 +175,31 @@ fn packed(layout: &ViewLayout, events: &[SourceEvent], run: usize) -> (KeyState,
     (state, newest)
 }
 
+/// What is kept one by one.
+fn recent(state: &KeyState) -> &[RecentEvent] {
+    match state {
+        KeyState::Aggregates(state) => &state.recent,
+        KeyState::Latest(state) => &state.recent,
+    }
+}
+
+/// Each feature of a view by itself, or why there is no answer.
+fn answers(layout: &ViewLayout, state: &KeyState, q: i64) -> Vec<Result<Vec<Value>, answer::NoValue>> {
+    match (state, &layout.body) {
+        (KeyState::Aggregates(state), Body::Aggregates(aggregates)) => (0..aggregates.features.len())
+            .map(|feature| {
+                answer::values(aggregates, state, Timestamp(q), i64::MIN, &[feature], false)
+                    .map(|values| values.to_vec())
+            })
+            .collect(),
+        (KeyState::Latest(state), Body::Latest { ttl_us, .. }) => {
+            let row = state.row_at(Timestamp(q), *ttl_us).map_err(answer::NoValue::from);
+            vec![row.map(|row| row.map_or(Vec::new(), |row| row.values.to_vec()))]
+        }
+        _ => unreachable!(),
+    }
+}
+
 fn check(
     fixture: &Fixture,
     view: &str,
@@ -182,12 +207,23 @@ fn check(
     run: usize,
     q: Timestamp,
 ) -> Result<(), TestCaseError> {
+    let (state, newest) = packed(&fixture.layout(view), events, run);
+    check_state(fixture, view, events, (&state, newest), q)
+}
+
+/// Every answer of a state of `events` is the oracle's, or refused because it lies in the past.
+fn check_state(
+    fixture: &Fixture,
+    view: &str,
+    events: &[SourceEvent],
+    (state, newest): (&KeyState, Timestamp),
+    q: Timestamp,
+) -> Result<(), TestCaseError> {
     let layout = fixture.layout(view);
-    let (state, newest) = packed(&layout, events, run);
     let ViewBody::Aggregates(features) = &fixture.set.view(view).unwrap().definition.body else {
         unreachable!()
     };
-    let (KeyState::Aggregates(state), Body::Aggregates(aggregates)) = (&state, &layout.body) else {
+    let (KeyState::Aggregates(state), Body::Aggregates(aggregates)) = (state, &layout.body) else {
         unreachable!()
     };
     for (position, feature) in features.iter().enumerate() {
@@ -269,6 +305,56 @@ proptest! {
     }
 
     #[test]
+    fn two_states_merged_answer_as_the_one_that_saw_all_their_events(
+        drawn in prop::collection::vec((times(), 0..9_u8, 0..3_u8), 1..250),
+        q in times(),
+        run in 1..60_usize,
+    ) {
+        let fixture = Fixture::new();
+        let events: Vec<SourceEvent> =
+            drawn.iter().enumerate().map(|(number, (time, amount, _))| event(number, *time, *amount)).collect();
+        let newest = events.iter().map(|event| event.time.micros()).max().unwrap();
+        let oldest = events.iter().map(|event| event.time.micros()).min().unwrap();
+        for view in ["windows", "wide", "ever", "latest_sale"] {
+            let layout = fixture.layout(view);
+            // Nothing is pruned, so the three parts together are the whole in every answer and every refusal.
+            let reach = layout.reach(Timestamp(oldest));
+            let state_of = |wanted: &dyn Fn(u8) -> bool| {
+                let mut state = KeyState::empty(&layout);
+                let own = events.iter().zip(&drawn).filter(|(_, (_, _, part))| wanted(*part));
+                own.for_each(|(event, _)| state.apply(&layout, &reach, layout.narrow(&layout.see(event).unwrap())));
+                codec::decode(&layout, &codec::encode(&layout, &state)).unwrap()
+            };
+            let whole = state_of(&|_| true);
+            for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
+                let mut merged = KeyState::empty(&layout);
+                for part in order {
+                    merged.merge(&layout, &reach, state_of(&|own| own == part));
+                }
+                prop_assert_eq!(recent(&merged), recent(&whole));
+                for q in [q, newest + 1, newest, oldest, newest + q.rem_euclid(2 * DAY)] {
+                    prop_assert_eq!(answers(&layout, &merged, q), answers(&layout, &whole, q), "{} at {}", view, q);
+                }
+            }
+        }
+        // Pruned as time went on, each part by itself and then both: the oracle's answer or refused.
+        for view in ["windows", "wide", "ever"] {
+            let layout = fixture.layout(view);
+            let part = |wanted: bool| -> Vec<SourceEvent> {
+                let own = events.iter().zip(&drawn).filter(|(_, (_, _, part))| (*part == 0) == wanted);
+                own.map(|(event, _)| event.clone()).collect()
+            };
+            let (mut merged, _) = packed(&layout, &part(true), run);
+            let reach = layout.reach(Timestamp(newest));
+            merged.merge(&layout, &reach, packed(&layout, &part(false), run).0);
+            merged.prune(&layout, &reach);
+            for q in [q, newest + 1, newest + q.rem_euclid(2 * DAY)] {
+                check_state(&fixture, view, &events, (&merged, Timestamp(newest)), Timestamp(q))?;
+            }
+        }
+    }
+
+    #[test]
     fn sums_kept_of_complete_tiles_never_change_an_answer(
         drawn in prop::collection::vec((times(), 0..9_u8), 80..250),
         run in 1..40_usize,
@@ -286,7 +372,7 @@ proptest! {
             for events in events.chunks(run) {
                 newest = events.iter().map(|event| event.time).fold(newest, Timestamp::max);
                 let reach = layout.reach(newest);
-                events.iter().for_each(|event| hot.apply(&layout, &reach, layout.narrow(event)));
+                events.iter().for_each(|event| hot.apply(&layout, &reach, layout.narrow(&layout.see(event).unwrap())));
                 hot.prune(&layout, &reach);
                 let fresh = codec::decode(&layout, &codec::encode(&layout, &hot)).unwrap();
                 let (KeyState::Aggregates(hot), KeyState::Aggregates(fresh)) = (&hot, &fresh) else { unreachable!() };
@@ -363,7 +449,7 @@ fn a_second_read_within_a_hop_finds_the_sums_of_the_first_and_a_late_event_drops
     assert!(kept.is_some_and(|kept| kept > 0) && kept == again, "{kept:?} {again:?}");
 
     let reach = layout.reach(Timestamp(newest));
-    state.apply(&layout, &reach, layout.narrow(&event(1_000, newest - 5 * HOUR, 4)));
+    state.apply(&layout, &reach, layout.narrow(&layout.see(&event(1_000, newest - 5 * HOUR, 4)).unwrap()));
     let KeyState::Aggregates(changed) = &state else { unreachable!() };
     assert!(
         changed.merged.kept().map(|kept| kept.len()) < kept,

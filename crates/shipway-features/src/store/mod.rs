@@ -1,9 +1,13 @@
 //! This crate's tables in the metadata database; no SQL elsewhere.
 
+pub(crate) mod batch;
+pub(crate) mod builds;
 pub(crate) mod loads;
 pub(crate) mod schemas;
 pub(crate) mod training_sets;
+pub(crate) mod unneeded;
 pub(crate) mod verifications;
+pub(crate) mod versions;
 pub(crate) mod views;
 
 use shipway_store::{Migration, Store, StoreError};
@@ -23,8 +27,18 @@ const TRAINING_SETS: [Migration; 1] = [Migration {
     sql: include_str!("../../migrations/training_sets_0001.sql"),
 }];
 
+const BUILDS: [Migration; 1] =
+    [Migration { version: 1, name: "builds", sql: include_str!("../../migrations/builds_0001.sql") }];
+const BATCH_SOURCES: [Migration; 1] = [Migration {
+    version: 1,
+    name: "batch_sources",
+    sql: include_str!("../../migrations/batch_sources_0001.sql"),
+}];
+
 /// Creates or updates the tables of this crate.
 pub(crate) async fn migrate(store: &Store) -> Result<(), StoreError> {
     store.migrate("features", &MIGRATIONS).await?;
-    store.migrate("training_sets", &TRAINING_SETS).await
+    store.migrate("training_sets", &TRAINING_SETS).await?;
+    store.migrate("feature_builds", &BUILDS).await?;
+    store.migrate("batch_sources", &BATCH_SOURCES).await
 }

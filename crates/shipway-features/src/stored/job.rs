@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use shipway_store::jobs::{Job, JobFailure, JobHandler, JobRun, Jobs, NewJob};
 
 use super::{Recipe, StoreOptions, StoredError, build::Watched, error};
-use crate::{Features, error::FeaturesError, features::Inner, training::TrainingSet};
+use crate::{Features, backfill, batch, error::FeaturesError, features::Inner, training::TrainingSet};
 
 /// The kind of these jobs.
 pub const TRAINING_SET_JOB: &str = "training_set";
@@ -39,11 +39,12 @@ impl Features {
     /// Plugs in the jobs of this server; the first ones stay.
     pub fn set_jobs(&self, jobs: Jobs) {
         jobs.register(TRAINING_SET_JOB, Arc::new(TrainingSetJobs(Arc::downgrade(&self.inner))));
+        backfill::register(&jobs, &self.inner);
+        jobs.register(batch::BATCH_JOB, batch::handler(Arc::downgrade(&self.inner)));
         let _ = self.inner.jobs.set(jobs);
-    }
-
-    fn jobs(&self) -> Result<&Jobs, FeaturesError> {
-        self.inner.jobs.get().ok_or_else(|| error(StoredError::NoJobs))
+        // Builds that wait for somebody who drives them, and sources that wait for a look.
+        self.inner.builds_changed.notify_one();
+        self.inner.batch_due.notify_one();
     }
 
     /// Records a job that keeps the training set in a table; what can be checked before is checked now, and the inputs are
@@ -55,7 +56,7 @@ impl Features {
         options: StoreOptions,
         actor: &str,
     ) -> Result<Job, FeaturesError> {
-        let jobs = self.jobs()?;
+        let jobs = self.inner.jobs()?;
         let recipe = Box::new(self.storable(&wanted, table, options).await?);
         let work = Work::Build { table: table.to_owned(), replace: options.replace, recipe };
         submit(jobs, table, &work, actor).await
@@ -68,10 +69,17 @@ impl Features {
         into: Option<&str>,
         actor: &str,
     ) -> Result<Job, FeaturesError> {
-        let jobs = self.jobs()?;
+        let jobs = self.inner.jobs()?;
         let target = self.rebuild_target(table, into).await?;
         let work = Work::Rebuild { table: table.to_owned(), into: into.map(str::to_owned) };
         submit(jobs, target.as_deref().unwrap_or(table), &work, actor).await
+    }
+}
+
+impl Inner {
+    /// The jobs of this server.
+    pub(crate) fn jobs(&self) -> Result<&Jobs, FeaturesError> {
+        self.jobs.get().ok_or_else(|| error(StoredError::NoJobs))
     }
 }
 

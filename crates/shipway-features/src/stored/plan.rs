@@ -16,7 +16,7 @@ use crate::{
     error::FeaturesError,
     model::schema::ARRIVAL_COLUMN,
     offline::{AsOf, ENGINE_VERSION, OfflineError, Pins, TrainingSetRequest},
-    store::{loads, training_sets::load_moments},
+    store::training_sets::load_moments,
     training::{ArrivalRule, Spine, TrainingSet, between},
 };
 
@@ -68,7 +68,7 @@ impl Features {
             let newest: Vec<_> = newest.execute_stream().await?.try_collect().await?;
             arrived_before = newest.iter().filter_map(newest_of).max().map_or(0, |offset| offset + 1);
         }
-        let mut loads = loads::arrivals(&self.inner.store, source).await?;
+        let mut loads = self.arrivals_of(source).await?;
         arrived_before = loads.values().map(|offset| offset + 1).fold(arrived_before, u64::max);
         loads.retain(|_, offset| *offset < arrived_before);
         let mut moments = BTreeMap::new();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use shipway_core::Name;
 use shipway_lake::{Effort, Upkeep};
 
 use crate::{features::Inner, source::SourceRuntime};
@@ -30,7 +31,14 @@ impl Inner {
         let definitions = self.definitions();
         let views = definitions.views.values().filter(|view| view.definition.source == runtime.name);
         let mut seen = BTreeSet::new();
-        let keys = views.flat_map(|view| &view.definition.key_columns).map(ToString::to_string);
+        let keys = views.flat_map(|view| {
+            // A key that is derived, or that other views give to events, is no column of the table.
+            let view = &view.definition;
+            let is_held =
+                |key: &&Name| view.column_types.contains_key(*key) && !view.is_enriched_with(key.as_str());
+            view.key_columns.iter().filter(is_held)
+        });
+        let keys = keys.map(ToString::to_string);
         keys.filter(|key| seen.insert(key.clone())).take(MOST_COLUMNS).collect()
     }
 }

@@ -171,7 +171,7 @@ fn columns_added_later_are_null_in_old_events_and_old_records_still_decode() {
     let mut world = World::new(DEFINITIONS);
     world.ingests("sales", &[sale("a", NOON, 1.0)]);
     world.die();
-    world.definitions = DEFINITIONS.replace("tags: list(text) }", "tags: list(text), clerk: text }");
+    world.defines(&DEFINITIONS.replace("tags: list(text) }", "tags: list(text), clerk: text }"));
     world.start();
     let mut event = sale("b", NOON + 1, 2.0);
     event["clerk"] = json!("ann");

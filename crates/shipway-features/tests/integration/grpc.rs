@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use serde_json::json;
 use shipway_features::grpc::v1::{
-    Column, Freshness, PushRequest, ReadRequest, Value, feature_service_client::FeatureServiceClient,
+    Column, Freshness, List, PushRequest, ReadRequest, Value, feature_service_client::FeatureServiceClient,
     value::Kind,
 };
 use shipway_web::{Authentication, Guard, Token};
@@ -27,7 +27,7 @@ fn open(world: &World) -> FeatureServiceClient<Router> {
 
 fn column(name: &str, values: impl IntoIterator<Item = Kind>) -> Column {
     let values = values.into_iter().map(|kind| Value { kind: Some(kind) });
-    Column { name: name.to_owned(), values: values.collect() }
+    Column { name: name.to_owned(), values: values.collect(), r#type: String::new() }
 }
 
 fn shops(count: usize) -> Vec<Column> {
@@ -74,11 +74,99 @@ fn events_are_pushed_and_their_features_read() {
     assert_eq!(values("shop_sales__amount_sum_1h"), [Some(Kind::Float(2.5)), None]);
     assert_eq!(values("shop_sales__count_1h"), [Some(Kind::Int(2)), Some(Kind::Int(0))]);
     assert_eq!(values("basket"), [Some(Kind::Int(3)), Some(Kind::Int(3))]);
-    let fresh = Freshness { event_time_us: Some(NOON), age_us: Some(1), fresh: true };
+    let fresh = Freshness { event_time_us: Some(NOON), age_us: Some(1), fresh: true, ..Freshness::default() };
     assert_eq!(read.views[0].rows[0], fresh);
     assert_eq!(read.views[0].rows[1].event_time_us, None);
+    let type_of = |name: &str| &read.columns.iter().find(|column| column.name == name).unwrap().r#type;
+    assert_eq!(type_of("shop_sales__amount_sum_1h"), "float");
+    assert_eq!(type_of("shop_sales__tags_last_1h"), "text", "also where every value is null");
     assert_eq!((read.service.as_str(), read.at_us), ("shop_features", NOON + 1));
     assert!(read.watermarks["sales"] > 0);
+}
+
+#[test]
+fn a_decimal_goes_and_comes_as_text_and_a_float_is_none() {
+    let world = World::new(crate::decimals::DEFINITIONS);
+    let mut client = open(&world);
+    let price = |kind: Kind| PushRequest {
+        source: "orders".into(),
+        columns: vec![
+            column("id", [Kind::Text("a".into())]),
+            column("at", [Kind::TimestampUs(NOON)]),
+            column("since", [Kind::TimestampUs(NOON)]),
+            column("rate", [Kind::Text("0.19".into())]),
+            column("price", [kind]),
+        ],
+    };
+    let refused = world.block_on(client.push(price(Kind::Float(0.1)))).unwrap().into_inner().refused;
+    assert_eq!(
+        refused[0].reason,
+        "column price: expected decimal(38,2), got 0.1: a float may lack its digits, send text"
+    );
+    let large = "123456789012345678901234567890.12";
+    let pushed = world.block_on(client.push(price(Kind::Text(large.into())))).unwrap().into_inner();
+    assert_eq!(pushed.refused, []);
+
+    let asked = ReadRequest {
+        service: "tariffs".into(),
+        columns: vec![
+            column("rate", [Kind::Text("0.190".into())]),
+            column("since", [Kind::TimestampUs(NOON)]),
+            column("offer", [Kind::Int(7)]),
+        ],
+        at_us: Some(NOON + 1),
+        token: Some(pushed.token),
+        ..ReadRequest::default()
+    };
+    let read = world.block_on(client.read(asked)).unwrap().into_inner();
+    let cell = |name: &str| {
+        let column = read.columns.iter().find(|column| column.name == name).unwrap();
+        (column.r#type.as_str(), column.values[0].kind.clone())
+    };
+    assert_eq!(cell("tariff_orders__price_sum_1h"), ("decimal(38,2)", Some(Kind::Text(large.into()))));
+    assert_eq!(cell("offer"), ("decimal(10,2)", Some(Kind::Text("7.00".into()))));
+}
+
+#[test]
+fn a_key_may_be_a_list_of_entities_and_what_depends_on_it_comes_as_one() {
+    let world = World::new(DEFINITIONS);
+    let mut other = sale("b", NOON, 2.0);
+    other["number"] = 2.into();
+    let token = world.ingests("sales", &[sale("a", NOON, 1.5), other]).token;
+    let list = |numbers: &[i64]| {
+        let values = numbers.iter().map(|number| Value { kind: Some(Kind::Int(*number)) }).collect();
+        Kind::List(List { values })
+    };
+    let columns = vec![
+        column("country", vec![Kind::Text("nl".into()); 2]),
+        column("number", [list(&[2, 3, 1]), Kind::Int(1)]),
+        column("basket", vec![Kind::Int(3); 2]),
+    ];
+    let asked = ReadRequest { token: Some(token), ..question(columns) };
+    let uneven = ReadRequest {
+        columns: vec![
+            column("country", [list(&[])]),
+            column("number", [list(&[1])]),
+            column("basket", [Kind::Int(1)]),
+        ],
+        ..asked.clone()
+    };
+
+    let read = world.block_on(open(&world).read(asked)).unwrap().into_inner();
+
+    let count = read.columns.iter().find(|column| column.name == "shop_sales__count_1h").unwrap();
+    assert_eq!(count.values[0].kind, Some(list(&[1, 0, 1])));
+    assert_eq!(count.values[1].kind, Some(Kind::Int(1)), "one entity, one value");
+    assert_eq!(count.r#type, "int", "of one entity's value");
+    let basket = read.columns.iter().find(|column| column.name == "basket").unwrap();
+    assert_eq!(basket.values[0].kind, Some(Kind::Int(3)));
+    let times: Vec<Option<i64>> =
+        read.views[0].rows[0].entities.iter().map(|freshness| freshness.event_time_us).collect();
+    assert_eq!(times, [Some(NOON), None, Some(NOON)]);
+    assert_eq!((read.views[0].rows[1].event_time_us, read.views[0].rows[1].entities.len()), (Some(NOON), 0));
+
+    let status = world.block_on(open(&world).read(uneven)).unwrap_err();
+    assert_eq!(status.message(), "row 0: key column number lists 1 entities, country lists 0");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn a_plain_table_takes_the_columns_of_the_file() {
     assert!(world.tries_to_load("spine", Some("a b"), &rows).is_err());
 }
 
-const TWIN: &str = "
+pub(crate) const TWIN: &str = "
 kind: view
 name: twin
 entity: shop
@@ -108,8 +108,9 @@ fn a_view_applied_after_the_fact_equals_one_that_was_always_there() {
     world.loads("sales", None, &month(300));
     let live: Vec<Json> = (0..300).map(|at| sale(&format!("l{at}"), NOON - at * SECOND, 1.0 / 3.0)).collect();
     world.ingests("sales", &live);
-    world.applies(TWIN);
+    world.begins_to_apply(TWIN);
     world.dies_and_returns();
+    world.block_on(world.features().built()).unwrap();
     let token = world.ingests("sales", &[sale("one more", NOON, 5.0)]).token;
     let row = json!({ "country": "nl", "number": 1 });
     let read = world.reads_service("twins", &[row], Timestamp(NOON + 1), Some(&token)).unwrap();

@@ -5,9 +5,15 @@
 //! - `accepting`: what ingest takes, refuses and sets aside
 //! - `reading`: what a read promises
 //! - `loading`: bulk loads, and views that come after the fact
+//! - `backfill`: views that are built beside the live flow, and built anew
+//! - `batch`: history that lies elsewhere
+//! - `chains`: views that stand on other views
+//! - `costing`: what building a view would cost, and what a dropped source takes
 //! - `stored`: training sets that are kept, as jobs, and made again
 //! - `http`: the native API
+//! - `decimals`: exact numbers on every way in and out
 //! - `differential`: random definitions on random streams, every path against the oracle
+//! - `expressions`: conditions, derived and computed columns
 //! - `online`: reads beyond one row of JSON
 //! - `grpc`: the gRPC service
 //! - `feast`: Feast's feature-server protocol
@@ -15,13 +21,20 @@
 //! - `measuring`: how fast it is, for people
 //! - `offline`: training sets
 //! - `proof`: replay of what was served
+//! - `upgrade`: what earlier releases left behind
 //! - `upkeep`: history keeps itself healthy
 //! - `querying`: SQL with training sets in it
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
 mod accepting;
+mod backfill;
+mod batch;
+mod chains;
+mod costing;
+mod decimals;
 mod differential;
+mod expressions;
 mod feast;
 mod grpc;
 mod http;
@@ -34,5 +47,6 @@ mod querying;
 mod random;
 mod reading;
 mod stored;
+mod upgrade;
 mod upkeep;
 mod world;

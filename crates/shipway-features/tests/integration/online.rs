@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use arrow::{
-    array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray},
+    array::{ArrayRef, AsArray as _, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder},
     datatypes::{Float64Type, Int64Type, TimestampMicrosecondType},
     ipc::{reader::StreamReader, writer::StreamWriter},
 };
@@ -76,6 +76,7 @@ fn a_row_may_list_entities_and_has_lists_where_they_decide() {
         read["columns"],
         json!(["shop_sales__count_1h", "item_sales__count_1h", "item_sales__amount_sum_1h", "basket"])
     );
+    assert_eq!(read["types"], json!(["int", "int", "float", "int"]), "of one entity's values");
     assert_eq!(read["rows"][0]["values"], json!([3, [1, 0, 2, 1], [4.0, null, 3.0, 4.0], 7]));
     assert_eq!(read["rows"][1]["values"], json!([3, 2, 3.0, 7]));
     assert_eq!(read["rows"][2]["values"], json!([3, [], [], 7]), "no candidates, and still the shop");
@@ -185,6 +186,75 @@ fn a_batch_of_keys_comes_back_as_a_batch_of_features() {
     let (_, _, bytes) = api.send("/api/v1/features/read?include=fresh", ARROW, body.to_string());
     let batch = StreamReader::try_new(bytes.as_ref(), None).unwrap().next().unwrap().unwrap();
     assert_eq!((batch.num_rows(), batch.num_columns()), (1, 6), "rows in JSON, features in Arrow");
+}
+
+/// The lists of a column of lists.
+fn lists<T: arrow::datatypes::ArrowPrimitiveType>(
+    batch: &RecordBatch,
+    column: &str,
+) -> Vec<Vec<Option<T::Native>>> {
+    let column = batch.column_by_name(column).unwrap().as_list::<i32>();
+    column.iter().map(|list| list.unwrap().as_primitive::<T>().iter().collect()).collect()
+}
+
+#[test]
+fn lists_of_entities_come_as_columns_of_lists_and_are_answered_as_such() {
+    let (world, token) = ranking();
+    let api = Api::new(&world);
+    let at = Timestamp(NOON + 1).to_string();
+    let mut products = ListBuilder::new(StringBuilder::new());
+    products.append_value([Some("jam"), None, Some("tea")]);
+    products.append_null();
+    products.append_value([] as [Option<&str>; 0]);
+    let columns: [(&str, ArrayRef); 4] = [
+        ("product", Arc::new(products.finish())),
+        ("country", Arc::new(StringArray::from(vec!["nl"; 3]))),
+        ("number", Arc::new(Int64Array::from(vec![1; 3]))),
+        ("basket", Arc::new(Int64Array::from_iter_values(0..3))),
+    ];
+    let body = stream(&RecordBatch::try_from_iter(columns).unwrap());
+    let path = format!("/api/v1/features/read?service=ranking&at={at}&token={token}");
+
+    let told = format!("{path}&include=event_time,age,fresh");
+    let (status, _, bytes) = api.send_as(&told, ARROW, Some(ARROW), body.clone());
+
+    assert_eq!(status, StatusCode::OK, "{bytes:?}");
+    let batch = StreamReader::try_new(bytes.as_ref(), None).unwrap().next().unwrap().unwrap();
+    let shops = batch.column_by_name("shop_sales__count_1h").unwrap();
+    assert_eq!(
+        shops.as_primitive::<Int64Type>().values().to_vec(),
+        [3, 3, 3],
+        "no list where no entity decides"
+    );
+    let counts = lists::<Int64Type>(&batch, "item_sales__count_1h");
+    assert_eq!(counts, [vec![Some(1), None, Some(2)], vec![None], vec![]], "a null list is one null key");
+    let sums = lists::<Float64Type>(&batch, "item_sales__amount_sum_1h");
+    assert_eq!(sums, [vec![Some(4.0), None, Some(3.0)], vec![None], vec![]]);
+    let times = lists::<TimestampMicrosecondType>(&batch, "item_sales:event_time");
+    assert_eq!(times, [vec![Some(NOON), None, Some(NOON)], vec![None], vec![]]);
+    assert_eq!(lists::<Int64Type>(&batch, "item_sales:age_us")[0], [Some(1), None, Some(1)]);
+    assert_eq!(batch.column_by_name("item_sales:fresh").unwrap().as_list::<i32>().value(0).len(), 3);
+    assert_eq!(
+        batch.column_by_name("basket").unwrap().as_primitive::<Int64Type>().values().to_vec(),
+        [0, 1, 2]
+    );
+
+    let (_, read) = api.post_as(&path, ARROW, body);
+    assert_eq!(
+        read["rows"][0]["values"],
+        json!([3, [1, null, 2], [4.0, null, 3.0], 0]),
+        "lists in Arrow, features in JSON"
+    );
+    assert_eq!(read["rows"][1]["values"], json!([3, null, null, 1]));
+
+    let row = |product: Json| json!({ "country": "nl", "number": 1, "product": product, "basket": 2 });
+    let asked = json!({
+        "service": "ranking", "rows": [row(json!(["tea", "jam"])), row("jam".into())], "at": at, "token": token,
+    });
+    let (_, _, bytes) = api.send("/api/v1/features/read", ARROW, asked.to_string());
+    let batch = StreamReader::try_new(bytes.as_ref(), None).unwrap().next().unwrap().unwrap();
+    let counts = lists::<Int64Type>(&batch, "item_sales__count_1h");
+    assert_eq!(counts, [vec![Some(2), Some(1)], vec![Some(1)]], "lists in JSON, features in Arrow");
 }
 
 #[test]
@@ -328,4 +398,22 @@ fn a_breach_of_freshness_is_counted_with_its_view_and_owner() {
             .of(&format!("shipway_features_stale_total view=shop_sales owner=sales-team beyond={beyond}"));
         assert_eq!(counted, if answers { 2 } else { 1 }, "a refusal ends at the first breach");
     }
+}
+
+#[test]
+fn a_breach_of_a_features_own_objective_is_counted_with_the_features_owner() {
+    let own = "owner: sales-team
+freshness: { objective: 1h, beyond: serve }
+features: { count_1h: { owner: ada, freshness: { objective: 10m, beyond: null } } }
+aggregate:";
+    let world = World::new(&DEFINITIONS.replace("aggregate:", own));
+    let token = world.ingests("sales", &[sale("a", NOON, 1.0)]).token;
+    let counts = Counts::default();
+    metrics::with_local_recorder(&counts, || {
+        let stale = world.reads(&[shop()], Timestamp(NOON + 11 * MINUTE), Some(&token)).unwrap();
+        assert!(stale.rows[0].views[0].fresh);
+    });
+    let of_feature = "shipway_features_stale_total view=shop_sales feature=count_1h owner=ada beyond=null";
+    assert_eq!(counts.of(of_feature), 1);
+    assert_eq!(counts.of("shipway_features_stale_total view=shop_sales owner=sales-team beyond=serve"), 0);
 }

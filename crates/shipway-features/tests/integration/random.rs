@@ -247,13 +247,13 @@ fn expected(seen: &[&Known], q: Timestamp, definitions: &DefinitionSet) -> Vec<(
                     values.push((format!("{name}__{}", feature.name), value));
                 }
             }
-            ViewBody::Latest { columns, ttl } => {
+            ViewBody::Latest { columns, .. } => {
                 let rows: Vec<(Timestamp, String)> = seen
                     .iter()
                     .map(|event| (event.time, event.json["sale_id"].as_str().unwrap().to_owned()))
                     .collect();
-                let found = oracle::latest(&rows, *ttl, q);
                 for column in columns {
+                    let found = oracle::latest(&rows, view.definition.ttl(column), q);
                     let value = found.map_or(Value::Null, |found| read(seen[found], column.as_str()));
                     values.push((format!("{name}__{column}"), value));
                 }

@@ -61,6 +61,21 @@ fn an_older_row_never_replaces_a_newer_one_and_the_ttl_edge_is_inclusive() {
 }
 
 #[test]
+fn a_feature_is_null_beyond_its_own_ttl_and_the_edge_is_inclusive() {
+    let world = World::new(&DEFINITIONS.replace("ttl: 1h", "ttl: 1h\nfeatures: { product: { ttl: 10m } }"));
+    let token = world.ingests("sales", &[sale("a", NOON, 2.0)]).token;
+    let read = |q: i64| {
+        let read = world.reads(&[shop()], Timestamp(q), Some(&token)).unwrap();
+        (value(&read, "shop_last__product"), value(&read, "shop_last__amount"))
+    };
+    let product = read(NOON + 1).0;
+    assert_ne!(product, Json::Null);
+    assert_eq!(read(NOON + 10 * MINUTE), (product, json!(2.0)));
+    assert_eq!(read(NOON + 10 * MINUTE + 1), (Json::Null, json!(2.0)));
+    assert_eq!(read(NOON + HOUR + 1), (Json::Null, Json::Null));
+}
+
+#[test]
 fn a_late_event_counts_in_its_own_windows_only() {
     let world = World::new(DEFINITIONS);
     world.ingests("sales", &[sale("new", NOON, 1.0)]);
@@ -198,6 +213,52 @@ fn beyond_its_objective_a_view_is_served_marked_or_null_or_refused() {
             }
         }
     }
+}
+
+#[test]
+fn a_feature_has_an_objective_of_its_own() {
+    for (beyond, is_refused, expected) in
+        [("serve", false, json!(2.0)), ("null", false, Json::Null), ("refuse", true, Json::Null)]
+    {
+        let own = format!("features: {{ amount: {{ freshness: {{ objective: 10m, beyond: {beyond} }} }} }}");
+        let world = World::new(&DEFINITIONS.replace("ttl: 1h", &format!("ttl: 1h\n{own}")));
+        let token = world.ingests("sales", &[sale("a", NOON, 2.0)]).token;
+        let within = world.reads(&[shop()], Timestamp(NOON + 10 * MINUTE), Some(&token)).unwrap();
+        assert_eq!(value(&within, "shop_last__amount"), 2.0);
+        assert!(within.rows[0].views.iter().all(|view| view.stale_features.is_empty()));
+        match world.reads(&[shop()], Timestamp(NOON + 10 * MINUTE + 1), Some(&token)) {
+            Err(error) => {
+                assert!(is_refused, "{error}");
+                assert_eq!(
+                    error.to_string(),
+                    "feature shop_last:amount: the newest event of this key is older than the freshness objective"
+                );
+            }
+            Ok(read) => {
+                assert!(!is_refused);
+                assert_eq!(value(&read, "shop_last__amount"), expected);
+                assert_ne!(value(&read, "shop_last__product"), Json::Null, "the others have no objective");
+                let view = &read.rows[0].views[1];
+                assert!(view.fresh, "the view itself has no objective");
+                assert_eq!(
+                    view.stale_features.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+                    ["amount"]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_objective_of_a_feature_goes_before_that_of_its_view() {
+    let own = "features: { amount: { freshness: { objective: 20m, beyond: serve } } }";
+    let of_view = "freshness: { objective: 10m, beyond: null }";
+    let world = World::new(&DEFINITIONS.replace("ttl: 1h", &format!("ttl: 1h\n{of_view}\n{own}")));
+    let token = world.ingests("sales", &[sale("a", NOON, 2.0)]).token;
+    let read = world.reads(&[shop()], Timestamp(NOON + 15 * MINUTE), Some(&token)).unwrap();
+    assert_eq!(value(&read, "shop_last__amount"), 2.0);
+    assert_eq!(value(&read, "shop_last__product"), Json::Null);
+    assert!(!read.rows[0].views[1].fresh && read.rows[0].views[1].stale_features.is_empty());
 }
 
 #[test]

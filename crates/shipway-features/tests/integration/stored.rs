@@ -88,14 +88,25 @@ impl World {
     }
 
     /// The jobs of this server, working.
-    fn works(&self) -> Jobs {
+    pub(crate) fn works(&self) -> Jobs {
+        let jobs = self.opens_jobs();
+        self.works_on(&jobs);
+        jobs
+    }
+
+    /// The jobs of this server, before they work.
+    pub(crate) fn opens_jobs(&self) -> Jobs {
         self.block_on(async {
             let store = Store::open(&self.folder.path().join("jobs.db")).await.unwrap();
-            let jobs = Jobs::open(store, Arc::new(SystemClock), JobOptions::default()).await.unwrap();
+            Jobs::open(store, Arc::new(SystemClock), JobOptions::default()).await.unwrap()
+        })
+    }
+
+    pub(crate) fn works_on(&self, jobs: &Jobs) {
+        self.block_on(async {
             self.features().set_jobs(jobs.clone());
             jobs.start(&TaskTracker::new());
-            jobs
-        })
+        });
     }
 
     fn submits(&self, wanted: TrainingSet, table: &str) -> Job {

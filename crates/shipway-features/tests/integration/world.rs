@@ -13,13 +13,13 @@ use arrow::{
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use serde_json::{Map, Value as Json, json};
-use shipway_core::{Clock, ManualClock, Timestamp};
-use shipway_definitions::{DefinitionFile, DefinitionSet};
+use shipway_core::{Clock, Digest, ManualClock, Name, Timestamp};
+use shipway_definitions::{DefinitionFile, DefinitionKind, DefinitionSet};
 use shipway_features::{
     Events, Features, FeaturesError, FeaturesOptions, IngestAnswer, Limits, LoadAnswer, LoadRequest,
     ReadAnswer, ReadRequest,
 };
-use shipway_lake::{Lake, LakeOptions, files::FileFormat};
+use shipway_lake::{Lake, LakeOptions, OutsideOptions, files::FileFormat};
 use shipway_log::{EventLog, LogOptions};
 use shipway_online::OnlineStore;
 use shipway_store::Store;
@@ -90,6 +90,8 @@ pub(crate) struct World {
     pub(crate) folder: Arc<TempDir>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) definitions: String,
+    /// What is in force, and every older version.
+    set: DefinitionSet,
     limits: Limits,
     running: Option<Running>,
 }
@@ -98,6 +100,7 @@ struct Running {
     features: Features,
     lake: Lake,
     log: EventLog,
+    online: OnlineStore,
     store: Store,
     sender: watch::Sender<Arc<DefinitionSet>>,
     runtime: Runtime,
@@ -123,6 +126,7 @@ impl World {
             folder: Arc::new(tempfile::tempdir().unwrap()),
             clock: Arc::new(ManualClock::at(Timestamp(100 * DAY))),
             definitions: definitions.to_owned(),
+            set: parse(definitions),
             limits,
             running: None,
         };
@@ -137,16 +141,16 @@ impl World {
             self.folder.path().to_owned(),
             self.clock.clone(),
             self.limits.clone(),
-            Arc::new(parse(&self.definitions)),
+            Arc::new(self.set.clone()),
         ));
-        let (features, lake, log, store, sender) = running.unwrap();
-        self.running = Some(Running { features, lake, log, store, sender, runtime });
+        let (features, lake, log, online, store, sender) = running.unwrap();
+        self.running = Some(Running { features, lake, log, online, store, sender, runtime });
     }
 
     /// The process dies: nothing is flushed, no task comes to its end.
     pub(crate) fn die(&mut self) {
-        let Running { features, lake, log, store, sender, runtime } = self.running.take().unwrap();
-        drop((features, lake, store, sender));
+        let Running { features, lake, log, online, store, sender, runtime } = self.running.take().unwrap();
+        drop((features, lake, online, store, sender));
         runtime.shutdown_timeout(Duration::from_secs(30));
         drop(log);
     }
@@ -176,11 +180,48 @@ impl World {
         self.running().runtime.block_on(future)
     }
 
-    /// Applies `more` on top of what is defined.
+    /// Applies `more` on top of what is defined, and waits until its views are built.
     pub(crate) fn applies(&mut self, more: &str) {
-        self.definitions = format!("{}\n---\n{more}", self.definitions);
-        let set = parse(&self.definitions);
-        self.block_on(self.features().installed(&set)).unwrap();
+        self.begins_to_apply(more);
+        self.block_on(self.features().built()).unwrap();
+    }
+
+    /// Applies `more` on top of what is defined; its views are built beside whatever comes.
+    pub(crate) fn begins_to_apply(&mut self, more: &str) {
+        self.replaces(&format!("{}\n---\n{more}", self.definitions));
+    }
+
+    /// Applies `definitions` in the place of those of the same names.
+    pub(crate) fn replaces(&mut self, definitions: &str) {
+        self.defines(definitions);
+        self.block_on(self.features().installed(&self.set)).unwrap();
+    }
+
+    /// Has `definitions` in force at the next start.
+    pub(crate) fn defines(&mut self, definitions: &str) {
+        self.definitions = definitions.to_owned();
+        self.set = self.set.overlaid(&parse(definitions), false);
+    }
+
+    /// The version in force of a view.
+    pub(crate) fn view(&self, name: &str) -> Digest {
+        self.set.view(name).unwrap().hash
+    }
+
+    /// The version in force of a service.
+    pub(crate) fn service(&self, name: &str) -> Digest {
+        self.set.service(name).unwrap().hash
+    }
+
+    /// The store of the online states.
+    pub(crate) fn online(&self) -> &OnlineStore {
+        &self.running().online
+    }
+
+    /// Takes a definition out of force, as a drop does.
+    pub(crate) fn drops(&mut self, kind: DefinitionKind, name: &str) {
+        self.set = self.set.without(kind, &Name::new(name).unwrap());
+        self.block_on(self.features().installed(&self.set)).unwrap();
     }
 
     pub(crate) fn ingests(&self, source: &str, events: &[Json]) -> IngestAnswer {
@@ -249,6 +290,7 @@ impl World {
         let mut event = sale("settles", 99 * DAY, 1.0);
         event["country"] = "nowhere".into();
         let token = self.ingests("sales", &[event]).token;
+        self.block_on(self.features().built()).unwrap();
         self.reads(&[shop()], Timestamp(100 * DAY), Some(&token)).unwrap();
     }
 
@@ -274,7 +316,7 @@ impl Drop for World {
     }
 }
 
-type Opened = (Features, Lake, EventLog, Store, watch::Sender<Arc<DefinitionSet>>);
+type Opened = (Features, Lake, EventLog, OnlineStore, Store, watch::Sender<Arc<DefinitionSet>>);
 
 async fn open(
     folder: PathBuf,
@@ -285,12 +327,14 @@ async fn open(
     let at = |name: &str| -> PathBuf { Path::new(&folder).join(name) };
     let log = EventLog::open(&at("log"), LogOptions::default())?;
     let online = OnlineStore::open(&at("online"))?;
-    let lake = Lake::open(LakeOptions { target_partitions: Some(2), ..LakeOptions::new(at("lake")) })?;
+    let outside = OutsideOptions { folders: vec![at("in")], ..OutsideOptions::default() };
+    let lake =
+        Lake::open(LakeOptions { target_partitions: Some(2), outside, ..LakeOptions::new(at("lake")) })?;
     let store = Store::open(&at("meta.db")).await?;
     let (sender, receiver) = watch::channel(definitions);
     let options = FeaturesOptions {
         log: log.clone(),
-        online,
+        online: online.clone(),
         lake: lake.clone(),
         store: store.clone(),
         definitions: receiver,
@@ -300,7 +344,7 @@ async fn open(
         limits,
     };
     let features = Features::open(options).await?;
-    Ok((features, lake, log, store, sender))
+    Ok((features, lake, log, online, store, sender))
 }
 
 /// A sale in shop 1 of the Netherlands.

@@ -44,6 +44,12 @@ impl ArrowFile {
     }
 }
 
+/// The names of the stream's columns.
+pub(super) fn column_names(file: File) -> Result<Vec<String>, LakeError> {
+    let reader = StreamReader::try_new_buffered(file, None).map_err(unreadable)?;
+    Ok(reader.schema().fields().iter().map(|field| field.name().clone()).collect())
+}
+
 fn unreadable(error: impl std::error::Error) -> LakeError {
     LakeError::UnreadableFile { format: "an Arrow IPC stream", reason: error.to_string() }
 }

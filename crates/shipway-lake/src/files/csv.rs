@@ -100,6 +100,11 @@ pub(super) fn infer(file: &File, null_tokens: &[String], most_rows: usize) -> Re
     guessed_schema(header.iter().zip(guesses))
 }
 
+/// The columns that the header names.
+pub(super) fn column_names(file: File) -> Result<Vec<String>, LakeError> {
+    Ok(Rows::open(file).header()?.iter().map(str::to_owned).collect())
+}
+
 fn is_null(text: &str, null_tokens: &[String]) -> bool {
     text.is_empty() || null_tokens.iter().any(|token| token == text)
 }

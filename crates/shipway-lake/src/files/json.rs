@@ -8,7 +8,7 @@ use std::{
 
 use arrow::datatypes::SchemaRef;
 use serde_json::{Map, Value as Json};
-use shipway_core::{DataType, Timestamp, Value, nearest};
+use shipway_core::{DataType, Timestamp, Value, exact_json, nearest};
 
 use super::{
     infer::{Guess, guessed_schema},
@@ -52,12 +52,15 @@ impl Lines {
     }
 }
 
-fn parse(line: &[u8]) -> Result<Map<String, Json>, String> {
-    match serde_json::from_slice(line) {
-        Ok(Json::Object(object)) => Ok(object),
-        Ok(_) => Err("is not a JSON object".to_owned()),
-        Err(fault) => Err(format!("is not JSON: {fault}")),
+/// One object; the members that are decimals keep the digits that they are written with.
+fn parse(line: &[u8], is_decimal: impl Fn(&str) -> bool) -> Result<Map<String, Json>, String> {
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err(match serde_json::from_slice::<Json>(line) {
+            Ok(_) => "is not a JSON object".to_owned(),
+            Err(fault) => format!("is not JSON: {fault}"),
+        });
     }
+    exact_json::object(line, is_decimal).map_err(|fault| format!("is not JSON: {fault}"))
 }
 
 /// Guesses the columns and their types from the first rows, and puts the file back to its start.
@@ -68,7 +71,7 @@ pub(super) fn infer(file: &File, most_rows: usize) -> Result<SchemaRef, LakeErro
     for _ in 0..most_rows {
         let Some((_, line)) = lines.next()? else { break };
         // A line that does not parse is reported when the rows are read.
-        for (name, json) in parse(line).unwrap_or_default() {
+        for (name, json) in parse(line, |_| false).unwrap_or_default() {
             let guess = guesses.entry(name.clone()).or_insert_with(|| {
                 names.push(name);
                 Guess::default()
@@ -116,11 +119,15 @@ impl JsonLinesFile {
         let mut lines = Lines::open(self.file);
         let mut sink = RowSink::new(self.columns, batches);
         let schema = sink.schema();
+        let decimals: Vec<String> = (0..schema.fields().len())
+            .filter(|column| sink.kind(*column).has_decimals())
+            .map(|column| schema.field(column).name().clone())
+            .collect();
         let mut next = Next::Continue;
         while next == Next::Continue
             && let Some((number, line)) = lines.next()?
         {
-            let object = match parse(line) {
+            let object = match parse(line, |name| decimals.iter().any(|decimal| decimal == name)) {
                 Ok(object) => object,
                 Err(reason) => {
                     next = sink.refuse_row(number, reason);

@@ -7,8 +7,10 @@
 //! - `csv`, `json`, `parquet`, `arrow`: the formats
 //! - `batches`: Parquet and Arrow, handed on batch by batch
 //! - `rows`: builds batches out of rows of text or JSON, and collects the bad ones
+//! - `adapt`: a file of somebody else in the columns declared here
 //! - `infer`: guesses the types of columns that nobody declared
 
+mod adapt;
 mod arrow;
 mod batches;
 mod csv;
@@ -26,9 +28,10 @@ use datafusion::{
 };
 use fs_err as fs;
 
+pub use self::adapt::{Adaptation, open_adapted};
 pub use self::parquet::{WrittenFile, write_parquet};
 use self::rows::{BatchSender, TextColumns};
-use crate::{LakeError, evolve::stored_schema};
+use crate::{LakeError, evolve::read_schema};
 
 /// How many batches may wait between the reader and whoever takes them.
 const BATCHES_IN_FLIGHT: usize = 2;
@@ -138,7 +141,7 @@ enum OpenFile {
 impl OpenFile {
     fn open(path: &Path, format: FileFormat, options: ReadOptions) -> Result<Self, LakeError> {
         let file = fs::File::open(path).map_err(LakeError::io("open", path))?.into_parts().0;
-        let declared = options.schema.as_deref().map(stored_schema).transpose()?;
+        let declared = options.schema.as_deref().map(read_schema).transpose()?;
         match format {
             FileFormat::Csv => {
                 let schema = match declared {

@@ -59,6 +59,12 @@ impl ParquetFile {
     }
 }
 
+/// The names of the file's columns.
+pub(super) fn column_names(file: File) -> Result<Vec<String>, LakeError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(unreadable)?;
+    Ok(builder.schema().fields().iter().map(|field| field.name().clone()).collect())
+}
+
 fn unreadable(error: impl std::error::Error) -> LakeError {
     LakeError::UnreadableFile { format: "parquet", reason: error.to_string() }
 }

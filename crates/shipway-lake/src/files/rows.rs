@@ -10,12 +10,13 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use datafusion::error::DataFusionError;
-use shipway_core::{DataType, Timestamp, Value, value::Mismatch};
+use shipway_core::{DataType, Decimal, ExactJson, Timestamp, Value, value::Mismatch};
 use tokio::sync::mpsc::Sender;
 
 use crate::{
     BadRow, LakeError, RowUnit, arrow_type,
     conform::{Absent, BadValue, Conformer, Undeclared},
+    decimals::decimal_of,
 };
 
 const BATCH_ROWS: usize = 8192;
@@ -87,9 +88,20 @@ fn kind_of(data_type: &ArrowType) -> Option<DataType> {
         ArrowType::Float32 | ArrowType::Float64 => DataType::Float,
         ArrowType::Utf8 => DataType::Text,
         ArrowType::Timestamp(..) => DataType::Timestamp,
+        ArrowType::Decimal128(..) => DataType::Decimal(decimal_of(data_type)?),
         ArrowType::List(field) => DataType::list(kind_of(field.data_type())?.as_scalar()?),
         _ => return None,
     })
+}
+
+/// An array of one row: the text as that type, or the type that was expected.
+pub(super) fn one_value(data_type: &ArrowType, text: &str) -> Result<ArrayRef, String> {
+    let expected = || data_type.to_string();
+    let kind = kind_of(data_type).ok_or_else(expected)?;
+    let mut column = ColumnBuilder::new(kind);
+    column.append_text(text).map_err(|_| expected())?;
+    let column = column.finish();
+    if column.data_type() == data_type { Ok(column) } else { Err(expected()) }
 }
 
 enum ColumnBuilder {
@@ -98,8 +110,8 @@ enum ColumnBuilder {
     Float(Float64Builder),
     Text(StringBuilder),
     Timestamp(TimestampMicrosecondBuilder),
-    /// Lists.
-    Nested(DataType, Vec<Value>),
+    /// Decimals and lists.
+    Values(DataType, Vec<Value>),
 }
 
 impl ColumnBuilder {
@@ -112,7 +124,7 @@ impl ColumnBuilder {
             DataType::Timestamp => {
                 Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone(crate::UTC))
             }
-            DataType::List(_) | DataType::Map(_) => Self::Nested(kind, Vec::new()),
+            DataType::Decimal(_) | DataType::List(_) | DataType::Map(_) => Self::Values(kind, Vec::new()),
         }
     }
 
@@ -144,10 +156,19 @@ impl ColumnBuilder {
                 column.append_option(moment);
                 moment.map(|_| ()).ok_or_else(|| mismatch(DataType::Timestamp))
             }
+            Self::Values(DataType::Decimal(decimal), column) => {
+                let number = Decimal::parse(text, *decimal);
+                column.push(number.map_or(Value::Null, Value::Decimal));
+                number.map(|_| ()).ok_or_else(|| mismatch(DataType::Decimal(*decimal)))
+            }
             // A list in a text file is written as JSON.
-            Self::Nested(kind, column) => {
-                let json = serde_json::from_str(text).map_err(|_| mismatch(*kind));
-                let value = json.and_then(|json| Value::from_json(&json, *kind));
+            Self::Values(kind, column) => {
+                let json = if kind.has_decimals() {
+                    serde_json::from_str(text).map(|ExactJson(json)| json)
+                } else {
+                    serde_json::from_str(text)
+                };
+                let value = json.map_err(|_| mismatch(*kind)).and_then(|json| Value::from_json(&json, *kind));
                 column.push(value.as_ref().map_or(Value::Null, Value::clone));
                 value.map(|_| ())
             }
@@ -161,7 +182,7 @@ impl ColumnBuilder {
             (Self::Float(column), Value::Float(number)) => column.append_value(*number),
             (Self::Text(column), Value::Text(text)) => column.append_value(text),
             (Self::Timestamp(column), Value::Timestamp(moment)) => column.append_value(moment.micros()),
-            (Self::Nested(_, column), value) => column.push(value.clone()),
+            (Self::Values(_, column), value) => column.push(value.clone()),
             (column, _) => column.append_null(),
         }
     }
@@ -173,7 +194,7 @@ impl ColumnBuilder {
             Self::Float(column) => column.append_null(),
             Self::Text(column) => column.append_null(),
             Self::Timestamp(column) => column.append_null(),
-            Self::Nested(_, column) => column.push(Value::Null),
+            Self::Values(_, column) => column.push(Value::Null),
         }
     }
 
@@ -184,7 +205,7 @@ impl ColumnBuilder {
             Self::Float(column) => Arc::new(column.finish()),
             Self::Text(column) => Arc::new(column.finish()),
             Self::Timestamp(column) => Arc::new(column.finish()),
-            Self::Nested(kind, column) => {
+            Self::Values(kind, column) => {
                 let values = std::mem::take(column);
                 crate::array_of(*kind, &values.iter().collect::<Vec<_>>())
             }

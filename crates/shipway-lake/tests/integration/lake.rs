@@ -10,7 +10,7 @@ use arrow::{
 };
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt as _;
-use shipway_lake::{Lake, LakeError, LakeOptions, timestamp_type};
+use shipway_lake::{Lake, LakeError, LakeOptions, OutsideOptions, timestamp_type};
 
 pub(crate) struct TestLake {
     pub(crate) lake: Lake,
@@ -83,6 +83,7 @@ fn options(folder: &tempfile::TempDir, memory_limit_bytes: usize) -> LakeOptions
         memory_limit_bytes,
         spill_directory: folder.path().join("spill"),
         target_partitions: Some(2),
+        outside: OutsideOptions::default(),
     }
 }
 

@@ -5,6 +5,7 @@
 mod appends;
 mod files;
 mod lake;
+mod outside;
 mod queries;
 mod tables;
 mod upkeep;

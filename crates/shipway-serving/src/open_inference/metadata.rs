@@ -157,7 +157,11 @@ const fn tensor_type(data_type: DataType) -> Datatype {
         DataType::Bool => Datatype::Bool,
         DataType::Int => Datatype::Int64,
         DataType::Float => Datatype::Fp64,
-        // Keys and request columns are single values; a list or a map would go as text too.
-        DataType::Text | DataType::Timestamp | DataType::List(_) | DataType::Map(_) => Datatype::Bytes,
+        // A float has not the digits of a decimal. Keys and request columns are single values; a list would go as text too.
+        DataType::Text
+        | DataType::Timestamp
+        | DataType::Decimal(_)
+        | DataType::List(_)
+        | DataType::Map(_) => Datatype::Bytes,
     }
 }

@@ -101,7 +101,7 @@ fn array<'values>(data_type: DataType, values: impl Iterator<Item = &'values Val
             }))
             .with_timezone(UTC),
         ) as Arc<dyn Array>,
-        DataType::List(_) | DataType::Map(_) => {
+        DataType::Decimal(_) | DataType::List(_) | DataType::Map(_) => {
             shipway_lake::array_of(data_type, &values.collect::<Vec<_>>())
         }
     }
@@ -116,6 +116,7 @@ fn as_float(value: &Value) -> Option<f64> {
         )]
         Value::Int(number) => Some(*number as f64),
         Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        Value::Decimal(number) => Some(number.to_float()),
         Value::Null | Value::Text(_) | Value::Timestamp(_) | Value::List(_) | Value::Map(_) => None,
     }
 }
@@ -124,6 +125,7 @@ fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::Text(text) => Some(text.to_string()),
+        Value::Decimal(number) => Some(number.to_string()),
         other => Some(other.to_json().to_string()),
     }
 }

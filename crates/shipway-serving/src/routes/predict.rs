@@ -1,7 +1,7 @@
 //! Predictions.
 
 use axum::extract::State;
-use shipway_web::{Json, Path, Problem};
+use shipway_web::{Json, JsonText, Path, Problem};
 
 use crate::{
     model::prediction::{PredictRequest, Prediction},
@@ -12,7 +12,8 @@ use crate::{
 pub(super) async fn predict(
     State(serving): State<Serving>,
     Path(deployment): Path<String>,
-    Json(request): Json<PredictRequest>,
+    JsonText { value: mut request, text }: JsonText<PredictRequest>,
 ) -> Result<Json<Prediction>, Problem> {
+    serving.restore_digits(&deployment, &mut request, &text)?;
     Ok(Json(serving.predict(&deployment, request).await?))
 }

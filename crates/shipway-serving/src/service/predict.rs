@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use serde_json::{Map, Value as Json};
-use shipway_core::{Digest, EntityKey, Name, Sampling, Timestamp, Value};
+use shipway_core::{Digest, EntityKey, Name, Sampling, Timestamp, Value, exact_json};
 use shipway_runtime::{Binding, ModelFormat};
 use uuid::Uuid;
 
@@ -61,6 +61,25 @@ impl Serving {
         let deployment = self.deployment(name)?;
         let served = deployment.served()?;
         self.predict_with(&deployment, served, request, started).await
+    }
+
+    /// Puts the digits of decimals back into the rows of `request`, which was read from the body `text`.
+    pub(crate) fn restore_digits(
+        &self,
+        name: &str,
+        request: &mut PredictRequest,
+        text: &[u8],
+    ) -> Result<(), ServingError> {
+        let served = self.deployment(name)?.served()?;
+        let Source::Service(service) = &served.source else { return Ok(()) };
+        let bound = service.current();
+        let shape = &bound.binding.shape;
+        let is_decimal = |column: &str| {
+            let mut given = shape.keys.iter().chain(&shape.request);
+            given.any(|(name, data_type)| name == column && data_type.has_decimals())
+        };
+        exact_json::restore_rows(&mut request.rows, text, is_decimal)
+            .map_err(|fault| ServingError::WrongRequest(format!("request body: {fault}")))
     }
 
     /// Predicts with a version that the caller has already looked at.

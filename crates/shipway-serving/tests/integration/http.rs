@@ -2,26 +2,32 @@
 
 use std::sync::Arc;
 
+use arrow::{record_batch::RecordBatch, util::display::array_value_to_string};
 use axum::{
     Router,
     body::{Body, to_bytes},
 };
+use futures::TryStreamExt as _;
 use http::{Request, StatusCode};
 use serde_json::{Value as Json, json};
 use shipway_serving::routes;
 use shipway_web::Guard;
 use tower::ServiceExt as _;
 
-use crate::world::World;
+use crate::world::{World, model_text, shape};
 
 async fn ask(world: &World, method: &str, path: &str, body: Option<Json>) -> (StatusCode, Json) {
+    ask_text(world, method, path, &body.map_or_else(String::new, |body| body.to_string())).await
+}
+
+async fn ask_text(world: &World, method: &str, path: &str, body: &str) -> (StatusCode, Json) {
     let router: Router = routes(world.serving.clone()).into_router(Arc::new(Guard::open_on_loopback()));
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header("host", "127.0.0.1:8700")
         .header("content-type", "application/json")
-        .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+        .body(Body::from(body.to_owned()))
         .unwrap();
     let response = router.oneshot(request).await.unwrap();
     let status = response.status();
@@ -48,6 +54,37 @@ async fn a_deployment_is_made_looked_at_and_taken_away() {
     assert_eq!(status, StatusCode::NO_CONTENT);
     let (status, problem) = ask(&world, "GET", "/api/v1/deployments/late_arrivals", None).await;
     assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("serving.unknown_deployment")));
+}
+
+#[tokio::test]
+async fn a_decimal_of_a_request_is_the_nearest_float_for_the_model_and_every_digit_in_the_log() {
+    let world = World::new().await;
+    let price = "decimal(30,20)".parse().unwrap();
+    let mut priced = shape("v2", &[("price", price)]);
+    priced.request.push(("price".to_owned(), price));
+    world.features.apply(priced);
+    world.models.register(3, &model_text(&["price"], 3.1, 3.9), None);
+    world.models.move_silently("champion", 3);
+    world.deploys("priced", Some("traffic")).await;
+    let body = r#"{"rows": [
+        {"origin": "JFK", "month": 1, "price": 10.00000000000000000001},
+        {"origin": "JFK", "month": 1, "price": 10.5}
+    ]}"#;
+
+    let (status, answer) = ask_text(&world, "POST", "/api/v1/predict/priced", body).await;
+
+    assert_eq!((status, &answer["predictions"]), (StatusCode::OK, &json!([3.1, 3.9])), "{answer}");
+    world.serving.flush().await.unwrap();
+    let sql = "SELECT price FROM predictions__priced ORDER BY row";
+    let logged: Vec<RecordBatch> = world.lake.sql(sql).await.unwrap().try_collect().await.unwrap();
+    let digits = array_value_to_string(logged[0].column(0), 0).unwrap();
+    assert_eq!(digits, "10.00000000000000000001");
+    let lost = r#"{"rows": [{"origin": "JFK", "month": 1, "price": 1e-21}]}"#;
+    let (status, problem) = ask_text(&world, "POST", "/api/v1/predict/priced", lost).await;
+    assert_eq!(
+        (status.as_u16(), &problem["detail"]),
+        (404, &json!(r#"price: expected decimal(30,20), got "1e-21""#))
+    );
 }
 
 #[tokio::test]

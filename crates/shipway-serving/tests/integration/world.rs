@@ -197,14 +197,20 @@ impl FeatureSource for FakeFeatures {
             let values = shape
                 .columns
                 .iter()
-                .map(|(name, _)| match name.as_str() {
-                    "origin_traffic__count_1d" => count.clone(),
-                    "month" => {
-                        row.get("month").map_or(Value::Null, |month| Value::Int(month.as_i64().unwrap()))
-                    }
-                    _ => Value::float(0.25),
+                .map(|(name, data_type)| {
+                    Ok(match name.as_str() {
+                        "origin_traffic__count_1d" => count.clone(),
+                        "month" => {
+                            row.get("month").map_or(Value::Null, |month| Value::Int(month.as_i64().unwrap()))
+                        }
+                        other if row.contains_key(other) => Value::from_json(&row[other], *data_type)
+                            .map_err(|mismatch| {
+                                PortFailure::new(FakeFailure(format!("{other}: {mismatch}")))
+                            })?,
+                        _ => Value::float(0.25),
+                    })
                 })
-                .collect();
+                .collect::<Result<_, PortFailure>>()?;
             let views = vec![ViewFreshness {
                 view: "origin_traffic".to_owned(),
                 event_time: Some(Timestamp(NOW.micros() - 7)),

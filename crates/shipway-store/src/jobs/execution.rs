@@ -43,33 +43,47 @@ async fn attempt(
         stopping: shared.stopping.clone(),
         progress: Arc::clone(&progress),
     };
-    let work = std::panic::AssertUnwindSafe(handler.run(run)).catch_unwind();
-    tokio::pin!(work);
-    let mut beat = tokio::time::interval(BEAT);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let out_of_patience = async {
-        cancelled.cancelled().await;
-        tokio::time::sleep(shared.options.patience).await;
-    };
-    tokio::pin!(out_of_patience);
-    let outcome = loop {
-        tokio::select! {
-            biased;
-            outcome = &mut work => break Some(outcome.unwrap_or_else(|_| Err(JobError::Broken.into()))),
-            () = &mut out_of_patience => break None,
-            _ = beat.tick() => {
-                let now = progress.borrow().clone();
-                if let Err(error) = table::beat(&shared.store, &job.id, &now, shared.clock.now()).await {
-                    tracing::warn!(job = job.id, error = chain(&error), "the progress of a job could not be recorded");
-                }
-            }
-        }
-    };
+    let outcome = work_with_beats(shared, &job.id, handler.run(run), &progress, cancelled).await;
     let last = progress.borrow().clone();
     if let Err(error) = table::beat(&shared.store, &job.id, &last, shared.clock.now()).await {
         tracing::warn!(job = job.id, error = chain(&error), "the progress of a job could not be recorded");
     }
     outcome
+}
+
+/// Runs the work and the beats side by side. Both write to one database, which takes one writer at a time: neither may stand still
+/// while the other waits, and neither may be there any more, with a connection in its hands, when the end is recorded.
+async fn work_with_beats(
+    shared: &Shared,
+    id: &str,
+    work: impl Future<Output = Result<Value, JobFailure>> + Send,
+    progress: &watch::Sender<Progress>,
+    cancelled: &CancellationToken,
+) -> Option<Result<Value, JobFailure>> {
+    let work = std::panic::AssertUnwindSafe(work).catch_unwind();
+    let out_of_patience = async {
+        cancelled.cancelled().await;
+        tokio::time::sleep(shared.options.patience).await;
+    };
+    tokio::select! {
+        biased;
+        outcome = work => Some(outcome.unwrap_or_else(|_| Err(JobError::Broken.into()))),
+        () = out_of_patience => None,
+        () = beats(shared, id, progress) => None,
+    }
+}
+
+/// Records how far the work is, again and again, until it is dropped.
+async fn beats(shared: &Shared, id: &str, progress: &watch::Sender<Progress>) {
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        let now = progress.borrow().clone();
+        if let Err(error) = table::beat(&shared.store, id, &now, shared.clock.now()).await {
+            tracing::warn!(job = id, error = chain(&error), "the progress of a job could not be recorded");
+        }
+    }
 }
 
 async fn record(

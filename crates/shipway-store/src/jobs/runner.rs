@@ -138,6 +138,11 @@ impl Jobs {
         found.ok_or_else(|| JobError::Unknown { id: id.to_owned() })
     }
 
+    /// The newest job of this kind on this subject, if there is one that is not forgotten.
+    pub async fn latest(&self, kind: &str, subject: &str) -> Result<Option<Job>, JobError> {
+        Ok(table::latest(&self.shared.store, kind, subject).await?)
+    }
+
     /// The newest `limit` jobs, newest first; only those in `state`, if one is given.
     pub async fn list(&self, state: Option<JobState>, limit: u32) -> Result<Vec<Job>, JobError> {
         Ok(table::list(&self.shared.store, state, limit).await?)

@@ -75,6 +75,12 @@ pub(super) async fn find(store: &Store, id: &str) -> Result<Option<Job>, StoreEr
     store.fetch_optional(&sql, parameters![id]).await?.as_ref().map(read).transpose()
 }
 
+/// The newest job of this kind on `subject`.
+pub(super) async fn latest(store: &Store, kind: &str, subject: &str) -> Result<Option<Job>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE kind = $1 AND subject = $2 ORDER BY id DESC LIMIT 1");
+    store.fetch_optional(&sql, parameters![kind, subject]).await?.as_ref().map(read).transpose()
+}
+
 /// The newest jobs first; only those in `state`, if one is given.
 pub(super) async fn list(store: &Store, state: Option<JobState>, limit: u32) -> Result<Vec<Job>, StoreError> {
     let rows = match state {

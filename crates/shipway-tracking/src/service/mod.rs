@@ -4,10 +4,12 @@
 //! - `artifacts`: files of runs and logged models
 //! - `registry`, `versions`: registered models
 //! - `promotion`: who may take an alias
+//! - `bound`: which versions carry a tag
 //! - `resolve`: what serving needs to know of a version
 //! - `search`: what a search asks for and gives
 
 mod artifacts;
+mod bound;
 mod experiments;
 mod gates;
 mod logged_models;
@@ -35,6 +37,7 @@ use shipway_store::{
 use tokio::sync::watch;
 
 pub(crate) use artifacts::FileEntry;
+pub use bound::TaggedVersion;
 pub use gates::{GateSource, ReplaySource};
 pub(crate) use logged_models::NewLoggedModel;
 pub use promotion::Promotion;

@@ -11,7 +11,7 @@ use crate::{
         promotion::{files_of, number},
         versions,
     },
-    store::artifacts::StoredFile,
+    store::{self, artifacts::StoredFile},
 };
 
 /// A version with everything that is needed to run it. The digests name the content for ever, whatever happens to the alias.
@@ -53,6 +53,12 @@ impl Tracking {
     pub async fn resolve_version(&self, model: &str, version: u32) -> Result<ResolvedVersion, TrackingError> {
         let version = versions::find(&mut self.reader(), model, version.into()).await?;
         self.resolved(version).await
+    }
+
+    /// The values of one tag among all model versions that may still be served: those that are not archived, and those that hold
+    /// an alias.
+    pub async fn version_tags(&self, key: &str) -> Result<Vec<String>, TrackingError> {
+        Ok(store::versions::tag_values(&mut self.reader(), key).await?)
     }
 
     async fn resolved(&self, version: ModelVersion) -> Result<ResolvedVersion, TrackingError> {

@@ -66,6 +66,17 @@ pub(crate) async fn from_rows(rows: &mut impl Rows, found: &[Row]) -> Stored<Vec
     Ok(versions)
 }
 
+/// The values that the tag `key` has among versions that are not archived, or that hold an alias.
+pub(crate) async fn tag_values(rows: &mut impl Rows, key: &str) -> Stored<Vec<String>> {
+    let sql = "SELECT DISTINCT model_version_tags.value AS value FROM model_version_tags JOIN model_versions \
+               ON model_versions.name = model_version_tags.name AND model_versions.version = model_version_tags.version \
+               WHERE model_version_tags.key = $1 AND (model_versions.stage <> $2 OR EXISTS (SELECT 1 FROM model_aliases \
+               WHERE model_aliases.name = model_versions.name AND model_aliases.version = model_versions.version)) \
+               ORDER BY value";
+    let found = rows.all(sql, parameters![key, Stage::Archived.word()]).await?;
+    found.iter().map(|row| row.text("value")).collect()
+}
+
 pub(crate) async fn insert(transaction: &mut Transaction, version: &ModelVersion) -> Stored<()> {
     transaction
         .execute(
@@ -149,6 +160,14 @@ pub(crate) async fn delete_tag(
 ) -> Stored<bool> {
     let sql = "DELETE FROM model_version_tags WHERE name = $1 AND version = $2 AND key = $3";
     Ok(transaction.execute(sql, parameters![name, number, key]).await? > 0)
+}
+
+/// The versions that have a tag, each once per alias: name, version, value, alias or null.
+pub(crate) async fn tagged(rows: &mut impl Rows, key: &str) -> Stored<Vec<Row>> {
+    let sql = "SELECT t.name, t.version, t.value, a.alias FROM model_version_tags t \
+               LEFT JOIN model_aliases a ON a.name = t.name AND a.version = t.version \
+               WHERE t.key = $1 ORDER BY t.name, t.version, a.alias";
+    rows.all(sql, parameters![key]).await
 }
 
 /// A version that holds an alias and whose files lie under `root`.

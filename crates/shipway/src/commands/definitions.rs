@@ -7,9 +7,9 @@ use std::{
 
 use serde_json::{Value as Json, json};
 
-use super::Context;
+use super::{Context, changes, views};
 use crate::{
-    arguments::Definitions,
+    arguments::{Apply, Definitions},
     failure::{CommandFailure, exit},
     output::{self, Format, member},
 };
@@ -20,49 +20,47 @@ pub(super) async fn plan(context: &Context, options: &Definitions) -> Result<Exi
     if context.format == Format::Json {
         output::json(&answer);
     } else {
-        print_changes(&answer);
+        changes::print(&answer);
         match changes {
             0 => output::line("nothing to do"),
-            number => output::line(format!("{number} to apply: shipway apply {}", shown(&options.paths))),
+            number => {
+                let (cost, prune) = (changes::cost(&answer), if options.prune { " --prune" } else { "" });
+                output::line(format!(
+                    "{number} to apply{cost}: shipway apply{prune} {}",
+                    shown(&options.paths)
+                ));
+            }
         }
     }
     Ok(ExitCode::from(if changes == 0 { 0 } else { exit::CHANGES }))
 }
 
-pub(super) async fn apply(context: &Context, options: &Definitions) -> Result<ExitCode, CommandFailure> {
-    let answer = context.client.post("/definitions/apply", &body(options)?).await?;
+pub(super) async fn apply(context: &Context, options: &Apply) -> Result<ExitCode, CommandFailure> {
+    let mut answer = context.client.post("/definitions/apply", &body(&options.definitions)?).await?;
+    let builds = views::building(context).await?;
+    if context.format == Format::Json {
+        answer["builds"] = builds.iter().map(views::named).collect();
+    }
     if context.format == Format::Json {
         output::json(&answer);
     } else {
-        print_changes(&answer);
+        changes::print(&answer);
         match answer["changes"].as_array().map_or(0, Vec::len) {
             0 => output::line("nothing to do"),
             number => output::line(format!("applied {number}")),
         }
     }
+    let waits = options.wait || !options.no_wait && output::is_at_terminal();
+    if waits {
+        return views::wait(context, &builds).await;
+    }
+    if context.format != Format::Json {
+        for build in &builds {
+            let (view, job) = (member(build, "view"), member(build, "job"));
+            output::line(format!("view {view} is built from history by job {job}: shipway jobs wait {job}"));
+        }
+    }
     Ok(ExitCode::SUCCESS)
-}
-
-fn print_changes(answer: &Json) {
-    for change in answer["changes"].as_array().into_iter().flatten() {
-        let mark = match change["action"].as_str() {
-            Some("created") => '+',
-            Some("removed") => '-',
-            _ => '~',
-        };
-        output::line(format!("{mark} {} {}", member(change, "kind"), member(change, "name")));
-        for field in change["fields"].as_array().into_iter().flatten() {
-            let (before, after) = (member(field, "before"), member(field, "after"));
-            output::line(format!("    {}: {before} → {after}", member(field, "field")));
-        }
-        for consequence in change["consequences"].as_array().into_iter().flatten() {
-            output::line(format!("    {}", output::cell(consequence)));
-        }
-    }
-    for kept in answer["kept"].as_array().into_iter().flatten() {
-        let named = format!("{} {}", member(kept, "kind"), member(kept, "name"));
-        output::line(format!("= {named} is not in these files and stays; --prune removes it"));
-    }
 }
 
 fn body(options: &Definitions) -> Result<Json, CommandFailure> {

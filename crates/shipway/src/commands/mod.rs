@@ -1,17 +1,22 @@
 //! One file per verb. A command asks a server and prints the answer; it decides nothing.
 
+mod catalog;
+mod changes;
 mod definitions;
 mod deploy;
+mod drop;
 mod ingest;
 mod jobs;
 mod models;
 mod read;
 mod rows;
+mod sources;
 mod sql;
 mod status;
 mod table;
 mod training_set;
 mod verify;
+mod views;
 
 use std::process::ExitCode;
 
@@ -55,6 +60,8 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
     match command {
         Command::Plan(options) => definitions::plan(context, &options).await,
         Command::Apply(options) => definitions::apply(context, &options).await,
+        Command::Drop(options) => drop::run(context, &options).await,
+        Command::Sources(action) => sources::run(context, &action).await,
         Command::Table(Table::Load { table, file, format, load_id }) => {
             table::load(context, &table, &file, format, load_id.as_deref()).await
         }
@@ -63,13 +70,18 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
         Command::Table(Table::Maintain { table: None }) => table::upkeep(context).await,
         Command::Sql(options) => sql::run(context, &options).await,
         Command::Ingest(options) => ingest::run(context, &options).await,
+        Command::Features(Features::List(search)) => catalog::list(context, &search).await,
         Command::Features(Features::Read { service, rows }) => read::features(context, &service, &rows).await,
         Command::Features(Features::TrainingSet(options)) => training_set::run(context, &options).await,
         Command::Features(Features::TrainingSets { table }) => {
             training_set::list(context, table.as_deref()).await
         }
-        Command::Features(Features::Rebuild { table, into, detach }) => {
-            training_set::rebuild(context, &table, into.as_deref(), detach).await
+        Command::Features(Features::Views) => views::list(context).await,
+        Command::Features(Features::Rebuild { view: Some(view), hash, detach, .. }) => {
+            views::rebuild(context, &view, hash.as_deref(), detach).await
+        }
+        Command::Features(Features::Rebuild { table, into, detach, .. }) => {
+            training_set::rebuild(context, &table.unwrap_or_default(), into.as_deref(), detach).await
         }
         Command::Features(Features::Verify { deployment, limit }) => {
             verify::run(context, &deployment, limit).await

@@ -3,11 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use arrow::{buffer::Buffer, ipc::reader::StreamDecoder};
-use parquet::{
-    arrow::ArrowWriter,
-    basic::{Compression, ZstdLevel},
-    file::properties::WriterProperties,
-};
+use parquet::file::metadata::KeyValue;
 use serde_json::{Value as Json, json};
 
 use super::{Context, jobs};
@@ -16,6 +12,7 @@ use crate::{
     client::segment,
     failure::CommandFailure,
     output::{self, Format},
+    parquet_file::ParquetFile,
 };
 
 pub(super) async fn run(context: &Context, options: &TrainingSet) -> Result<ExitCode, CommandFailure> {
@@ -140,37 +137,28 @@ async fn to_file(context: &Context, mut body: Json, file: &Path) -> Result<Json,
 
     // Written beside its place and moved there when whole, so that a broken-off answer leaves no half file.
     let unfinished = file.with_extension("unfinished");
-    let mut target = Some(fs_err::File::create(&unfinished)?);
     let mut decoder = StreamDecoder::new();
-    let mut writer: Option<ArrowWriter<fs_err::File>> = None;
+    let mut writer: Option<ParquetFile> = None;
     let mut rows = 0_u64;
     while let Some(piece) = context.client.chunk(&mut response).await? {
         let mut buffer = Buffer::from(piece);
         while !buffer.is_empty() {
             let Some(batch) = decoder.decode(&mut buffer).map_err(damaged)? else { continue };
-            if let (None, Some(created)) = (&writer, target.take()) {
-                let properties = WriterProperties::builder()
-                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
-                    .set_key_value_metadata(Some(vec![parquet::file::metadata::KeyValue::new(
-                        "shipway.service_hash".to_owned(),
-                        service_hash.clone(),
-                    )]))
-                    .build();
-                writer = Some(
-                    ArrowWriter::try_new(created, batch.schema(), Some(properties)).map_err(unwritable)?,
-                );
-            }
-            if let Some(writer) = &mut writer {
-                writer.write(&batch).map_err(unwritable)?;
-            }
             rows += batch.num_rows() as u64;
+            let open = match writer.take() {
+                Some(open) => open,
+                None => {
+                    let hash = KeyValue::new("shipway.service_hash".to_owned(), service_hash.clone());
+                    ParquetFile::create(&unfinished, &batch, vec![hash]).map_err(unwritable)?
+                }
+            };
+            writer.insert(open).write(batch).map_err(unwritable)?;
             bar.set_position(rows);
         }
     }
     decoder.finish().map_err(damaged)?;
     bar.finish_and_clear();
     let Some(writer) = writer else {
-        fs_err::remove_file(&unfinished)?;
         return Err(CommandFailure::new("the spine has no rows, no file was written")
             .with_hint("check the spine and the times given with --from and --to"));
     };

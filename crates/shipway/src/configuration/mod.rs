@@ -1,5 +1,7 @@
 //! The server's configuration: defaults < shipway.toml < SHIPWAY_* < flags. The one place that reads the environment.
 
+mod sources;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use figment::{
@@ -8,6 +10,8 @@ use figment::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use sources::SourcesConfiguration;
 
 use crate::failure::CommandFailure;
 
@@ -32,12 +36,16 @@ pub(crate) struct Configuration {
     pub(crate) lake: LakeConfiguration,
     /// Online features
     pub(crate) online: OnlineConfiguration,
+    /// The online states of views
+    pub(crate) features: FeaturesConfiguration,
     /// The replay of served vectors
     pub(crate) verify: VerifyConfiguration,
     /// Model files
     pub(crate) runtime: RuntimeConfiguration,
     /// Work that outlives a request
     pub(crate) jobs: JobsConfiguration,
+    /// Files and tables of somebody else that sources may load
+    pub(crate) sources: SourcesConfiguration,
 }
 
 /// What the server writes about itself, to standard error.
@@ -78,6 +86,19 @@ pub(crate) struct LakeConfiguration {
 pub(crate) struct OnlineConfiguration {
     /// MiB of memory for the cache of the online store
     pub(crate) cache_mib: u64,
+}
+
+/// The online states of views.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct FeaturesConfiguration {
+    /// About so many rows of history are held as states at a time while a view is built or a load is merged; decides their memory
+    pub(crate) build_rows: u64,
+    /// Hours after which the state of a view in force is built again from history, compared and replaced; 0 means only on request
+    pub(crate) heal_every_hours: u64,
+    /// Hours for which the state of a version is kept that is out of force and that no deployment and no registered model refers
+    /// to; 0 means for ever
+    pub(crate) retire_after_hours: u64,
 }
 
 /// The replay of served vectors against history.
@@ -125,9 +146,11 @@ impl Default for Configuration {
             log: LogConfiguration::default(),
             lake: LakeConfiguration::default(),
             online: OnlineConfiguration::default(),
+            features: FeaturesConfiguration::default(),
             verify: VerifyConfiguration::default(),
             runtime: RuntimeConfiguration::default(),
             jobs: JobsConfiguration::default(),
+            sources: SourcesConfiguration::default(),
         }
     }
 }
@@ -150,6 +173,12 @@ impl Default for OnlineConfiguration {
     }
 }
 
+impl Default for FeaturesConfiguration {
+    fn default() -> Self {
+        Self { build_rows: 250_000, heal_every_hours: 24, retire_after_hours: 7 * 24 }
+    }
+}
+
 impl Default for VerifyConfiguration {
     fn default() -> Self {
         Self { every_minutes: 60, vectors: 10_000 }
@@ -163,7 +192,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 17] = [
+pub(crate) const KEYS: [&str; 31] = [
     "data",
     "listen",
     "token",
@@ -176,11 +205,25 @@ pub(crate) const KEYS: [&str; 17] = [
     "lake.retention_hours",
     "lake.upkeep_seconds",
     "online.cache_mib",
+    "features.build_rows",
+    "features.heal_every_hours",
+    "features.retire_after_hours",
     "verify.every_minutes",
     "verify.vectors",
     "runtime.onnx_library",
     "runtime.threads",
     "jobs.concurrency",
+    "sources.allowed_folders",
+    "sources.allowed_buckets",
+    "sources.most_files",
+    "sources.file_mib",
+    "sources.s3.endpoint",
+    "sources.s3.region",
+    "sources.s3.path_style",
+    "sources.s3.access_key_id",
+    "sources.s3.secret_access_key",
+    "sources.s3.session_token",
+    "sources.s3.anonymous",
 ];
 
 /// What flags say.

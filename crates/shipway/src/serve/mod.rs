@@ -52,7 +52,8 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     let address = listener.local_addr()?;
     let platform = Arc::new(Platform::open(&configuration).await?);
     let (stopping, stop) = watch::channel(false);
-    let routes = platform.routes().merge(health::routes(Arc::clone(&platform), metrics, stop.clone()));
+    let routes =
+        platform.routes().merge(health::routes(Arc::clone(&platform), metrics.clone(), stop.clone()));
     // Outermost, so that body limits count what comes out of a compressed body, not what is sent.
     let router = routes.into_router(Arc::new(guard)).layer(RequestDecompressionLayer::new());
     tracing::info!(%address, data = %configuration.data.display(), version = env!("CARGO_PKG_VERSION"), "ready");
@@ -66,6 +67,7 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => ended?,
+        () = metrics.keep_up() => {}
         () = told_to_stop() => {
             tracing::info!("stopping: open requests may finish");
             let _ = stopping.send(true);

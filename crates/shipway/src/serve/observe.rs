@@ -1,5 +1,7 @@
 //! Logs and metrics of the process.
 
+use std::time::Duration;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -17,6 +19,8 @@ const SECONDS_BUCKETS: [f64; 16] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
     30.0, 120.0,
 ];
+
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Libraries that tell at `info` what is `debug` to an operator. What the configuration says of them wins.
 const QUIET: &str = "buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake_core=warn,datafusion=warn,fjall=warn,lsm_tree=warn";
@@ -41,6 +45,15 @@ pub(crate) fn start(configuration: &LogConfiguration) -> Result<Metrics, Command
 }
 
 impl Metrics {
+    /// Folds what was recorded into the buckets of the histograms, again and again: until then every sample is kept, and nobody
+    /// may ask for the metrics for days.
+    pub(crate) async fn keep_up(self) {
+        loop {
+            tokio::time::sleep(UPKEEP_EVERY).await;
+            self.0.run_upkeep();
+        }
+    }
+
     /// The metrics in the Prometheus text format.
     pub(crate) fn render(&self) -> String {
         self.0.run_upkeep();

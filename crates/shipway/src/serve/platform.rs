@@ -6,9 +6,9 @@ use std::{
 };
 
 use shipway_blob::BlobStore;
-use shipway_catalog::Catalog;
+use shipway_catalog::{Catalog, CatalogPorts};
 use shipway_core::{Clock, Failure, SystemClock};
-use shipway_features::{Features, FeaturesOptions, Limits, VerificationSchedule};
+use shipway_features::{Features, FeaturesOptions, Limits, VerificationSchedule, ViewCare};
 use shipway_lake::{Lake, LakeOptions};
 use shipway_log::{EventLog, LogOptions};
 use shipway_online::{OnlineOptions, OnlineStore};
@@ -24,7 +24,10 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     jobs,
-    ports::{FeaturesForServing, InstallViews, ModelsForServing, ReplaysForGates, ServedVectors},
+    ports::{
+        CostsForPlans, DemandForVersions, DeploymentsForPlans, FeaturesForServing, InstallViews,
+        ModelsForPlans, ModelsForServing, ReplaysForGates, ServedVectors,
+    },
 };
 use crate::{configuration::Configuration, failure::CommandFailure};
 
@@ -95,6 +98,15 @@ impl Platform {
             .map_err(because)?;
         features.set_served_vectors(Arc::new(ServedVectors(serving.clone())));
         tracking.set_replays(Arc::new(ReplaysForGates(features.clone())));
+        catalog.plug(CatalogPorts {
+            costs: Some(Arc::new(CostsForPlans(features.clone()))),
+            bindings: vec![
+                Arc::new(ModelsForPlans(tracking.clone())),
+                Arc::new(DeploymentsForPlans(serving.clone())),
+            ],
+        });
+        features
+            .set_demand(Arc::new(DemandForVersions { serving: serving.clone(), tracking: tracking.clone() }));
         if configuration.verify.every_minutes > 0 {
             features.verify_on(VerificationSchedule {
                 every: Duration::from_secs(configuration.verify.every_minutes * 60),
@@ -103,6 +115,7 @@ impl Platform {
         }
         let jobs = open_jobs(configuration, &store, clock).await?;
         features.set_jobs(jobs.clone());
+        features.care_for_views(care(configuration));
         // Last: what a crash interrupted goes on only when everything that it needs is there.
         jobs.start(&tracker);
         let started = Instant::now();
@@ -153,6 +166,7 @@ fn open_lake(configuration: &Configuration) -> Result<Lake, CommandFailure> {
     if configuration.lake.partitions > 0 {
         options.target_partitions = Some(configuration.lake.partitions);
     }
+    options.outside = configuration.sources.outside()?;
     Lake::open(options).map_err(because)
 }
 
@@ -161,7 +175,18 @@ fn limits(configuration: &Configuration) -> Limits {
     Limits {
         retention: Duration::from_secs(lake.retention_hours.saturating_mul(3_600)),
         upkeep_every: (lake.upkeep_seconds > 0).then(|| Duration::from_secs(lake.upkeep_seconds)),
+        bulk_rows: configuration.features.build_rows.max(1),
+        builds_are_jobs: true,
         ..Limits::default()
+    }
+}
+
+/// What is done about the states of views without being asked.
+fn care(configuration: &Configuration) -> ViewCare {
+    let hours = |hours: u64| (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(3_600)));
+    ViewCare {
+        heal_every: hours(configuration.features.heal_every_hours),
+        retire_after: hours(configuration.features.retire_after_hours),
     }
 }
 

@@ -4,15 +4,17 @@ use std::{borrow::Cow, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use shipway_catalog::{DefinitionListener, ListenerError};
-use shipway_core::{DataType, Digest, Failure, Kind, Name, nearest};
-use shipway_definitions::DefinitionSet;
-use shipway_features::{Features, ReadRequest, ServedVectorLog};
-use shipway_serving::{
-    FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource, PortFailure,
-    ResolvedModel, ServiceShape, Serving, ViewFreshness,
+use shipway_catalog::{
+    Binding, DefinitionListener, ListenerError, PortError, Rebuild, RebuildCosts, ServiceBindings,
 };
-use shipway_tracking::{Replay, ReplaySource, Tracking};
+use shipway_core::{DataType, Digest, Failure, Kind, Name, nearest};
+use shipway_definitions::{DefinitionSet, Versioned, View};
+use shipway_features::{Features, ReadRequest, ServedVectorLog, ServiceDemand};
+use shipway_serving::{
+    DeploymentStatus, FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource,
+    PortFailure, ResolvedModel, SERVICE_HASH_TAG, ServiceShape, Serving, ViewFreshness,
+};
+use shipway_tracking::{Replay, ReplaySource, TaggedVersion, Tracking};
 use tokio::sync::watch;
 
 /// The model registry, as serving needs it.
@@ -53,6 +55,8 @@ pub(super) struct FeaturesForServing {
 impl FeatureSource for FeaturesForServing {
     async fn shape(&self, service: &str, service_hash: Option<Digest>) -> Result<ServiceShape, PortFailure> {
         let definitions = Arc::clone(&self.definitions.borrow());
+        // By name it is the version that answers, which may still be the one before the newest.
+        let service_hash = service_hash.or_else(|| self.features.serving_version(service).ok());
         let found = match service_hash {
             Some(hash) => definitions
                 .services_by_hash
@@ -155,6 +159,64 @@ impl DefinitionListener for InstallViews {
     }
 }
 
+/// What builds cost, as plans tell it.
+pub(super) struct CostsForPlans(pub(super) Features);
+
+#[async_trait]
+impl RebuildCosts for CostsForPlans {
+    async fn of(&self, view: &Versioned<View>) -> Result<Option<Rebuild>, PortError> {
+        let cost = self.0.build_cost(view).await.map_err(|error| Box::new(error) as PortError)?;
+        Ok(cost.map(|cost| Rebuild {
+            rows: cost.rows,
+            files: cost.files,
+            bytes: cost.bytes,
+            seconds: cost.seconds,
+            rows_per_second: cost.rows_per_second,
+            measured_builds: cost.measured_builds,
+        }))
+    }
+}
+
+/// The model versions that were trained on a version of a service, as plans and drops need them.
+pub(super) struct ModelsForPlans(pub(super) Tracking);
+
+#[async_trait]
+impl ServiceBindings for ModelsForPlans {
+    async fn list(&self) -> Result<Vec<Binding>, PortError> {
+        let tagged = self.0.versions_tagged(SERVICE_HASH_TAG).await;
+        let tagged = tagged.map_err(|error| Box::new(error) as PortError)?.into_iter();
+        // A tag that is no hash binds to nothing.
+        let binding = |version: TaggedVersion| {
+            Some(Binding::Model {
+                service_version: version.value.parse().ok()?,
+                name: version.model,
+                version: version.version.into(),
+                aliases: version.aliases,
+            })
+        };
+        Ok(tagged.filter_map(binding).collect())
+    }
+}
+
+/// The deployments that read a service, as plans and drops need them.
+pub(super) struct DeploymentsForPlans(pub(super) Serving);
+
+#[async_trait]
+impl ServiceBindings for DeploymentsForPlans {
+    async fn list(&self) -> Result<Vec<Binding>, PortError> {
+        let binding = |deployment: DeploymentStatus| {
+            Some(Binding::Deployment {
+                service: deployment.spec.service?,
+                name: deployment.name,
+                model: deployment.spec.model,
+                version: deployment.serves.as_ref().map(|serves| serves.version),
+                service_version: deployment.serves.and_then(|serves| serves.service_hash),
+            })
+        };
+        Ok(self.0.deployments().into_iter().filter_map(binding).collect())
+    }
+}
+
 /// The prediction log, as the proof needs it.
 pub(super) struct ServedVectors(pub(super) Serving);
 
@@ -169,6 +231,24 @@ impl ServedVectorLog for ServedVectors {
 
     fn deployments(&self) -> Vec<String> {
         self.0.deployments().into_iter().map(|status| status.name.to_string()).collect()
+    }
+}
+
+/// Deployments and the model registry, as the keeper of the states of views needs them.
+pub(super) struct DemandForVersions {
+    pub(super) serving: Serving,
+    pub(super) tracking: Tracking,
+}
+
+#[async_trait]
+impl ServiceDemand for DemandForVersions {
+    async fn needed(&self) -> Result<Vec<Digest>, Box<dyn Failure + Send + Sync>> {
+        let pinned = self.tracking.version_tags(SERVICE_HASH_TAG).await;
+        let pinned = pinned.map_err(|error| Box::new(error) as Box<dyn Failure + Send + Sync>)?;
+        let deployed = self.serving.deployments();
+        let deployed = deployed.into_iter().filter_map(|status| status.serves?.service_hash);
+        // A tag that is no hash pins nothing: a deployment of that version is refused.
+        Ok(pinned.iter().filter_map(|tag| tag.parse().ok()).chain(deployed).collect())
     }
 }
 

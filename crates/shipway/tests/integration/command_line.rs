@@ -9,13 +9,13 @@ use shipway_testkit::{Server, TempData};
 
 use crate::world::{self, BINARY};
 
-struct Typed {
-    code: Option<i32>,
-    out: String,
-    error: String,
+pub(crate) struct Typed {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) error: String,
 }
 
-fn shipway(server: &str, arguments: &[&str], input: &str) -> Typed {
+pub(crate) fn shipway(server: &str, arguments: &[&str], input: &str) -> Typed {
     let mut child = Command::new(BINARY)
         .args(arguments)
         .env("SHIPWAY_SERVER", server)
@@ -119,8 +119,8 @@ fn no_server_and_a_wrong_command_line_have_their_own_codes() {
 fn completions_name_every_verb() {
     let done = shipway("http://127.0.0.1:9", &["completions", "bash"], "");
     for verb in [
-        "serve", "plan", "apply", "table", "sql", "ingest", "features", "models", "deploy", "predict",
-        "status",
+        "serve", "plan", "apply", "drop", "table", "sql", "ingest", "features", "models", "deploy",
+        "predict", "status",
     ] {
         assert!(done.out.contains(verb), "{verb}");
     }

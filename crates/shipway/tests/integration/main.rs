@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails must fail")]
 
+mod backfills;
+mod catalog;
+mod chains;
 mod command_line;
 mod crash;
 mod shutdown;
+mod sources;
 mod world;

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from shipway.definitions.parts import fill, present, required, thing_of
-from shipway.definitions.view import View
+from shipway.definitions.view import View, view_choices
 from shipway.errors import InvalidDefinition
 from shipway.names import (
     check_fields,
@@ -66,7 +66,7 @@ class Service:
         thing = f"service {name}"
         if views is None and request is None:
             raise InvalidDefinition(f"{thing}: views is missing", hint="list its views with `views=[…]`")
-        choices = () if views is None else tuple(_choice(thing, view) for view in listed(f"{thing}: views", views))
+        choices = () if views is None else view_choices(thing, "views", views)
         expressions = {
             checked_name(f"{thing}: computed column", column): checked_text(f"{thing}: compute {column}", expression)
             for column, expression in (compute or {}).items()
@@ -102,18 +102,6 @@ class Service:
         """Reads what `to_dict` wrote, or a person."""
         thing_of(cls.kind, written, cls.FIELDS)
         return cls(written["name"], **{name: written.get(name) for name in cls.FIELDS[2:]})
-
-
-def _choice(thing: str, view: object) -> str:
-    if isinstance(view, View):
-        return view.name
-    if not isinstance(view, str):
-        raise InvalidDefinition(f"{thing}: a view is a View or its name, got {view!r}")
-    name, separator, feature = view.partition(":")
-    checked_name(f"{thing}: view", name)
-    if separator:
-        checked_name(f"{thing}: feature", feature)
-    return view
 
 
 @dataclass(frozen=True)

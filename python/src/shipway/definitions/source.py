@@ -14,10 +14,13 @@ from shipway.names import (
     checked_length,
     checked_name,
     checked_text,
+    decimal_digits,
+    listed,
     nearest_hint,
 )
 
-_FORMATS = {"parquet": "parquet", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl"}
+_ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet", ".csv.gz", ".jsonl.gz", ".ndjson.gz")
+_FORMATS = ("csv", "jsonl", "parquet")
 
 
 @dataclass(frozen=True, init=False)
@@ -51,7 +54,7 @@ class Entity:
         thing = f"entity {name}"
         checked = checked_columns(thing, "key", keys)
         for key, data_type in checked.items():
-            if data_type not in ("bool", "int", "text", "timestamp"):
+            if data_type not in ("bool", "int", "text", "timestamp") and not decimal_digits(data_type):
                 hint = "a float that is computed twice may differ in its last bit; use int or text"
                 raise InvalidDefinition(
                     f"{thing}: key {key} is {data_type}, which identifies nothing",
@@ -77,47 +80,82 @@ class Entity:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False)
 class Batch:
-    """Files or a Delta table that a source takes in by itself: what is new, every so often.
+    """Where the history of a source lies: files or a Delta table, each file or version of which is loaded once.
+
+    `columns` goes from the source's name of a column to the name there; a column of `optional` may be missing there and is
+    null then. `nulls` are words that mean null in CSV files. With `every` it is looked for news by itself. The server reads
+    only where its operator allows it.
 
     >>> import shipway
-    >>> shipway.Batch(path="data/*.parquet", every="1h").to_dict()
-    {'path': 'data/*.parquet', 'format': 'parquet', 'every': '1h'}
+    >>> shipway.Batch(files="s3://bucket/departures/*/*.parquet", columns={"departed_at": "dep_ts"}, every="15m").to_dict()
+    {'files': 's3://bucket/departures/*/*.parquet', 'columns': {'departed_at': 'dep_ts'}, 'every': '15m'}
+    >>> shipway.Batch(files="/data/part-*")
+    Traceback (most recent call last):
+    shipway.errors.InvalidDefinition: error: batch: files /data/part-* does not say what format the files have
+    hint: write format='csv', 'jsonl' or 'parquet'
     """
 
-    FIELDS: ClassVar[tuple[str, ...]] = ("path", "delta", "format", "every")
-    path: str | None = None
-    delta: str | None = None
-    format: str | None = None
-    every: str | None = None
+    FIELDS: ClassVar[tuple[str, ...]] = ("files", "delta", "format", "nulls", "columns", "optional", "every")
 
-    def __post_init__(self) -> None:
-        if (self.path is None) == (self.delta is None):
-            raise InvalidDefinition("a batch has path or delta", hint="write exactly one of them")
-        if self.delta is not None and self.format is not None:
-            hint = "remove it; a Delta table says what its files are"
-            raise InvalidDefinition("batch: format belongs to path only", hint=hint)
-        checked_text("batch path", self.path or self.delta)
+    files: str | None
+    delta: str | None
+    format: str | None
+    nulls: tuple[str, ...]
+    columns: dict[str, str]
+    optional: tuple[str, ...]
+    every: str | None
+
+    def __init__(
+        self,
+        *,
+        files: str | None = None,
+        delta: str | None = None,
+        format: str | None = None,
+        nulls: Iterable[str] | None = None,
+        columns: Mapping[str, str] | None = None,
+        optional: Iterable[str] | None = None,
+        every: str | None = None,
+    ) -> None:
+        words = () if nulls is None else tuple(checked_text("batch nulls", word) for word in listed("batch nulls", nulls))
+        names = () if optional is None else tuple(listed("batch optional", optional))
+        renamed = {checked_name("batch column", name): checked_text("batch column", there) for name, there in (columns or {}).items()}
+        fields: dict[str, Any] = {"files": files, "delta": delta, "format": format, "nulls": words}
+        fields |= {"columns": renamed, "optional": tuple(checked_name("batch optional", str(name)) for name in names)}
+        for field, value in (fields | {"every": every}).items():
+            object.__setattr__(self, field, value)
+        self._check()
+
+    def _check(self) -> None:
+        if (self.files is None) == (self.delta is None):
+            raise InvalidDefinition("batch: has files or delta", hint="write exactly one of them")
+        checked_text("batch location", self.files if self.delta is None else self.delta)
+        if self.delta is not None and (self.format is not None or self.nulls):
+            hint = "leave them out; a Delta table says what its files are"
+            raise InvalidDefinition("batch: format and nulls belong to files only", hint=hint)
+        if self.format is not None and self.format not in _FORMATS:
+            hint = nearest_hint(self.format, _FORMATS, f"the formats are {', '.join(_FORMATS)}")
+            raise InvalidDefinition(f"batch: format {self.format} does not exist", hint=hint)
+        if self.files is not None and self.format is None and not self.files.endswith(_ENDINGS):
+            hint = "write format='csv', 'jsonl' or 'parquet'"
+            raise InvalidDefinition(f"batch: files {self.files} does not say what format the files have", hint=hint)
         if self.every is not None:
             checked_length("batch every", self.every)
-        if self.path is not None and self.format is None:
-            ending = self.path.rpartition(".")[2]
-            if ending not in _FORMATS:
-                hint = "write format='parquet', 'csv' or 'jsonl'"
-                raise InvalidDefinition(f"batch {self.path}: the format is not clear from the name", hint=hint)
-            object.__setattr__(self, "format", ending)
-        if self.format is not None:
-            word = _FORMATS.get(self.format)
-            if word is None:
-                raise InvalidDefinition(
-                    f"batch format {self.format} does not exist", hint="write csv, jsonl or parquet"
-                )
-            object.__setattr__(self, "format", word)
 
     def to_dict(self) -> dict[str, Any]:
         """The batch as it is written in YAML."""
-        return present({"path": self.path, "delta": self.delta, "format": self.format, "every": self.every})
+        return present(
+            {
+                "files": self.files,
+                "delta": self.delta,
+                "format": self.format,
+                "nulls": list(self.nulls) or None,
+                "columns": dict(self.columns) or None,
+                "optional": list(self.optional) or None,
+                "every": self.every,
+            }
+        )
 
     @classmethod
     def from_dict(cls, written: Mapping[str, Any], thing: str = "batch") -> Batch:
@@ -189,6 +227,8 @@ class Source:
                 checked_length(f"{thing}: {what}", length)
         if isinstance(batch, Mapping):
             batch = Batch.from_dict(batch, thing)
+        if batch is not None:
+            _check_batch(thing, batch, columns, (event_time, event_id))
         fill(
             self, name=name, columns=columns, event_time=event_time, event_id=event_id, max_ahead=max_ahead,
             dedupe=dedupe, retention=retention, batch=batch, description=description, owner=owner, tags=tags,
@@ -221,6 +261,17 @@ class Source:
         event_time = required(thing, written, "event_time")
         optional = {field: written.get(field) for field in ("event_id", *cls.FIELDS[5:])}
         return cls(written["name"], columns, event_time=event_time, **optional)
+
+
+def _check_batch(thing: str, batch: Batch, columns: Mapping[str, str], needed: tuple[str | None, ...]) -> None:
+    for column in (*batch.columns, *batch.optional):
+        if column not in columns:
+            hint = nearest_hint(column, columns, "it goes from the source's name to the name there")
+            raise InvalidDefinition(f"{thing}: column {column} of batch is not in columns", hint=hint)
+    for column in batch.optional:
+        if column in needed:
+            hint = "every event needs its time and, where events have one, its id"
+            raise InvalidDefinition(f"{thing}: column {column} cannot be optional in batch", hint=hint)
 
 
 def _check_column(thing: str, what: str, column: str, types: tuple[str, ...], columns: Mapping[str, str]) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from shipway.definitions.aggregate import Aggregate
-from shipway.definitions.parts import checked_tags, fill, present, required, thing_of
+from shipway.definitions.metadata import Deprecation, Feature, Freshness, checked_pii
+from shipway.definitions.parts import fill, present, required, thing_of
 from shipway.definitions.source import Entity, Source
 from shipway.errors import InvalidDefinition
 from shipway.names import (
-    check_fields,
     checked_length,
     checked_name,
     checked_text,
@@ -19,76 +19,6 @@ from shipway.names import (
     nearest_hint,
     optional_text,
 )
-
-_BEYOND = ("serve", "null", "refuse")
-_PII = ("none", "personal", "sensitive")
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """How fresh a view should be, and what an answer does with one that is not: `serve`, `null` or `refuse`."""
-
-    FIELDS: ClassVar[tuple[str, ...]] = ("objective", "beyond")
-
-    objective: str
-    beyond: str = "serve"
-
-    def __post_init__(self) -> None:
-        checked_length("freshness objective", self.objective)
-        if self.beyond not in _BEYOND:
-            hint = f"write one of {', '.join(_BEYOND)}"
-            raise InvalidDefinition(f"freshness beyond {self.beyond} does not exist", hint=hint)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The freshness as it is written in YAML."""
-        return {"objective": self.objective, "beyond": self.beyond}
-
-    @classmethod
-    def from_dict(cls, written: Mapping[str, Any], thing: str = "freshness") -> Freshness:
-        """Reads what `to_dict` wrote, or a person. `beyond: null` without quotes means the word."""
-        check_fields(f"{thing}: freshness", written, cls.FIELDS)
-        beyond = written.get("beyond", "serve")
-        return cls(required(f"{thing}: freshness", written, "objective"), "null" if beyond is None else beyond)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Feature:
-    """What people and policies want to know about one feature. Nothing of it changes a value."""
-
-    FIELDS: ClassVar[tuple[str, ...]] = ("description", "owner", "tags", "pii", "deprecated", "freshness")
-
-    description: str | None = None
-    owner: str | None = None
-    tags: Sequence[str] = ()
-    pii: str | None = None
-    deprecated: str | None = None
-    freshness: str | None = None
-
-    def __post_init__(self) -> None:
-        for what in ("description", "owner", "deprecated"):
-            optional_text(f"feature {what}", getattr(self, what))
-        object.__setattr__(self, "tags", checked_tags("feature", self.tags))
-        if self.pii is not None and self.pii not in _PII:
-            raise InvalidDefinition(f"pii {self.pii} does not exist", hint=f"write one of {', '.join(_PII)}")
-        if self.freshness is not None:
-            checked_length("feature freshness", self.freshness)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The metadata as they are written in YAML."""
-        return present(
-            {name: list(self.tags) or None if name == "tags" else getattr(self, name) for name in self.FIELDS}
-        )
-
-    @classmethod
-    def from_dict(cls, written: Mapping[str, Any], thing: str = "feature") -> Feature:
-        """Reads what `to_dict` wrote, or a person."""
-        if written.get("ttl") is not None:
-            hint = "give the view a ttl: all columns of a latest view come from one row"
-            raise InvalidDefinition(f"{thing}: a feature has no ttl of its own", hint=hint)
-        check_fields(thing, written, cls.FIELDS)
-        fields: dict[str, Any] = {name: written.get(name) for name in cls.FIELDS}
-        return cls(**{**fields, "tags": fields["tags"] or ()})
-
 
 @dataclass(frozen=True, init=False)
 class View:
@@ -113,6 +43,19 @@ class View:
     >>> traffic.feature_names
     ['count_1h', 'count_7d', 'dep_delay_avg_1h', 'dep_delay_last_k_5_1h', 'dep_delay_avg_by_carrier_1h']
 
+    What people and policies want to know stands beside it, for all features or for one; it changes no value:
+
+    >>> documented = shipway.View(
+    ...     "plane_state", entity="plane", source="arrivals", latest=["seat", "pilot"], ttl="1d",
+    ...     owner="fleet", tags=["planes"],
+    ...     features={
+    ...         "pilot": shipway.Feature(pii="personal", ttl="6h"),
+    ...         "seat": shipway.Feature(deprecated=shipway.Deprecation("not kept up", use="pilot")),
+    ...     },
+    ... )
+    >>> documented.features["pilot"].pii
+    'personal'
+
     One feature of it, for a service that does not want all; a slip of the hand is told at once:
 
     >>> traffic["dep_delay_avg_1h"]
@@ -121,24 +64,39 @@ class View:
     Traceback (most recent call last):
     shipway.errors.InvalidDefinition: error: view origin_traffic: feature dep_delay_avg does not exist
     hint: did you mean dep_delay_avg_1h?
+
+    A view over another one's output: each event carries what the other said just before it, as a column.
+
+    >>> crowded = shipway.View(
+    ...     "crowded_departures",
+    ...     entity="carrier",
+    ...     source="departures",
+    ...     enrich=[traffic["count_1h"]],
+    ...     aggregate=[Aggregate("origin_traffic__count_1h", operations=[avg], windows=["7d"])],
+    ... )
+    >>> crowded.enrich
+    ('origin_traffic:count_1h',)
     """
 
     kind: ClassVar[str] = "view"
     FIELDS: ClassVar[tuple[str, ...]] = (
-        "kind", "name", "description", "owner", "tags", "entity", "source", "keys", "derive", "where",
-        "aggregate", "latest", "ttl", "freshness", "features",
+        "kind", "name", "description", "owner", "tags", "entity", "source", "keys", "enrich", "derive", "where",
+        "aggregate", "latest", "ttl", "pii", "freshness", "deprecated", "features",
     )  # fmt: skip
 
     name: str
     entity: str
     source: str
     keys: tuple[str, ...] | None = None
+    enrich: tuple[str, ...] = ()
     derive: dict[str, str] = field(default_factory=dict)
     where: str | None = None
     aggregate: tuple[Aggregate, ...] = ()
     latest: tuple[str, ...] = ()
     ttl: str | None = None
+    pii: str | None = None
     freshness: Freshness | None = None
+    deprecated: Deprecation | None = None
     features: dict[str, Feature] = field(default_factory=dict)
     description: str | None = None
     owner: str | None = None
@@ -149,14 +107,17 @@ class View:
         name: str,
         *,
         entity: str | Entity,
-        source: str | Source | View,
+        source: str | Source,
         aggregate: Iterable[Aggregate | Mapping[str, Any]] | None = None,
         latest: Iterable[str] | None = None,
         ttl: str | None = None,
         keys: Iterable[str] | None = None,
+        enrich: Iterable[str | View] | None = None,
         derive: Mapping[str, str] | None = None,
         where: str | None = None,
-        freshness: Freshness | Mapping[str, Any] | None = None,
+        pii: str | None = None,
+        freshness: Freshness | Mapping[str, Any] | str | None = None,
+        deprecated: Deprecation | Mapping[str, Any] | str | None = None,
         features: Mapping[str, Feature | Mapping[str, Any]] | None = None,
         description: str | None = None,
         owner: str | None = None,
@@ -164,8 +125,6 @@ class View:
     ) -> None:
         checked_name("view name", name)
         thing = f"view {name}"
-        if isinstance(freshness, Mapping):
-            freshness = Freshness.from_dict(freshness, thing)
         optional_text(f"{thing}: where", where)
         fill(
             self,
@@ -173,12 +132,15 @@ class View:
             entity=checked_name(f"{thing}: entity", getattr(entity, "name", entity)),
             source=checked_name(f"{thing}: source", getattr(source, "name", source)),
             keys=None if keys is None else _names(thing, "keys", "key column", keys),
+            enrich=() if enrich is None else view_choices(thing, "enrich", enrich),
             derive=_derived(thing, derive or {}),
             where=where,
             aggregate=_entries(thing, aggregate),
             latest=() if latest is None else _names(thing, "latest", "column", latest),
             ttl=None if ttl is None else checked_length(f"{thing}: ttl", ttl),
-            freshness=freshness,
+            pii=checked_pii(thing, pii),
+            freshness=Freshness.of(freshness, thing),
+            deprecated=Deprecation.of(deprecated, thing),
             features={},
             description=description,
             owner=owner,
@@ -210,6 +172,9 @@ class View:
             self[name]
             if isinstance(feature, Mapping):
                 feature = Feature.from_dict(feature, f"view {self.name}: feature {name}")
+            if feature.ttl is not None and self.aggregate:
+                hint = "remove it; its window is its ttl"
+                raise InvalidDefinition(f"view {self.name}: feature {name} is windowed, so it has no ttl", hint=hint)
             described[name] = feature
         return described
 
@@ -238,12 +203,15 @@ class View:
                 "entity": self.entity,
                 "source": self.source,
                 "keys": None if self.keys is None else list(self.keys),
+                "enrich": list(self.enrich) or None,
                 "derive": dict(self.derive) or None,
                 "where": self.where,
                 "aggregate": [entry.to_dict() for entry in self.aggregate] or None,
                 "latest": list(self.latest) or None,
                 "ttl": self.ttl,
+                "pii": self.pii,
                 "freshness": self.freshness.to_dict() if self.freshness else None,
+                "deprecated": self.deprecated.to_dict() if self.deprecated else None,
                 "features": {name: feature.to_dict() for name, feature in self.features.items()} or None,
             }
         )
@@ -263,6 +231,23 @@ class View:
 
 def _names(thing: str, what: str, item: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(checked_name(f"{thing}: {item}", name) for name in listed(f"{thing}: {what}", names))
+
+
+def view_choices(thing: str, what: str, views: Iterable[str | View]) -> tuple[str, ...]:
+    """Views, or single features of them as `view:feature`."""
+    return tuple(_choice(thing, view) for view in listed(f"{thing}: {what}", views))
+
+
+def _choice(thing: str, view: object) -> str:
+    if isinstance(view, View):
+        return view.name
+    if not isinstance(view, str):
+        raise InvalidDefinition(f"{thing}: a view is a View or its name, got {view!r}")
+    name, separator, feature = view.partition(":")
+    checked_name(f"{thing}: view", name)
+    if separator:
+        checked_name(f"{thing}: feature", feature)
+    return view
 
 
 def _derived(thing: str, derive: Mapping[str, str]) -> dict[str, str]:

@@ -72,6 +72,10 @@ impl Stream {
             "c": (["tea", "milk", "jam", "", "naïve"].choose(random).unwrap()),
             "d": (random.random_bool(0.5)),
             "e": (Timestamp(seen).to_string()),
+            "f": decimal(random),
+            "g": (0..random.random_range(0..3)).map(|_| decimal(random)).collect::<Vec<_>>(),
+            "p": (["0.5", "1", "1.0", "-0.5"].choose(random).unwrap()),
+            "m": (Timestamp([0, DAY, -1].choose(random).copied().unwrap()).to_string()),
         });
         if random.random_bool(0.05) {
             event["b"] = (i64::MAX / 1_000_000).into();
@@ -79,11 +83,22 @@ impl Stream {
         if random.random_bool(0.05) {
             event["a"] = (*["NaN", "Infinity", "-Infinity"].choose(random).unwrap()).into();
         }
-        for column in ["k", "n", "a", "b", "c", "d", "e"] {
+        for column in ["k", "n", "a", "b", "c", "d", "e", "f", "g", "p", "m"] {
             if random.random_bool(0.05) {
                 event[column] = Json::Null;
             }
         }
         event
+    }
+}
+
+/// Cents, tenths that floats cannot hold, whole numbers as such, and numbers of seventeen digits.
+fn decimal(random: &mut StdRng) -> Json {
+    match random.random_range(0..8) {
+        0 => json!(random.random_range(-3..4)),
+        1 => json!("12345678901234567.89"),
+        2 => json!("-99999999999999999.9"),
+        3 => json!("-0"),
+        _ => json!(format!("{}.{}", random.random_range(0..100), random.random_range(0..100))),
     }
 }

@@ -1,15 +1,17 @@
-//! Random definitions × random event streams × {oracle, read, rebuild, offline as known, offline as of arrival, proof}: all equal.
+//! Random definitions × random event streams × {oracle, read, rebuild beside the flow, offline as known, offline as of arrival, proof}: all equal.
 //!
 //! Every path answers the same questions, and every answer is compared with the naive oracle, bit for bit. A failure prints
 //! the seed, the definitions and the question; the seed alone repeats the run.
 //!
-//! - `definitions`: views of random operations, windows and keys
+//! - `definitions`: views of random operations, windows and keys, and chains of them
 //! - `events`: events that are late, doubled, out of order, tied, null, NaN, early
+//! - `expressions`: conditions, derived and computed columns, and their meanings in plain Rust
 //! - `judge`: what the oracle says
 //! - `run`: one seed from the first event to the last comparison
 
 mod definitions;
 mod events;
+mod expressions;
 mod judge;
 mod run;
 
@@ -23,6 +25,7 @@ fn every_path_gives_the_answer_of_the_oracle() {
         total += run::run(seed, run::Size { steps: 24, events: 30, questions: 60 });
     }
     assert!(total.reads > 2_000, "{total:?}");
+    assert!(total.swapped > 2, "{total:?}");
     assert!(total.offline > 2_000 && total.by_arrival > 2_000 && total.rebuilt > 300, "{total:?}");
 }
 

@@ -15,7 +15,7 @@ use shipway_features::{ArrivalRule, FeaturesError, Spine, TrainingSet};
 use super::{
     definitions,
     events::{Known, Stream},
-    judge::{Question, expected},
+    judge::{Judge, Question},
 };
 use crate::{
     offline::world::rows_of,
@@ -35,6 +35,8 @@ pub(crate) struct Size {
 pub(crate) struct Compared {
     pub(crate) reads: usize,
     pub(crate) rebuilt: usize,
+    /// States that were built anew beside the one that was read, compared with it, and swapped in.
+    pub(crate) swapped: usize,
     pub(crate) offline: usize,
     pub(crate) by_arrival: usize,
     pub(crate) refused: usize,
@@ -44,6 +46,7 @@ impl AddAssign for Compared {
     fn add_assign(&mut self, other: Self) {
         self.reads += other.reads;
         self.rebuilt += other.rebuilt;
+        self.swapped += other.swapped;
         self.offline += other.offline;
         self.by_arrival += other.by_arrival;
         self.refused += other.refused;
@@ -56,9 +59,11 @@ struct Run {
     world: World,
     definitions: DefinitionSet,
     stream: Stream,
-    known: Vec<Known>,
+    judge: Judge,
     ids: HashSet<String>,
     token: String,
+    /// Whether every view has its state.
+    is_built: bool,
     compared: Compared,
 }
 
@@ -74,19 +79,21 @@ pub(crate) fn run(seed: u64, size: Size) -> Compared {
         definitions: parse(&definitions.first),
         world,
         stream,
-        known: Vec::new(),
+        judge: Judge::default(),
         ids: HashSet::new(),
         token: String::new(),
+        is_built: false,
         compared: Compared::default(),
     };
     for step in 0..size.steps {
         if step == size.steps / 2 {
-            run.world.applies(&definitions.second);
+            run.world.begins_to_apply(&definitions.second);
             run.definitions = parse(&run.world.definitions);
         }
         run.step(size);
     }
     run.ingest(size.events);
+    run.is_whole();
     run.reads_everything(size);
     run.trains(size);
     run.compared
@@ -94,11 +101,12 @@ pub(crate) fn run(seed: u64, size: Size) -> Compared {
 
 impl Run {
     fn step(&mut self, size: Size) {
-        match self.random.random_range(0..16) {
+        match self.random.random_range(0..18) {
             0 => self.world.dies_and_returns(),
             1 => self.world.restarts(),
             2 | 3 => self.load(size.events * 5),
             4..=10 => self.ingest(size.events),
+            11 | 12 => self.rebuild(),
             _ => {
                 for _ in 0..4 {
                     let q = self.moment();
@@ -109,8 +117,32 @@ impl Run {
         }
     }
 
+    /// Begins to build the state of some view anew, beside whatever comes.
+    fn rebuild(&mut self) {
+        let views: Vec<String> = self.definitions.views.keys().map(ToString::to_string).collect();
+        let view = views.choose(&mut self.random).unwrap();
+        self.world.block_on(self.world.features().begin_rebuild(view, None)).unwrap();
+    }
+
+    /// Waits for all builds. Whatever was built anew had the answers of the state that it replaced.
+    fn is_whole(&mut self) {
+        self.world.block_on(self.world.features().built()).unwrap();
+        self.is_built = true;
+        let records = self.world.block_on(self.world.features().builds(1_000)).unwrap();
+        for record in records.iter().filter(|record| record.keys.is_some()) {
+            assert_eq!(
+                record.differing,
+                Some(0),
+                "seed {}: {record:?}\n{}",
+                self.seed,
+                self.world.definitions
+            );
+            self.compared.swapped += 1;
+        }
+    }
+
     fn ingest(&mut self, most: usize) {
-        let events = self.stream.events(&mut self.random, most, &self.known);
+        let events = self.stream.events(&mut self.random, most, &self.judge.known);
         let answer = self.world.ingests("stream", &events);
         assert_eq!((answer.late, answer.quarantined), (0, 0), "seed {}", self.seed);
         let fresh = self.fresh(events);
@@ -122,7 +154,7 @@ impl Run {
     }
 
     fn load(&mut self, most: usize) {
-        let rows = self.stream.events(&mut self.random, most, &self.known);
+        let rows = self.stream.events(&mut self.random, most, &self.judge.known);
         let answer = self.world.loads("stream", None, &rows);
         let Some(token) = answer.token else { return };
         let arrival = offset(&token) - 1;
@@ -138,13 +170,13 @@ impl Run {
 
     fn know(&mut self, json: Json, arrival: u64) {
         let time = json["at"].as_str().unwrap().parse().unwrap();
-        self.known.push(Known { arrival, time, json });
+        self.judge.known.push(Known { arrival, time, json });
     }
 
     /// Often exactly the time of an event, a hop, or the edge of a window from one.
     fn moment(&mut self) -> Timestamp {
         let newest = self.stream.newest;
-        let event = self.known.choose(&mut self.random).map_or(newest, |event| event.time.micros());
+        let event = self.judge.known.choose(&mut self.random).map_or(newest, |event| event.time.micros());
         let window = [MINUTE, 6 * MINUTE, HOUR, 12 * HOUR, DAY, 12 * DAY, 14 * DAY];
         Timestamp(match self.random.random_range(0..8) {
             0 => event,
@@ -159,15 +191,20 @@ impl Run {
 
     fn question(&mut self, q: Timestamp) -> Question {
         let k = ["x", "y", "xy", "", "nobody"].choose(&mut self.random).unwrap();
-        let k = if self.random.random_bool(0.05) { Json::Null } else { json!(k) };
-        let n =
-            if self.random.random_bool(0.05) { Json::Null } else { json!(self.random.random_range(0..2)) };
-        Question { k, n, q }
+        let p = ["0.50", "1", "-0.50", "9999.9"].choose(&mut self.random).unwrap();
+        let m = Timestamp(*[0, DAY, -1].choose(&mut self.random).unwrap()).to_string();
+        let mut keys = json!({ "k": k, "n": self.random.random_range(0..2), "p": p, "m": m });
+        for key in ["k", "n", "p", "m"] {
+            if self.random.random_bool(0.05) {
+                keys[key] = Json::Null;
+            }
+        }
+        Question { keys, q }
     }
 
     fn read(&mut self, service: &str, q: Timestamp, with_token: bool) {
         let question = self.question(q);
-        let mut row = json!({ "k": question.k, "n": question.n });
+        let mut row = question.keys.clone();
         let keys = &self.definitions.service(service).unwrap().definition.entity_keys;
         row.as_object_mut().unwrap().retain(|name, _| keys.iter().any(|(key, _)| key.as_str() == name));
         let token = with_token.then_some(self.token.as_str());
@@ -184,13 +221,13 @@ impl Run {
                 self.compared.reads += values.len();
             }
             Err(FeaturesError::NotExact { .. }) if is_past => self.compared.refused += 1,
-            Err(FeaturesError::Building { .. }) if !with_token => {}
+            Err(FeaturesError::Building { .. }) if service == "second" && !self.is_built => {}
             Err(error) => panic!("seed {}: {error:?}", self.seed),
         }
     }
 
     fn agree(&self, service: &str, question: &Question, watermark: u64, values: &BTreeMap<String, Value>) {
-        for (column, expected) in expected(&self.definitions, service, &self.known, question, watermark) {
+        for (column, expected) in self.judge.expected(&self.definitions, service, question, watermark) {
             assert_eq!(
                 values.get(&column),
                 Some(&expected),
@@ -261,14 +298,20 @@ impl Run {
 /// The questions as a query, in order.
 fn spine(questions: &[Question]) -> String {
     let row = |question: &Question| {
-        let k = question.k.as_str().map_or_else(|| "NULL".to_owned(), |text| format!("'{text}'"));
-        let n = question.n.as_i64().map_or_else(|| "NULL".to_owned(), |number| number.to_string());
-        format!("({k}, {n}, {})", question.q.micros())
+        let text = |key: &str| {
+            question.keys[key].as_str().map_or_else(|| "NULL".to_owned(), |text| format!("'{text}'"))
+        };
+        let n = question.keys["n"].as_i64().map_or_else(|| "NULL".to_owned(), |number| number.to_string());
+        format!("({}, {n}, {}, {}, {})", text("k"), text("p"), text("m"), question.q.micros())
     };
     let rows: Vec<String> = questions.iter().map(row).collect();
     let rows = rows.join(", ");
+    // The key has another scale than the one that is declared: it widens.
     format!(
-        "SELECT CAST(k AS VARCHAR) AS k, CAST(n AS BIGINT) AS n, to_timestamp_micros(q) AS q FROM (VALUES {rows}) AS t(k, n, q)"
+        "SELECT CAST(k AS VARCHAR) AS k, CAST(n AS BIGINT) AS n, CAST(p AS DECIMAL(7, 2)) AS p,
+            arrow_cast(CAST(m AS TIMESTAMP), 'Timestamp(Microsecond, Some(\"UTC\"))') AS m,
+            to_timestamp_micros(q) AS q
+        FROM (VALUES {rows}) AS t(k, n, p, m, q)"
     )
 }
 

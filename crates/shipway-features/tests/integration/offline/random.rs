@@ -52,7 +52,7 @@ fn key() -> impl Strategy<Value = (Option<String>, Option<i64>)> {
     (prop::option::weighted(0.9, shop), prop::option::weighted(0.9, 1_i64..3))
 }
 
-fn sales() -> impl Strategy<Value = Vec<Sale>> {
+pub(super) fn sales() -> impl Strategy<Value = Vec<Sale>> {
     let sale = (time(), key(), amount(), prop::option::of(-5_i64..5), prop::option::of("[xyz]"), late());
     let arrival = prop_oneof![4 => (0_u64..40).prop_map(Some), 1 => Just(None)];
     prop::collection::vec((sale, arrival), 0..60).prop_map(|drawn| {
@@ -70,7 +70,7 @@ fn sales() -> impl Strategy<Value = Vec<Sale>> {
     })
 }
 
-fn asks() -> impl Strategy<Value = Vec<Ask>> {
+pub(super) fn asks() -> impl Strategy<Value = Vec<Ask>> {
     let ask = (time(), key(), 0_u64..45, prop::bool::weighted(0.2));
     prop::collection::vec(ask, 0..40).prop_map(|drawn| {
         let mut asks = Vec::new();
@@ -85,18 +85,21 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
     })
 }
 
-fn settings() -> impl Strategy<Value = EngineSettings> {
+pub(super) fn settings() -> impl Strategy<Value = EngineSettings> {
     let masks = prop_oneof![Just(u64::MAX), Just(0), Just(1), Just(1 << 63)];
-    (1_usize..4, masks, prop_oneof![Just(3_usize), Just(8_192)], prop_oneof![Just(0_usize), Just(1 << 20)])
-        .prop_map(|(partitions, key_hash_mask, batch_rows, kept_memory_bytes)| EngineSettings {
+    let kept = prop_oneof![Just(0_usize), Just(1 << 20)];
+    (1_usize..4, masks, prop_oneof![Just(3_usize), Just(8_192)], kept, any::<bool>()).prop_map(
+        |(partitions, key_hash_mask, batch_rows, kept_memory_bytes, groups_in_memory)| EngineSettings {
             target_partitions: Some(partitions),
             batch_rows,
             key_hash_mask,
             kept_memory_bytes,
-        })
+            groups_in_memory,
+        },
+    )
 }
 
-fn as_of() -> impl Strategy<Value = AsOf> {
+pub(super) fn as_of() -> impl Strategy<Value = AsOf> {
     prop_oneof![
         Just(AsOf::EventTime),
         (0_u64..45).prop_map(|watermark| AsOf::Arrival(BTreeMap::from([("sales".to_owned(), watermark)]))),

@@ -28,14 +28,17 @@ async fn a_tiny_memory_limit_spills_and_changes_nothing() {
     let expected = roomy.answers(&asks, AsOf::EventTime, &single).await;
     roomy.agrees(&sales, &asks[..200], AsOf::EventTime, &single).await;
 
-    // The sorted rows alone are larger than each sort's share of this.
-    for (partitions, memory_limit_bytes) in [(1, 6 << 20), (3, 16 << 20)] {
+    // The sorted rows alone are larger than each sort's share of this. Of what is grouped in memory, some fits and some does not.
+    for (partitions, memory_limit_bytes, groups_in_memory) in
+        [(1, 6 << 20, false), (3, 16 << 20, false), (1, 6 << 20, true), (3, 16 << 20, true)]
+    {
         let tight = World::with_memory(memory_limit_bytes);
         tight.holds(&sales).await;
         let settings = EngineSettings {
             target_partitions: Some(partitions),
             batch_rows: 512,
             kept_memory_bytes: 64 << 10,
+            groups_in_memory,
             ..EngineSettings::default()
         };
         let answers = tight.answers(&asks, AsOf::EventTime, &settings).await;
@@ -54,5 +57,8 @@ async fn a_hot_key_with_many_events_in_one_hop_is_answered() {
     let asks = [Ask::at(5_000), Ask::at(1_000_000)];
     let world = World::new();
     world.holds(&sales).await;
-    world.agrees(&sales, &asks, AsOf::EventTime, &EngineSettings::default()).await;
+    for groups_in_memory in [true, false] {
+        let settings = EngineSettings { groups_in_memory, ..EngineSettings::default() };
+        world.agrees(&sales, &asks, AsOf::EventTime, &settings).await;
+    }
 }

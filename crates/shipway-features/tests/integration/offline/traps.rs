@@ -16,6 +16,8 @@ async fn answered(sales: &[Sale], asks: &[Ask]) -> Vec<BTreeMap<String, Value>> 
     let world = World::new();
     world.holds(sales).await;
     let settings = EngineSettings { target_partitions: Some(2), ..EngineSettings::default() };
+    let sorted = EngineSettings { groups_in_memory: false, ..settings.clone() };
+    world.agrees(sales, asks, AsOf::EventTime, &sorted).await;
     world.agrees(sales, asks, AsOf::EventTime, &settings).await;
     world.answers(asks, AsOf::EventTime, &settings).await
 }
@@ -62,6 +64,26 @@ async fn the_ttl_is_inclusive() {
     assert_eq!(rows[0]["newest__amount"], Value::float(5.0));
     assert_eq!(rows[1]["newest__amount"], Value::Null);
     assert_eq!(rows[1]["newest_ever__amount"], Value::float(5.0));
+}
+
+#[tokio::test]
+async fn a_ttl_of_one_feature_is_inclusive_and_leaves_the_others() {
+    let asks = [10 * MINUTE, 10 * MINUTE + 1, DAY, DAY + 1].map(Ask::at);
+    let rows = answered(&[Sale::new("1", 0, 5.0)], &asks).await;
+    let units = rows[..2].iter().map(|row| row["newest__units"].clone()).collect::<Vec<_>>();
+    assert_eq!(units, [Value::Int(5), Value::Null]);
+    assert_eq!(rows[1]["newest__amount"], Value::float(5.0), "the row itself still counts");
+    assert_ne!(rows[2]["newest_ever__label"], Value::Null);
+    assert_eq!(rows[3]["newest_ever__label"], Value::Null, "also where the view has no ttl");
+    assert_eq!(rows[3]["newest_ever__amount"], Value::float(5.0));
+}
+
+#[tokio::test]
+async fn an_older_row_never_stands_in_for_a_feature_whose_ttl_is_over() {
+    let newer = Sale { units: None, ..Sale::new("2", 1, 6.0) };
+    let rows = answered(&[Sale::new("1", 0, 5.0), newer], &[Ask::at(2), Ask::at(1 + 10 * MINUTE)]).await;
+    assert_eq!(rows[0]["newest__units"], Value::Null, "null in the last row");
+    assert_eq!(rows[1]["newest__label"], Value::Null, "the last row is older than a second");
 }
 
 #[tokio::test]

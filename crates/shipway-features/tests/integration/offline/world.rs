@@ -12,15 +12,15 @@ use arrow::{
 use datafusion::dataframe::DataFrame;
 use futures::TryStreamExt;
 use shipway_aggregate::oracle::{self, OracleEvent};
-use shipway_core::{DataType, ScalarType, Timestamp, Value};
+use shipway_core::{DataType, Decimal, ScalarType, Timestamp, Value};
 use shipway_definitions::{DefinitionFile, DefinitionSet, ViewBody};
 use shipway_features::offline::{
     AsOf, EngineSettings, OfflineError, Pins, TrainingSetRequest, training_set_with,
 };
-use shipway_lake::{AppendOptions, Lake, LakeOptions, array_of, value_at};
+use shipway_lake::{AppendOptions, Lake, LakeOptions, array_of, decimal_of, value_at};
 use tempfile::TempDir;
 
-const DEFINITIONS: &str = "
+const DEFINITIONS: &str = r#"
 kind: entity
 name: place
 keys: { shop: text, district: int }
@@ -29,7 +29,7 @@ kind: source
 name: sales
 event_time: sold_at
 event_id: sale
-columns: { sale: text, sold_at: timestamp, store: text, district: int, amount: float, units: int, label: text, seen: timestamp, flag: bool, parts: list(int) }
+columns: { sale: text, sold_at: timestamp, store: text, district: int, amount: float, units: int, label: text, seen: timestamp, flag: bool, parts: list(int), price: "decimal(12,2)" }
 ---
 kind: view
 name: totals
@@ -54,6 +54,10 @@ aggregate:
   - column: flag
     operations: [last, count]
     windows: [1d]
+  - column: price
+    operations: [sum, avg, var, skew, max, last_k(2), distinct_count, histogram(3)]
+    windows: [6m, lifetime]
+  - { operations: [count], windows: [1d], by: price }
 ---
 kind: view
 name: wide
@@ -77,8 +81,9 @@ name: newest
 entity: place
 source: sales
 keys: [store, district]
-latest: [amount, units, label, seen, flag, parts]
+latest: [amount, units, label, seen, flag, parts, price]
 ttl: 1h
+features: { units: { ttl: 10m }, label: { ttl: 1s, owner: labels } }
 ---
 kind: view
 name: newest_ever
@@ -86,12 +91,15 @@ entity: place
 source: sales
 keys: [store, district]
 latest: [label, amount]
+features: { label: { ttl: 1d } }
 ---
 kind: service
 name: everything
 views: [totals, wide, newest, newest_ever]
 request: { basket: float }
-";
+"#;
+
+const PRICE: &str = "decimal(12,2)";
 
 /// An event of the source.
 #[derive(Debug, Clone)]
@@ -153,9 +161,15 @@ impl Sale {
             }
             "flag" => self.units.map_or(Value::Null, |units| Value::Bool(units % 2 == 0)),
             "parts" => self.units.map_or(Value::Null, parts),
+            "price" => self.units.map_or(Value::Null, price),
             other => panic!("no column {other}"),
         }
     }
+}
+
+/// Cents, of both signs and with zeros at their end.
+fn price(units: i64) -> Value {
+    Decimal::new(i128::from(units.rem_euclid(10_000)) * 10 - 30, 2).map_or(Value::Null, Value::Decimal)
 }
 
 /// Up to three small numbers, some of them null.
@@ -300,11 +314,11 @@ impl World {
                         answers.insert(format!("{name}__{}", feature.name), value);
                     }
                 }
-                ViewBody::Latest { columns, ttl } => {
+                ViewBody::Latest { columns, .. } => {
                     let rows: Vec<_> =
                         seen.iter().map(|sale| (Timestamp(sale.sold_at), sale.id.clone())).collect();
-                    let latest = oracle::latest(&rows, *ttl, q);
                     for column in columns {
+                        let latest = oracle::latest(&rows, view.definition.ttl(column), q);
                         let value = latest.map_or(Value::Null, |index| seen[index].value(column.as_str()));
                         answers.insert(format!("{name}__{column}"), value);
                     }
@@ -375,6 +389,10 @@ fn batch_of(sales: &[Sale]) -> RecordBatch {
                 sales.iter().map(|sale| sale.units.map(|units| units % 2 == 0)),
             )),
         ),
+        ("price", {
+            let prices: Vec<Value> = sales.iter().map(|sale| sale.value("price")).collect();
+            array_of(PRICE.parse().unwrap(), &prices.iter().collect::<Vec<_>>())
+        }),
         ("parts", {
             let parts: Vec<Value> = sales.iter().map(|sale| sale.value("parts")).collect();
             array_of(DataType::list(ScalarType::Int), &parts.iter().collect::<Vec<_>>())
@@ -464,6 +482,6 @@ fn type_of(arrow: &ArrowType) -> DataType {
             ArrowType::Struct(fields) => DataType::Map(item(fields[1].data_type())),
             other => panic!("a map of {other}"),
         },
-        other => panic!("a cell of type {other}"),
+        other => DataType::Decimal(decimal_of(other).unwrap()),
     }
 }
