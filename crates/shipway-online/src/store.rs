@@ -109,6 +109,14 @@ impl OnlineStore {
         write.commit().trying_to("commit a batch")
     }
 
+    /// Has what is held in memory written to sorted files, soon, and lets go of what no snapshot sees any more. For after a
+    /// large burst of changes that no others follow; otherwise the store sees to it by itself.
+    pub fn settle(&self) -> Result<(), OnlineError> {
+        // Does not wait for the files: a disk that is full would make it wait for ever.
+        let mut spaces = self.inner.keyspaces.iter();
+        spaces.try_for_each(|space| space.rotate_memtable().map(drop)).trying_to("settle the online store")
+    }
+
     /// Makes every batch committed before durable against the loss of power.
     pub fn persist(&self) -> Result<(), OnlineError> {
         self.inner.database.persist(PersistMode::SyncAll).trying_to("make the online store durable")

@@ -11,7 +11,6 @@ use shipway_online::{Batch, Space};
 use crate::{
     error::FeaturesError,
     materialise::{
-        batch,
         bulk::off_the_executor,
         order::{BuildId, Command, Order, Part},
         progress::{BuildProgress, Leftover, ViewProgress},
@@ -19,7 +18,7 @@ use crate::{
         views::{ActiveView, take_state},
     },
     model::schema::NO_WATERMARK,
-    state::KeyState,
+    state::{KeyState, codec},
 };
 
 /// A state that is being built.
@@ -179,18 +178,16 @@ impl Materialiser {
         let reach = active.layout.reach(self.progress.watermark());
         let inner = Arc::clone(&self.inner);
         off_the_executor(&self.inner, move || {
-            let mut written = Vec::with_capacity(states.len());
+            // Not kept decoded: nobody has asked for these keys, and there may be very many.
             for (key, history) in states {
                 let key = active.state_key(&key);
                 let get = |key: &[u8]| inner.online.get(Space::State, key);
                 let mut state = take_state(get, &inner.cache, &active.layout, &key)?;
                 state.merge(&active.layout, &reach, history);
                 state.prune(&active.layout, &reach);
-                batch::put(&mut batch, &mut written, &active, key, state);
+                batch.put(Space::State, key, codec::encode(&active.layout, &state));
             }
-            inner.online.commit(batch)?;
-            batch::remember(&inner, written);
-            Ok(())
+            Ok(inner.online.commit(batch)?)
         })
         .await
     }

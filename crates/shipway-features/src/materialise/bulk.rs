@@ -16,7 +16,6 @@ use crate::{
     error::{FeaturesError, damaged},
     features::Inner,
     materialise::{
-        batch,
         history::{self, HistoryRows, Rows, carried_column},
         progress::{BulkProgress, SourceProgress},
         seen,
@@ -28,7 +27,7 @@ use crate::{
         schema::EVENT_ID_COLUMN,
     },
     source::SourceShape,
-    state::{KeyState, Reach},
+    state::{KeyState, Reach, codec},
 };
 
 /// How many ids of a load one batch remembers.
@@ -165,16 +164,14 @@ impl Bucket {
 
     fn commit(self, progress: &SourceProgress, source: &shipway_core::Name) -> Result<(), FeaturesError> {
         let mut batch = Batch::new();
-        let mut written = Vec::with_capacity(self.states.len());
+        // Not kept decoded: nobody has asked for these keys, and there may be very many.
         for ((position, key), mut state) in self.states {
             let view = &self.build.views[position];
             state.prune(&view.layout, &self.reaches[position]);
-            batch::put(&mut batch, &mut written, view, view.state_key(key.as_bytes()), state);
+            batch.put(Space::State, view.state_key(key.as_bytes()), codec::encode(&view.layout, &state));
         }
         progress.put(&mut batch, source);
-        self.inner.online.commit(batch)?;
-        batch::remember(&self.inner, written);
-        Ok(())
+        Ok(self.inner.online.commit(batch)?)
     }
 }
 

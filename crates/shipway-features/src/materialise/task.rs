@@ -26,6 +26,8 @@ use crate::{
 
 const RECORDS_PER_RUN: usize = 8_192;
 const BYTES_PER_RUN: usize = 16 << 20;
+/// A source without events looks at the store anew so often: a look holds back the store's clearing up, for every source.
+const LOOK_ANEW_AFTER: Duration = Duration::from_secs(5);
 /// After a failure, such as a full disk, the same records are tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -124,6 +126,10 @@ impl Materialiser {
             // Not between the buckets of a load: an order may publish.
             Some(order) = self.orders.recv(), if self.progress.bulk.is_none() => Some(order),
             () = self.runtime.topic.wait_beyond(self.progress.applied) => None,
+            () = tokio::time::sleep(LOOK_ANEW_AFTER), if self.progress.bulk.is_none() => {
+                self.look_anew();
+                return Ok(());
+            }
         };
         self.follow_shape()?;
         if let Some(order) = order {
@@ -234,7 +240,8 @@ impl Materialiser {
         self.move_beyond(offset, &mut finish);
         self.inner.online.commit(finish)?;
         self.publish();
-        Ok(())
+        let online = self.inner.online.clone();
+        off_the_executor(&self.inner, move || Ok(online.settle()?)).await
     }
 
     /// From here on events are counted in the view; what had arrived before is merged in beside them.
@@ -279,6 +286,17 @@ impl Materialiser {
         self.progress.bulk = None;
         self.progress.applied = offset + 1;
         self.progress.put(batch, &self.runtime.name);
+    }
+
+    /// The same published state out of a younger snapshot: nothing else writes what readers of this source see.
+    fn look_anew(&self) {
+        let snapshot = self.inner.online.snapshot();
+        self.runtime.published.send_if_modified(|published| {
+            if let Some(published) = published {
+                *published = Arc::new(Published { snapshot, ..Published::clone(published) });
+            }
+            published.is_some()
+        });
     }
 
     /// Lets readers see all that is applied.

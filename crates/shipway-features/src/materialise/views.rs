@@ -39,6 +39,7 @@ pub(crate) struct ActiveView {
 }
 
 /// State and offsets that belong together: exactly the events with an arrival before `applied` are in it.
+#[derive(Clone)]
 pub(crate) struct Published {
     /// Its number, unique in this process and never [`crate::state::cache::UNSEEN`].
     pub(crate) number: u64,
