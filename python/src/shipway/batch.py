@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,5 +110,7 @@ class BatchStatus:
 
 
 def _problems(problems: Sequence[BatchProblem], caption: str) -> str:
+    if not problems:
+        return f"<div>{html.escape(caption)}; no problems</div>"
     rows = [(problem.item, problem.code, problem.message, problem.hint or "") for problem in problems]
     return display.table(("item", "code", "problem", "hint"), rows, caption=caption)
