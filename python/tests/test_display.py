@@ -97,8 +97,9 @@ def test_a_plan_says_what_it_costs_and_whom_it_affects():
         "    c",
         "    build: 1,200 rows, 2.0 KiB in 2 files, about 2 s (480 rows/s, measured over 3 builds)",
         "    sensitive data: v:age",
-        "    touches service s gets a new version",
-        "    touches model m version 3 (champion) keeps its version",
+        "    touches:",
+        "      service s gets a new version",
+        "      model m version 3 (champion) keeps its version",
         "    warning: look",
         "= entity e is not in these definitions and stays; prune=True removes it",
     ]

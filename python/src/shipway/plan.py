@@ -138,12 +138,13 @@ class Change:
 
     @property
     def impact(self) -> list[str]:
-        """What it costs, whom it touches and what should be looked at, a sentence each."""
+        """What it costs, whom it touches and what should be looked at, a line each."""
         found = [f"build: {self.rebuild}"] if self.rebuild else []
         for word in ("personal", "sensitive"):
             names = [name for name, pii in self.personal.items() if pii == word]
             found.extend([f"{word} data: {', '.join(names)}"] if names else [])
-        found.extend(f"touches {consumer}" for consumer in self.consumers)
+        if self.consumers:
+            found.extend(["touches:", *(f"  {consumer}" for consumer in self.consumers)])
         found.extend(f"warning: {warning}" for warning in self.warnings)
         return found
 
