@@ -76,7 +76,13 @@ fn body(options: &Definitions) -> Result<Json, CommandFailure> {
 }
 
 fn collect(path: &Path, files: &mut Vec<Json>) -> Result<(), CommandFailure> {
-    if fs_err::metadata(path)?.is_dir() {
+    let found = fs_err::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            CommandFailure::new(format!("{}: there is no such file or folder", path.display()))
+        }
+        _ => error.into(),
+    })?;
+    if found.is_dir() {
         let mut entries: Vec<PathBuf> =
             fs_err::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
         entries.sort();

@@ -67,5 +67,9 @@ pub(super) fn table(deployments: &Json) {
             state,
         ]
     });
-    output::table(&["deployment", "model", "alias", "version", "service", "state"], rows.collect());
+    output::table(
+        &["deployment", "model", "alias", "version", "service", "state"],
+        rows.collect(),
+        "no deployments",
+    );
 }

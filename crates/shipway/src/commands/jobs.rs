@@ -53,10 +53,10 @@ async fn list(context: &Context, state: Option<&str>, limit: u32) -> Result<Exit
             member(job, "subject"),
             member(job, "state"),
             progress(job),
-            member(job, "created_at"),
+            output::moment_of(job, "created_at"),
         ]
     });
-    output::table(&["id", "kind", "subject", "state", "progress", "created"], rows.collect());
+    output::table(&["id", "kind", "subject", "state", "progress", "created"], rows.collect(), "no jobs");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -122,14 +122,21 @@ fn show_progress(bar: &mut Option<(String, ProgressBar)>, job: &Json) {
             old.finish_and_clear();
         }
         let fresh = match total {
-            Some(total) => output::steps_bar(total, phase),
-            None => output::spinner(phase),
+            Some(total) => output::steps_bar(total, &label(job, phase)),
+            None => output::spinner(&label(job, phase)),
         };
         *bar = Some((phase.to_owned(), fresh));
     }
     if let Some((_, bar)) = bar {
         bar.set_position(done);
     }
+}
+
+/// `visitor_clicks: reading history`: where several jobs are followed in turn, whose bar it is.
+fn label(job: &Json, phase: &str) -> String {
+    let subject = member(job, "subject");
+    let named = subject.rsplit('/').next().unwrap_or_default().split('@').next().unwrap_or_default();
+    format!("{named}: {phase}")
 }
 
 /// Whether a job that has ended did what it was asked to do; if not, why.

@@ -70,15 +70,15 @@ async fn list(context: &Context) -> Result<ExitCode, CommandFailure> {
             member(status, "source"),
             member(status, "location"),
             member(status, "every"),
-            member(status, "looked_at"),
-            member(items, "loaded"),
+            output::moment_of(status, "looked_at"),
+            output::count_of(items, "loaded"),
             wrong.to_string(),
-            member(status, "rows"),
+            output::count_of(status, "rows"),
             member(&status["error"], "message"),
         ]
     });
     let header = ["source", "location", "every", "looked at", "loaded", "wrong", "rows", "error"];
-    output::table(&header, rows.collect());
+    output::table(&header, rows.collect(), "no source has a batch part");
     Ok(ExitCode::SUCCESS)
 }
 

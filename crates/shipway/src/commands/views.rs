@@ -36,7 +36,7 @@ pub(super) async fn list(context: &Context) -> Result<ExitCode, CommandFailure> 
             member(view, "job"),
         ]
     });
-    output::table(&["view", "version", "", "state", "steps", "job"], rows.collect());
+    output::table(&["view", "version", "", "state", "steps", "job"], rows.collect(), "no views");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -84,6 +84,10 @@ pub(super) fn named(view: &Json) -> Json {
 pub(super) async fn wait(context: &Context, builds: &[Json]) -> Result<ExitCode, CommandFailure> {
     for build in builds {
         let Some(job) = job_of(context, build).await? else { continue };
+        if output::is_at_terminal() {
+            let view = member(build, "view");
+            output::note(format!("view {view} is built by job {job}; Ctrl-C stops watching, not the job"));
+        }
         let job = jobs::wait(context, &job).await?;
         jobs::ended_well(&job)?;
         if context.format != Format::Json {

@@ -214,7 +214,7 @@ async fn features_are_listed_with_what_is_known_about_them() {
     shop_orders:amount_stddev_1h  float  shop    -      -    -     shops     -
     shop_orders:amount_stddev_1d  float  shop    -      -    -     shops     -
     ");
-    assert_snapshot!(world.asks(&["features", "list", "--owner", "nobody"]).out, @"nothing");
+    assert_snapshot!(world.asks(&["features", "list", "--owner", "nobody"]).out, @"no features match");
     let wrong = world.asks(&["features", "list", "--pii", "secret"]);
     assert_eq!(wrong.code, Some(64));
 }
