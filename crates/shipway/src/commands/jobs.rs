@@ -129,6 +129,9 @@ fn show_progress(bar: &mut Option<(String, ProgressBar)>, job: &Json) {
     }
     if let Some((_, bar)) = bar {
         bar.set_position(done);
+        if total.is_none() && done > 0 {
+            bar.set_message(format!("{}, {}", label(job, phase), output::count(done)));
+        }
     }
 }
 
