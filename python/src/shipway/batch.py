@@ -57,7 +57,7 @@ class Refresh:
         )
 
     def _repr_html_(self) -> str:
-        caption = f"{self.source}: {self.rows} rows out of {self.loaded} new of {self.found}"
+        caption = f"{self.source}: {self.found} found, {self.loaded} of them new; {self.rows} rows loaded"
         return _problems(self.problems, caption)
 
 

@@ -11,7 +11,7 @@ use super::{Context, changes, views};
 use crate::{
     arguments::{Apply, Definitions},
     failure::{CommandFailure, exit},
-    output::{self, Format, member},
+    output::{self, Format},
 };
 
 pub(super) async fn plan(context: &Context, options: &Definitions) -> Result<ExitCode, CommandFailure> {
@@ -37,7 +37,8 @@ pub(super) async fn plan(context: &Context, options: &Definitions) -> Result<Exi
 
 pub(super) async fn apply(context: &Context, options: &Apply) -> Result<ExitCode, CommandFailure> {
     let mut answer = context.client.post("/definitions/apply", &body(&options.definitions)?).await?;
-    let builds = views::building(context).await?;
+    let mut builds = views::building(context).await?;
+    builds.retain(|build| is_among(&answer, build));
     if context.format == Format::Json {
         answer["builds"] = builds.iter().map(views::named).collect();
     }
@@ -56,11 +57,16 @@ pub(super) async fn apply(context: &Context, options: &Apply) -> Result<ExitCode
     }
     if context.format != Format::Json {
         for build in &builds {
-            let (view, job) = (member(build, "view"), member(build, "job"));
-            output::line(format!("view {view} is built from history by job {job}: shipway jobs wait {job}"));
+            output::line(views::told(context, build).await);
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the view of a build is one of those applied: nobody asked here about others that are built meanwhile.
+fn is_among(answer: &Json, build: &Json) -> bool {
+    let applied = ["changes", "unchanged"].into_iter().flat_map(|list| answer[list].as_array());
+    applied.flatten().any(|subject| subject["kind"] == "view" && subject["name"] == build["view"])
 }
 
 fn body(options: &Definitions) -> Result<Json, CommandFailure> {

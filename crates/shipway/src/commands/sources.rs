@@ -38,10 +38,10 @@ async fn refresh(context: &Context, source: &str, wait: bool) -> Result<ExitCode
     } else {
         let number = |name: &str| output::count(looked[name].as_u64().unwrap_or(0));
         output::line(format!(
-            "{source}: {} rows out of {} new of {}; {} rows were there before",
-            number("rows"),
-            number("loaded"),
+            "{source}: {} found, {} of them new; {} rows loaded, {} left out because they were there before",
             number("found"),
+            number("loaded"),
+            number("rows"),
             number("duplicates")
         ));
         problems(&looked["problems"]);

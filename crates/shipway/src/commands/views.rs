@@ -80,6 +80,21 @@ pub(super) fn named(view: &Json) -> Json {
     json!({ "view": view["view"], "hash": view["hash"], "job": view["job"] })
 }
 
+/// What is said of a build that is not waited for.
+pub(super) async fn told(context: &Context, build: &Json) -> String {
+    let view = member(build, "view");
+    let Some(id) = build["job"].as_str() else {
+        return format!("view {view} is built from history as soon as the log is read that far");
+    };
+    let job = context.client.get(&format!("/jobs/{}", segment(id))).await.unwrap_or_default();
+    match job["state"].as_str() {
+        Some("failed" | "cancelled") => format!(
+            "view {view} is not built, job {id} has ended: shipway features rebuild --view {view} goes on with it"
+        ),
+        _ => format!("view {view} is built from history by job {id}: shipway jobs wait {id}"),
+    }
+}
+
 /// Follows the builds to their ends, each with a bar.
 pub(super) async fn wait(context: &Context, builds: &[Json]) -> Result<ExitCode, CommandFailure> {
     for build in builds {
