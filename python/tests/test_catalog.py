@@ -82,7 +82,7 @@ def test_a_plan_tells_cost_consumers_and_warnings(fresh):
     assert fraud.warnings == (
         "it takes spending:amount_max_1h, which is deprecated since 2026-01-31: too short; use amount_sum_1h",
     )
-    assert "build: 50 rows" in str(plan) and "touches service fraud gets a new version" in str(plan)
+    assert "build: 50 rows" in str(plan) and "touches:\n      service fraud gets a new version" in str(plan)
     shown = plan._repr_html_()
     assert "50 rows" in shown and "deprecated" in shown
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import re
 
+import pyarrow as pa
 from shipway import Definitions, Entity, Plan, display
 
 
@@ -50,6 +51,10 @@ def test_what_is_answered_shows_itself(deployed):
         "created": deployed.plan(Definitions(Entity("shop", keys={"id": "int"}))),
         "refused because": deployed.push("purchases", [{"purchase_id": "x"}]),
         "fraud": _shop(),
+        "keys compared": deployed.rebuild_view("user_spending"),
+        "table version": training.to_table("kept_by_display"),
+        "rows loaded": deployed.load("shown", pa.table({"n": [1, 2]})),
+        "no features": deployed.features("of this nobody spoke"),
     }
     for word, answered in answers.items():
         assert word in read(answered._repr_html_()).text, word
@@ -69,8 +74,13 @@ def test_data_is_text_and_never_markup():
 
 def test_a_plan_says_what_it_costs_and_whom_it_affects():
     rebuild = {"rows": 1200, "files": 2, "bytes": 2048, "seconds": 2.5, "rows_per_second": 480.0, "measured_builds": 3}
+    fields = [
+        {"field": "owner", "before": None, "after": "ada"},
+        {"field": "features of w", "before": "a, b", "after": "a, c"},
+        {"field": "column order", "before": "a, b", "after": "a, c"},
+    ]
     change = {
-        "kind": "view", "name": "v", "action": "changed", "before": "sha256:aa", "after": "sha256:bb", "fields": [],
+        "kind": "view", "name": "v", "action": "changed", "before": "sha256:aa", "after": "sha256:bb", "fields": fields,
         "consequences": ["c"], "rebuild": rebuild,
         "consumers": [
             {"kind": "service", "name": "s", "effect": "gets a new version"},
@@ -82,11 +92,14 @@ def test_a_plan_says_what_it_costs_and_whom_it_affects():
     plan = Plan.of({"changes": [change], "unchanged": [], "kept": kept, "cost": {"rows": 1200, "seconds": 2.5}})
     assert str(plan).splitlines() == [
         "~ view v  aa → bb",
+        "    owner: - → ada",
+        "    features of w: b → c",
         "    c",
         "    build: 1,200 rows, 2.0 KiB in 2 files, about 2 s (480 rows/s, measured over 3 builds)",
         "    sensitive data: v:age",
-        "    touches service s gets a new version",
-        "    touches model m version 3 (champion) keeps its version",
+        "    touches:",
+        "      service s gets a new version",
+        "      model m version 3 (champion) keeps its version",
         "    warning: look",
         "= entity e is not in these definitions and stays; prune=True removes it",
     ]
@@ -103,6 +116,12 @@ def test_colours_come_from_the_notebook():
 def test_a_long_answer_is_cut_and_says_so():
     assert "980 more rows" in read(display.table(["a"], ([n] for n in range(1000)))).text
     assert "95 more rows" in read(display.table(["a"], [[n] for n in range(5)], total=100)).text
+
+
+def test_nothing_is_said_and_a_line_stays_a_line():
+    assert "no rows" in read(display.table(["a"], [])).text
+    shown = display.table(["a"], [["one\ntwo"]])
+    assert "white-space:pre-line" in shown and "one\ntwo" in read(shown).text
 
 
 def test_cells_are_short():

@@ -183,7 +183,7 @@ pub enum FeaturesError {
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|name| format!("; did you mean {name}")).unwrap_or_default()
+    nearest.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
 fn so_far(progress: &Option<(u32, u32)>) -> String {

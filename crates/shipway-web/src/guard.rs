@@ -48,7 +48,7 @@ impl Failure for BindRefused {
     }
 
     fn hint(&self) -> Option<Cow<'static, str>> {
-        Some("set an access token, or listen on 127.0.0.1".into())
+        Some("set SHIPWAY_TOKEN, or listen on 127.0.0.1".into())
     }
 }
 

@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// Stands over the options that every command has, so that they do not lie between those of one command.
+const EVERY_COMMAND: &str = "Options of every command";
+
 /// Which server to ask, and how to print its answers.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Connection {
@@ -24,16 +27,24 @@ pub(crate) struct Connection {
     #[arg(
         long,
         global = true,
+        help_heading = EVERY_COMMAND,
         env = "SHIPWAY_SERVER",
         default_value = "http://127.0.0.1:8700",
         value_name = "URL"
     )]
     pub(crate) server: String,
     /// Token that the server demands of its callers
-    #[arg(long, global = true, env = "SHIPWAY_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERY_COMMAND,
+        env = "SHIPWAY_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     pub(crate) token: Option<String>,
     /// How answers are printed
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long, global = true, help_heading = EVERY_COMMAND, value_enum, default_value_t)]
     pub(crate) output: Format,
 }
 
@@ -356,7 +367,7 @@ pub(crate) enum Jobs {
 /// Rows of keys and request columns.
 #[derive(Debug, Args)]
 pub(crate) struct Rows {
-    /// A row as `column=value,…`; repeat for more rows
+    /// A row as `column=value,…`, text that looks like a number in double quotes; repeat for more rows
     #[arg(long = "row", value_name = "COLUMN=VALUE,…", required_unless_present = "file")]
     pub(crate) rows: Vec<String>,
     /// File of rows as JSON lines; `-` reads standard input

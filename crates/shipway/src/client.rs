@@ -18,11 +18,9 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(connection: &Connection) -> Self {
-        Self {
-            http: reqwest::Client::new(),
-            base: connection.server.trim_end_matches('/').to_owned(),
-            token: connection.token.clone(),
-        }
+        let server = connection.server.trim_end_matches('/');
+        let base = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+        Self { http: reqwest::Client::new(), base, token: connection.token.clone() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Json, CommandFailure> {

@@ -46,15 +46,21 @@ pub(crate) fn note(text: impl AsRef<str>) {
     eprintln!("{}", text.as_ref());
 }
 
-/// Prints a table with a header; an empty one as the words `nothing`.
-pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
+/// Prints a table with a header, or `empty` when there are no rows.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, empty: &str) {
+    let header: Vec<_> = header.iter().map(|name| name.replace('_', " ").to_uppercase()).collect();
+    table_as_named(&header, rows, empty);
+}
+
+/// The same with the names of the columns as they are, for columns that somebody else has named.
+pub(crate) fn table_as_named(header: &[String], rows: Vec<Vec<String>>, empty: &str) {
     if rows.is_empty() {
-        line("nothing");
+        line(empty);
         return;
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    table.set_header(header.iter().map(String::as_str));
     for row in rows {
         table.add_row(row);
     }
@@ -99,7 +105,7 @@ pub(crate) fn rows_bar(total: u64, what: &str) -> ProgressBar {
 
 /// A bar for work whose size is known in steps.
 pub(crate) fn steps_bar(total: u64, what: &str) -> ProgressBar {
-    bar(total, what, "{msg} {wide_bar} {human_pos}/{human_len}")
+    bar(total, what, "{msg} {wide_bar} {human_pos}/{human_len} {elapsed}")
 }
 
 /// Whether a person looks at standard error.
@@ -122,10 +128,13 @@ fn bar(total: u64, what: &str, template: &str) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(total).with_message(what.to_owned());
-    match ProgressStyle::with_template(template) {
+    let bar = match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
+    };
+    // Without it the last steps before a pause are not drawn, and a long step looks like a standstill.
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
 }
 
 /// A JSON scalar as a cell of a table.
@@ -140,6 +149,22 @@ pub(crate) fn cell(value: &Json) -> String {
 /// A member of a JSON object as a cell of a table.
 pub(crate) fn member(object: &Json, name: &str) -> String {
     cell(&object[name])
+}
+
+/// A number of things: `1 row`, `334,264 rows`.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// A member that is a whole number, with thousands separated; `-` where there is none.
+pub(crate) fn count_of(object: &Json, name: &str) -> String {
+    object[name].as_u64().map_or_else(|| "-".to_owned(), count)
+}
+
+/// A member that is a moment, to the second: what is listed is told apart by more than its microseconds.
+pub(crate) fn moment_of(object: &Json, name: &str) -> String {
+    let moment = member(object, name);
+    moment.split_once('.').map_or_else(|| moment.clone(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 /// A whole number with thousands separated: `334,264`.
@@ -180,9 +205,46 @@ pub(crate) fn about(seconds: f64) -> String {
     }
 }
 
+/// How long ago something was, for people: `1.1 s`, `12 min`, `5.5 h`, `40.6 days`.
+pub(crate) fn age(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 120.0 => format!("{seconds:.1} s"),
+        seconds if seconds < 7_200.0 => format!("{:.0} min", seconds / 60.0),
+        seconds if seconds < 172_800.0 => format!("{:.1} h", seconds / 3_600.0),
+        seconds => format!("{:.1} days", seconds / 86_400.0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ages_have_the_unit_that_fits() {
+        let ages = [
+            (1.12, "1.1 s"),
+            (119.0, "119.0 s"),
+            (720.0, "12 min"),
+            (19_800.0, "5.5 h"),
+            (3_510_475.2, "40.6 days"),
+        ];
+        for (seconds, text) in ages {
+            assert_eq!(age(seconds), text);
+        }
+    }
+
+    #[test]
+    fn one_thing_is_not_several() {
+        assert_eq!((counted(1, "row"), counted(2_000, "row")), ("1 row".to_owned(), "2,000 rows".to_owned()));
+    }
+
+    #[test]
+    fn a_listed_moment_is_told_to_the_second() {
+        let job = serde_json::json!({ "made": "2026-01-05T10:30:00.123456Z", "at": "2026-01-05T10:30:00Z" });
+        assert_eq!(moment_of(&job, "made"), "2026-01-05T10:30:00Z");
+        assert_eq!(moment_of(&job, "at"), "2026-01-05T10:30:00Z");
+        assert_eq!(moment_of(&job, "ended"), "-");
+    }
 
     #[test]
     fn sizes_and_times_have_the_unit_that_fits() {

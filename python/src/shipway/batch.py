@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,7 @@ class Refresh:
         )
 
     def _repr_html_(self) -> str:
-        caption = f"{self.source}: {self.rows} rows out of {self.loaded} new of {self.found}"
+        caption = f"{self.source}: {self.found} found, {self.loaded} of them new; {self.rows} rows loaded"
         return _problems(self.problems, caption)
 
 
@@ -109,5 +110,7 @@ class BatchStatus:
 
 
 def _problems(problems: Sequence[BatchProblem], caption: str) -> str:
+    if not problems:
+        return f"<div>{html.escape(caption)}; no problems</div>"
     rows = [(problem.item, problem.code, problem.message, problem.hint or "") for problem in problems]
     return display.table(("item", "code", "problem", "hint"), rows, caption=caption)

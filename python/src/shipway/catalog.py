@@ -94,7 +94,7 @@ class FeatureList(Sequence[CatalogFeature]):
              ", ".join(each.services), _described(each))
             for each in self
         ]  # fmt: skip
-        return display.table(columns, rows)
+        return display.table(columns, rows) if rows else "<div>no features</div>"
 
 
 def _described(feature: CatalogFeature) -> str:

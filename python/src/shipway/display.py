@@ -10,7 +10,7 @@ from typing import Any
 ROWS = 20
 """The most rows that are shown."""
 
-_LINE = "border-bottom:1px solid rgba(128,128,128,.35);padding:.25em .75em;"
+_LINE = "border-bottom:1px solid rgba(128,128,128,.35);padding:.25em .75em;vertical-align:top;"
 
 
 def cell(value: Any) -> str:
@@ -61,7 +61,7 @@ def table(
     note: str | None = None,
     total: int | None = None,
 ) -> str:
-    """An HTML table of at most 20 rows; `total` says how many there are when `rows` holds fewer.
+    """An HTML table of at most 20 rows; `total` says how many there are when `rows` holds fewer. A line break stays one.
 
     >>> "1 more row" in table(["n"], [[number] for number in range(21)])
     True
@@ -83,6 +83,8 @@ def table(
         cells = "".join(_cell(value) for value in row)
         parts.append(f'<tr style="background:transparent">{cells}</tr>')
     parts.append("</tbody></table>")
+    if not shown and not hidden:
+        note = "; ".join(filter(None, ("no rows", note)))
     if hidden > 0:
         note = "; ".join(filter(None, (f"{hidden} more row{'' if hidden == 1 else 's'}", note)))
     if note:
@@ -94,4 +96,6 @@ def _cell(value: Any) -> str:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     align = "right" if is_number else "left"
     dim = "opacity:.5;" if value is None else ""
-    return f'<td style="{_LINE}{dim}text-align:{align}">{html.escape(cell(value))}</td>'
+    text = cell(value)
+    lines = "white-space:pre-line;" if "\n" in text else ""
+    return f'<td style="{_LINE}{dim}{lines}text-align:{align}">{html.escape(text)}</td>'

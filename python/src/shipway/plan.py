@@ -19,6 +19,25 @@ class FieldChange:
     before: str | None
     after: str | None
 
+    @property
+    def told(self) -> tuple[str, str] | None:
+        """What it was and what it is, as far as a person needs it; nothing where the other fields say it all.
+
+        Of a list of features only what the other side lacks, of an order only names that stay and have changed places.
+
+        >>> FieldChange("features of v", "a, b, c", "a, d, c").told
+        ('b', 'd')
+        >>> FieldChange("column order", "a, b, c", "a, d, c").told
+        """
+        was, now = self.before or "-", self.after or "-"
+        is_order = self.field.endswith(" order")
+        if not is_order and not self.field.startswith("features of "):
+            return was, now
+        names, others = was.split(", "), now.split(", ")
+        was = ", ".join(name for name in names if (name in others) == is_order) or "-"
+        now = ", ".join(name for name in others if (name in names) == is_order) or "-"
+        return None if was == now else (was, now)
+
 
 @dataclass(frozen=True)
 class Rebuild:
@@ -41,7 +60,7 @@ class Rebuild:
             return "there is no history yet, so it is ready at once"
         speed = f"{self.rows_per_second:,.0f} rows/s"
         builds = "1 build" if self.measured_builds == 1 else f"{self.measured_builds} builds"
-        basis = f"{speed}, measured over {builds}" if self.measured_builds else f"assuming {speed}"
+        basis = f"{speed}, measured over {builds}" if self.measured_builds else f"assuming {speed}; nothing was built here yet"
         files = "1 file" if self.files == 1 else f"{self.files:,} files"
         size = display.size(self.bytes)
         return f"{self.rows:,} rows, {size} in {files}, {display.about(self.seconds)} ({basis})"
@@ -112,13 +131,20 @@ class Change:
         )
 
     @property
+    def differences(self) -> list[str]:
+        """`field: before → after` for each field that differs, as far as the others do not say it."""
+        told = ((each.field, each.told) for each in self.fields)
+        return [f"{field}: {sides[0]} → {sides[1]}" for field, sides in told if sides]
+
+    @property
     def impact(self) -> list[str]:
-        """What it costs, whom it touches and what should be looked at, a sentence each."""
+        """What it costs, whom it touches and what should be looked at, a line each."""
         found = [f"build: {self.rebuild}"] if self.rebuild else []
         for word in ("personal", "sensitive"):
             names = [name for name, pii in self.personal.items() if pii == word]
             found.extend([f"{word} data: {', '.join(names)}"] if names else [])
-        found.extend(f"touches {consumer}" for consumer in self.consumers)
+        if self.consumers:
+            found.extend(["touches:", *(f"  {consumer}" for consumer in self.consumers)])
         found.extend(f"warning: {warning}" for warning in self.warnings)
         return found
 
@@ -169,8 +195,7 @@ class Plan:
         lines = []
         for change in self.changes:
             lines.append(f"{_MARKS.get(change.action, '~')} {change.kind} {change.name}  {change.versions}".rstrip())
-            lines.extend(f"    {each.field}: {each.before or '-'} → {each.after or '-'}" for each in change.fields)
-            lines.extend(f"    {each}" for each in (*change.consequences, *change.impact))
+            lines.extend(f"    {each}" for each in (*change.differences, *change.consequences, *change.impact))
         lines.extend(f"= {name} is not in these definitions and stays; prune=True removes it" for name in self.kept)
         return "\n".join(lines) or "nothing to do"
 
@@ -179,12 +204,11 @@ class Plan:
     def _repr_html_(self) -> str:
         rows = []
         for change in self.changes:
-            details = [f"{each.field}: {each.before or '-'} → {each.after or '-'}" for each in change.fields]
             notes = [f"warning: {warning}" for warning in change.warnings]
             personal = [f"{name} is {pii}" for name, pii in change.personal.items()]
-            what = "; ".join([*details, *change.consequences, *personal, *notes])
+            what = "\n".join([*change.differences, *change.consequences, *personal, *notes])
             cost = str(change.rebuild) if change.rebuild else ""
-            touches = "; ".join(map(str, change.consumers))
+            touches = "\n".join(map(str, change.consumers))
             named = f"{change.kind} {change.name}"
             rows.append((change.action, named, change.versions, what, cost, touches))
         note = f"{len(self.kept)} not in these definitions stay" if self.kept else None

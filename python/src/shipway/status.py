@@ -65,6 +65,11 @@ class ViewBuild:
             differing=body["differing"],
         )
 
+    def _repr_html_(self) -> str:
+        columns = ("view", "version", "rows read", "seconds", "keys compared", "differing")
+        version = self.hash.rpartition(":")[2][:12]
+        return display.table(columns, [(self.view, version, self.rows, self.seconds, self.keys, self.differing)])
+
 
 @dataclass(frozen=True, repr=False)
 class Status:
@@ -101,19 +106,26 @@ class Status:
             (source.name, source.log_end, source.lag, _shown(source.watermark), _views(source.views))
             for source in self.sources
         ]
-        columns = ("source", "events", "not visible yet", "newest event", "views")
+        columns = ("source", "log end", "not visible yet", "newest event", "views")
         parts = [display.table(columns, sources, caption=f"shipway {self.version}, up {self.uptime}")]
         if self.deployments:
             deployments = [
-                (each.get("name"), each.get("model"), each.get("alias"), (each.get("serves") or {}).get("version"))
+                (each.get("name"), each.get("model"), each.get("alias"), (each.get("serves") or {}).get("version"),
+                 each.get("service"), _state(each))
                 for each in self.deployments
-            ]
-            parts.append(display.table(("deployment", "model", "alias", "version"), deployments))
+            ]  # fmt: skip
+            names = ("deployment", "model", "alias", "version", "service", "state")
+            parts.append(display.table(names, deployments))
         return "".join(parts)
 
 
 def _shown(moment: datetime.datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
+
+
+def _state(deployment: Mapping[str, Any]) -> str:
+    trouble = deployment.get("trouble")
+    return f"trouble: {trouble.get('detail')}" if trouble else "serving"
 
 
 def _views(views: Mapping[str, bool]) -> str:
@@ -171,3 +183,7 @@ class LoadResult:
             visible=body["visible"],
             token=body.get("token"),
         )
+
+    def _repr_html_(self) -> str:
+        columns = ("table", "rows loaded", "ids there before", "loaded earlier", "visible to reads")
+        return display.table(columns, [(self.table, self.rows, self.duplicates, self.already_loaded, self.visible)])

@@ -33,6 +33,11 @@ class WrittenTrainingSet:
     table_version: int
     service_hash: str
 
+    def _repr_html_(self) -> str:
+        columns = ("table", "rows", "table version", "service version")
+        version = self.service_hash.rpartition(":")[2][:12]
+        return display.table(columns, [(self.table, self.rows, self.table_version, version)])
+
 
 class TrainingSet:
     """A training set that the server builds when it is asked for with one of the methods.

@@ -1,9 +1,9 @@
 //! What a change leads to, in sentences for the person who is about to apply it.
+//!
+//! Whom it touches is said once, by `impact`; which versions it takes, by the fields that differ.
 
 use shipway_core::Name;
-use shipway_definitions::{
-    Batch, BatchFrom, DefinitionKind, DefinitionSet, Service, Source, View, ViewReference,
-};
+use shipway_definitions::{Batch, BatchFrom, DefinitionKind, DefinitionSet, Service, Source};
 
 use crate::plan::Subject;
 
@@ -37,13 +37,10 @@ pub(super) fn of_change(current: &DefinitionSet, result: &DefinitionSet, subject
             let Some(after) = result.views.get(name) else { return Vec::new() };
             match current.views.get(name) {
                 Some(before) if before.hash == after.hash => vec![no_new_version()],
-                before => {
-                    let mut sentences = of_view(result, &after.definition, before.is_some());
-                    sentences.extend(
-                        before.iter().flat_map(|before| of_inner(&before.definition, &after.definition)),
-                    );
-                    sentences
-                }
+                _ => vec![format!(
+                    "its tiles will be built from the history of source {}",
+                    after.definition.source
+                )],
             }
         }
         DefinitionKind::Service => {
@@ -120,58 +117,8 @@ fn of_batch(batch: &Batch) -> String {
     }
 }
 
-fn of_view(result: &DefinitionSet, view: &View, is_new_version: bool) -> Vec<String> {
-    let mut sentences = vec![format!("its tiles will be built from the history of source {}", view.source)];
-    if !is_new_version {
-        return sentences;
-    }
-    let hash = result.views.get(&view.name).map(|versioned| versioned.hash);
-    let outer = result.views.values().map(|versioned| &versioned.definition);
-    let services = result.services.values().map(|versioned| &versioned.definition);
-    let outer = outer.flat_map(|outer| outer.enrich.iter().map(|reference| (&outer.name, reference)));
-    let services =
-        services.flat_map(|service| service.views.iter().map(|reference| (&service.name, reference)));
-    for (kind, consumers) in [("view", outer.collect::<Vec<_>>()), ("service", services.collect())] {
-        let consumers = consumers.into_iter().filter(|(_, reference)| reference.view == view.name);
-        let (taking, keeping): (Vec<_>, Vec<_>) =
-            consumers.partition(|(_, reference)| Some(reference.hash) == hash);
-        if !taking.is_empty() {
-            sentences.push(format!("it gives a new version to {kind} {}", names(&taking)));
-        }
-        if !keeping.is_empty() {
-            let names = names(&keeping);
-            sentences.push(format!("{kind} {names} is not in the files and stays with the version it has"));
-        }
-    }
-    sentences
-}
-
-fn names(consumers: &[(&Name, &ViewReference)]) -> String {
-    consumers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// Which of the views that it stands on are at another version.
-fn of_inner(before: &View, after: &View) -> Vec<String> {
-    let moved = after.enrich.iter().filter_map(|reference| {
-        let earlier = before.enrich.iter().find(|earlier| earlier.view == reference.view)?;
-        let (view, from, to) = (&reference.view, earlier.hash.short(), reference.hash.short());
-        (earlier.hash != reference.hash)
-            .then(|| format!("it is enriched with view {view} at version {to}, before {from}"))
-    });
-    moved.collect()
-}
-
 fn of_service(before: &Service, after: &Service) -> Vec<String> {
     let mut sentences = Vec::new();
-    for reference in &after.views {
-        let earlier = before.views.iter().find(|earlier| earlier.view == reference.view);
-        if let Some(earlier) = earlier
-            && earlier.hash != reference.hash
-        {
-            let (view, from, to) = (&reference.view, earlier.hash.short(), reference.hash.short());
-            sentences.push(format!("it takes view {view} at version {to}, before {from}"));
-        }
-    }
     let columns = |service: &Service| -> Vec<String> {
         service.columns().iter().map(|column| format!("{} {}", column.name, column.data_type)).collect()
     };

@@ -186,7 +186,7 @@ fn of_new_view(
         let now = result.services.get(&service.name).map(|now| now.hash);
         let effect = match (before, now) {
             _ if reference.hash != after => {
-                format!("stays with version {} of the view", reference.hash.short())
+                format!("is not in the files and stays with version {} of the view", reference.hash.short())
             }
             (Some(before), Some(now)) if before != now => {
                 format!("gets a new version: {} → {}", before.short(), now.short())

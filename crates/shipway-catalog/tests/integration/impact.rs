@@ -109,7 +109,6 @@ async fn a_new_version_of_a_view_names_its_cost_and_everybody_down_to_the_deploy
       feature order: count_30m, count_1h, dep_delay_avg_1h => count_30m, count_2h, dep_delay_avg_1h
       feature count_1h: count over 1h => -
       * its tiles will be built from the history of source departures
-      * it gives a new version to service late_arrivals
       reads 5000 rows, 70000 bytes in 2 files, 5 s
       > service late_arrivals gets a new version: 5b590c5fa485 → c203c1280337
       > model late version 3 (champion, best) keeps version a13a6b02df06 of the view; train again to use the new one
@@ -119,7 +118,6 @@ async fn a_new_version_of_a_view_names_its_cost_and_everybody_down_to_the_deploy
       view origin_traffic: version a13a6b02df06 => version d8f2c9324ab9
       features of origin_traffic: count_30m, count_1h, dep_delay_avg_1h => count_30m, count_2h, dep_delay_avg_1h
       column order: origin_traffic__count_30m, origin_traffic__count_1h, origin_traffic__dep_delay_avg_1h, month => origin_traffic__count_30m, origin_traffic__count_2h, origin_traffic__dep_delay_avg_1h, month
-      * it takes view origin_traffic at version d8f2c9324ab9, before a13a6b02df06
       * its columns are others: a model has to be trained on this version
       * what was trained on an earlier version keeps it
       > model late version 3 (champion, best) keeps version 5b590c5fa485 of the service; train again to use the new one
@@ -135,9 +133,8 @@ async fn a_new_version_of_a_view_names_its_cost_and_everybody_down_to_the_deploy
       feature order: count_30m, count_1h, dep_delay_avg_1h => count_30m, count_2h, dep_delay_avg_1h
       feature count_1h: count over 1h => -
       * its tiles will be built from the history of source departures
-      * service late_arrivals is not in the files and stays with the version it has
       reads 5000 rows, 70000 bytes in 2 files, 5 s
-      > service late_arrivals stays with version a13a6b02df06 of the view
+      > service late_arrivals is not in the files and stays with version a13a6b02df06 of the view
       > model late version 3 (champion, best) keeps version a13a6b02df06 of the view; train again to use the new one
       > deployment arrivals serves late version 3 and keeps version a13a6b02df06 of the view
       > model late 2 versions without an alias keep earlier versions of the view

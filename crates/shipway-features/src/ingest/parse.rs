@@ -192,7 +192,7 @@ impl Intake<'_> {
 
     fn unknown_column(&self, stranger: &str) -> String {
         let near = nearest(stranger, self.schema.columns.iter().map(|(name, _)| name.as_str()));
-        let near = near.map(|near| format!("; did you mean {near}")).unwrap_or_default();
+        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
         format!("column {stranger} is not declared in source {}{near}", self.schema.name)
     }
 }

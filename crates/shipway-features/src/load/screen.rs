@@ -63,7 +63,7 @@ impl Screen {
             rows.schema().fields().iter().find(|field| schema.index_of(field.name()).is_none())
         {
             let near = nearest(stranger.name(), schema.columns.iter().map(|(name, _)| name.as_str()));
-            let near = near.map(|near| format!("; did you mean {near}")).unwrap_or_default();
+            let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             return Err(invalid(format!(
                 "column {} is not declared in source {}{near}",
                 stranger.name(),

@@ -136,7 +136,7 @@ pub enum OfflineError {
 }
 
 pub(crate) fn did_you_mean(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|name| format!("; did you mean {name}")).unwrap_or_default()
+    nearest.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
 /// Streams speak the query engine's error; an edge finds ours inside it with [`OfflineError::inside`].

@@ -134,7 +134,7 @@ pub(crate) fn check_columns<'a>(
 ) -> Result<(), FeaturesError> {
     let known = || plan.keys.iter().chain(&plan.request).map(|(name, _)| name.as_str());
     let Some(stranger) = columns.find(|column| known().all(|name| name != *column)) else { return Ok(()) };
-    let near = nearest(stranger, known()).map(|near| format!("; did you mean {near}")).unwrap_or_default();
+    let near = nearest(stranger, known()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
     let place = index.map(|index| format!("row {index}: ")).unwrap_or_default();
     Err(invalid(format!(
         "{place}column {stranger} is neither a key nor a request column of service {}{near}",

@@ -25,7 +25,7 @@ fn an_event_that_does_not_fit_is_refused_by_name_and_the_others_are_acknowledged
     assert_eq!(answer.acknowledged, 1);
     let reasons: Vec<String> =
         answer.refused.iter().map(|refused| format!("{}: {}", refused.index, refused.reason)).collect();
-    assert_eq!(reasons[0], "1: column contry is not declared in source sales; did you mean country");
+    assert_eq!(reasons[0], "1: column contry is not declared in source sales; did you mean country?");
     assert!(reasons[1].starts_with("2: column sold_at: expected timestamp"), "{}", reasons[1]);
     assert!(reasons[1].contains("a number has no unit"), "{}", reasons[1]);
     assert_eq!(reasons[2], "3: column sold_at: the event time is missing");
@@ -50,7 +50,7 @@ fn an_unknown_source_is_named_with_its_nearest() {
     let world = World::new(DEFINITIONS);
     let error = world.tries_to_ingest("sale", &[]).unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
-    assert_eq!(error.to_string(), "source sale does not exist; did you mean sales");
+    assert_eq!(error.to_string(), "source sale does not exist; did you mean sales?");
 }
 
 #[test]

@@ -368,7 +368,7 @@ fn a_source_without_a_batch_part_has_nothing_to_look_at() {
     let refused = world.block_on(world.features().submit_look("sales", "ann")).unwrap_err();
     assert_eq!(refused.code(), "features.batch_none");
     let refused = world.block_on(world.features().batch_status("sale")).unwrap_err();
-    assert_eq!(refused.to_string(), "source sale does not exist; did you mean sales");
+    assert_eq!(refused.to_string(), "source sale does not exist; did you mean sales?");
 }
 
 #[test]

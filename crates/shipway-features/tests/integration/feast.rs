@@ -104,7 +104,7 @@ fn a_refusal_becomes_their_exception() {
     let (class, message) = refused(404, json!({ "features": ["shop_lost:amount"], "entities": keys }));
     assert_eq!(
         (class.as_str(), message.as_str()),
-        ("FeatureViewNotFoundException", "view shop_lost does not exist; did you mean shop_last")
+        ("FeatureViewNotFoundException", "view shop_lost does not exist; did you mean shop_last?")
     );
     let (class, _) = refused(404, json!({ "feature_service": "shop", "entities": keys }));
     assert_eq!(class, "FeatureServiceNotFoundException");
@@ -194,7 +194,7 @@ fn what_cannot_be_pushed_is_refused() {
     let error = |status: u16, class: &str, message: &str| (status, class.to_owned(), message.to_owned());
     assert_eq!(
         refused("/push", json!({ "push_source_name": "sale", "df": {} })),
-        error(404, "PushSourceNotFoundException", "source sale does not exist; did you mean sales")
+        error(404, "PushSourceNotFoundException", "source sale does not exist; did you mean sales?")
     );
     assert_eq!(
         refused("/push", json!({ "push_source_name": "sales", "df": {}, "to": "offline" })),

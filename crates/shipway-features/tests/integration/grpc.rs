@@ -206,11 +206,11 @@ fn features_can_be_asked_for_by_themselves() {
     };
     assert_eq!(
         refused("shop_lost:amount"),
-        (Code::NotFound, "view shop_lost does not exist; did you mean shop_last".into())
+        (Code::NotFound, "view shop_lost does not exist; did you mean shop_last?".into())
     );
     assert_eq!(
         refused("shop_last:amounts"),
-        (Code::NotFound, "feature shop_last:amounts does not exist; did you mean shop_last:amount".into())
+        (Code::NotFound, "feature shop_last:amounts does not exist; did you mean shop_last:amount?".into())
     );
     assert_eq!(refused("amount"), (Code::InvalidArgument, "feature amount: expected view:feature".into()));
     let both = ReadRequest { service: "shop_features".into(), ..asked };
@@ -231,7 +231,7 @@ fn refusals_have_the_status_of_their_kind_with_code_and_hint() {
         (
             Code::NotFound,
             "features.unknown_service".into(),
-            "service shop_feature does not exist; did you mean shop_features".into()
+            "service shop_feature does not exist; did you mean shop_features?".into()
         )
     );
     let invalid =

@@ -277,7 +277,7 @@ fn a_batch_that_does_not_fit_is_refused_in_words() {
     assert_eq!(
         ask("?service=ranking", one("products")),
         invalid(
-            "column products is neither a key nor a request column of service ranking; did you mean product"
+            "column products is neither a key nor a request column of service ranking; did you mean product?"
         )
     );
     let (status, code, _) = ask("?service=ranking", b"not arrow".to_vec());

@@ -162,14 +162,14 @@ fn bad_requests_are_refused_by_name() {
     assert_eq!(read(json!({ "country": "nl", "number": 1 })), "row 0: the request column basket is missing");
     assert_eq!(
         read(json!({ "country": "nl", "number": 1, "basket": 1, "contry": 1 })),
-        "row 0: column contry is neither a key nor a request column of service shop_features; did you mean country"
+        "row 0: column contry is neither a key nor a request column of service shop_features; did you mean country?"
     );
     assert_eq!(
         read(json!({ "country": "nl", "number": "1", "basket": 1 })),
         "row 0: key column number: expected int, got \"1\""
     );
     let unknown = world.reads_service("shop_feature", &[], Timestamp(NOON), None).unwrap_err();
-    assert_eq!(unknown.to_string(), "service shop_feature does not exist; did you mean shop_features");
+    assert_eq!(unknown.to_string(), "service shop_feature does not exist; did you mean shop_features?");
     let three = [shop(), shop(), shop()];
     assert_eq!(world.reads(&three, Timestamp(NOON), None).unwrap_err().kind(), Kind::TooLarge);
 }

@@ -25,6 +25,7 @@ pub(super) async fn list(context: &Context, search: &FeatureSearch) -> Result<Ex
     output::table(
         &["feature", "type", "entity", "owner", "pii", "tags", "taken by", "description"],
         rows.collect(),
+        "no features match",
     );
     Ok(ExitCode::SUCCESS)
 }

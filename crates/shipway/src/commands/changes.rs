@@ -38,8 +38,9 @@ fn print_change(change: &Json) {
     let named = format!("{mark} {} {}", member(change, "kind"), member(change, "name"));
     output::line(format!("{named}  {}", versions(change)));
     for field in list(change, "fields") {
-        let (before, after) = (member(field, "before"), member(field, "after"));
-        output::line(format!("    {}: {before} → {after}", member(field, "field")));
+        if let Some((before, after)) = sides(field) {
+            output::line(format!("    {}: {before} → {after}", member(field, "field")));
+        }
     }
     for consequence in list(change, "consequences") {
         output::line(format!("    {}", output::cell(consequence)));
@@ -64,6 +65,23 @@ fn print_change(change: &Json) {
     for warning in list(change, "warnings") {
         output::line(format!("    warning: {}", output::cell(warning)));
     }
+}
+
+/// What a field was and what it is. Of a list, only what the other side lacks; an order, only where names that stay have
+/// changed places: which names come and go is said by the other fields, and a service has hundreds of columns.
+fn sides(field: &Json) -> Option<(String, String)> {
+    let (name, before, after) = (member(field, "field"), member(field, "before"), member(field, "after"));
+    let is_order = name.ends_with(" order");
+    if !is_order && !name.starts_with("features of ") {
+        return Some((before, after));
+    }
+    let part = |items: &str, others: &str| {
+        let others: Vec<&str> = others.split(", ").collect();
+        let part: Vec<&str> = items.split(", ").filter(|item| others.contains(item) == is_order).collect();
+        if part.is_empty() { "-".to_owned() } else { part.join(", ") }
+    };
+    let (was, is) = (part(&before, &after), part(&after, &before));
+    (was != is).then_some((was, is))
 }
 
 /// `a13a6b02df06 → d8f2c9324ab9`, or what there is of it.
@@ -120,4 +138,24 @@ fn consumer(consumer: &Json) -> String {
 
 fn list<'a>(object: &'a Json, name: &str) -> impl Iterator<Item = &'a Json> {
     object[name].as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_list_says_what_comes_and_goes_and_an_order_only_what_changes_places() {
+        let of = |field: &str, before: &str, after: &str| {
+            sides(&json!({ "field": field, "before": before, "after": after }))
+        };
+        let pair = |was: &str, is: &str| Some((was.to_owned(), is.to_owned()));
+        assert_eq!(of("features of v", "a, b, c", "a, d, c"), pair("b", "d"));
+        assert_eq!(of("features of v", "a", "a, b"), pair("-", "b"));
+        assert_eq!(of("column order", "a, b, c", "a, d, c"), None);
+        assert_eq!(of("column order", "a, b, c", "c, a, d"), pair("a, c", "c, a"));
+        assert_eq!(of("owner", "ada", "bob"), pair("ada", "bob"));
+    }
 }

@@ -11,7 +11,7 @@ use super::{Context, changes, views};
 use crate::{
     arguments::{Apply, Definitions},
     failure::{CommandFailure, exit},
-    output::{self, Format, member},
+    output::{self, Format},
 };
 
 pub(super) async fn plan(context: &Context, options: &Definitions) -> Result<ExitCode, CommandFailure> {
@@ -37,7 +37,8 @@ pub(super) async fn plan(context: &Context, options: &Definitions) -> Result<Exi
 
 pub(super) async fn apply(context: &Context, options: &Apply) -> Result<ExitCode, CommandFailure> {
     let mut answer = context.client.post("/definitions/apply", &body(&options.definitions)?).await?;
-    let builds = views::building(context).await?;
+    let mut builds = views::building(context).await?;
+    builds.retain(|build| is_among(&answer, build));
     if context.format == Format::Json {
         answer["builds"] = builds.iter().map(views::named).collect();
     }
@@ -56,11 +57,16 @@ pub(super) async fn apply(context: &Context, options: &Apply) -> Result<ExitCode
     }
     if context.format != Format::Json {
         for build in &builds {
-            let (view, job) = (member(build, "view"), member(build, "job"));
-            output::line(format!("view {view} is built from history by job {job}: shipway jobs wait {job}"));
+            output::line(views::told(context, build).await);
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the view of a build is one of those applied: nobody asked here about others that are built meanwhile.
+fn is_among(answer: &Json, build: &Json) -> bool {
+    let applied = ["changes", "unchanged"].into_iter().flat_map(|list| answer[list].as_array());
+    applied.flatten().any(|subject| subject["kind"] == "view" && subject["name"] == build["view"])
 }
 
 fn body(options: &Definitions) -> Result<Json, CommandFailure> {
@@ -76,7 +82,13 @@ fn body(options: &Definitions) -> Result<Json, CommandFailure> {
 }
 
 fn collect(path: &Path, files: &mut Vec<Json>) -> Result<(), CommandFailure> {
-    if fs_err::metadata(path)?.is_dir() {
+    let found = fs_err::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            CommandFailure::new(format!("{}: there is no such file or folder", path.display()))
+        }
+        _ => error.into(),
+    })?;
+    if found.is_dir() {
         let mut entries: Vec<PathBuf> =
             fs_err::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
         entries.sort();

@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, options: &Deploy) -> Result<ExitCode,
         output::line(format!(
             "{name} serves {} version {}",
             member(&answer, "model"),
-            member(&answer, "version")
+            member(&answer["serves"], "version")
         ));
     }
     Ok(ExitCode::SUCCESS)
@@ -67,5 +67,9 @@ pub(super) fn table(deployments: &Json) {
             state,
         ]
     });
-    output::table(&["deployment", "model", "alias", "version", "service", "state"], rows.collect());
+    output::table(
+        &["deployment", "model", "alias", "version", "service", "state"],
+        rows.collect(),
+        "no deployments",
+    );
 }

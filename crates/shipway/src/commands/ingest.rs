@@ -89,7 +89,7 @@ impl Totals {
             }));
             return;
         }
-        output::line(format!("{} events acknowledged", output::count(self.acknowledged)));
+        output::line(format!("{} acknowledged", output::counted(self.acknowledged, "event")));
         for (number, what) in [
             (self.duplicates, "were there already"),
             (self.quarantined, "are in the future and were set aside"),

@@ -28,6 +28,9 @@ pub(super) async fn run(context: &Context, action: &Jobs) -> Result<ExitCode, Co
             let path = format!("/jobs/{}/cancel", segment(id));
             let job = context.client.post(&path, &Json::Object(serde_json::Map::new())).await?;
             print(context, &job);
+            if context.format != Format::Json && matches!(job["state"].as_str(), Some("queued" | "running")) {
+                output::line(format!("  it ends before its next step: shipway jobs wait {id}"));
+            }
             Ok(ExitCode::SUCCESS)
         }
         Jobs::Wait { id } => {
@@ -53,10 +56,10 @@ async fn list(context: &Context, state: Option<&str>, limit: u32) -> Result<Exit
             member(job, "subject"),
             member(job, "state"),
             progress(job),
-            member(job, "created_at"),
+            output::moment_of(job, "created_at"),
         ]
     });
-    output::table(&["id", "kind", "subject", "state", "progress", "created"], rows.collect());
+    output::table(&["id", "kind", "subject", "state", "progress", "created"], rows.collect(), "no jobs");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -122,14 +125,29 @@ fn show_progress(bar: &mut Option<(String, ProgressBar)>, job: &Json) {
             old.finish_and_clear();
         }
         let fresh = match total {
-            Some(total) => output::steps_bar(total, phase),
-            None => output::spinner(phase),
+            Some(total) => output::steps_bar(total, &label(job, phase)),
+            None => output::spinner(&label(job, phase)),
         };
         *bar = Some((phase.to_owned(), fresh));
     }
     if let Some((_, bar)) = bar {
         bar.set_position(done);
+        if total.is_none() && done > 0 {
+            bar.set_message(format!("{}, {}", label(job, phase), output::count(done)));
+        }
     }
+}
+
+/// `visitor_clicks: reading history`: where several jobs are followed in turn, whose bar it is.
+fn label(job: &Json, phase: &str) -> String {
+    format!("{}: {phase}", subject_of(job))
+}
+
+/// The view, table or source that a job is about: `visitor_clicks` of `view/visitor_clicks@a13a6b02df06`.
+fn subject_of(job: &Json) -> String {
+    let subject = member(job, "subject");
+    let named = subject.rsplit('/').next().unwrap_or_default();
+    named.split('@').next().unwrap_or_default().to_owned()
 }
 
 /// Whether a job that has ended did what it was asked to do; if not, why.
@@ -145,6 +163,15 @@ pub(super) fn ended_well(job: &Json) -> Result<ExitCode, CommandFailure> {
                 exit: exit::FAILED,
             })
         }
-        _ => Err(CommandFailure::new(format!("job {} was cancelled", member(job, "id")))),
+        _ => {
+            let cancelled = CommandFailure::new(format!("job {} was cancelled", member(job, "id")));
+            Err(match job["kind"] == "backfill" {
+                true => cancelled.with_hint(format!(
+                    "`shipway features rebuild --view {}` goes on with it",
+                    subject_of(job)
+                )),
+                false => cancelled,
+            })
+        }
     }
 }

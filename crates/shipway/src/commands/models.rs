@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, action: &Models) -> Result<ExitCode, 
 fn list(answer: &Json) {
     let rows = answer["models"].as_array().into_iter().flatten();
     let rows = rows.map(|model| vec![member(model, "name"), member(model, "newest_version"), aliases(model)]);
-    output::table(&["model", "newest version", "aliases"], rows.collect());
+    output::table(&["model", "newest version", "aliases"], rows.collect(), "no models");
 }
 
 fn show(answer: &Json) {
@@ -60,7 +60,7 @@ fn show(answer: &Json) {
             member(version, "artifact_digest"),
         ]
     });
-    output::table(&["version", "logged model", "evaluations", "artifact"], rows.collect());
+    output::table(&["version", "logged model", "evaluations", "artifact"], rows.collect(), "no versions");
 }
 
 fn promoted(answer: &Json, model: &str, version: u32, alias: &str) {

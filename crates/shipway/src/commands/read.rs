@@ -33,7 +33,7 @@ pub(super) async fn features(
         let values = read.iter().map(|row| output::cell(&row["values"][index]));
         std::iter::once(output::cell(column)).chain(values).collect()
     });
-    output::table(&header.iter().map(String::as_str).collect::<Vec<_>>(), lines.collect());
+    output::table(&header.iter().map(String::as_str).collect::<Vec<_>>(), lines.collect(), "no features");
     output::line("");
     for (number, row) in read.iter().enumerate() {
         for view in row["views"].as_array().into_iter().flatten() {
@@ -59,6 +59,7 @@ pub(super) async fn predictions(
     output::table(
         &["row", "prediction"],
         lines.map(|(index, value)| vec![(index + 1).to_string(), output::cell(value)]).collect(),
+        "no predictions",
     );
     output::line("");
     output::line(format!(
@@ -74,5 +75,6 @@ fn freshness(view: &Json) -> String {
     let name = member(view, "view");
     let Some(age_us) = view["age_us"].as_i64() else { return format!("{name}: no event yet") };
     let stale = if view["fresh"] == Json::Bool(false) { ", beyond its freshness objective" } else { "" };
-    format!("{name}: last event {}, {:.1} s before{stale}", member(view, "event_time"), age_us as f64 / 1e6)
+    let age = output::age(age_us as f64 / 1e6);
+    format!("{name}: last event {}, {age} before{stale}", member(view, "event_time"))
 }

@@ -38,10 +38,10 @@ async fn refresh(context: &Context, source: &str, wait: bool) -> Result<ExitCode
     } else {
         let number = |name: &str| output::count(looked[name].as_u64().unwrap_or(0));
         output::line(format!(
-            "{source}: {} rows out of {} new of {}; {} rows were there before",
-            number("rows"),
-            number("loaded"),
+            "{source}: {} found, {} of them new; {} rows loaded, {} left out because they were there before",
             number("found"),
+            number("loaded"),
+            number("rows"),
             number("duplicates")
         ));
         problems(&looked["problems"]);
@@ -70,15 +70,15 @@ async fn list(context: &Context) -> Result<ExitCode, CommandFailure> {
             member(status, "source"),
             member(status, "location"),
             member(status, "every"),
-            member(status, "looked_at"),
-            member(items, "loaded"),
+            output::moment_of(status, "looked_at"),
+            output::count_of(items, "loaded"),
             wrong.to_string(),
-            member(status, "rows"),
+            output::count_of(status, "rows"),
             member(&status["error"], "message"),
         ]
     });
     let header = ["source", "location", "every", "looked at", "loaded", "wrong", "rows", "error"];
-    output::table(&header, rows.collect());
+    output::table(&header, rows.collect(), "no source has a batch part");
     Ok(ExitCode::SUCCESS)
 }
 

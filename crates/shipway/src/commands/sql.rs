@@ -26,13 +26,12 @@ pub(super) async fn run(context: &Context, options: &Sql) -> Result<ExitCode, Co
         return Ok(ExitCode::SUCCESS);
     }
     let columns: Vec<String> = answer["columns"].as_array().into_iter().flatten().map(name_of).collect();
-    let header: Vec<&str> = columns.iter().map(String::as_str).collect();
     let rows = answer["rows"].as_array().into_iter().flatten();
     let cells = |row: &serde_json::Value| match row.as_array() {
         Some(values) => values.iter().map(output::cell).collect(),
         None => columns.iter().map(|column| output::member(row, column)).collect(),
     };
-    output::table(&header, rows.map(cells).collect());
+    output::table_as_named(&columns, rows.map(cells).collect(), "no rows");
     if answer["truncated"] == serde_json::Value::Bool(true) {
         output::note("note: the answer was cut; ask for less, or for Arrow over HTTP");
     }

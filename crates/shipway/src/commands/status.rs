@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::Value as Json;
+
 use super::{Context, deploy};
 use crate::{
     failure::CommandFailure,
@@ -23,8 +25,14 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, CommandFailure> {
     ));
     output::line("");
     let rows = answer["sources"].as_array().into_iter().flatten();
-    let cells = |row| SOURCE_COLUMNS.iter().map(|name| member(row, name)).collect();
-    output::table(&SOURCE_COLUMNS, rows.map(cells).collect());
+    let cells = |row: &Json| -> Vec<String> {
+        let cell = |name: &&str| match *name {
+            "watermark" => output::moment_of(row, name),
+            _ => member(row, name),
+        };
+        SOURCE_COLUMNS.iter().map(cell).collect()
+    };
+    output::table(&SOURCE_COLUMNS, rows.map(cells).collect(), "no sources");
     output::line("");
     deploy::table(&answer["deployments"]);
     Ok(ExitCode::SUCCESS)

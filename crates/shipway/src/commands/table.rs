@@ -24,14 +24,20 @@ pub(super) async fn load(
 ) -> Result<ExitCode, CommandFailure> {
     let format = format.or_else(|| format_of(file)).ok_or_else(|| {
         CommandFailure::new(format!("{}: the format is not clear from the name", file.display()))
-            .with_hint("say --format csv, --format jsonl or --format parquet")
+            .with_hint("say --format csv, jsonl, parquet or arrow")
     })?;
     let handle = fs_err::tokio::File::open(file).await?;
     let bytes = handle.metadata().await?.len();
     let bar = output::bytes_bar(bytes, &format!("loading {table}"));
-    let sent = bar.clone();
-    let stream = ReaderStream::with_capacity(handle, 256 * 1024)
-        .map(move |piece| piece.inspect(|bytes| sent.inc(bytes.len() as u64)));
+    let (sent, writing) = (bar.clone(), format!("{table} is sent, the server writes it"));
+    let stream = ReaderStream::with_capacity(handle, 256 * 1024).map(move |read| {
+        read.inspect(|piece| {
+            sent.inc(piece.len() as u64);
+            if sent.position() >= bytes {
+                sent.set_message(writing.clone());
+            }
+        })
+    });
     let word = match format {
         FileFormat::Csv => "csv",
         FileFormat::Jsonl => "jsonl",
@@ -51,7 +57,8 @@ pub(super) async fn load(
     } else if answer["already_loaded"] == Json::Bool(true) {
         output::line(format!("{table}: this file is loaded already, nothing was added"));
     } else {
-        output::line(format!("{table}: {} rows loaded", output::count(answer["rows"].as_u64().unwrap_or(0))));
+        let rows = output::counted(answer["rows"].as_u64().unwrap_or(0), "row");
+        output::line(format!("{table}: {rows} loaded"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -67,14 +74,14 @@ pub(super) async fn list(context: &Context) -> Result<ExitCode, CommandFailure> 
         .map(|table| {
             vec![
                 member(table, "name"),
-                member(table, "rows"),
-                member(table, "files"),
-                member(table, "bytes"),
+                output::count_of(table, "rows"),
+                output::count_of(table, "files"),
+                table["bytes"].as_u64().map_or_else(|| "-".to_owned(), output::bytes),
                 member(table, "version"),
             ]
         })
         .collect();
-    output::table(&["table", "rows", "files", "bytes", "version"], rows);
+    output::table(&["table", "rows", "files", "size", "version"], rows, "no tables");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,7 +113,15 @@ pub(super) async fn upkeep(context: &Context) -> Result<ExitCode, CommandFailure
     let columns =
         ["table", "at", "files_removed", "files_added", "bytes_rewritten", "files_deleted", "error"];
     let rows = answer["tables"].as_array().into_iter().flatten();
-    output::table(&columns, rows.map(|table| columns.map(|column| member(table, column)).into()).collect());
+    let cells = |table: &Json| -> Vec<String> {
+        let cell = |column: &str| match column {
+            "table" | "error" => member(table, column),
+            "at" => output::moment_of(table, column),
+            _ => output::count_of(table, column),
+        };
+        columns.map(cell).into()
+    };
+    output::table(&columns, rows.map(cells).collect(), "no upkeep was needed yet");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -86,12 +86,12 @@ pub(super) async fn list(context: &Context, table: Option<&str>) -> Result<ExitC
         let recipe = &kept["recipe"];
         vec![
             output::member(kept, "table"),
-            output::member(kept, "rows"),
+            output::count_of(kept, "rows"),
             output::member(recipe, "service"),
-            output::member(kept, "created_at"),
+            output::moment_of(kept, "created_at"),
         ]
     });
-    output::table(&["table", "rows", "service", "made"], rows.collect());
+    output::table(&["table", "rows", "service", "made"], rows.collect(), "no training sets are kept");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -33,7 +33,11 @@ pub(super) async fn run(
         });
         let rows: Vec<Vec<String>> = rows.collect();
         if !rows.is_empty() {
-            output::table(&["request", "view", "feature", "served", "replayed", "cause"], rows);
+            output::table(
+                &["request", "view", "feature", "served", "replayed", "cause"],
+                rows,
+                "no differences",
+            );
         }
     }
     Ok(ExitCode::from(if differing == 0 { 0 } else { exit::FAILED }))

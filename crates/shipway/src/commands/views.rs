@@ -36,7 +36,7 @@ pub(super) async fn list(context: &Context) -> Result<ExitCode, CommandFailure> 
             member(view, "job"),
         ]
     });
-    output::table(&["view", "version", "", "state", "steps", "job"], rows.collect());
+    output::table(&["view", "version", "", "state", "steps", "job"], rows.collect(), "no views");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -80,10 +80,29 @@ pub(super) fn named(view: &Json) -> Json {
     json!({ "view": view["view"], "hash": view["hash"], "job": view["job"] })
 }
 
+/// What is said of a build that is not waited for.
+pub(super) async fn told(context: &Context, build: &Json) -> String {
+    let view = member(build, "view");
+    let Some(id) = build["job"].as_str() else {
+        return format!("view {view} is built from history as soon as the log is read that far");
+    };
+    let job = context.client.get(&format!("/jobs/{}", segment(id))).await.unwrap_or_default();
+    match job["state"].as_str() {
+        Some("failed" | "cancelled") => format!(
+            "view {view} is not built, job {id} has ended: shipway features rebuild --view {view} goes on with it"
+        ),
+        _ => format!("view {view} is built from history by job {id}: shipway jobs wait {id}"),
+    }
+}
+
 /// Follows the builds to their ends, each with a bar.
 pub(super) async fn wait(context: &Context, builds: &[Json]) -> Result<ExitCode, CommandFailure> {
     for build in builds {
         let Some(job) = job_of(context, build).await? else { continue };
+        if output::is_at_terminal() {
+            let view = member(build, "view");
+            output::note(format!("view {view} is built by job {job}; Ctrl-C stops watching, not the job"));
+        }
         let job = jobs::wait(context, &job).await?;
         jobs::ended_well(&job)?;
         if context.format != Format::Json {

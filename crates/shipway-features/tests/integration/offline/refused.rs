@@ -21,7 +21,7 @@ async fn a_missing_column_is_named_with_the_nearest() {
     let error = refused("SELECT q, shop, district, basket AS baskets FROM asks").await;
     assert_eq!(
         error.to_string(),
-        "spine: column basket (request column) does not exist; did you mean baskets"
+        "spine: column basket (request column) does not exist; did you mean baskets?"
     );
     assert_eq!((error.kind(), error.code()), (Kind::Invalid, "features.spine_column_missing"));
     let error = refused("SELECT q, shop, basket FROM asks").await;
