@@ -1,4 +1,4 @@
-"""What the benchmarks need beside Shipway, fetched once into a cache folder outside the clone: the peers' packages and a load generator."""
+"""What the benchmarks need beside Shipway, fetched once into a cache folder outside the clone: the peers' packages and load generators."""
 
 from __future__ import annotations
 
@@ -26,30 +26,44 @@ def peers_python(cache: Path) -> Path:
     return python
 
 
-class LoadGenerator:
-    """`wrk`: a closed loop in C over epoll. A Python client would be the bottleneck."""
+class _Program:
+    """A program of the distribution: the installed one, or one unpacked from its packages into the cache folder."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, name: str, packages: list[str]) -> None:
         self.environment = dict(os.environ)
-        found = shutil.which("wrk")
+        found = shutil.which(name)
         if found is None:
             folder = cache / "bench-tools"
-            found = str(folder / "usr" / "bin" / "wrk")
+            found = str(folder / "usr" / "bin" / name)
             if not Path(found).exists():
-                _unpack_from_debian(folder, ["wrk", "libluajit-5.1-2", "libluajit-5.1-common"])
+                _unpack_from_debian(folder, name, packages)
             libraries = [str(path) for path in (folder / "usr" / "lib").glob("*-linux-gnu")]
             self.environment["LD_LIBRARY_PATH"] = os.pathsep.join(libraries)
         self.path = found
 
     def version(self) -> str:
-        said = subprocess.run([self.path, "--version"], env=self.environment, capture_output=True, text=True, check=False).stdout
+        said = subprocess.run([self.path, "-v"], env=self.environment, capture_output=True, text=True, check=False).stdout
         return " ".join(said.split()[:2])
 
 
-def _unpack_from_debian(folder: Path, packages: list[str]) -> None:
+class LoadGenerator(_Program):
+    """`wrk`: a closed loop in C over epoll. A Python client would be the bottleneck."""
+
+    def __init__(self, cache: Path) -> None:
+        super().__init__(cache, "wrk", ["wrk", "libluajit-5.1-2", "libluajit-5.1-common"])
+
+
+class SteadyGenerator(_Program):
+    """`luajit`, for bench/steady.lua: compiled as it runs, with the kernel's calls at hand."""
+
+    def __init__(self, cache: Path) -> None:
+        super().__init__(cache, "luajit", ["luajit", "libluajit-5.1-2", "libluajit-5.1-common"])
+
+
+def _unpack_from_debian(folder: Path, name: str, packages: list[str]) -> None:
     """Downloads packages of the distribution and unpacks them into `folder`; nothing is installed on the system."""
     if shutil.which("apt-get") is None:
-        raise SystemExit("bench: error: wrk is not installed\nbench: hint: install it with this system's package manager")
+        raise SystemExit(f"bench: error: {name} is not installed\nbench: hint: install it with this system's package manager")
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["apt-get", "download", "--quiet", *packages], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     for package in folder.glob("*.deb"):
