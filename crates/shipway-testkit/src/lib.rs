@@ -1,4 +1,4 @@
-//! What tests of the whole share: data folders that vanish, the real binary as a process, a small HTTP client.
+//! What tests share: data folders that vanish, the real binary as a process, a small HTTP client, a real Kafka.
 //!
 //! For dev-dependencies only: everything here panics where a test should fail.
 //!
@@ -6,14 +6,19 @@
 //! - `process`: a child process that cannot outlive its test
 //! - `server`: the real binary, ready to answer; killed, restarted, stopped
 //! - `client`: requests and answers in a line each
+//! - `kafka`: a real Kafka broker; stopped, killed, restarted
+//! - `kafka_wire`: the requests that prepare its topics
 #![deny(missing_docs)]
 #![expect(clippy::panic, clippy::expect_used, reason = "a test whose surroundings fail must fail")]
 
 mod client;
 mod data;
+mod kafka;
+mod kafka_wire;
 mod process;
 mod server;
 
 pub use client::{Answer, Client};
 pub use data::TempData;
+pub use kafka::Kafka;
 pub use server::{Server, ServerOptions};
