@@ -45,6 +45,7 @@ const PLACES: &[(&str, Place)] = &[
     ("shipway-serving", Capability),
     ("shipway-tracking", Capability),
     ("shipway-blob", Foundation),
+    ("shipway-formats", Foundation),
     ("shipway-lake", Foundation),
     ("shipway-log", Foundation),
     ("shipway-online", Foundation),
@@ -68,6 +69,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("deltalake", &["shipway-lake"]),
     ("datafusion", &["shipway-lake", "shipway-features"]),
     ("ort", &["shipway-runtime"]),
+    ("prost-reflect", &["shipway-formats"]),
     (
         "axum",
         &[
