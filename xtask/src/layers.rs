@@ -46,6 +46,7 @@ const PLACES: &[(&str, Place)] = &[
     ("shipway-tracking", Capability),
     ("shipway-blob", Foundation),
     ("shipway-broker", Foundation),
+    ("shipway-formats", Foundation),
     ("shipway-lake", Foundation),
     ("shipway-log", Foundation),
     ("shipway-online", Foundation),
@@ -70,6 +71,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("deltalake", &["shipway-lake"]),
     ("datafusion", &["shipway-lake", "shipway-features"]),
     ("ort", &["shipway-runtime"]),
+    ("prost-reflect", &["shipway-formats"]),
     (
         "axum",
         &[
