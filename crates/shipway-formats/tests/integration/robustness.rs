@@ -68,8 +68,6 @@ fn check(decoder: &Decoder, message: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn valid_messages_with_changes_break_nothing(
         which in 0_usize..5,
