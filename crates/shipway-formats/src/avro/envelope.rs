@@ -3,7 +3,7 @@
 use shipway_core::Value;
 
 use super::{
-    plan::Part,
+    plan::{Part, Step},
     read::{Reader, Stop, error},
     schema::{Node, NodeId},
 };
@@ -27,11 +27,11 @@ impl Reader<'_, '_> {
     }
 
     /// The row before or after; `None` where the branch of the union is null.
-    fn image(&mut self, step: &super::plan::Step) -> Result<Option<Vec<Value>>, Stop> {
-        if let super::plan::Step::Union(branches) = step {
+    fn image(&mut self, step: &Step) -> Result<Option<Vec<Value>>, Stop> {
+        if let Step::Union(branches) = step {
             let branch = self.branch(branches.len())?;
             return match &branches[branch] {
-                super::plan::Step::Skip(node) => self.skip(*node, 0).map(|()| None).map_err(Stop::from),
+                Step::Skip(node) => self.skip(*node, 0).map(|()| None).map_err(Stop::from),
                 step => self.row(step).map(Some),
             };
         }

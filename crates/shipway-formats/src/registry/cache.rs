@@ -17,8 +17,9 @@ use super::Missing;
 /// How many schemas are kept; beyond it the one that was not used for longest goes.
 const MOST_KEPT: usize = 1_000;
 
-/// For how long nobody asks again for an id that the registry did not know: it may come to know it.
-const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+/// For how long nobody asks again for an id that the registry did not know, or whose schema cannot be used: the registry may
+/// come to know it, or what it builds on.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
 
 type Answer<T> = Result<Arc<T>, Missing>;
 type Waiting<T> = Shared<BoxFuture<'static, Answer<T>>>;
@@ -39,7 +40,7 @@ struct Entry<T> {
 enum What<T> {
     Here(Arc<T>),
     Asked(Waiting<T>),
-    Unknown(Instant),
+    Refused(Missing, Instant),
 }
 
 impl<T> std::fmt::Debug for Cache<T> {
@@ -60,7 +61,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
     {
         let waiting = match self.look(id, ask) {
             What::Here(here) => return Ok(here),
-            What::Unknown(_) => return Err(Missing::Unknown),
+            What::Refused(why, _) => return Err(why),
             What::Asked(waiting) => waiting,
         };
         let answer = waiting.clone().await;
@@ -80,8 +81,10 @@ impl<T: Send + Sync + 'static> Cache<T> {
             match &entry.what {
                 What::Here(here) => return What::Here(Arc::clone(here)),
                 What::Asked(waiting) => return What::Asked(waiting.clone()),
-                What::Unknown(since) if since.elapsed() < UNKNOWN_FOR => return What::Unknown(*since),
-                What::Unknown(_) => {}
+                What::Refused(why, since) if since.elapsed() < REFUSED_FOR => {
+                    return What::Refused(why.clone(), *since);
+                }
+                What::Refused(..) => {}
             }
         }
         if state.entries.len() >= MOST_KEPT
@@ -104,10 +107,8 @@ impl<T: Send + Sync + 'static> Cache<T> {
         }
         match answer {
             Ok(here) => entry.what = What::Here(Arc::clone(here)),
-            Err(Missing::Unknown) => entry.what = What::Unknown(Instant::now()),
-            // Kept as it is: the schema will not become better.
-            Err(Missing::Unusable(_)) => {}
             Err(Missing::Surroundings(_)) => _ = state.entries.remove(&id),
+            Err(why) => entry.what = What::Refused(why.clone(), Instant::now()),
         }
     }
 }
@@ -147,12 +148,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unknown_id_is_asked_for_again_after_a_while() {
+    async fn an_id_that_was_refused_is_asked_for_again_after_a_while() {
         let cache = Cache::<u32>::new();
         let get = |answer: Result<u32, Missing>| cache.get(7, move || async move { answer });
-        assert!(get(Err(Missing::Unknown)).await.is_err());
-        assert!(get(Ok(1)).await.is_err());
-        tokio::time::advance(UNKNOWN_FOR).await;
+        for why in [Missing::Unknown, Missing::Unusable(String::new())] {
+            assert!(get(Err(why)).await.is_err());
+            assert!(get(Ok(1)).await.is_err());
+            tokio::time::advance(REFUSED_FOR).await;
+        }
         assert_eq!(*get(Ok(1)).await.unwrap(), 1);
     }
 

@@ -44,6 +44,25 @@ async fn a_schema_is_asked_for_once_and_kept() {
 }
 
 #[tokio::test]
+async fn each_message_is_read_by_the_schema_that_it_was_written_with() {
+    let registry = Registry::start().await;
+    registry.has_avro(7, DELAY);
+    let later = json!({ "type": "record", "name": "Flight", "fields": [
+        { "name": "gate", "type": ["null", "string"], "default": null },
+        { "name": "late_by", "aliases": ["delay"], "type": ["null", "int"] },
+    ]});
+    registry.has_avro(8, &later.to_string());
+    registry.has_avro(9, &DELAY.replace("long", "string"));
+    let decoder = decoder(of(&registry, json!({})), "delay int, gate text");
+    assert_eq!(row(&read(&decoder, b"\0\0\0\0\x08\x02\x02A\x02\x0a").await), json!([5, "A"]));
+    assert_eq!(row(&read(&decoder, b"\0\0\0\0\x07\x08").await), json!([4, null]));
+    let wrong = refusal(&read(&decoder, b"\0\0\0\0\x09\x02A").await);
+    assert_eq!(wrong, "formats.column_mismatch: column delay: expected int, got \"A\"");
+    assert_eq!(row(&read(&decoder, b"\0\0\0\0\x08\x00\x00").await), json!([null, null]));
+    assert_eq!(registry.asked().len(), 3);
+}
+
+#[tokio::test]
 async fn an_unknown_id_is_the_messages_fault_and_a_failing_registry_is_not() {
     let registry = Registry::start().await;
     registry.has_avro(7, DELAY);

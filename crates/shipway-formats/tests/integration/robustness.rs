@@ -68,8 +68,6 @@ fn check(decoder: &Decoder, message: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn valid_messages_with_changes_break_nothing(
         which in 0_usize..5,
@@ -87,6 +85,28 @@ proptest! {
             }
         }
         check(&decoder, &message);
+    }
+
+    #[test]
+    fn schemas_with_changes_break_nothing(
+        is_avro in any::<bool>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}<>();=\",.a0 \u{e9}]{0,3}", 0_usize..12), 1..6),
+    ) {
+        let (format, schema) = match is_avro {
+            true => ("avro", include_str!("../golden/flight.avsc")),
+            false => ("protobuf", include_str!("../golden/flight.proto")),
+        };
+        let mut schema: Vec<char> = schema.chars().collect();
+        for (at, text, removed) in changes {
+            let at = at.index(schema.len());
+            let until = (at + removed).min(schema.len());
+            schema.splice(at..until, text.chars());
+        }
+        let schema: String = schema.into_iter().collect();
+        let format = with_gate(json!({ "format": format, "schema": schema, "message": (!is_avro).then_some("air.Flight") }));
+        if let Ok(decoder) = Decoder::new(&serde_json::from_value(format).unwrap(), &columns(DECLARED)) {
+            check(&decoder, include_bytes!("../golden/flight.avro.bin"));
+        }
     }
 
     #[test]
