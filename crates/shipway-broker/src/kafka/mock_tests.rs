@@ -47,7 +47,11 @@ fn cluster() -> Cluster {
 
 fn settings(cluster: &Cluster) -> Settings {
     let mut settings = Settings::new(cluster.bootstrap_servers(), "tests");
-    for (name, value) in [("reconnect.backoff.max.ms", "100"), ("reconnect.backoff.ms", "10")] {
+    // The mock keeps a member that has left until its session is over, and lets a group wait for three seconds first.
+    let quick = [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
+    for (name, value) in
+        [("reconnect.backoff.max.ms", "100"), ("reconnect.backoff.ms", "10")].into_iter().chain(quick)
+    {
         settings.properties.insert(name.to_owned(), value.to_owned());
     }
     settings

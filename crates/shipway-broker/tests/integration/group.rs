@@ -56,9 +56,7 @@ async fn member(
     generations
 }
 
-async fn rebalances_under_load(broker: Arc<dyn Broker>, topic: &str) {
-    let seed: u64 = rand::rng().random();
-    println!("{topic}: seed {seed}");
+async fn rebalances_under_load(broker: Arc<dyn Broker>, topic: &str, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let store: Arc<Store> = Arc::default();
     let mut tasks = JoinSet::new();
@@ -112,7 +110,9 @@ async fn rebalances_under_load(broker: Arc<dyn Broker>, topic: &str) {
 async fn members_that_come_and_go_lose_nothing_and_read_nothing_twice() {
     let kafka = kafka().await;
     kafka.create_topic("load-classic", PARTITIONS).await;
-    rebalances_under_load(connect(settings(&kafka)).await, "load-classic").await;
+    let seed = rand::rng().random();
+    println!("load-classic: seed {seed}");
+    rebalances_under_load(connect(settings(&kafka)).await, "load-classic", seed).await;
 }
 
 #[tokio::test]
@@ -121,7 +121,9 @@ async fn so_do_members_whose_partitions_the_broker_assigns() {
     kafka.create_topic("load-consumer", PARTITIONS).await;
     let mut settings = settings(&kafka);
     settings.group_protocol = GroupProtocol::Consumer;
-    rebalances_under_load(connect(settings).await, "load-consumer").await;
+    let seed = rand::rng().random();
+    println!("load-consumer: seed {seed}");
+    rebalances_under_load(connect(settings).await, "load-consumer", seed).await;
 }
 
 #[tokio::test]
