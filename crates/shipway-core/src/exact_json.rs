@@ -20,8 +20,30 @@ pub struct ExactJson(pub Json);
 impl<'de> Deserialize<'de> for ExactJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
+        if is_too_deep(raw.get()) {
+            return Err(D::Error::custom(format_args!("nested deeper than {DEEPEST} levels")));
+        }
         exact(raw.get()).map(Self).map_err(D::Error::custom)
     }
+}
+
+/// As deep as the usual reader goes. Each level of lists and objects here is a call within a call.
+const DEEPEST: usize = 128;
+
+/// Whether lists and objects in `json`, which is well-formed, lie deeper in each other than that.
+fn is_too_deep(json: &str) -> bool {
+    let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
+    json.bytes().any(|byte| {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEEPEST
+    })
 }
 
 fn exact(raw: &str) -> serde_json::Result<Json> {
@@ -137,6 +159,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_value_that_is_nested_without_end_is_refused_and_text_is_no_nesting() {
+        let nested = |levels: usize| format!(r#"{{"price": {}1{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        let refused = object(nested(200_000).as_bytes(), |_| true).unwrap_err();
+        assert!(refused.to_string().contains("nested deeper than 128 levels"), "{refused}");
+        assert!(object(nested(100).as_bytes(), |_| true).is_ok());
+        let text = format!(r#"{{"price": "\"{}"}}"#, "[".repeat(1_000));
+        assert!(object(text.as_bytes(), |_| true).is_ok());
+    }
 
     #[test]
     fn numbers_of_the_named_members_keep_every_digit() {
