@@ -39,6 +39,11 @@ def everything() -> Definitions:
                 "files": "s3://bucket/clicks/*.parquet", "format": "parquet", "nulls": ["NA", "no"],
                 "columns": {"at": "Clicked At"}, "optional": ["tags", "on"], "every": "1h",
             },
+            stream=shipway.Stream(
+                broker="main", topic="Clicks.v1", start="latest", format="protobuf", unknown_fields="refuse",
+                schema='syntax = "proto3";\nmessage Click { int64 id = 1; } // "no": yes\n', message="Click",
+                fields={"at": ["clicked.at", "at"], "on": "is_on"}, time_unit={"at": "milliseconds"},
+            ),
             description='says "hello": # not a comment',
             owner="null",
             tags=["raw", "on"],
@@ -251,6 +256,12 @@ def test_a_change_that_cannot_be_made_is_a_conflict(fresh):
     assert caught.value.code == "catalog.change_refused"
 
 
+def source_of(**given) -> Source:
+    """A source whose stream is as it should be but for what is given."""
+    stream = {"broker": "main", "topic": "clicks", "format": "json"} | given
+    return Source("s", columns={"at": "timestamp", "n": "int"}, event_time="at", stream=stream)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -283,6 +294,21 @@ def test_a_change_that_cannot_be_made_is_a_conflict(fresh):
         (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"files": "/a.csv", "columns": {"att": "x"}}), "column att of batch"),
         (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"files": "/a.csv", "optional": ["at"]}), "cannot be optional"),
         (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", batch={"delta": "/a", "format": "csv"}), "format and nulls belong to files only"),
+        (lambda: source_of(broker="Main"), "stream: broker `Main` is not a name"),
+        (lambda: source_of(topic="a b"), "stream: topic a b cannot be the name of a topic"),
+        (lambda: source_of(topic="x" * 250), "cannot be the name of a topic"),
+        (lambda: source_of(format=None), "stream: format is missing"),
+        (lambda: source_of(format="jsno"), "did you mean json?"),
+        (lambda: source_of(start="first"), "start first does not exist"),
+        (lambda: source_of(tpoic="a"), "did you mean topic?"),
+        (lambda: source_of(schema="{}"), "schema is for avro and protobuf, and the format is json"),
+        (lambda: source_of(message="A"), "message is for protobuf, and the format is json"),
+        (lambda: source_of(format="protobuf", schema="syntax"), "does not say which message of the schema is sent"),
+        (lambda: source_of(format="protobuf", envelope="debezium"), "envelope debezium comes as json or avro"),
+        (lambda: source_of(fields={"att": "x"}), "column att of fields in stream is not in columns"),
+        (lambda: source_of(fields={"at": []}), "stream: fields is empty"),
+        (lambda: source_of(time_unit={"at": "days"}), "time_unit days does not exist"),
+        (lambda: source_of(time_unit={"n": "seconds"}), "column n of time_unit is int"),
         (lambda: Aggregate("a", operations=["distinct_count(5)"], windows=["1h"], bound=5), "given twice"),
         (lambda: Service("s"), "views is missing"),
         (lambda: Service("s", views=["A"]), "view `A` is not a name"),

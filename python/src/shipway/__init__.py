@@ -28,6 +28,7 @@ from shipway.definitions import (
     Requirement,
     Service,
     Source,
+    Stream,
     View,
     at_least,
     at_most,
@@ -57,6 +58,7 @@ from shipway.plan import Plan
 from shipway.proof import VerificationReport
 from shipway.results import PredictionResult, PushResult, ReadResult, ViewFreshness
 from shipway.status import LoadResult, Status, ViewBuild
+from shipway.streams import ReplayedLetters, StreamList, StreamStatus
 from shipway.training import TrainingSet, WrittenTrainingSet
 
 __version__ = "0.1.0"
@@ -64,8 +66,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Aggregate", "Batch", "BatchStatus", "CatalogFeature", "Client", "Definition", "Definitions", "Deprecation", "Entity",
     "Feature", "FeatureList", "Freshness", "Gate", "LoadResult", "Plan", "PredictionResult", "PushResult", "ReadResult",
-    "Refresh", "Requirement", "Service", "ShipwayError", "Source", "Status", "TrainingSet", "VerificationReport", "View",
-    "ViewBuild", "ViewFreshness", "WrittenTrainingSet",
+    "Refresh", "ReplayedLetters", "Requirement", "Service", "ShipwayError", "Source", "Status", "Stream", "StreamList",
+    "StreamStatus", "TrainingSet", "VerificationReport", "View", "ViewBuild", "ViewFreshness", "WrittenTrainingSet",
     "approx_distinct", "approx_quantile", "at_least", "at_most", "avg", "beats_holder", "bottom_k", "count",
     "distinct_count", "errors", "first", "first_k", "histogram", "kurtosis", "last", "last_k", "operations",
     "own_artifact", "skew", "stddev", "top_k", "var",

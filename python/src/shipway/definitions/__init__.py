@@ -1,6 +1,6 @@
 """Definitions as objects: what features are, written in Python. Names are checked in `shipway.names`.
 
-- `source`, `aggregate`, `view`, `service`: the five kinds and what they are made of
+- `source`, `stream`, `aggregate`, `view`, `service`: the five kinds and what they are made of
 - `metadata`: what people and policies want to know about features
 - `yaml`: their text
 - `collection`: several of them together, and the way to a server
@@ -11,9 +11,10 @@ from shipway.definitions.collection import Definition, Definitions
 from shipway.definitions.metadata import Deprecation, Feature, Freshness
 from shipway.definitions.service import Gate, Requirement, Service, at_least, at_most, beats_holder, own_artifact
 from shipway.definitions.source import Batch, Entity, Source
+from shipway.definitions.stream import Stream
 from shipway.definitions.view import View
 
 __all__ = [
     "Aggregate", "Batch", "Definition", "Definitions", "Deprecation", "Entity", "Feature", "Freshness", "Gate",
-    "Requirement", "Service", "Source", "View", "at_least", "at_most", "beats_holder", "own_artifact",
+    "Requirement", "Service", "Source", "Stream", "View", "at_least", "at_most", "beats_holder", "own_artifact",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from shipway.definitions.parts import fill, present, required, thing_of
+from shipway.definitions.stream import Stream
 from shipway.errors import InvalidDefinition
 from shipway.names import (
     check_fields,
@@ -185,7 +186,7 @@ class Source:
 
     kind: ClassVar[str] = "source"
     FIELDS: ClassVar[tuple[str, ...]] = (
-        "kind", "name", "event_time", "event_id", "columns", "max_ahead", "dedupe", "retention", "batch",
+        "kind", "name", "event_time", "event_id", "columns", "max_ahead", "dedupe", "retention", "batch", "stream",
         "description", "owner", "tags",
     )  # fmt: skip
 
@@ -197,6 +198,7 @@ class Source:
     dedupe: str | None = None
     retention: str | None = None
     batch: Batch | None = None
+    stream: Stream | None = None
     description: str | None = None
     owner: str | None = None
     tags: tuple[str, ...] = ()
@@ -212,6 +214,7 @@ class Source:
         dedupe: str | None = None,
         retention: str | None = None,
         batch: Batch | Mapping[str, Any] | None = None,
+        stream: Stream | Mapping[str, Any] | None = None,
         description: str | None = None,
         owner: str | None = None,
         tags: Iterable[str] | None = None,
@@ -229,9 +232,14 @@ class Source:
             batch = Batch.from_dict(batch, thing)
         if batch is not None:
             _check_batch(thing, batch, columns, (event_time, event_id))
+        if isinstance(stream, Mapping):
+            stream = Stream.from_dict(stream, thing)
+        if stream is not None:
+            stream.check_columns(thing, columns)
         fill(
             self, name=name, columns=columns, event_time=event_time, event_id=event_id, max_ahead=max_ahead,
-            dedupe=dedupe, retention=retention, batch=batch, description=description, owner=owner, tags=tags,
+            dedupe=dedupe, retention=retention, batch=batch, stream=stream, description=description, owner=owner,
+            tags=tags,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -250,6 +258,7 @@ class Source:
                 "dedupe": self.dedupe,
                 "retention": self.retention,
                 "batch": self.batch.to_dict() if self.batch else None,
+                "stream": self.stream.to_dict() if self.stream else None,
             }
         )
 
