@@ -14,6 +14,7 @@ import live
 import scaled_data
 import training
 from flights import Periods, make_tables
+from flow import flow
 from measure import Lane
 from online import online
 from reads import reads
@@ -76,4 +77,5 @@ LANES: dict[str, Callable[[Setting], list[Lane] | Iterator[Lane]]] = {
     "online": online,
     "reads": reads,
     "live": predict_and_ingest,
+    "flow": flow,
 }
