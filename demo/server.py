@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import time
@@ -15,9 +16,9 @@ class Failed(Exception):
 
 
 class Server:
-    """A `shipway serve` on a free loopback port with a data folder of its own."""
+    """A `shipway serve` on a free loopback port with a data folder of its own; `environment` is added to ours."""
 
-    def __init__(self, binary: str, data: Path, log: Path) -> None:
+    def __init__(self, binary: str, data: Path, log: Path, environment: dict[str, str] | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -29,6 +30,7 @@ class Server:
             [binary, "serve", "--data", str(data), "--listen", f"127.0.0.1:{self.port}"],
             stdout=self._log,
             stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
         )
         self._log_path = log
         self.pid = self._process.pid
@@ -82,9 +84,16 @@ class Connection:
 
     def post(self, path: str, body: bytes, content_type: str = "application/json") -> dict:
         """Posts `body`; the answer as JSON, or `Failed` with the problem that came instead."""
-        self._connection.request("POST", path, body=body, headers={"content-type": content_type})
+        return self._ask("POST", path, body, {"content-type": content_type})
+
+    def get(self, path: str) -> dict:
+        """The answer as JSON, or `Failed` with the problem that came instead."""
+        return self._ask("GET", path, None, {})
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> dict:
+        self._connection.request(method, path, body=body, headers=headers)
         response = self._connection.getresponse()
         content = response.read()
         if response.status != 200:
-            raise Failed(f"POST {path}: {response.status} {content.decode(errors='replace')[:2000]}")
+            raise Failed(f"{method} {path}: {response.status} {content.decode(errors='replace')[:2000]}")
         return json.loads(content)
