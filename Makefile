@@ -7,14 +7,15 @@ export CARGO_TERM_COLOR ?= never
 python := .venv/bin/python
 shipway := $(CARGO_TARGET_DIR)/debug/shipway
 optimised := $(CARGO_TARGET_DIR)/optimised
+over_kafka := $(if $(filter 1,$(DEMO_KAFKA)),--kafka)
 
-.PHONY: help demo test check unit clients demo-short soak bench optimised docs setup build
+.PHONY: help demo test check unit clients demo-short soak faults bench optimised docs setup build
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-demo: setup build ## the main job on real flights, end to end, with the result table
-	$(python) demo/run.py --shipway $(shipway)
+demo: setup build ## the main job on real flights, end to end, with the result table; DEMO_KAFKA=1: over a real Kafka
+	$(python) demo/run.py --shipway $(shipway) $(over_kafka)
 
 test: setup check unit clients demo-short ## every check and test
 
@@ -32,10 +33,13 @@ clients: setup build ## the unmodified Python clients and the SDK against the re
 	cd python && SHIPWAY_BINARY=$(shipway) ../$(python) -m pytest --quiet
 
 demo-short: setup build ## the demo on two months
-	$(python) demo/run.py --shipway $(shipway) --short
+	$(python) demo/run.py --shipway $(shipway) --short $(over_kafka)
 
 soak: setup ## random definitions on random streams, every path against the oracle, for SHIPWAY_SOAK_SECONDS (default 600)
 	cargo test --workspace --test integration -- --ignored --nocapture --exact differential::soak
+
+faults: setup ## server and broker killed under load, again and again, for SHIPWAY_FAULTS_SECONDS (default 600)
+	cargo test --workspace --test integration -- --ignored --nocapture --exact streams::faults
 
 bench: setup optimised ## ours against the peers, as ratios; BENCH="--full --only scaled" chooses
 	$(python) bench/run.py --shipway $(optimised)/shipway $(BENCH)

@@ -25,7 +25,8 @@ pub use error::{DefinitionError, DefinitionErrors, RestoreError, UnknownDefiniti
 pub use model::{
     Batch, BatchFormat, BatchFrom, Beyond, ColumnOrigin, DefinitionKind, DefinitionSet, Deprecation, Derived,
     Entity, Feature, FeatureMetadata, Freshness, Gate, Pii, Requirement, Rule, Service, ServiceColumn,
-    Source, Versioned, View, ViewBody, ViewReference,
+    Source, Stream, StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields, Versioned, View,
+    ViewBody, ViewReference,
 };
 pub use parse::DefinitionFile;
 pub use schema::schema;

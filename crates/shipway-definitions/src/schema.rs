@@ -8,11 +8,14 @@
 
 #![expect(dead_code, reason = "only the derived schema of these types is used")]
 
+mod stream;
+
 use std::{borrow::Cow, collections::BTreeMap};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use shipway_aggregate::{Operation, Window};
 use shipway_core::{DataType, Length, Name, ScalarType};
+use stream::StreamDocument;
 
 /// The JSON Schema (draft 2020-12) of one document of a definition file.
 pub fn schema() -> Schema {
@@ -75,6 +78,8 @@ pub(crate) struct SourceDocument {
     retention: Option<Length>,
     /// Where its history comes from, beside the stream.
     batch: Option<BatchDocument>,
+    /// The topic of a broker from which its events come, beside those that are sent to this server.
+    stream: Option<StreamDocument>,
     /// What it is, for people.
     description: Option<String>,
     /// Who answers for it.
@@ -469,6 +474,7 @@ mod tests {
             ["EntityDocument", "SourceDocument", "ViewDocument", "ServiceDocument", "GateDocument"];
         let parts = [
             ("BatchDocument", parse::BATCH_FIELDS),
+            ("StreamDocument", parse::STREAM_FIELDS),
             ("EntryDocument", parse::ENTRY_FIELDS),
             ("FreshnessDocument", parse::FRESHNESS_FIELDS),
             ("RequirementDocument", parse::REQUIREMENT_FIELDS),

@@ -141,6 +141,34 @@ pub enum FeaturesError {
         /// Why.
         source: AggregationError,
     },
+    /// The states of a source are too far behind its log.
+    #[error("source {source_name}: {behind} events are waiting to become readable, the limit is {limit}")]
+    Behind {
+        /// The source.
+        source_name: String,
+        /// Records of the log that are not in the states yet.
+        behind: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// Too many requests bring events at a time.
+    #[error("requests with {limit} bytes of events are being taken in already")]
+    Crowded {
+        /// The bound.
+        limit: u32,
+    },
+    /// Somebody else has taken over a partition of a broker.
+    #[error(
+        "partition {partition} was claimed under generation {held}; this is a delivery of generation {generation}"
+    )]
+    Fenced {
+        /// The partition.
+        partition: u32,
+        /// The generation of the delivery.
+        generation: u64,
+        /// The generation of the last claim.
+        held: u64,
+    },
     /// Shutting down, or a background task ended.
     #[error("{what} is not running")]
     Stopped {
@@ -202,7 +230,10 @@ impl Failure for FeaturesError {
                 Kind::Invalid
             }
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::NotExact { .. } | Self::Stale { .. } | Self::Retired { .. } => Kind::Conflict,
+            Self::NotExact { .. } | Self::Stale { .. } | Self::Retired { .. } | Self::Fenced { .. } => {
+                Kind::Conflict
+            }
+            Self::Behind { .. } | Self::Crowded { .. } => Kind::Exhausted,
             Self::Building { .. } | Self::NotVisible { .. } | Self::Stopped { .. } => Kind::Unavailable,
             Self::Feature { source, .. } => source.kind(),
             Self::MissingDefinition { .. } | Self::Damaged { .. } | Self::Expression { .. } => Kind::Internal,
@@ -237,6 +268,9 @@ impl Failure for FeaturesError {
             Self::Retired { .. } => "features.view_retired",
             Self::NotVisible { .. } => "features.not_visible_yet",
             Self::Feature { source, .. } => source.code(),
+            Self::Behind { .. } => "features.behind",
+            Self::Crowded { .. } => "features.crowded",
+            Self::Fenced { .. } => "features.fenced",
             Self::Stopped { .. } => "features.stopped",
             Self::Damaged { .. } => "features.damaged_state",
             Self::Log(error) => error.code(),
@@ -265,6 +299,9 @@ impl Failure for FeaturesError {
             }
             Self::NotVisible { .. } => {
                 Some("ask again: the events are durable and will become visible".into())
+            }
+            Self::Behind { .. } | Self::Crowded { .. } => {
+                Some("send these events again a little later, and fewer at a time".into())
             }
             Self::TooLarge { .. } => Some("split the request".into()),
             Self::FeatureNamesCollide { .. } => Some("ask for full feature names".into()),

@@ -13,7 +13,7 @@ use shipway_lake::Lake;
 use shipway_log::EventLog;
 use shipway_online::OnlineStore;
 use shipway_store::{Store, jobs::Jobs};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     error::FeaturesError,
     ingest::dedupe::IdDigest,
     load,
-    materialise::{Materialiser, Published, off_the_executor},
+    materialise::{Materialiser, Published, off_the_executor, progress::SourceProgress},
     model::{
         event::Standing,
         record::{self, Record},
@@ -64,6 +64,8 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) cancel: CancellationToken,
     pub(crate) cache: StateCache,
+    /// A permit for each byte of events that may be taken in at a time.
+    pub(crate) ingest_room: Arc<Semaphore>,
     pub(crate) hot_keys: HotKeys,
     /// How many reads there were, and how long they took.
     pub(crate) reads: AtomicU64,
@@ -119,6 +121,7 @@ impl Features {
             cancel: CancellationToken::new(),
             cache: StateCache::new(options.limits.state_cache_bytes),
             hot_keys: HotKeys::default(),
+            ingest_room: Arc::new(Semaphore::new(options.limits.ingest_bytes_at_once as usize)),
             reads: AtomicU64::new(0),
             limits: options.limits,
             loading_tables: tokio::sync::Mutex::new(()),
@@ -346,15 +349,18 @@ impl Inner {
         Ok(SourceShape { schema, book })
     }
 
-    /// Notes the event ids and the newest time of what is in the log and not yet in the states.
+    /// Notes the event ids, the newest time and the broker's positions of what is in the log and not yet in the states.
     async fn note_tail(&self, runtime: &SourceRuntime, applied: u64) -> Result<(), FeaturesError> {
         let has_ids = runtime.shape().schema.id_index.is_some();
+        let mut feeds = runtime.feeds.lock().await;
+        feeds.stand_at(SourceProgress::read(&self.online, &runtime.name)?.positions);
         let mut from = applied.max(runtime.topic.start());
         while from < runtime.topic.end() {
             for logged in runtime.topic.read(from, RECORDS_PER_READ, BYTES_PER_READ).await? {
                 from = logged.offset + 1;
                 match record::decode(&logged.payload) {
-                    Some(Record::Event { event, .. }) => {
+                    Some(Record::Event { event, origin, .. }) => {
+                        origin.into_iter().for_each(|origin| feeds.pass(origin));
                         if has_ids {
                             runtime.dedupe.note_durable(vec![IdDigest::of(&event.id)], from);
                         }
@@ -366,6 +372,8 @@ impl Inner {
                         load::note_ids(self, runtime, &marker.load_id, from).await?;
                         marker.newest.iter().for_each(|newest| runtime.advance_ingest_watermark(*newest));
                     }
+                    Some(Record::Dead(letter)) => feeds.pass(letter.origin),
+                    Some(Record::Passed(origin)) => feeds.pass(origin),
                     Some(Record::View(_)) | None => {}
                 }
             }

@@ -5,6 +5,7 @@
 //! - `options`: what it needs and its documented bounds
 //! - `error`: everything that can be refused or fail, with stable codes
 //! - `model`: events, log records, source schemas, tokens: types valid by construction
+//! - `deliver`: messages of brokers come in, each exactly once
 //! - `ingest`: events come in: checked, told apart from their duplicates, appended to the log
 //! - `materialise`: the consumer that keeps the online state of every key
 //! - `archive`: the consumer that writes history to Delta tables
@@ -17,7 +18,7 @@
 //! - `query`: SQL over the tables, with training sets as a table function
 //! - `stored`: training sets that are kept, with their recipes; as jobs; made again
 //! - `cost`: what building a view would cost
-//! - `status`: how far every source is
+//! - `status`: how far every source is; `tally` what came to it
 //! - `offline`: training sets
 //! - `proof`: replay of what was served against history
 //! - `verification`: the proof for one deployment
@@ -34,6 +35,7 @@ mod archive;
 mod backfill;
 mod batch;
 mod cost;
+mod deliver;
 pub mod error;
 mod feast;
 mod features;
@@ -54,6 +56,7 @@ mod state;
 mod status;
 mod store;
 mod stored;
+mod tally;
 mod training;
 mod upkeep;
 mod verification;
@@ -61,11 +64,13 @@ mod verification;
 pub use backfill::{BACKFILL_JOB, BuildRecord, ServiceDemand, StateStatus, ViewBuild, ViewCare, ViewState};
 pub use batch::{BATCH_JOB, BatchCounts, BatchError, BatchProblem, BatchStatus, Looked};
 pub use cost::BuildCost;
+pub use deliver::{Delivery, Message, Rejection, TakenIn, WaitingLetter};
 pub use error::FeaturesError;
 pub use features::Features;
 pub use ingest::{Events, IngestAnswer, Refused};
 pub use load::{LoadAnswer, LoadRequest};
 pub use model::{
+    origin::Feed,
     schema::{ARRIVAL_COLUMN, EVENT_ID_COLUMN, LOAD_COLUMN, RECEIVED_COLUMN},
     token::Token,
 };
@@ -78,6 +83,7 @@ pub use stored::{
     KeptTrainingSet, Rebuilt, Recipe, RecipeAsOf, RecipeSource, RecipeSpine, StoreOptions, StoredError,
     StoredTrainingSet, TRAINING_SET_JOB,
 };
+pub use tally::{Readable, Received};
 pub use training::{ArrivalRule, Spine, TrainingSet, TrainingSetStream};
 pub use upkeep::TableUpkeep;
 pub use verification::{ServedVectorLog, Verification, VerificationSchedule};

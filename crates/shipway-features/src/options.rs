@@ -40,6 +40,10 @@ pub struct Limits {
     pub ingest_events: usize,
     /// Bytes of one ingest request.
     pub ingest_bytes: usize,
+    /// Bytes of ingest requests that are worked on at a time. Beyond it requests are refused; one alone is always taken.
+    pub ingest_bytes_at_once: u32,
+    /// Records by which the log of a source may be ahead of its states. Beyond it events are refused over HTTP, and brokers wait.
+    pub ahead_events: u64,
     /// Bytes of one file to load.
     pub load_bytes: u64,
     /// Rows in one feature read.
@@ -78,6 +82,8 @@ impl Default for Limits {
         Self {
             ingest_events: 100_000,
             ingest_bytes: 64 << 20,
+            ingest_bytes_at_once: 256 << 20,
+            ahead_events: 2_000_000,
             load_bytes: 16 << 30,
             read_rows: 10_000,
             token_wait: Duration::from_secs(2),

@@ -14,6 +14,7 @@ use shipway_log::Topic;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    deliver::Feeds,
     error::FeaturesError,
     ingest::dedupe::{Dedupe, Ticket},
     materialise::{
@@ -22,6 +23,7 @@ use crate::{
         progress::BuildProgress,
     },
     model::schema::{SchemaBook, SourceSchema},
+    tally::Tally,
 };
 
 /// The present schema of a source, and all that its events were logged with.
@@ -37,6 +39,10 @@ pub(crate) struct SourceRuntime {
     pub(crate) dedupe: Arc<Dedupe>,
     /// One load at a time goes into a table.
     pub(crate) loading: tokio::sync::Mutex<()>,
+    /// What brokers have delivered; one delivery at a time goes into the log.
+    pub(crate) feeds: tokio::sync::Mutex<Feeds>,
+    /// What came since the server started.
+    pub(crate) tally: Tally,
     /// Held from before a load's marker goes into the log until its offset is noted.
     pub(crate) marking: tokio::sync::Mutex<()>,
     pub(crate) published: watch::Sender<Option<Arc<Published>>>,
@@ -63,6 +69,8 @@ impl SourceRuntime {
             topic,
             dedupe: Arc::default(),
             loading: tokio::sync::Mutex::new(()),
+            feeds: tokio::sync::Mutex::default(),
+            tally: Tally::default(),
             marking: tokio::sync::Mutex::new(()),
             published: watch::Sender::new(None),
             builds: watch::Sender::default(),

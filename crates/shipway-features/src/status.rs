@@ -6,12 +6,16 @@ use serde::Serialize;
 use shipway_core::{Digest, EntityKey, Name, Timestamp, Value};
 
 use crate::{
-    Features, features::Inner, materialise::views::split_state_key, model::schema::NO_WATERMARK,
+    Features,
+    features::Inner,
+    materialise::views::split_state_key,
+    model::schema::NO_WATERMARK,
     read::hot::HotKey,
+    tally::{Readable, Received},
 };
 
 /// How far one source is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SourceStatus {
     /// The source.
     pub source: Name,
@@ -25,6 +29,11 @@ pub struct SourceStatus {
     pub lag: u64,
     /// The newest event time that reads see.
     pub watermark: Option<Timestamp>,
+    /// What came since the server started.
+    pub received: Received,
+    /// How long it took lately until events could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readable: Option<Readable>,
     /// The views of the source, and whether their state is complete.
     pub views: Vec<ViewStatus>,
 }
@@ -41,6 +50,8 @@ pub struct ViewStatus {
     /// Steps of a build that is under way that are done, of how many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<(u32, u32)>,
+    /// States of keys that events changed since the server started.
+    pub states_written: u64,
 }
 
 /// A key that is read often.
@@ -78,6 +89,7 @@ impl Features {
                 hash: view.hash,
                 ready: published.as_ref().is_some_and(|published| published.views.contains_key(&view.hash)),
                 build: runtime.build(&view.hash).and_then(|build| Some((build.done, build.buckets?))),
+                states_written: runtime.tally.written(&view.definition.name),
             });
             SourceStatus {
                 source: runtime.name.clone(),
@@ -85,6 +97,8 @@ impl Features {
                 applied,
                 archived: *runtime.archived.borrow(),
                 lag: log_end.saturating_sub(applied),
+                received: runtime.tally.all_received(),
+                readable: runtime.tally.readable(),
                 watermark: watermark.filter(|watermark| *watermark != NO_WATERMARK),
                 views: views.collect(),
             }

@@ -174,10 +174,30 @@ pub(crate) enum Sources {
         #[arg(long)]
         wait: bool,
     },
-    /// Show what is loaded and what is wrong, of all sources or of one
+    /// Show what flows in, what is loaded and what is wrong, of all sources; or of one that is loaded from elsewhere
     Status {
         /// Name of the source
+        #[arg(conflicts_with = "watch")]
         source: Option<String>,
+        /// Show what flows again every second, until Ctrl-C
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Pass over messages that the broker keeps no more; none of them is counted in any feature
+    Skip {
+        /// Name of the source
+        source: String,
+        /// The partition that stands still
+        #[arg(long)]
+        partition: u32,
+        /// The offset to read on from
+        #[arg(long, value_name = "OFFSET")]
+        to: u64,
+    },
+    /// Read the dead letters of a source again, after what was wrong with them or with its definition is mended
+    Replay {
+        /// Name of the source
+        source: String,
     },
 }
 

@@ -24,6 +24,11 @@ use clap::Parser;
 
 use arguments::Arguments;
 
+/// A server lives for months, and allocates in bursts: this allocator gives memory back after them, and has no moments in which
+/// it tidies up everything at once. Its settings are in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -25,6 +25,11 @@ pub(crate) enum Format {
     Json,
 }
 
+/// Begins a screen that is drawn anew: from the top on a terminal, below the last one elsewhere.
+pub(crate) fn begin_screen() {
+    raw(if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "\n" });
+}
+
 /// Prints one line.
 pub(crate) fn line(text: impl AsRef<str>) {
     // A closed pipe (`shipway … | head`) is not an error of ours.

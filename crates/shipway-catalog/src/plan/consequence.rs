@@ -3,7 +3,9 @@
 //! Whom it touches is said once, by `impact`; which versions it takes, by the fields that differ.
 
 use shipway_core::Name;
-use shipway_definitions::{Batch, BatchFrom, DefinitionKind, DefinitionSet, Service, Source};
+use shipway_definitions::{
+    Batch, BatchFrom, DefinitionKind, DefinitionSet, Service, Source, Stream, StreamStart,
+};
 
 use crate::plan::Subject;
 
@@ -28,6 +30,7 @@ pub(super) fn of_change(current: &DefinitionSet, result: &DefinitionSet, subject
             (None, Some(after)) => {
                 let mut sentences = vec!["it takes events and loads from now on".to_owned()];
                 sentences.extend(after.definition.batch.as_ref().map(of_batch));
+                sentences.extend(after.definition.stream.as_ref().map(of_stream));
                 sentences
             }
             (Some(before), Some(after)) => of_source(&before.definition, &after.definition),
@@ -101,7 +104,28 @@ fn of_source(before: &Source, after: &Source) -> Vec<String> {
             None => "nothing more is loaded from elsewhere; what is loaded stays".to_owned(),
         });
     }
+    let topic =
+        |source: &Source| source.stream.as_ref().map(|stream| (stream.broker.clone(), stream.topic.clone()));
+    if topic(before) != topic(after) {
+        sentences.push(match &after.stream {
+            Some(stream) => of_stream(stream),
+            None => "nothing more is read from a broker; what came stays".to_owned(),
+        });
+    } else if before.stream != after.stream {
+        sentences.push(
+            "messages are read in the new way from the next one on; dead letters can be replayed".to_owned(),
+        );
+    }
     sentences
+}
+
+fn of_stream(stream: &Stream) -> String {
+    let Stream { broker, topic, start, .. } = stream;
+    let from = match start {
+        StreamStart::Earliest => "its oldest message",
+        StreamStart::Latest => "the next message",
+    };
+    format!("events are read from topic {topic} of broker {broker}, from {from} on where it was never read")
 }
 
 fn of_batch(batch: &Batch) -> String {

@@ -3,10 +3,10 @@
 use std::fmt::Display;
 
 use shipway_aggregate::Operation;
-use shipway_core::DataType;
+use shipway_core::{DataType, Digest};
 use shipway_definitions::{
     Batch, BatchFormat, BatchFrom, DefinitionKind, DefinitionSet, Deprecation, Derived, Entity, Feature,
-    Freshness, Gate, Pii, Requirement, Rule, Service, Source, View, ViewBody,
+    Freshness, Gate, Pii, Requirement, Rule, Service, Source, Stream, View, ViewBody,
 };
 
 use crate::plan::policy::in_words;
@@ -109,6 +109,9 @@ fn source(source: &Source) -> Fields {
     if let Some(batch) = &source.batch {
         batch_fields(&mut fields, batch);
     }
+    if let Some(stream) = &source.stream {
+        stream_fields(&mut fields, stream);
+    }
     let names: Vec<_> = source.columns.iter().map(|(column, _)| column).collect();
     put(&mut fields, "column order", joined(&names));
     for_people(&mut fields, source.description.as_ref(), source.owner.as_ref(), &source.tags);
@@ -133,6 +136,27 @@ fn batch_fields(fields: &mut Fields, batch: &Batch) {
         put(fields, "batch optional", joined(&batch.optional.iter().collect::<Vec<_>>()));
     }
     put_optional(fields, "batch every", batch.every.as_ref());
+}
+
+fn stream_fields(fields: &mut Fields, stream: &Stream) {
+    put(fields, "stream broker", &stream.broker);
+    put(fields, "stream topic", &stream.topic);
+    put(fields, "stream start", stream.start);
+    put(fields, "stream format", stream.format);
+    put_optional(
+        fields,
+        "stream schema",
+        stream.schema.as_ref().map(|schema| Digest::of(schema).short()).as_ref(),
+    );
+    put_optional(fields, "stream message", stream.message.as_ref());
+    put(fields, "stream envelope", stream.envelope);
+    put(fields, "stream unknown_fields", stream.unknown_fields);
+    for (column, paths) in &stream.fields {
+        put(fields, format!("stream field of {column}"), joined(paths));
+    }
+    for (column, unit) in &stream.time_unit {
+        put(fields, format!("stream time_unit of {column}"), unit);
+    }
 }
 
 fn view(view: &View) -> Fields {

@@ -5,7 +5,7 @@
 //!
 //! - `entity`, `source`, `view`, `service`, `gate`: one kind each
 //! - `metadata`: what people and policies want to know about a feature
-//! - `batch`: where the history of a source comes from
+//! - `batch`: where the history of a source comes from; `stream` where its events come from
 //! - `derived`: columns that views and services compute
 //! - `set`: all definitions that are in force, and the older versions that something still uses
 
@@ -17,6 +17,7 @@ mod metadata;
 mod service;
 mod set;
 mod source;
+mod stream;
 mod view;
 
 pub use batch::{Batch, BatchFormat, BatchFrom};
@@ -27,6 +28,7 @@ pub use metadata::{Deprecation, FeatureMetadata, Pii};
 pub use service::{ColumnOrigin, Service, ServiceColumn, ViewReference};
 pub use set::{DefinitionKind, DefinitionSet, Versioned};
 pub use source::Source;
+pub use stream::{Stream, StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields};
 pub(crate) use view::Computed;
 pub use view::{Beyond, Feature, Freshness, View, ViewBody};
 

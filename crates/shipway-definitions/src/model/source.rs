@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shipway_core::{DataType, Length, Name};
 
-use super::Batch;
+use super::{Batch, Stream};
 
 /// A stream of events with its history. Its columns can only be added to: see `plan` in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Source {
     /// Where its history comes from, beside the stream. Says nothing about values, so it is not in the hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
+    /// The topic from which its events come, beside those that are sent to this server. In the hash as little.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Stream>,
     /// What it is, for people.
     pub description: Option<String>,
     /// Who answers for it.

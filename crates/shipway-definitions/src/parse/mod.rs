@@ -6,7 +6,7 @@
 //! - `report`: where errors are collected
 //! - `reader`: reads maps, names, lengths and types, and refuses what does not belong
 //! - `metadata`: tags, the class of personal data, deprecation, and all of it per feature
-//! - `batch`: where the history of a source comes from
+//! - `batch`: where the history of a source comes from; `stream` where its events come from
 //! - `choice`: reads references to views and their features
 //! - `expressions`: named expressions
 //! - `entity`, `source`, `view`, `service`, `gate`: one kind each
@@ -21,6 +21,7 @@ mod reader;
 mod report;
 mod service;
 mod source;
+mod stream;
 mod view;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -51,6 +52,8 @@ pub(crate) use batch::FIELDS as BATCH_FIELDS;
 pub(crate) use gate::REQUIREMENT_FIELDS;
 #[cfg(test)]
 pub(crate) use metadata::{DEPRECATION_FIELDS, FEATURE_FIELDS};
+#[cfg(test)]
+pub(crate) use stream::FIELDS as STREAM_FIELDS;
 #[cfg(test)]
 pub(crate) use view::{ENTRY_FIELDS, FRESHNESS_FIELDS};
 

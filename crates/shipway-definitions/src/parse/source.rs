@@ -3,10 +3,11 @@
 use shipway_core::{DataType, Length, Name, nearest};
 
 use crate::{
-    Batch,
+    Batch, Stream,
     parse::{
         batch,
         reader::{Columns, Fields, Head, Lists, Located, Reader},
+        stream,
     },
     yaml::Node,
 };
@@ -21,6 +22,7 @@ pub(super) const FIELDS: &[&str] = &[
     "dedupe",
     "retention",
     "batch",
+    "stream",
     "description",
     "owner",
     "tags",
@@ -43,6 +45,7 @@ pub(crate) struct SourceDraft {
     pub(crate) dedupe: Option<Length>,
     pub(crate) retention: Option<Length>,
     pub(crate) batch: Option<Batch>,
+    pub(crate) stream: Option<Stream>,
 }
 
 pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> SourceDraft {
@@ -71,8 +74,9 @@ pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>)
     let needed: Vec<&Name> =
         [&event_time, &event_id].into_iter().flatten().map(|column| &column.value).collect();
     let batch = fields.optional("batch").and_then(|node| batch::read(node, &columns, &needed, reader));
+    let stream = fields.optional("stream").and_then(|node| stream::read(node, &columns, reader));
     head.broken = reader.has_refused();
-    SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention, batch }
+    SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention, batch, stream }
 }
 
 fn check(column: &Located<Name>, what: &str, types: &[DataType], columns: &Columns, reader: &mut Reader<'_>) {

@@ -92,7 +92,8 @@ impl Resolver<'_> {
     }
 
     fn source(&mut self, draft: SourceDraft) {
-        let SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention, batch } = draft;
+        let SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention, batch, stream } =
+            draft;
         let parts = (event_time, max_ahead, dedupe, retention);
         let (Some(event_time), Some(max_ahead), Some(dedupe), Some(retention), false) =
             (parts.0, parts.1, parts.2, parts.3, head.broken)
@@ -110,6 +111,7 @@ impl Resolver<'_> {
             dedupe,
             retention,
             batch,
+            stream,
             description,
             owner,
             tags,

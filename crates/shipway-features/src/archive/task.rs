@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use shipway_core::failure::chain;
 use shipway_lake::{AppTransaction, AppendOptions};
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use crate::{
     features::Inner,
     materialise::off_the_executor,
     model::{
+        dead_letter::DeadLetter,
         event::{SourceEvent, Standing},
         record::{self, Record},
         schema::SourceSchema,
@@ -37,6 +39,8 @@ pub(crate) struct Archiver {
     runtime: Arc<SourceRuntime>,
     /// Events read and not yet written.
     pending: Vec<(u64, SourceEvent)>,
+    /// Messages that are no events, likewise.
+    dead: Vec<(u64, DeadLetter)>,
     /// Behind the last record read.
     read_to: u64,
     /// When the oldest pending event was read.
@@ -53,7 +57,16 @@ impl Archiver {
         let read_to = written.unwrap_or(0).unsigned_abs().max(runtime.topic.start());
         runtime.archived.send_replace(read_to);
         let age = inner.limits.archive_age;
-        Ok(Self { inner, runtime, pending: Vec::new(), read_to, since: None, age, appends: 0 })
+        Ok(Self {
+            inner,
+            runtime,
+            pending: Vec::new(),
+            dead: Vec::new(),
+            read_to,
+            since: None,
+            age,
+            appends: 0,
+        })
     }
 
     /// Runs until the server stops, and then writes what is left.
@@ -72,7 +85,7 @@ impl Archiver {
         let last = async {
             while self.read_to < self.runtime.topic.end() {
                 self.read().await?;
-                if self.pending.len() >= self.inner.limits.archive_rows {
+                if self.waiting() >= self.inner.limits.archive_rows {
                     self.flush().await?;
                 }
             }
@@ -94,7 +107,7 @@ impl Archiver {
         let mut flush_to = self.runtime.flush_to.subscribe();
         let wanted = *flush_to.borrow_and_update();
         let is_wanted = wanted > *self.runtime.archived.borrow() && self.read_to >= wanted;
-        if is_wanted || self.pending.len() >= limits.archive_rows {
+        if is_wanted || self.waiting() >= limits.archive_rows {
             return self.flush().await;
         }
         let age = self.since.map_or(Duration::MAX, |since| self.age.saturating_sub(since.elapsed()));
@@ -105,38 +118,50 @@ impl Archiver {
             () = self.runtime.topic.wait_beyond(self.read_to) => self.read().await,
             _ = flush_to.changed() => Ok(()),
             () = tokio::time::sleep(age) => {
-                self.age = next_age(self.age, self.pending.len(), limits);
+                self.age = next_age(self.age, self.waiting(), limits);
                 self.flush().await
             }
         }
     }
 
     async fn read(&mut self) -> Result<(), FeaturesError> {
-        let room =
-            self.inner.limits.archive_rows.saturating_sub(self.pending.len()).clamp(1, RECORDS_PER_READ);
+        let room = self.inner.limits.archive_rows.saturating_sub(self.waiting()).clamp(1, RECORDS_PER_READ);
         let shape = self.runtime.shape();
         for logged in self.runtime.topic.read(self.read_to, room, BYTES_PER_READ).await? {
             let decoded = record::decode(&logged.payload);
             let decoded = decoded.ok_or_else(|| {
                 damaged(format!("record {} in the log of source {}", logged.offset, self.runtime.name))
             })?;
-            if let Record::Event { fingerprint, event } = decoded {
-                let event = shape.book.align(fingerprint, event, &shape.schema)?;
-                self.pending.push((logged.offset, event));
-                self.since.get_or_insert_with(Instant::now);
+            match decoded {
+                Record::Event { fingerprint, event, .. } => {
+                    let event = shape.book.align(fingerprint, event, &shape.schema)?;
+                    self.pending.push((logged.offset, event));
+                    self.since.get_or_insert_with(Instant::now);
+                }
+                Record::Dead(letter) => {
+                    self.dead.push((logged.offset, letter));
+                    self.since.get_or_insert_with(Instant::now);
+                }
+                Record::Passed(_) | Record::Load(_) | Record::View(_) => {}
             }
             self.read_to = logged.offset + 1;
         }
-        if self.pending.is_empty() {
+        if self.waiting() == 0 {
             self.runtime.archived.send_replace(self.read_to);
         }
         Ok(())
     }
 
+    /// Rows that wait to be written.
+    fn waiting(&self) -> usize {
+        self.pending.len() + self.dead.len()
+    }
+
     async fn flush(&mut self) -> Result<(), FeaturesError> {
-        if !self.pending.is_empty() {
+        if self.waiting() > 0 {
             let shape = self.runtime.shape();
             let schema = &shape.schema;
+            self.append_dead(schema).await?;
             // The main table comes last: its transaction is where a restart continues.
             for (standing, table) in [
                 (Standing::Quarantined, schema.quarantine_table()),
@@ -147,6 +172,7 @@ impl Archiver {
             }
         }
         self.pending.clear();
+        self.dead.clear();
         self.since = None;
         self.runtime.archived.send_replace(self.read_to);
         self.appends = self.appends.wrapping_add(1);
@@ -166,11 +192,7 @@ impl Archiver {
         if !is_main && self.pending.iter().all(|(_, event)| event.standing != standing) {
             return Ok(());
         }
-        let application = application(&self.runtime);
-        self.inner.lake.ensure_table(table, schema.history()).await?;
-        // A side table may be ahead of the main one, if a crash came between the two.
-        let written =
-            self.inner.lake.transaction_version(table, &application).await?.unwrap_or(0).unsigned_abs();
+        let written = self.ensure(table, schema.history()).await?;
         let events: Vec<&(u64, SourceEvent)> = self
             .pending
             .iter()
@@ -179,8 +201,33 @@ impl Archiver {
         if events.is_empty() && !is_main {
             return Ok(());
         }
-        let rows = rows::history(schema, &events)?;
-        let transaction = AppTransaction { id: application, version: self.read_to.cast_signed() };
+        self.write(table, rows::history(schema, &events)?).await
+    }
+
+    async fn append_dead(&self, schema: &SourceSchema) -> Result<(), FeaturesError> {
+        if self.dead.is_empty() {
+            return Ok(());
+        }
+        let table = schema.dead_letter_table();
+        let written = self.ensure(&table, rows::dead_letter_schema()).await?;
+        let letters: Vec<_> = self.dead.iter().filter(|(offset, _)| *offset >= written).collect();
+        if letters.is_empty() {
+            return Ok(());
+        }
+        self.write(&table, rows::dead_letters(&letters)?).await
+    }
+
+    /// Makes sure of a table; the offset up to which the log is in it. A side table may be ahead of the main one, if a crash came
+    /// between the two.
+    async fn ensure(&self, table: &str, schema: SchemaRef) -> Result<u64, FeaturesError> {
+        let lake = &self.inner.lake;
+        lake.ensure_table(table, schema).await?;
+        Ok(lake.transaction_version(table, &application(&self.runtime)).await?.unwrap_or(0).unsigned_abs())
+    }
+
+    async fn write(&self, table: &str, rows: RecordBatch) -> Result<(), FeaturesError> {
+        let transaction =
+            AppTransaction { id: application(&self.runtime), version: self.read_to.cast_signed() };
         let options = AppendOptions { transaction: Some(transaction) };
         self.inner.lake.append_batches(table, vec![rows], options).await?;
         Ok(())

@@ -74,12 +74,12 @@ impl Drive {
         progress: BuildProgress,
     ) -> Result<Option<BuildProgress>, FeaturesError> {
         (self.told)("counting rows", 0, None);
-        let Inner { lake, store, limits, .. } = &*self.inner;
         let rows = history::Rows::ArrivedBefore(progress.marker);
         let shape = self.runtime.shape();
-        let frame = history::select(lake, store, &shape.schema, &rows, progress.rows_from).await?;
+        let frame = history::select(&self.inner, &shape.schema, &rows, progress.rows_from).await?;
         let rows = frame.count().await? as u64;
-        let buckets = u32::try_from(rows / limits.bulk_rows.max(1)).unwrap_or(u32::MAX).saturating_add(1);
+        let buckets =
+            u32::try_from(rows / self.inner.limits.bulk_rows.max(1)).unwrap_or(u32::MAX).saturating_add(1);
         self.runtime.orders.give(Command::Divide { build, buckets, rows }).await
     }
 

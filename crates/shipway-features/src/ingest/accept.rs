@@ -66,9 +66,17 @@ impl Features {
     /// to be durable: send them again.
     pub async fn ingest(&self, source: &str, events: Events) -> Result<IngestAnswer, FeaturesError> {
         let runtime = self.inner.source_in_force(source)?;
+        self.inner.has_room(&runtime)?;
+        let limit = self.inner.limits.ingest_bytes_at_once;
+        let bytes = u32::try_from(events.bytes()).unwrap_or(u32::MAX).min(limit);
+        let room = Arc::clone(&self.inner.ingest_room).try_acquire_many_owned(bytes);
+        let room = room.map_err(|_| FeaturesError::Crowded { limit })?;
         let inner = Arc::clone(&self.inner);
         // On its own task: a caller that goes away must not leave claimed ids behind while the append is on its way.
-        let work = self.inner.tracker.spawn(async move { inner.accept(runtime, events).await });
+        let work = self.inner.tracker.spawn(async move {
+            let _room = room;
+            inner.accept(runtime, events).await
+        });
         work.await.map_err(|_| FeaturesError::Stopped { what: "ingest" })?
     }
 }
@@ -195,6 +203,13 @@ impl Inner {
 fn count(runtime: &SourceRuntime, answer: &IngestAnswer) {
     let source = runtime.name.to_string();
     let regular = answer.acknowledged - answer.duplicates - answer.quarantined - answer.late;
+    runtime.tally.received(|received| {
+        received.events += regular as u64;
+        received.duplicates += answer.duplicates as u64;
+        received.quarantined += answer.quarantined as u64;
+        received.late += answer.late as u64;
+        received.refused += answer.refused.len() as u64;
+    });
     for (outcome, count) in [
         ("acknowledged", regular),
         ("duplicate", answer.duplicates),

@@ -10,4 +10,4 @@ mod parse;
 
 pub use accept::{IngestAnswer, Refused};
 pub use parse::Events;
-pub(crate) use parse::event_id;
+pub(crate) use parse::{Intake, event_id};

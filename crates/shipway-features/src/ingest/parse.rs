@@ -135,7 +135,7 @@ impl Intake<'_> {
             };
             values.push(value);
         }
-        self.event(values)
+        self.event(values, random_id)
     }
 
     fn add_batch(
@@ -157,14 +157,18 @@ impl Intake<'_> {
                 .iter()
                 .map(|reader| reader.as_ref().map_or(Value::Null, |reader| reader.value(row)))
                 .collect();
-            parsed.add(*index, self.event(values));
+            parsed.add(*index, self.event(values, random_id));
             *index += 1;
         }
         Ok(())
     }
 
-    /// Checks what every event needs, and says where it goes.
-    fn event(&self, values: Vec<Value>) -> Result<SourceEvent, String> {
+    /// Checks what every event needs, and says where it goes. `own_id` gives the id where the source declares none.
+    pub(crate) fn event(
+        &self,
+        values: Vec<Value>,
+        own_id: impl FnOnce() -> Arc<str>,
+    ) -> Result<SourceEvent, String> {
         let schema = self.schema;
         let time_column = &schema.columns[schema.time_index].0;
         let Some(Value::Timestamp(time)) = values.get(schema.time_index) else {
@@ -175,7 +179,7 @@ impl Intake<'_> {
             return Err(format!("column {time_column}: the event time is outside the years 1 to 9999"));
         }
         let id = match schema.id_index {
-            None => Arc::from(Uuid::now_v7().to_string()),
+            None => own_id(),
             Some(at) => {
                 event_id(&values[at]).map_err(|why| format!("column {}: {why}", schema.columns[at].0))?
             }
@@ -204,6 +208,11 @@ impl Parsed {
             Err(reason) => self.refused.push(Refused { index, reason }),
         }
     }
+}
+
+/// Every event is its own, where nothing says otherwise.
+fn random_id() -> Arc<str> {
+    Arc::from(Uuid::now_v7().to_string())
 }
 
 /// The text that identifies an event, from the declared column.

@@ -49,7 +49,7 @@ pub(crate) async fn finish(
     let rows = Rows::OfLoad(load.load_id.clone());
     let shape = runtime.shape();
     let time = shape.schema.columns[shape.schema.time_index].0.as_str();
-    let frame = history::select(&inner.lake, &inner.store, &shape.schema, &rows, i64::MIN).await?;
+    let frame = history::select(inner, &shape.schema, &rows, i64::MIN).await?;
     load.rows = frame.clone().count().await? as u64;
     let newest = frame.aggregate(vec![], vec![max(col(time)).alias("newest")])?.collect().await?;
     load.newest = newest.iter().filter(|batch| batch.num_rows() > 0).find_map(|batch| {
@@ -124,7 +124,7 @@ pub(crate) async fn note_ids(
         return Ok(());
     }
     let rows = Rows::OfLoad(load_id.to_owned());
-    let frame = history::select(&inner.lake, &inner.store, &shape.schema, &rows, i64::MIN).await?;
+    let frame = history::select(inner, &shape.schema, &rows, i64::MIN).await?;
     let mut batches = frame.select_columns(&[EVENT_ID_COLUMN])?.execute_stream().await?;
     while let Some(batch) = batches.try_next().await? {
         let ids = event_ids(&batch)?.iter().map(|id: &Arc<str>| IdDigest::of(id)).collect();

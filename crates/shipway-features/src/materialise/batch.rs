@@ -1,10 +1,13 @@
 //! A run of events into the states they touch: one atomic batch. Views are taken inner ones first, because the events of a
 //! chained view carry what its inner views said just before them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use shipway_core::{EntityKey, Timestamp, Value};
+use shipway_core::{EntityKey, Name, Timestamp, Value};
 use shipway_online::{Batch, Space};
 
 use crate::{
@@ -49,12 +52,14 @@ pub(crate) struct Applying {
     carried: Carried,
     batch: Batch,
     written: Vec<Written>,
+    /// How many states of each view are written.
+    tally: BTreeMap<Name, u64>,
 }
 
 /// How far a run came.
 pub(crate) enum Outcome {
-    /// It is committed.
-    Applied(SourceProgress),
+    /// It is committed; so many states of each view were written.
+    Applied(SourceProgress, BTreeMap<Name, u64>),
     /// Something that its events carry must be computed from history first; then it goes on.
     Missing(Box<Applying>, Vec<Missing>),
 }
@@ -87,6 +92,7 @@ impl Applying {
             carried: Carried::default(),
             batch: Batch::new(),
             written: Vec::new(),
+            tally: BTreeMap::new(),
         }
     }
 
@@ -101,6 +107,10 @@ impl Applying {
             let mut missing = Vec::new();
             while let Some(next) = self.participants.get(self.done).filter(|next| next.level == level) {
                 let asking = take_in(inner, next, &self.run, &self.progress, &mut self.carried)?;
+                let states = asking.changed.len() as u64;
+                if states > 0 {
+                    *self.tally.entry(next.active.view.name.clone()).or_default() += states;
+                }
                 for (key, state) in asking.changed {
                     put(&mut self.batch, &mut self.written, &next.active, key, state);
                 }
@@ -112,7 +122,9 @@ impl Applying {
                 return Ok(Outcome::Missing(self, missing));
             }
         }
-        self.commit(inner, schema).map(Outcome::Applied)
+        let tally = std::mem::take(&mut self.tally);
+        let progress = self.commit(inner, schema)?;
+        Ok(Outcome::Applied(progress, tally))
     }
 
     /// Brings what was missing: `values` as the events of `missing`.

@@ -118,8 +118,7 @@ impl Build {
         if self.shape.schema.id_index.is_none() {
             return Ok(());
         }
-        let frame =
-            history::select(&inner.lake, &inner.store, &self.shape.schema, &self.rows, i64::MIN).await?;
+        let frame = history::select(inner, &self.shape.schema, &self.rows, i64::MIN).await?;
         let mut batches = frame.select_columns(&[EVENT_ID_COLUMN])?.execute_stream().await?;
         let received = inner.clock.now();
         let mut batch = Batch::new();

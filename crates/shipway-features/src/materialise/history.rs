@@ -10,8 +10,6 @@ use datafusion::{
 };
 use shipway_core::{Digest, Name, Value};
 use shipway_definitions::{DefinitionSet, ViewReference};
-use shipway_lake::Lake;
-use shipway_store::Store;
 
 use crate::{
     error::FeaturesError,
@@ -34,17 +32,16 @@ pub(crate) enum Rows {
 
 /// The rows of `source`, without those whose event time is before `earliest`.
 pub(crate) async fn select(
-    lake: &Lake,
-    store: &Store,
+    inner: &Inner,
     source: &SourceSchema,
     rows: &Rows,
     earliest: i64,
 ) -> Result<DataFrame, FeaturesError> {
     let arrived = match rows {
         Rows::OfLoad(load_id) => col(LOAD_COLUMN).eq(lit(load_id.as_str())),
-        Rows::ArrivedBefore(offset) => arrived_before(store, &source.name, *offset).await?,
+        Rows::ArrivedBefore(offset) => arrived_before(inner, &source.name, *offset).await?,
     };
-    let mut frame = lake.scan(source.name.as_str()).await?.filter(arrived)?;
+    let mut frame = inner.lake.scan(source.name.as_str()).await?.filter(arrived)?;
     if earliest != i64::MIN {
         let earliest = ScalarValue::TimestampMicrosecond(Some(earliest), Some("UTC".into()));
         let time = &source.columns[source.time_index].0;
@@ -54,8 +51,8 @@ pub(crate) async fn select(
 }
 
 /// The condition under which a row of the table of `source` had arrived before `offset`.
-pub(crate) async fn arrived_before(store: &Store, source: &Name, offset: u64) -> Result<Expr, FeaturesError> {
-    let arrivals = loads::arrivals(store, source.as_str()).await?;
+async fn arrived_before(inner: &Inner, source: &Name, offset: u64) -> Result<Expr, FeaturesError> {
+    let arrivals = arrivals(inner, source).await?;
     let loaded: Vec<Expr> = arrivals
         .iter()
         .filter(|(_, arrival)| **arrival < offset)
@@ -99,7 +96,7 @@ impl HistoryRows {
         if let Rows::OfLoad(load_id) = &rows {
             loads.insert(load_id.clone(), offset);
         }
-        let history = select(&inner.lake, &inner.store, source, &rows, earliest).await?;
+        let history = select(inner, source, &rows, earliest).await?;
         let settings = EngineSettings::default();
         let time = &source.columns[source.time_index].0;
         let columns = source.columns.iter().cloned().collect();
@@ -115,7 +112,7 @@ impl HistoryRows {
     ) -> Result<SendableRecordBatchStream, FeaturesError> {
         match self {
             Self::Plain { rows, earliest } => {
-                let frame = select(&inner.lake, &inner.store, source, rows, *earliest).await?;
+                let frame = select(inner, source, rows, *earliest).await?;
                 Ok(frame.execute_stream().await?)
             }
             Self::Carrying(rows) => Ok(rows.stream()?),

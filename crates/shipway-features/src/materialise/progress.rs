@@ -8,7 +8,7 @@ use shipway_online::{Batch, OnlineStore, Snapshot, Space};
 
 use crate::{
     error::{FeaturesError, damaged},
-    model::schema::NO_WATERMARK,
+    model::{origin::Positions, schema::NO_WATERMARK},
 };
 
 const FORMAT: u32 = 1;
@@ -25,6 +25,9 @@ pub(crate) struct SourceProgress {
     /// The rows of a load that are merged at the marker at `applied`, while that is under way. Before views were built
     /// beside the flow it spoke of view markers too.
     pub(crate) bulk: Option<BulkProgress>,
+    /// The next message of every partition of a broker whose messages before it are in the log before `applied`.
+    #[serde(default, skip_serializing_if = "Positions::is_empty")]
+    pub(crate) positions: Positions,
 }
 
 /// A bulk build goes through the keys in buckets; each bucket is one atomic batch.
@@ -88,7 +91,13 @@ impl SourceProgress {
     /// As it is in `snapshot`.
     pub(crate) fn at(snapshot: &Snapshot, source: &Name) -> Result<Self, FeaturesError> {
         let stored = snapshot.get(Space::Progress, &source_key(source))?;
-        let first = Self { format: FORMAT, applied: 0, watermark_us: NO_WATERMARK.micros(), bulk: None };
+        let first = Self {
+            format: FORMAT,
+            applied: 0,
+            watermark_us: NO_WATERMARK.micros(),
+            bulk: None,
+            positions: Positions::default(),
+        };
         stored.map_or(Ok(first), |bytes| parse(&bytes, source))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use shipway_core::{Digest, failure::chain};
+use shipway_core::{Digest, Name, failure::chain};
 use shipway_log::Record as LogRecord;
 use shipway_online::Batch;
 use tokio::sync::mpsc;
@@ -44,6 +44,9 @@ pub(crate) struct Materialiser {
     /// The states that are built beside them; of a view that is read too, its next one.
     pub(super) building: BTreeMap<Digest, Building>,
     orders: mpsc::Receiver<Order>,
+    /// From the moment the server took an event in until readers saw it, of the event of each run that waited longest.
+    readable_after: metrics::Histogram,
+    lag: metrics::Gauge,
 }
 
 impl Materialiser {
@@ -75,6 +78,10 @@ impl Materialiser {
             }
         }
         runtime.advance_ingest_watermark(progress.watermark());
+        let source = runtime.name.to_string();
+        let readable_after =
+            metrics::histogram!("shipway_event_readable_seconds", "source" => source.clone());
+        let lag = metrics::gauge!("shipway_materialise_lag_events", "source" => source);
         let materialiser = Self {
             inner,
             runtime,
@@ -84,6 +91,8 @@ impl Materialiser {
             views: Arc::new(views),
             building,
             orders,
+            readable_after,
+            lag,
         };
         if materialiser.progress.bulk.is_none() {
             materialiser.publish();
@@ -137,13 +146,10 @@ impl Materialiser {
             return Ok(());
         }
         let records = self.runtime.topic.read(self.progress.applied, RECORDS_PER_RUN, BYTES_PER_RUN).await?;
-        let lag = self.runtime.topic.end().saturating_sub(self.progress.applied);
-        metrics::gauge!("shipway_materialise_lag_events", "source" => self.runtime.name.to_string())
-            .set(lag as f64);
         match records.first() {
             None => Ok(()),
             Some(first) => match self.decode(first)? {
-                Record::Event { .. } => self.apply_run(records).await,
+                Record::Event { .. } | Record::Dead(_) | Record::Passed(_) => self.apply_run(records).await,
                 Record::Load(marker) => self.apply_load(first.offset, marker).await,
                 Record::View(hash) => self.apply_view(first.offset, hash),
             },
@@ -182,30 +188,50 @@ impl Materialiser {
 
     async fn apply_run(&mut self, records: Vec<LogRecord>) -> Result<(), FeaturesError> {
         let mut run = Run { events: Vec::with_capacity(records.len()), end: self.progress.applied };
+        let mut progress = self.progress.clone();
         for logged in records {
-            let Record::Event { fingerprint, event } = self.decode(&logged)? else { break };
-            let event = self.shape.book.align(fingerprint, event, &self.shape.schema)?;
-            run.events.push((logged.offset, event));
+            match self.decode(&logged)? {
+                Record::Event { fingerprint, event, origin } => {
+                    let event = self.shape.book.align(fingerprint, event, &self.shape.schema)?;
+                    run.events.push((logged.offset, event));
+                    origin.into_iter().for_each(|origin| progress.positions.pass(origin));
+                }
+                Record::Dead(letter) => progress.positions.pass(letter.origin),
+                Record::Passed(origin) => progress.positions.pass(origin),
+                Record::Load(_) | Record::View(_) => break,
+            }
             run.end = logged.offset + 1;
         }
-        self.apply_events(run).await?;
+        let oldest = run.events.iter().map(|(_, event)| event.received).min();
+        let written = self.apply_events(run, progress).await?;
         self.publish();
+        let now = self.inner.clock.now();
+        let waited_us =
+            oldest.map(|oldest| now.micros().saturating_sub(oldest.micros()).max(0).unsigned_abs());
+        let waited = waited_us.map(Duration::from_micros);
+        waited.iter().for_each(|waited| self.readable_after.record(waited.as_secs_f64()));
+        self.runtime.tally.became_readable(waited, &written);
         Ok(())
     }
 
-    async fn apply_events(&mut self, run: Run) -> Result<(), FeaturesError> {
+    /// Applies `run`; what is `progress` before its events is stored with them. Says how many states of each view changed.
+    async fn apply_events(
+        &mut self,
+        run: Run,
+        progress: SourceProgress,
+    ) -> Result<BTreeMap<Name, u64>, FeaturesError> {
         let end = run.end;
         let (states, complete) = (self.states(), self.views.len());
         let definitions = self.inner.definitions();
         let participants = participants(&states, complete, &definitions, &self.shape.schema)?;
-        let mut applying = Box::new(Applying::new(run, self.progress.clone(), participants));
+        let mut applying = Box::new(Applying::new(run, progress, participants));
         loop {
             let (inner, shape) = (Arc::clone(&self.inner), Arc::clone(&self.shape));
             let work = move || applying.advance(&inner, &shape.schema);
             match off_the_executor(&self.inner, work).await? {
-                Outcome::Applied(progress) => {
+                Outcome::Applied(progress, written) => {
                     self.progress = progress;
-                    return Ok(());
+                    return Ok(written);
                 }
                 Outcome::Missing(mut waiting, missing) => {
                     for missing in &missing {
@@ -240,8 +266,24 @@ impl Materialiser {
         self.move_beyond(offset, &mut finish);
         self.inner.online.commit(finish)?;
         self.publish();
-        let online = self.inner.online.clone();
-        off_the_executor(&self.inner, move || Ok(online.settle()?)).await
+        self.settle_soon();
+        Ok(())
+    }
+
+    /// Lets the store write out what a load has left in its memory, as soon as no source looks at it as it was before.
+    fn settle_soon(&self) {
+        let inner = Arc::clone(&self.inner);
+        self.inner.tracker.spawn(self.inner.tasks.track_future(async move {
+            tokio::select! {
+                () = inner.cancel.cancelled() => return,
+                () = tokio::time::sleep(LOOK_ANEW_AFTER + RETRY_AFTER) => {}
+            }
+            let online = inner.online.clone();
+            let settled = off_the_executor(&inner, move || Ok(online.settle()?)).await;
+            if let Err(error) = settled {
+                tracing::warn!(error = chain(&error), "the online store could not write out what it holds");
+            }
+        }));
     }
 
     /// From here on events are counted in the view; what had arrived before is merged in beside them.
@@ -311,6 +353,7 @@ impl Materialiser {
         // Released first: whoever saw the state may count on the store alone to know its ids.
         self.runtime.dedupe.release(self.progress.applied);
         self.runtime.published.send_replace(Some(Arc::new(published)));
+        self.lag.set(self.runtime.topic.end().saturating_sub(self.progress.applied) as f64);
         self.show_builds();
     }
 }

@@ -60,6 +60,11 @@ impl SourceSchema {
         })
     }
 
+    /// Where each column of this source is among `columns`; a column that is not there, or is of another type, is null.
+    pub(crate) fn places_in(&self, columns: &[(Name, DataType)]) -> Vec<Option<usize>> {
+        self.columns.iter().map(|wanted| columns.iter().position(|column| column == wanted)).collect()
+    }
+
     pub(crate) fn index_of(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|(name, _)| name.as_str() == column)
     }
@@ -100,6 +105,11 @@ impl SourceSchema {
     /// The table of events that came too far from the future.
     pub(crate) fn quarantine_table(&self) -> String {
         format!("{}__quarantine", self.name)
+    }
+
+    /// The table of messages that are no events of this source.
+    pub(crate) fn dead_letter_table(&self) -> String {
+        format!("{}__dead_letters", self.name)
     }
 
     /// The table of events that came after their retention.

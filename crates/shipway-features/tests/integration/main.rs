@@ -33,6 +33,7 @@ mod batch;
 mod chains;
 mod costing;
 mod decimals;
+mod deliveries;
 mod differential;
 mod expressions;
 mod feast;

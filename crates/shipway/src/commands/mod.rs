@@ -13,6 +13,7 @@ mod rows;
 mod sources;
 mod sql;
 mod status;
+mod streams;
 mod table;
 mod training_set;
 mod verify;

@@ -1,10 +1,10 @@
-//! `sources refresh` and `sources status`.
+//! `sources refresh` and `sources status`; what flows is in `streams`.
 
 use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
 
-use super::{Context, jobs};
+use super::{Context, jobs, streams};
 use crate::{
     arguments::Sources,
     client::segment,
@@ -15,12 +15,15 @@ use crate::{
 pub(super) async fn run(context: &Context, action: &Sources) -> Result<ExitCode, CommandFailure> {
     match action {
         Sources::Refresh { source, wait } => refresh(context, source, *wait).await,
-        Sources::Status { source: Some(source) } => {
+        Sources::Status { watch: true, .. } => streams::watch(context).await,
+        Sources::Skip { source, partition, to } => streams::skip(context, source, *partition, *to).await,
+        Sources::Replay { source } => streams::replay(context, source).await,
+        Sources::Status { source: Some(source), watch: false } => {
             let status = context.client.get(&format!("/sources/{}", segment(source))).await?;
             show(context, &status);
             Ok(ExitCode::SUCCESS)
         }
-        Sources::Status { source: None } => list(context).await,
+        Sources::Status { source: None, watch: false } => list(context).await,
     }
 }
 
@@ -59,10 +62,17 @@ async fn refresh(context: &Context, source: &str, wait: bool) -> Result<ExitCode
 
 async fn list(context: &Context) -> Result<ExitCode, CommandFailure> {
     let answer = context.client.get("/sources").await?;
+    let status = context.client.get("/status").await?;
     if context.format == Format::Json {
-        output::json(&answer);
+        let (flowing, streams) = (&status["sources"], &status["streams"]);
+        output::json(&json!({ "sources": answer["sources"], "flowing": flowing, "streams": streams }));
         return Ok(ExitCode::SUCCESS);
     }
+    streams::flows(&status);
+    if answer["sources"].as_array().is_none_or(Vec::is_empty) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line("");
     let rows = answer["sources"].as_array().into_iter().flatten().map(|status| {
         let items = &status["items"];
         let wrong = ["failed", "changed"].map(|name| items[name].as_u64().unwrap_or(0)).iter().sum::<u64>();

@@ -1,16 +1,19 @@
 //! The server's configuration: defaults < shipway.toml < SHIPWAY_* < flags. The one place that reads the environment.
 
+mod brokers;
 mod sources;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
+    value::{Dict, Value as FigmentValue},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use brokers::{BrokerConfiguration, options as broker_options};
 pub(crate) use sources::SourcesConfiguration;
 
 use crate::failure::CommandFailure;
@@ -46,6 +49,8 @@ pub(crate) struct Configuration {
     pub(crate) jobs: JobsConfiguration,
     /// Files and tables of somebody else that sources may load
     pub(crate) sources: SourcesConfiguration,
+    /// Kafka clusters that sources may read from, each in a section `[brokers.NAME]`
+    pub(crate) brokers: BTreeMap<String, BrokerConfiguration>,
 }
 
 /// What the server writes about itself, to standard error.
@@ -151,6 +156,7 @@ impl Default for Configuration {
             runtime: RuntimeConfiguration::default(),
             jobs: JobsConfiguration::default(),
             sources: SourcesConfiguration::default(),
+            brokers: BTreeMap::new(),
         }
     }
 }
@@ -226,6 +232,38 @@ pub(crate) const KEYS: [&str; 31] = [
     "sources.s3.anonymous",
 ];
 
+/// Keys whose values are text, whatever they look like: a password of digits is no number, and must not be printed as one that does
+/// not fit.
+const TEXTS: [&str; 4] =
+    ["token", "sources.s3.access_key_id", "sources.s3.secret_access_key", "sources.s3.session_token"];
+
+fn texts_of_environment() -> Dict {
+    let texts = Env::prefixed("SHIPWAY_").map(|key| key.as_str().replace("__", ".").into()).only(&TEXTS);
+    let mut read = Dict::new();
+    for (key, text) in texts.iter() {
+        let path: Vec<&str> = key.as_str().split('.').collect();
+        put_text(&mut read, &path, text.into());
+    }
+    read
+}
+
+/// Sets the member at `path`, and makes those on the way.
+fn put_text(into: &mut Dict, path: &[&str], value: FigmentValue) {
+    match path {
+        [] => {}
+        [last] => drop(into.insert((*last).to_owned(), value)),
+        [first, rest @ ..] => {
+            let member = into.entry((*first).to_owned()).or_insert_with(|| Dict::new().into());
+            if let FigmentValue::Dict(_, member) = member {
+                put_text(member, rest, value);
+            }
+        }
+    }
+}
+
+/// What is set of a broker in the environment: `SHIPWAY_BROKERS__MAIN__PASSWORD` for `brokers.main.password`.
+const BROKERS: &str = "SHIPWAY_BROKERS__";
+
 /// What flags say.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Flags {
@@ -250,6 +288,8 @@ impl Configuration {
         Figment::from(Serialized::defaults(Self::default()))
             .merge(toml)
             .merge(Env::prefixed("SHIPWAY_").map(|key| key.as_str().replace("__", ".").into()).only(&KEYS))
+            .merge(Serialized::defaults(texts_of_environment()))
+            .merge(Serialized::defaults(brokers::of_environment(BROKERS)))
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|error| {

@@ -50,6 +50,7 @@ async fn status(State(health): State<Health>) -> Result<Json<Value>, Problem> {
         "uptime_seconds": platform.uptime_seconds(),
         "stopping": *health.stopping.borrow(),
         "sources": platform.features.status(),
+        "streams": platform.streams.status(),
         "deployments": platform.serving.deployments(),
     })))
 }

@@ -1,12 +1,13 @@
 //! `serve`: one process that holds every part, on one port.
 //!
 //! - `platform`: opens the parts in order and takes them down in reverse
-//! - `ports`: plugs capabilities into each other
+//! - `ports`: plugs capabilities into each other; `intake` the streams into the features
 //! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
 //! - `observe`: logs and metrics of the process
 
 mod health;
+mod intake;
 mod jobs;
 mod observe;
 mod platform;

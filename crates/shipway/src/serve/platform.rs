@@ -1,6 +1,8 @@
 //! Opens every part in order, and takes them down in reverse without losing anything.
 
 use std::{
+    io::ErrorKind,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,18 +20,24 @@ use shipway_store::{
     Store,
     jobs::{JobOptions, Jobs},
 };
+use shipway_streams::{Streams, StreamsOptions};
 use shipway_tracking::Tracking;
 use shipway_web::Routes;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use super::{
+    intake::IntakeForStreams,
     jobs,
     ports::{
         CostsForPlans, DemandForVersions, DeploymentsForPlans, FeaturesForServing, InstallViews,
         ModelsForPlans, ModelsForServing, ReplaysForGates, ServedVectors,
     },
 };
-use crate::{configuration::Configuration, failure::CommandFailure};
+use crate::{
+    configuration::{Configuration, broker_options},
+    failure::CommandFailure,
+};
 
 /// How long background work may take to end after the last request.
 const BACKGROUND_PATIENCE: Duration = Duration::from_secs(60);
@@ -38,6 +46,7 @@ const BACKGROUND_PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Platform {
     pub(super) features: Features,
     pub(super) serving: Serving,
+    pub(super) streams: Streams,
     catalog: Catalog,
     tracking: Tracking,
     log: EventLog,
@@ -77,7 +86,14 @@ impl Platform {
         })
         .await
         .map_err(because)?;
-        catalog.listen(Arc::new(InstallViews(features.clone()))).await;
+        let streams = Streams::new(StreamsOptions {
+            brokers: broker_options(&configuration.brokers, &own_group(data)?)?,
+            intake: Arc::new(IntakeForStreams(features.clone())),
+            clock: Arc::clone(&clock),
+            tracker: tracker.clone(),
+        });
+        let install = InstallViews { features: features.clone(), streams: streams.clone() };
+        catalog.listen(Arc::new(install)).await;
         let tracking =
             Tracking::open(store.clone(), blobs, Arc::new(catalog.subscribe()), Arc::clone(&clock))
                 .await
@@ -118,14 +134,16 @@ impl Platform {
         features.care_for_views(care(configuration));
         // Last: what a crash interrupted goes on only when everything that it needs is there.
         jobs.start(&tracker);
+        streams.installed(&catalog.subscribe().borrow().clone()).await;
         let started = Instant::now();
-        Ok(Self { features, serving, catalog, tracking, log, store, jobs, tracker, started })
+        Ok(Self { features, serving, streams, catalog, tracking, log, store, jobs, tracker, started })
     }
 
     /// Every route of every capability.
     pub(super) fn routes(&self) -> Routes {
         shipway_catalog::routes(self.catalog.clone())
             .merge(shipway_features::routes(self.features.clone()))
+            .merge(shipway_streams::routes(self.streams.clone()))
             .merge(shipway_tracking::routes(self.tracking.clone()))
             .merge(shipway_serving::routes(self.serving.clone()))
             .merge(jobs::routes(self.jobs.clone()))
@@ -137,6 +155,7 @@ impl Platform {
 
     /// Writes what is in memory to its place and closes everything. Called after the last request was answered.
     pub(super) async fn shutdown(&self) {
+        self.streams.shutdown().await;
         self.jobs.stop().await;
         if let Err(error) = self.serving.shutdown().await {
             tracing::error!(error = %shipway_core::failure::chain(&error), "the prediction log could not be written out");
@@ -149,6 +168,21 @@ impl Platform {
         self.log.close().await;
         self.store.close().await;
     }
+}
+
+/// What this server's groups at brokers are called: the same for as long as the data folder lives, and no other server's.
+fn own_group(data: &Path) -> Result<String, CommandFailure> {
+    let path = data.join("server-id");
+    let id = match fs_err::read_to_string(&path) {
+        Ok(id) => id.trim().to_owned(),
+        Err(missing) if missing.kind() == ErrorKind::NotFound => {
+            let id = Uuid::new_v4().simple().to_string()[..12].to_owned();
+            fs_err::write(&path, format!("{id}\n"))?;
+            id
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    Ok(format!("shipway-{id}"))
 }
 
 async fn open_jobs(

@@ -14,6 +14,7 @@ use shipway_serving::{
     DeploymentStatus, FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource,
     PortFailure, ResolvedModel, SERVICE_HASH_TAG, ServiceShape, Serving, ViewFreshness,
 };
+use shipway_streams::Streams;
 use shipway_tracking::{Replay, ReplaySource, TaggedVersion, Tracking};
 use tokio::sync::watch;
 
@@ -150,12 +151,18 @@ impl Failure for UnknownService {
 }
 
 /// Installs applied definitions in the feature platform, before `apply` is answered.
-pub(super) struct InstallViews(pub(super) Features);
+pub(super) struct InstallViews {
+    pub(super) features: Features,
+    pub(super) streams: Streams,
+}
 
 #[async_trait]
 impl DefinitionListener for InstallViews {
     async fn applied(&self, set: Arc<DefinitionSet>) -> Result<(), ListenerError> {
-        self.0.installed(&set).await.map_err(|error| Box::new(error) as ListenerError)
+        let installed = self.features.installed(&set).await;
+        // Streams come second: what they read goes into sources that have their columns by then.
+        self.streams.installed(&set).await;
+        installed.map_err(|error| Box::new(error) as ListenerError)
     }
 }
 

@@ -9,4 +9,5 @@ mod command_line;
 mod crash;
 mod shutdown;
 mod sources;
+mod streams;
 mod world;
