@@ -54,7 +54,7 @@ async fn ended(client: &Client, job: &str) -> Json {
 async fn backfills_that_are_killed_again_and_again_end_with_every_row_counted_once() {
     let mut random = StdRng::seed_from_u64(20_261_128);
     // Many small steps.
-    let environment = vec![("SHIPWAY_FEATURES__BUILD_ROWS".to_owned(), "20".to_owned())];
+    let environment = vec![("SHIPWAY_FEATURES__BUILD_ROWS".to_owned(), "4".to_owned())];
     let options = ServerOptions { environment, ..ServerOptions::default() };
     let mut server = Server::start_in(BINARY, TempData::new(), options).await;
     world::apply(&server).await;

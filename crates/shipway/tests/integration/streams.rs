@@ -14,6 +14,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::{Value as Json, json};
 use shipway_broker::{Outgoing, Producer, Settings};
 use shipway_testkit::{Kafka, Server, ServerOptions, TempData};
+use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::world::{self, BINARY, Order};
@@ -21,6 +22,9 @@ use crate::world::{self, BINARY, Order};
 const TOPIC: &str = "orders";
 const WITHIN: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(50);
+
+/// A broker is a Java machine: more than one at a time would only take the processor from all other tests.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// What a server needs to know of the broker.
 fn options(kafka: &Kafka, settings: &TempData) -> ServerOptions {
@@ -92,6 +96,7 @@ async fn sql(server: &Server, query: &str) -> Json {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_become_features_and_what_cannot_be_read_is_kept_and_read_again_after_a_fix() {
+    let _one_at_a_time = ONE_AT_A_TIME.lock().await;
     let kafka = Kafka::start().await;
     kafka.create_topic(TOPIC, 3).await;
     let settings = TempData::new();
@@ -211,6 +216,7 @@ fn setting(name: &str) -> Option<u64> {
 /// Orders flow while the server and the broker are killed again and again; in the end each is there, once.
 async fn survives_kills(seed: u64, of_the_server: usize, of_the_broker: usize) {
     let mut random = StdRng::seed_from_u64(seed);
+    let _one_at_a_time = ONE_AT_A_TIME.lock().await;
     let mut kafka = Kafka::start().await;
     kafka.create_topic(TOPIC, 4).await;
     let settings = TempData::new();
@@ -255,6 +261,7 @@ async fn ends(kafka: &Kafka) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_ids_the_place_of_a_message_tells_it_from_all_others() {
+    let _one_at_a_time = ONE_AT_A_TIME.lock().await;
     let kafka = Kafka::start().await;
     kafka.create_topic(TOPIC, 2).await;
     let settings = TempData::new();
@@ -293,6 +300,7 @@ async fn without_ids_the_place_of_a_message_tells_it_from_all_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_cannot_run_says_why_and_runs_as_soon_as_it_can() {
+    let _one_at_a_time = ONE_AT_A_TIME.lock().await;
     let kafka = Kafka::start().await;
     let settings = TempData::new();
     let server = Server::start_in(BINARY, TempData::new(), options(&kafka, &settings)).await;
@@ -322,6 +330,7 @@ async fn a_stream_that_cannot_run_says_why_and_runs_as_soon_as_it_can() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_whose_messages_are_gone_stands_still_alone_until_somebody_passes_over_them() {
+    let _one_at_a_time = ONE_AT_A_TIME.lock().await;
     let kafka = Kafka::start().await;
     kafka.create_topic(TOPIC, 2).await;
     let settings = TempData::new();
@@ -369,6 +378,7 @@ async fn a_partition_whose_messages_are_gone_stands_still_alone_until_somebody_p
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_stops_in_time_when_its_broker_is_gone_and_reads_on_when_both_are_back() {
+    let _one_at_a_time = ONE_AT_A_TIME.lock().await;
     let mut kafka = Kafka::start().await;
     kafka.create_topic(TOPIC, 1).await;
     let settings = TempData::new();
