@@ -162,13 +162,12 @@ fn read_sets(block: &Block<'_>, forest: &mut Forest) -> Result<Range<usize>, Run
         .numbers("cat_boundaries", count.checked_add(1).ok_or_else(|| damaged("num_cat is too large"))?)?;
     let total = boundaries.last().copied().unwrap_or(0);
     let words: Vec<u32> = block.numbers("cat_threshold", total)?;
-    let start = forest.words.len();
-    for pair in boundaries.windows(2) {
-        if pair[0] > pair[1] {
-            return Err(damaged(format!("{}: cat_boundaries go backwards", block.name())));
-        }
-        forest.sets.push(start + pair[0]..start + pair[1]);
+    // Judged as a whole: only then is none of them beyond the last, which is the number of words.
+    if !boundaries.is_sorted() {
+        return Err(damaged(format!("{}: cat_boundaries go backwards", block.name())));
     }
+    let start = forest.words.len();
+    forest.sets.extend(boundaries.windows(2).map(|pair| start + pair[0]..start + pair[1]));
     forest.words.extend(words);
     Ok(first..forest.sets.len())
 }
