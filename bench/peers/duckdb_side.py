@@ -79,7 +79,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, task: Task) -> None:
 
 
 def compare(connection: duckdb.DuckDBPyConnection, task: Task) -> dict[str, dict[str, float | str]]:
-    """Seconds of each way to each family; words for one that ran out of memory, or was stopped at five times the best and 20 s more."""
+    """Seconds of each way to each family; words for one that ran out of memory, or was stopped because a better one had ended long before."""
     prepare(connection, task)
     found: dict[str, dict[str, float | str]] = {}
     for view in task.views:
@@ -88,8 +88,8 @@ def compare(connection: duckdb.DuckDBPyConnection, task: Task) -> dict[str, dict
             for way in duckdb_sql.WAYS[family]:
                 if way is duckdb_sql.last_by_one_asof and _has_null(connection, view, [feature.column for feature in features]):
                     continue
-                best = min((seconds for seconds in taken.values() if isinstance(seconds, float)), default=300.0)
-                taken[way.__name__] = _timed(connection, way(view, features), 5 * best + 20)
+                best = min((seconds for seconds in taken.values() if isinstance(seconds, float)), default=600.0)
+                taken[way.__name__] = _timed(connection, way(view, features), 1.5 * best + 5)
     return found
 
 
