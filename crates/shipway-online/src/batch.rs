@@ -1,7 +1,5 @@
 //! Changes that belong together.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use crate::{error::OnlineError, space::Space};
@@ -15,7 +13,7 @@ const MAX_VALUE_BYTES: usize = u32::MAX as usize;
 /// Of several changes to one key the last counts.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    changes: HashMap<(Space, Bytes), Option<Bytes>>,
+    changes: Vec<Change>,
 }
 
 impl Batch {
@@ -26,15 +24,15 @@ impl Batch {
 
     /// Sets the value of `key`. A key has 1 to 65,535 bytes, a value less than 4 GiB; committing checks.
     pub fn put(&mut self, space: Space, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.changes.insert((space, key.into()), Some(value.into()));
+        self.changes.push(Change { space, key: key.into(), value: Some(value.into()) });
     }
 
     /// Removes `key`, if it is there.
     pub fn delete(&mut self, space: Space, key: impl Into<Bytes>) {
-        self.changes.insert((space, key.into()), None);
+        self.changes.push(Change { space, key: key.into(), value: None });
     }
 
-    /// The number of keys that change.
+    /// The number of changes.
     pub fn len(&self) -> usize {
         self.changes.len()
     }
@@ -44,25 +42,33 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    /// The changes, ordered by space and key: neighbours go to neighbouring places in the store.
+    /// The last change of each key, ordered by space and key: neighbours go to neighbouring places in the store.
     pub(crate) fn into_changes(self) -> Result<Vec<Change>, OnlineError> {
-        let mut changes = Vec::with_capacity(self.changes.len());
-        for ((space, key), value) in self.changes {
+        let mut changes = self.changes;
+        for Change { space, key, value } in &changes {
             let value_bytes = value.as_ref().map_or(0, Bytes::len);
             if key.is_empty() || key.len() > MAX_KEY_BYTES {
-                return Err(OnlineError::Key { space, bytes: key.len(), limit: MAX_KEY_BYTES });
+                return Err(OnlineError::Key { space: *space, bytes: key.len(), limit: MAX_KEY_BYTES });
             }
             if value_bytes > MAX_VALUE_BYTES {
-                return Err(OnlineError::Value { space, bytes: value_bytes, limit: MAX_VALUE_BYTES });
+                return Err(OnlineError::Value { space: *space, bytes: value_bytes, limit: MAX_VALUE_BYTES });
             }
-            changes.push(Change { space, key, value });
         }
-        changes.sort_unstable_by(|left, right| (left.space, &left.key).cmp(&(right.space, &right.key)));
+        // Stable, so that of equal keys the last change stays last.
+        changes.sort_by(|left, right| (left.space, &left.key).cmp(&(right.space, &right.key)));
+        changes.dedup_by(|later, kept| {
+            let is_same = later.space == kept.space && later.key == kept.key;
+            if is_same {
+                kept.value = later.value.take();
+            }
+            is_same
+        });
         Ok(changes)
     }
 }
 
 /// One change of a batch.
+#[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) space: Space,
     pub(crate) key: Bytes,
@@ -82,7 +88,7 @@ mod tests {
         batch.put(Space::State, "a", "2");
         batch.put(Space::State, "a", "3");
         batch.put(Space::Seen, "a", "4");
-        assert_eq!(batch.len(), 3);
+        assert_eq!(batch.len(), 5);
         let changes: Vec<_> = batch
             .into_changes()
             .unwrap()

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use crate::{
-    batch::{Batch, Change},
+    batch::{Batch, Change, MAX_KEY_BYTES},
     error::{OnlineError, Trying as _},
     options::OnlineOptions,
     snapshot::Snapshot,
@@ -88,7 +88,12 @@ impl OnlineStore {
 
     /// The value of `key` now. For several reads that belong together take a [`Snapshot`].
     pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, OnlineError> {
-        self.snapshot().get(space, key)
+        if key.is_empty() || key.len() > MAX_KEY_BYTES {
+            return Ok(None);
+        }
+        // Of a single value there is nothing to see half of, so the book-keeping of a snapshot is spared.
+        let value = self.inner.keyspace(space).get(key).trying_to("read a key")?;
+        Ok(value.map(Bytes::from))
     }
 
     /// Makes all changes of `batch`, or none if it fails, and hands them to the operating system before it returns:

@@ -6,6 +6,7 @@
 
 mod accept;
 pub(crate) mod dedupe;
+mod json;
 mod parse;
 
 pub use accept::{IngestAnswer, Refused};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     error::{FeaturesError, invalid},
-    ingest::accept::Refused,
+    ingest::{accept::Refused, json},
     model::{
         columns::readers,
         event::{SourceEvent, Standing, is_computable},
@@ -72,11 +72,7 @@ impl Intake<'_> {
                 let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
                 for (index, line) in lines.enumerate() {
                     self.bound(index + 1)?;
-                    let event = self
-                        .json_object(line)
-                        .map_err(|error| format!("not a JSON object: {error}"))
-                        .and_then(|object| self.json_event(&object));
-                    parsed.add(index, event);
+                    parsed.add(index, self.json_line(line));
                 }
             }
             Events::Objects(objects) => {
@@ -103,6 +99,14 @@ impl Intake<'_> {
             return Ok(());
         }
         Err(FeaturesError::TooLarge { what: "number of events", got: count as u64, limit: limit as u64 })
+    }
+
+    fn json_line(&self, line: &[u8]) -> Result<SourceEvent, String> {
+        if let Some(values) = json::plain(line, &self.schema.columns) {
+            return self.event(values, random_id);
+        }
+        let object = self.json_object(line).map_err(|error| format!("not a JSON object: {error}"))?;
+        self.json_event(&object)
     }
 
     /// The object in `line`; decimals keep the digits that they are written with.

@@ -140,9 +140,8 @@ impl Applying {
             // Forgetting comes first: of two changes to one key in a batch the last counts.
             let horizon = inner.clock.now().micros().saturating_sub(schema.dedupe_us);
             seen::forget(&inner.online, &mut batch, &schema.name, Timestamp(horizon))?;
-            for (offset, event) in &run.events {
-                seen::put(&mut batch, &schema.name, &event.id, event.received, offset + 1);
-            }
+            let ids = run.events.iter().map(|(offset, event)| (&*event.id, event.received, offset + 1));
+            seen::put(&mut batch, &schema.name, ids);
         }
         progress.put(&mut batch, &schema.name);
         inner.online.commit(batch)?;

@@ -123,9 +123,8 @@ impl Build {
         let received = inner.clock.now();
         let mut batch = Batch::new();
         while let Some(rows) = batches.try_next().await? {
-            for id in event_ids(&rows)? {
-                seen::put(&mut batch, &self.shape.schema.name, &id, received, end);
-            }
+            let ids = event_ids(&rows)?;
+            seen::put(&mut batch, &self.shape.schema.name, ids.iter().map(|id| (&**id, received, end)));
             if batch.len() >= IDS_PER_BATCH {
                 let (inner_then, full) = (Arc::clone(inner), std::mem::take(&mut batch));
                 off_the_executor(inner, move || Ok(inner_then.online.commit(full)?)).await?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use shipway_core::{Digest, Name, failure::chain};
 use shipway_log::Record as LogRecord;
 use shipway_online::Batch;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     error::{FeaturesError, damaged},
@@ -26,6 +26,9 @@ use crate::{
 
 const RECORDS_PER_RUN: usize = 8_192;
 const BYTES_PER_RUN: usize = 16 << 20;
+/// Runs are at least so far apart while more events come all the time: a state that many of them touch is written once for all of them. An
+/// event that comes alone does not wait.
+const APART: Duration = Duration::from_millis(4);
 /// A source without events looks at the store anew so often: a look holds back the store's clearing up, for every source.
 const LOOK_ANEW_AFTER: Duration = Duration::from_secs(5);
 /// After a failure, such as a full disk, the same records are tried again.
@@ -44,6 +47,8 @@ pub(crate) struct Materialiser {
     /// The states that are built beside them; of a view that is read too, its next one.
     pub(super) building: BTreeMap<Digest, Building>,
     orders: mpsc::Receiver<Order>,
+    /// When the last run was through.
+    last_run: Instant,
     /// From the moment the server took an event in until readers saw it, of the event of each run that waited longest.
     readable_after: metrics::Histogram,
     lag: metrics::Gauge,
@@ -91,6 +96,7 @@ impl Materialiser {
             views: Arc::new(views),
             building,
             orders,
+            last_run: Instant::now(),
             readable_after,
             lag,
         };
@@ -145,6 +151,7 @@ impl Materialiser {
             self.obey(order).await;
             return Ok(());
         }
+        tokio::time::sleep_until(self.last_run + APART).await;
         let records = self.runtime.topic.read(self.progress.applied, RECORDS_PER_RUN, BYTES_PER_RUN).await?;
         match records.first() {
             None => Ok(()),
@@ -205,6 +212,7 @@ impl Materialiser {
         let oldest = run.events.iter().map(|(_, event)| event.received).min();
         let written = self.apply_events(run, progress).await?;
         self.publish();
+        self.last_run = Instant::now();
         let now = self.inner.clock.now();
         let waited_us =
             oldest.map(|oldest| now.micros().saturating_sub(oldest.micros()).max(0).unsigned_abs());
