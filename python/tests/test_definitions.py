@@ -48,6 +48,10 @@ def everything() -> Definitions:
             owner="null",
             tags=["raw", "on"],
         ),
+        Source(
+            "late_clicks", event_time="at", event_id="id", description="those of the app",
+            select='SELECT id, at, c.on AS "on", info.tier\nFROM clicks c LEFT JOIN home info ON info.id = c.id\nWHERE "on" -- not: the web\n',
+        ),
         View(
             "click_view",
             entity="user",

@@ -68,8 +68,9 @@ pub(crate) struct SourceDocument {
     event_time: Name,
     /// The column that identifies an event; text or int.
     event_id: Option<Name>,
-    /// The columns and their types. Columns can be added later; a type cannot change.
-    columns: BTreeMap<Name, DataType>,
+    /// The columns and their types. Columns can be added later; a type cannot change. Only a source with `select` may leave them out:
+    /// then they are what it gives.
+    columns: Option<BTreeMap<Name, DataType>>,
     /// How far in the future an event may lie before it is quarantined. Default 5m.
     max_ahead: Option<Length>,
     /// How long an event id is remembered. Default 7d.
@@ -80,6 +81,9 @@ pub(crate) struct SourceDocument {
     batch: Option<BatchDocument>,
     /// The topic of a broker from which its events come, beside those that are sent to this server.
     stream: Option<StreamDocument>,
+    /// A SELECT over the events of another source, from which this one's events come: it filters, computes, and may LEFT JOIN views
+    /// by their keys.
+    select: Option<String>,
     /// What it is, for people.
     description: Option<String>,
     /// Who answers for it.

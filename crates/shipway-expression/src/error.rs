@@ -109,6 +109,12 @@ pub enum Refusal {
         /// What it should be.
         expected: &'static str,
     },
+    /// A part of a query that needs more than one event.
+    #[error("{0} cannot be asked of one event at a time")]
+    NotOnStreams(String),
+    /// A computed column of a query without a name.
+    #[error("{0} has no name")]
+    Nameless(String),
     /// A result that no column can hold, or not the one that is asked for.
     #[error("the result is {got}")]
     Result {
@@ -146,6 +152,11 @@ impl Refusal {
             Self::Operands { .. } => "cast one of them, such as CAST(text_column AS DOUBLE)".to_owned(),
             Self::Branches { .. } => "make them one type with CAST(… AS …)".to_owned(),
             Self::NoCast { .. } => "docs/expressions.md lists the casts".to_owned(),
+            Self::NotOnStreams(_) => {
+                "select columns from one source, LEFT JOIN views, and filter with WHERE; aggregate in a view"
+                    .to_owned()
+            }
+            Self::Nameless(text) => format!("write {text} AS name"),
             Self::Literal { .. } => return None,
             Self::Result { expected, .. } => (*expected).to_owned(),
         })

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use shipway_core::{DataType, Value};
+use sqlparser::ast::Expr;
 
 use crate::{
     compile,
@@ -34,7 +35,15 @@ impl Expression {
     /// Compiles `text`. Refuses what is not one deterministic expression over the columns of `scope`, and a result that no
     /// column can hold.
     pub fn compile(text: &str, scope: &Scope) -> Result<Self, ExpressionError> {
-        let (node, kind) = compile::compile(text, scope)?;
+        Self::typed(compile::compile(text, scope)?)
+    }
+
+    /// The same of what was parsed as a part of something else.
+    pub(crate) fn of(parsed: &Expr, scope: &Scope) -> Result<Self, ExpressionError> {
+        Self::typed(compile::compile_parsed(parsed, scope)?)
+    }
+
+    fn typed((node, kind): compile::Typed) -> Result<Self, ExpressionError> {
         let data_type = kind.data_type().ok_or_else(|| {
             let expected = match kind {
                 compile::Kind::Null => "say its type with CAST(NULL AS …)",
@@ -49,12 +58,20 @@ impl Expression {
 
     /// Compiles a condition: an expression that is true, false or null.
     pub fn condition(text: &str, scope: &Scope) -> Result<Self, ExpressionError> {
-        let compiled = Self::compile(text, scope)?;
-        if compiled.data_type != DataType::Bool {
+        Self::compile(text, scope)?.as_condition()
+    }
+
+    /// The same of what was parsed as a part of something else.
+    pub(crate) fn condition_of(parsed: &Expr, scope: &Scope) -> Result<Self, ExpressionError> {
+        Self::of(parsed, scope)?.as_condition()
+    }
+
+    fn as_condition(self) -> Result<Self, ExpressionError> {
+        if self.data_type != DataType::Bool {
             let expected = "write a condition, such as amount > 0";
-            return Err(Refusal::Result { got: compiled.data_type.to_string(), expected }.at(None));
+            return Err(Refusal::Result { got: self.data_type.to_string(), expected }.at(None));
         }
-        Ok(compiled)
+        Ok(self)
     }
 
     /// The type of its values.

@@ -8,6 +8,7 @@
 //!
 //! - `expression`: the compiled form, and what can be known about it
 //! - `scope`: the columns that a text may name, and a row of them
+//! - `select`: a `SELECT` over events, whose parts are expressions
 //! - `compile`: text to tree: parsing, names, types, constants
 //! - `node`: the tree and its evaluation
 //! - `functions`: the table of functions
@@ -22,6 +23,7 @@ mod expression;
 mod functions;
 mod node;
 mod scope;
+mod select;
 mod values;
 
 pub use error::{ExpressionError, Place, Refusal};
@@ -29,6 +31,7 @@ pub use expression::{Condition, Expression};
 pub use functions::function_signatures;
 pub use node::Comparison;
 pub use scope::{Row, Scope};
+pub use select::{Join, Projection, Select};
 
 /// The version of the language's meaning; part of the hash of every definition with an expression. It is raised when any
 /// text would give another value than before.

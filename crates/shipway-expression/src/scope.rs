@@ -35,6 +35,11 @@ impl Scope {
             .map(|(_, data_type, position)| (*data_type, *position))
     }
 
+    /// Whether columns are named with their tables in front.
+    pub(crate) fn has_tables(&self) -> bool {
+        self.columns.iter().any(|(name, ..)| name.contains('.'))
+    }
+
     pub(crate) fn names(&self) -> Vec<String> {
         self.columns.iter().map(|(name, ..)| name.clone()).collect()
     }

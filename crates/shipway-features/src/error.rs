@@ -21,6 +21,14 @@ pub enum FeaturesError {
         /// The most similar name that exists.
         nearest: Option<String>,
     },
+    /// The events of this source are selected from another one.
+    #[error("source {source_name} takes no events: they are selected from source {from}")]
+    Selected {
+        /// The source.
+        source_name: String,
+        /// The source that they are selected from.
+        from: String,
+    },
     /// No service has this name.
     #[error("service {name} does not exist{}", did_you_mean(.nearest))]
     UnknownService {
@@ -230,9 +238,11 @@ impl Failure for FeaturesError {
                 Kind::Invalid
             }
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::NotExact { .. } | Self::Stale { .. } | Self::Retired { .. } | Self::Fenced { .. } => {
-                Kind::Conflict
-            }
+            Self::NotExact { .. }
+            | Self::Stale { .. }
+            | Self::Retired { .. }
+            | Self::Fenced { .. }
+            | Self::Selected { .. } => Kind::Conflict,
             Self::Behind { .. } | Self::Crowded { .. } => Kind::Exhausted,
             Self::Building { .. } | Self::NotVisible { .. } | Self::Stopped { .. } => Kind::Unavailable,
             Self::Feature { source, .. } => source.kind(),
@@ -259,6 +269,7 @@ impl Failure for FeaturesError {
             Self::Expression { .. } => "features.expression_invalid",
             Self::FeatureNamesCollide { .. } => "features.feature_names_collide",
             Self::ComputedFeatures { .. } => "features.computed_features",
+            Self::Selected { .. } => "features.selected_source",
             Self::MissingDefinition { .. } => "features.missing_definition",
             Self::Invalid { .. } => "features.invalid_request",
             Self::TooLarge { .. } => "features.too_large",
@@ -306,6 +317,7 @@ impl Failure for FeaturesError {
             Self::TooLarge { .. } => Some("split the request".into()),
             Self::FeatureNamesCollide { .. } => Some("ask for full feature names".into()),
             Self::ComputedFeatures { .. } => Some("push events to the source instead".into()),
+            Self::Selected { from, .. } => Some(format!("send them to source {from}").into()),
             Self::Feature { source, .. } => source.hint(),
             Self::Log(error) => error.hint(),
             Self::Online(error) => error.hint(),

@@ -31,6 +31,7 @@ use crate::{
     },
     options::{FeaturesOptions, Limits},
     read::{ReadPlan, hot::HotKeys},
+    select,
     source::{SourceRuntime, SourceShape},
     state::cache::StateCache,
     store::{
@@ -94,6 +95,8 @@ pub(crate) struct Inner {
     pub(crate) driven: Mutex<HashSet<Digest>>,
     /// Raised when a batch source may have a look to make.
     pub(crate) batch_due: Notify,
+    /// Raised when sources may have to be selected from others.
+    pub(crate) selections_due: Notify,
     data_dir: PathBuf,
     /// The tasks of this platform, for a shutdown of its own.
     pub(crate) tasks: TaskTracker,
@@ -138,6 +141,7 @@ impl Features {
             leftovers: Notify::new(),
             driven: Mutex::default(),
             batch_due: Notify::new(),
+            selections_due: Notify::new(),
             data_dir: options.data_dir,
             tasks: TaskTracker::new(),
             installing: tokio::sync::Mutex::new(()),
@@ -155,6 +159,7 @@ impl Features {
             inner.tracker.spawn(inner.tasks.track_future(upkeep::run(Arc::clone(inner), every)));
         }
         inner.tracker.spawn(inner.tasks.track_future(batch::run(Arc::clone(inner))));
+        inner.tracker.spawn(inner.tasks.track_future(select::run(Arc::clone(inner))));
         Ok(features)
     }
 
@@ -213,6 +218,7 @@ impl Features {
         }
         let marked = self.mark_views(&self.inner.needed(Vec::new())).await?;
         self.inner.batch_due.notify_one();
+        self.inner.selections_due.notify_one();
         Ok(marked)
     }
 

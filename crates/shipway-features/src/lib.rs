@@ -6,6 +6,7 @@
 //! - `error`: everything that can be refused or fail, with stable codes
 //! - `model`: events, log records, source schemas, tokens: types valid by construction
 //! - `deliver`: messages of brokers come in, each exactly once
+//! - `select`: sources whose events are selected from those of another one
 //! - `ingest`: events come in: checked, told apart from their duplicates, appended to the log
 //! - `materialise`: the consumer that keeps the online state of every key
 //! - `archive`: the consumer that writes history to Delta tables
@@ -51,6 +52,7 @@ pub mod proof;
 mod query;
 mod read;
 mod routes;
+mod select;
 mod source;
 mod state;
 mod status;
@@ -78,6 +80,7 @@ pub use options::{FeaturesOptions, Limits};
 pub use query::Planned;
 pub use read::{AnsweredRow, Columns, ReadAnswer, ReadRequest, ViewFreshness};
 pub use routes::routes;
+pub use select::{SelectionState, SelectionStatus};
 pub use status::{HotKeyStatus, SourceStatus, ViewStatus};
 pub use stored::{
     KeptTrainingSet, Rebuilt, Recipe, RecipeAsOf, RecipeSource, RecipeSpine, StoreOptions, StoredError,

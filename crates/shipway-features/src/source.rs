@@ -23,6 +23,7 @@ use crate::{
         progress::BuildProgress,
     },
     model::schema::{SchemaBook, SourceSchema},
+    select::SelectionBoard,
     tally::Tally,
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct SourceRuntime {
     pub(crate) feeds: tokio::sync::Mutex<Feeds>,
     /// What came since the server started.
     pub(crate) tally: Tally,
+    /// How far it is in the source that it is selected from, if it is.
+    pub(crate) selection: Mutex<SelectionBoard>,
     /// Held from before a load's marker goes into the log until its offset is noted.
     pub(crate) marking: tokio::sync::Mutex<()>,
     pub(crate) published: watch::Sender<Option<Arc<Published>>>,
@@ -71,6 +74,7 @@ impl SourceRuntime {
             loading: tokio::sync::Mutex::new(()),
             feeds: tokio::sync::Mutex::default(),
             tally: Tally::default(),
+            selection: Mutex::default(),
             marking: tokio::sync::Mutex::new(()),
             published: watch::Sender::new(None),
             builds: watch::Sender::default(),

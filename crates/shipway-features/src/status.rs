@@ -11,6 +11,7 @@ use crate::{
     materialise::views::split_state_key,
     model::schema::NO_WATERMARK,
     read::hot::HotKey,
+    select::SelectionStatus,
     tally::{Readable, Received},
 };
 
@@ -34,6 +35,9 @@ pub struct SourceStatus {
     /// How long it took lately until events could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub readable: Option<Readable>,
+    /// How far it is in the source that it is selected from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionStatus>,
     /// The views of the source, and whether their state is complete.
     pub views: Vec<ViewStatus>,
 }
@@ -99,6 +103,7 @@ impl Features {
                 lag: log_end.saturating_sub(applied),
                 received: runtime.tally.all_received(),
                 readable: runtime.tally.readable(),
+                selection: self.inner.selection_status(&runtime),
                 watermark: watermark.filter(|watermark| *watermark != NO_WATERMARK),
                 views: views.collect(),
             }

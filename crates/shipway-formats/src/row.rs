@@ -1,6 +1,6 @@
 //! What a message becomes.
 
-use shipway_core::Value;
+use shipway_core::{Timestamp, Value};
 
 use crate::error::MessageError;
 
@@ -22,6 +22,15 @@ pub struct Row {
     pub values: Vec<Value>,
     /// What happened to the row.
     pub change: Change,
+    /// When it happened, as far as the envelope says.
+    pub changed: Option<Timestamp>,
+}
+
+impl Row {
+    /// A row of a format without an envelope.
+    pub(crate) const fn inserted(values: Vec<Value>) -> Self {
+        Self { values, change: Change::Insert, changed: None }
+    }
 }
 
 /// What happened to a row.

@@ -1,8 +1,10 @@
 //! Messages of a broker as a delivery.
 
 use shipway_broker::Message;
-use shipway_core::{DataType, Failure as _, Name, Timestamp};
-use shipway_definitions::{Source, Stream, StreamEnvelope, StreamFormat, TimeUnit, UnknownFields};
+use shipway_core::{DataType, Failure as _, Name, Timestamp, Value};
+use shipway_definitions::{
+    Source, Stream, StreamChanges, StreamEnvelope, StreamFormat, TimeUnit, UnknownFields,
+};
 use shipway_formats::{
     Change, Decoded, Decoder, Encoding, Envelope, Format, FormatError, MessageError, Paths, Row,
     SchemaRegistry,
@@ -21,6 +23,15 @@ pub(crate) struct SourceDecoder {
     framed: Option<Decoder>,
     source: Name,
     pub(crate) columns: Vec<(Name, DataType)>,
+    changes: Changes,
+}
+
+/// Which changes of rows become events, and the columns that tell of them.
+#[derive(Debug, Clone, Copy)]
+struct Changes {
+    taken: StreamChanges,
+    operation: Option<usize>,
+    changed_at: Option<usize>,
 }
 
 impl SourceDecoder {
@@ -42,7 +53,14 @@ impl SourceDecoder {
             (StreamFormat::Json, Some(registry)) => (decoder(None)?, Some(decoder(Some(registry))?)),
             (_, registry) => (decoder(registry)?, None),
         };
-        Ok(Self { decoder, framed, source: source.name.clone(), columns })
+        let position =
+            |wanted: &Option<Name>| columns.iter().position(|(column, _)| Some(column) == wanted.as_ref());
+        let changes = Changes {
+            taken: stream.changes,
+            operation: position(&stream.operation),
+            changed_at: position(&stream.changed_at),
+        };
+        Ok(Self { decoder, framed, source: source.name.clone(), columns, changes })
     }
 
     /// All of `messages`, or why nobody can say for now what they are.
@@ -72,13 +90,27 @@ impl SourceDecoder {
             let error = StreamsError::Change { source_name: self.source.clone(), what };
             Content::Rejected(Rejection { code: error.code().to_owned(), reason: error.to_string() })
         };
-        match (rows.pop(), rows.is_empty()) {
-            (None, _) => Content::Nothing,
-            (Some(Row { values, change: Change::Insert }), true) => Content::Event(values),
-            (Some(Row { change: Change::Delete, .. }), true) => refused("a deletion"),
-            (Some(Row { change: Change::Update { .. }, .. }), true) => refused("an update"),
-            (Some(_), false) => refused("several changes"),
+        let (Some(Row { mut values, change, changed }), is_one) = (rows.pop(), rows.is_empty()) else {
+            return Content::Nothing;
+        };
+        if !is_one {
+            return refused("several changes");
         }
+        let operation = match (change, self.changes.taken) {
+            (Change::Insert, _) => "insert",
+            (Change::Update { .. }, StreamChanges::All) => "update",
+            (Change::Delete, StreamChanges::All) => "delete",
+            (Change::Update { .. }, StreamChanges::Inserts) => return refused("an update"),
+            (Change::Delete, StreamChanges::Inserts) => return refused("a deletion"),
+        };
+        let mut tell = |column: Option<usize>, value: Value| {
+            if let Some(told) = column.and_then(|column| values.get_mut(column)) {
+                *told = value;
+            }
+        };
+        tell(self.changes.operation, Value::text(operation));
+        tell(self.changes.changed_at, changed.map_or(Value::Null, Value::Timestamp));
+        Content::Event(values)
     }
 }
 
@@ -117,4 +149,59 @@ fn format(stream: &Stream, registry: Option<&SchemaRegistry>) -> Format {
     };
     format.time_unit = stream.time_unit.iter().map(unit).collect();
     format
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use shipway_definitions::{DefinitionFile, DefinitionSet};
+
+    use super::*;
+
+    fn decoder(changes: &str) -> SourceDecoder {
+        let text = format!(
+            "kind: source\nname: carriers\nevent_time: changed\ncolumns: {{ changed: timestamp, op: text, carrier: text, tier: text }}\n\
+             stream: {{ broker: main, topic: carriers, format: json, envelope: debezium, {changes} }}\n"
+        );
+        let set = DefinitionSet::parse(&[DefinitionFile::new("a.yaml", text)]).unwrap();
+        let source = &set.source("carriers").unwrap().definition;
+        SourceDecoder::new(source, source.stream.as_ref().unwrap(), None).unwrap()
+    }
+
+    async fn content(decoder: &SourceDecoder, op: &str) -> Content {
+        let (old, new) =
+            (json!({ "carrier": "DL", "tier": "silver" }), json!({ "carrier": "DL", "tier": "gold" }));
+        let (before, after) = match op {
+            "c" => (json!(null), new),
+            "d" => (old, json!(null)),
+            _ => (old, new),
+        };
+        let event =
+            json!({ "op": op, "before": before, "after": after, "source": { "ts_ms": 7 }, "ts_ms": 9 });
+        decoder.content(Some(event.to_string().as_bytes())).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn with_all_changes_each_is_an_event_that_says_what_happened_and_when() {
+        let decoder = decoder("changes: all, operation: op, changed_at: changed");
+        for (op, word, tier) in [("c", "insert", "gold"), ("u", "update", "gold"), ("d", "delete", "silver")]
+        {
+            let values =
+                [Value::Timestamp(Timestamp(7_000)), Value::text(word), Value::text("DL"), Value::text(tier)];
+            assert_eq!(content(&decoder, op).await, Content::Event(values.to_vec()), "{op}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_them_only_what_is_new_is_an_event() {
+        let decoder = decoder("changed_at: changed");
+        assert!(matches!(content(&decoder, "c").await, Content::Event(_)));
+        for op in ["u", "d"] {
+            let content = content(&decoder, op).await;
+            assert!(
+                matches!(&content, Content::Rejected(Rejection { code, .. }) if code == "streams.change_refused"),
+                "{content:?}"
+            );
+        }
+    }
 }

@@ -36,7 +36,7 @@ pub enum StreamsError {
         broker: Name,
     },
     /// A change of a row cannot be taken in.
-    #[error("source {source_name}: {what} of a row cannot be taken in yet")]
+    #[error("source {source_name}: {what} of a row is not taken in")]
     Change {
         /// The source.
         source_name: Name,
@@ -97,7 +97,9 @@ impl Failure for StreamsError {
             Self::NoRegistry { .. } => {
                 Some("add schema: to the stream, or schema_registry to the broker in shipway.toml".into())
             }
-            Self::Change { .. } => Some("send changes as events of their own".into()),
+            Self::Change { .. } => {
+                Some("add changes: all to the stream, and a column for the operation".into())
+            }
             Self::Broker(error) => error.hint(),
             Self::Format(error) => error.hint(),
             Self::Intake(error) => error.hint(),

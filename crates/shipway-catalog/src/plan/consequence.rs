@@ -4,7 +4,7 @@
 
 use shipway_core::Name;
 use shipway_definitions::{
-    Batch, BatchFrom, DefinitionKind, DefinitionSet, Service, Source, Stream, StreamStart,
+    Batch, BatchFrom, DefinitionKind, DefinitionSet, Selection, Service, Source, Stream, StreamStart,
 };
 
 use crate::plan::Subject;
@@ -28,6 +28,9 @@ pub(super) fn of_change(current: &DefinitionSet, result: &DefinitionSet, subject
     match subject.kind {
         DefinitionKind::Source => match (current.sources.get(name), result.sources.get(name)) {
             (None, Some(after)) => {
+                if let Some(select) = &after.definition.select {
+                    return vec![of_selection(select)];
+                }
                 let mut sentences = vec!["it takes events and loads from now on".to_owned()];
                 sentences.extend(after.definition.batch.as_ref().map(of_batch));
                 sentences.extend(after.definition.stream.as_ref().map(of_stream));
@@ -116,7 +119,23 @@ fn of_source(before: &Source, after: &Source) -> Vec<String> {
             "messages are read in the new way from the next one on; dead letters can be replayed".to_owned(),
         );
     }
+    if before.select != after.select {
+        sentences.push(match &after.select {
+            Some(select) if before.select.is_none() => of_selection(select),
+            Some(_) => {
+                "events are selected in the new way from the next one on; what was selected stays".to_owned()
+            }
+            None => "it takes events and loads from now on; what was selected stays".to_owned(),
+        });
+    }
     sentences
+}
+
+fn of_selection(select: &Selection) -> String {
+    format!(
+        "its events are selected from source {}: from its history first, then from each that arrives",
+        select.from
+    )
 }
 
 fn of_stream(stream: &Stream) -> String {

@@ -112,6 +112,7 @@ fn source(source: &Source) -> Fields {
     if let Some(stream) = &source.stream {
         stream_fields(&mut fields, stream);
     }
+    put_optional(&mut fields, "select", source.select.as_ref().map(|select| &select.sql));
     let names: Vec<_> = source.columns.iter().map(|(column, _)| column).collect();
     put(&mut fields, "column order", joined(&names));
     for_people(&mut fields, source.description.as_ref(), source.owner.as_ref(), &source.tags);
@@ -150,6 +151,9 @@ fn stream_fields(fields: &mut Fields, stream: &Stream) {
     );
     put_optional(fields, "stream message", stream.message.as_ref());
     put(fields, "stream envelope", stream.envelope);
+    put(fields, "stream changes", stream.changes);
+    put_optional(fields, "stream operation", stream.operation.as_ref());
+    put_optional(fields, "stream changed_at", stream.changed_at.as_ref());
     put(fields, "stream unknown_fields", stream.unknown_fields);
     for (column, paths) in &stream.fields {
         put(fields, format!("stream field of {column}"), joined(paths));

@@ -15,6 +15,8 @@ use crate::{Binding, plan::Subject};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConsumerKind {
+    /// A source that is selected from another one.
+    Source,
     /// A view.
     View,
     /// A service.
@@ -45,6 +47,7 @@ pub struct Consumer {
 impl fmt::Display for Consumer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
+            ConsumerKind::Source => "source",
             ConsumerKind::View => "view",
             ConsumerKind::Service => "service",
             ConsumerKind::Model => "model",

@@ -196,6 +196,7 @@ pub(crate) fn plan(
         .values()
         .filter_map(|source| Some((recorded.sources.get(&source.definition.name)?, &source.definition)))
         .flat_map(|(history, source)| source::refusals(history, source, &result))
+        .chain(source::broken_selections(proposed, &result))
         .collect();
     if !refused.is_empty() {
         return Err(RefusedChanges(refused).into());

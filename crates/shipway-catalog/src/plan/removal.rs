@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use shipway_core::{Failure, Kind, Name};
-use shipway_definitions::{DefinitionKind, DefinitionSet, Service, View};
+use shipway_definitions::{DefinitionKind, DefinitionSet, Selection, Service, View};
 
 use crate::{
     Binding,
@@ -91,7 +91,8 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
         DefinitionKind::Gate => Vec::new(),
         DefinitionKind::Entity => views(result, "describes it", |view| view.entity == *name),
         DefinitionKind::Source => {
-            let mut consumers = views(result, "reads it", |view| view.source == *name);
+            let mut consumers = selections(result, "is selected from it", |select| select.from == *name);
+            consumers.extend(views(result, "reads it", |view| view.source == *name));
             let reads = |service: &Service| reads_source(result, service, name);
             // Whoever takes a view that is named already is not named once more.
             if consumers.is_empty() {
@@ -103,7 +104,9 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
         DefinitionKind::View => {
             let takes = |service: &Service| service.views.iter().any(|reference| reference.view == *name);
             let stands_on = |view: &View| view.enrich.iter().any(|reference| reference.view == *name);
-            let mut consumers = views(result, "is enriched with it", stands_on);
+            let joins = |select: &Selection| select.joins.iter().any(|join| join.view == *name);
+            let mut consumers = selections(result, "joins it", joins);
+            consumers.extend(views(result, "is enriched with it", stands_on));
             consumers.extend(taking(result, name).map(|(service, _)| {
                 Consumer::new(ConsumerKind::Service, &service.name, "takes it".to_owned())
             }));
@@ -121,6 +124,12 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
     };
     let hint = remedy(subject, &consumers);
     (!consumers.is_empty()).then(|| Used { subject: subject.clone(), consumers, hint })
+}
+
+fn selections(set: &DefinitionSet, effect: &str, uses: impl Fn(&Selection) -> bool) -> Vec<Consumer> {
+    let sources = set.sources.values().map(|source| &source.definition);
+    let sources = sources.filter(|source| source.select.as_ref().is_some_and(&uses));
+    sources.map(|source| Consumer::new(ConsumerKind::Source, &source.name, effect.to_owned())).collect()
 }
 
 fn views(set: &DefinitionSet, effect: &str, uses: impl Fn(&View) -> bool) -> Vec<Consumer> {
@@ -181,6 +190,10 @@ fn remedy(subject: &Subject, consumers: &[Consumer]) -> String {
     let views = named(ConsumerKind::View);
     if !views.is_empty() {
         steps.push(format!("drop view {} first", names(&views)));
+    }
+    let sources = named(ConsumerKind::Source);
+    if !sources.is_empty() {
+        steps.push(format!("drop source {} first", names(&sources)));
     }
     steps.join("; ")
 }

@@ -93,6 +93,48 @@ pub(crate) fn refusals(
     refusals
 }
 
+/// Why sources that are selected from others, and are not among the `proposed` ones, could not be what they are. `result` is what would
+/// be in force.
+pub(crate) fn broken_selections(proposed: &DefinitionSet, result: &DefinitionSet) -> Vec<RefusedChange> {
+    let sources = result.sources.values().map(|source| &source.definition);
+    let untouched = sources.filter(|source| !proposed.sources.contains_key(&source.name));
+    let broken = untouched.filter_map(|source| {
+        let why = broken_selection(source, result)?;
+        Some(RefusedChange {
+            subject: Subject { kind: DefinitionKind::Source, name: source.name.clone() },
+            message: format!("source {}: its select would not be valid any more: {why}", source.name),
+            hint: "apply that source with it, changed so that both fit, or leave in place what it reads"
+                .to_owned(),
+        })
+    });
+    broken.collect()
+}
+
+fn broken_selection(source: &Source, result: &DefinitionSet) -> Option<String> {
+    let select = source.select.as_ref()?;
+    // What would not be there at all is told where it goes.
+    let from = &result.sources.get(&select.from)?.definition;
+    let mut views = Vec::with_capacity(select.joins.len());
+    for join in &select.joins {
+        let view = &result.views.get(&join.view)?.definition;
+        let types = join.keys.iter().map(|column| from.column_type(column.as_str()));
+        if !types.eq(view.entity_keys.iter().map(|(_, data_type)| Some(*data_type))) {
+            return Some(format!("view {} has another key", view.name));
+        }
+        views.push(view);
+    }
+    let given = match select.projection(from, &views) {
+        Ok(projection) => {
+            projection.columns().map(|(name, data_type)| (name.to_owned(), data_type)).collect::<Vec<_>>()
+        }
+        Err(error) => return Some(error.to_string()),
+    };
+    let differs = source.columns.iter().find(|(name, data_type)| {
+        !given.iter().any(|(given, given_type)| given == name.as_str() && given_type == data_type)
+    });
+    differs.map(|(name, data_type)| format!("it would not give column {name} as {data_type}"))
+}
+
 /// The views that read `column`: those in force, the versions that services in force are bound to, and all that these stand
 /// on.
 fn readers<'a>(

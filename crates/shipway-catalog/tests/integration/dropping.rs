@@ -159,3 +159,36 @@ async fn only_what_is_in_force_can_go() {
     catalog.drop("ada", "source", "departures").await.unwrap();
     assert_snapshot!(pretty(&catalog.drop("ada", "source", "departures").await), @"source departures does not exist");
 }
+
+const LATE: &str = "kind: source
+name: late
+event_time: departed_at
+select: SELECT departed_at, dep_delay, t.count_1h AS busy FROM departures LEFT JOIN origin_traffic t ON t.origin = departures.origin
+";
+
+#[tokio::test]
+async fn what_a_selection_reads_cannot_go() {
+    let catalog = catalog().await;
+    apply(&catalog, &[BASE, VIEW, LATE]).await;
+    assert_snapshot!(pretty(&catalog.drop("ada", "view", "origin_traffic").await), @r"
+    view origin_traffic is in use by source late
+      hint: drop source late first
+    ");
+    assert_snapshot!(pretty(&catalog.drop("ada", "source", "departures").await), @r"
+    source departures is in use by source late, view origin_traffic
+      hint: drop view origin_traffic first; drop source late first
+    ");
+    // A column that it reads, and a feature.
+    let without = BASE.replace("dep_delay: float, ", "");
+    let view = VIEW
+        .replace("windows: [30m, 1h]", "windows: [30m]")
+        .replace("column: dep_delay", "column: gate")
+        .replace("operations: [avg]", "operations: [last]");
+    assert_snapshot!(pretty(&catalog.apply("ada", &proposal(&[&without, &view])).await), @r"
+    source late: its select would not be valid any more: column dep_delay does not exist here (at character 21) (apply that source with it, changed so that both fit, or leave in place what it reads)
+      hint: nothing was applied
+    ");
+    let changed = LATE.replace(", dep_delay, t.count_1h AS busy", "");
+    assert!(catalog.apply("ada", &proposal(&[&view, &changed])).await.is_ok());
+    apply(&catalog, &[LATE]).await;
+}

@@ -5,7 +5,7 @@
 //!
 //! - `entity`, `source`, `view`, `service`, `gate`: one kind each
 //! - `metadata`: what people and policies want to know about a feature
-//! - `batch`: where the history of a source comes from; `stream` where its events come from
+//! - `batch`: where the history of a source comes from; `stream` and `selection` where its events come from
 //! - `derived`: columns that views and services compute
 //! - `set`: all definitions that are in force, and the older versions that something still uses
 
@@ -14,6 +14,7 @@ mod derived;
 mod entity;
 mod gate;
 mod metadata;
+mod selection;
 mod service;
 mod set;
 mod source;
@@ -25,10 +26,12 @@ pub use derived::Derived;
 pub use entity::Entity;
 pub use gate::{Gate, Requirement, Rule};
 pub use metadata::{Deprecation, FeatureMetadata, Pii};
+pub(crate) use selection::compiled;
+pub use selection::{Selection, SelectionJoin};
 pub use service::{ColumnOrigin, Service, ServiceColumn, ViewReference};
 pub use set::{DefinitionKind, DefinitionSet, Versioned};
 pub use source::Source;
-pub use stream::{Stream, StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields};
+pub use stream::{Stream, StreamChanges, StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields};
 pub(crate) use view::Computed;
 pub use view::{Beyond, Feature, Freshness, View, ViewBody};
 

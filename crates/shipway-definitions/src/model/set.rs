@@ -7,7 +7,7 @@ use shipway_core::{Digest, Name, nearest};
 
 use crate::{
     DefinitionErrors, DefinitionFile, Entity, FeatureMetadata, Gate, RestoreError, Service, Source,
-    UnknownDefinition, View, canonical,
+    UnknownDefinition, View, ViewReference, canonical,
 };
 
 /// A definition with the hash of everything in it that changes a value.
@@ -323,6 +323,13 @@ impl Versioned<Source> {
 impl Versioned<View> {
     pub(crate) fn view(definition: View) -> Self {
         Self { hash: canonical::view(&definition), definition }
+    }
+}
+
+impl Versioned<View> {
+    /// This version of the view, and some of its features.
+    pub fn reference(&self, features: Vec<Name>) -> ViewReference {
+        ViewReference { view: self.definition.name.clone(), hash: self.hash, features }
     }
 }
 

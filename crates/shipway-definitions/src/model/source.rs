@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shipway_core::{DataType, Length, Name};
 
-use super::{Batch, Stream};
+use super::{Batch, Selection, Stream};
 
 /// A stream of events with its history. Its columns can only be added to: see `plan` in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct Source {
     /// The topic from which its events come, beside those that are sent to this server. In the hash as little.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<Stream>,
+    /// Where its events come from, if they are selected from those of another source. In the hash as little.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Selection>,
     /// What it is, for people.
     pub description: Option<String>,
     /// Who answers for it.

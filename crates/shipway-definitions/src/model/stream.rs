@@ -28,6 +28,15 @@ pub struct Stream {
     pub message: Option<String>,
     /// What is around the event.
     pub envelope: StreamEnvelope,
+    /// Which changes of rows become events, where the envelope tells of changes.
+    #[serde(default)]
+    pub changes: StreamChanges,
+    /// The column that says what happened to the row: `insert`, `update` or `delete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Name>,
+    /// The column that says when it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Name>,
     /// What becomes of a message with fields that are no columns.
     pub unknown_fields: UnknownFields,
     /// Columns that are found elsewhere in a message: the column to the path of its field, or to several of which the first that is
@@ -98,6 +107,23 @@ words! {
         None = "none",
         /// Debezium's change event: the row before and after a change.
         Debezium = "debezium",
+    }
+}
+
+words! {
+    /// Which changes of rows become events.
+    StreamChanges {
+        /// Rows that are new; a change of another kind is a dead letter.
+        Inserts = "inserts",
+        /// All of them, each as an event of its own: the row as it is then, or as it was before it was deleted.
+        All = "all",
+    }
+}
+
+impl Default for StreamChanges {
+    /// As it was before there was a choice.
+    fn default() -> Self {
+        Self::Inserts
     }
 }
 

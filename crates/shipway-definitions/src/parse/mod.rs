@@ -34,10 +34,10 @@ pub(crate) use entity::EntityDraft;
 pub(crate) use expressions::Expressions;
 pub(crate) use gate::GateDraft;
 pub(crate) use metadata::FeatureNote;
-pub(crate) use reader::{Head, Located};
+pub(crate) use reader::{Columns, Head, Located};
 pub(crate) use report::Report;
 pub(crate) use service::ServiceDraft;
-pub(crate) use source::SourceDraft;
+pub(crate) use source::{SelectDraft, SourceDraft};
 pub(crate) use view::{BodyDraft, EntryDraft, ViewDraft};
 
 use crate::{

@@ -1,6 +1,7 @@
 //! Reads a source.
 
 use shipway_core::{DataType, Length, Name, nearest};
+use shipway_expression::Select;
 
 use crate::{
     Batch, Stream,
@@ -23,6 +24,7 @@ pub(super) const FIELDS: &[&str] = &[
     "retention",
     "batch",
     "stream",
+    "select",
     "description",
     "owner",
     "tags",
@@ -46,15 +48,28 @@ pub(crate) struct SourceDraft {
     pub(crate) retention: Option<Length>,
     pub(crate) batch: Option<Batch>,
     pub(crate) stream: Option<Stream>,
+    pub(crate) select: Option<Located<SelectDraft>>,
+}
+
+/// A `SELECT` as it is written, and taken apart.
+#[derive(Debug)]
+pub(crate) struct SelectDraft {
+    pub(crate) sql: String,
+    pub(crate) select: Select,
 }
 
 pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> SourceDraft {
     let event_time = fields.required("event_time", reader).and_then(|node| reader.name("event_time", node));
     let event_id = fields.optional("event_id").and_then(|node| reader.name("event_id", node));
-    let columns = match fields.required("columns", reader) {
-        Some(node) => reader.columns("columns", "column", node, Lists::Allowed),
-        None => Vec::new(),
+    let select = fields.optional("select").and_then(|node| select(node, fields, reader));
+    // A selection says itself which columns it gives.
+    let columns = if fields.is_written("select") {
+        fields.optional("columns")
+    } else {
+        fields.required("columns", reader)
     };
+    let columns =
+        columns.map(|node| reader.columns("columns", "column", node, Lists::Allowed)).unwrap_or_default();
     if !columns.is_empty() {
         if let Some(column) = &event_time {
             check(column, "event_time", &[DataType::Timestamp], &columns, reader);
@@ -76,7 +91,24 @@ pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>)
     let batch = fields.optional("batch").and_then(|node| batch::read(node, &columns, &needed, reader));
     let stream = fields.optional("stream").and_then(|node| stream::read(node, &columns, reader));
     head.broken = reader.has_refused();
-    SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention, batch, stream }
+    SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention, batch, stream, select }
+}
+
+fn select(node: &Node, fields: &Fields<'_>, reader: &mut Reader<'_>) -> Option<Located<SelectDraft>> {
+    for other in ["batch", "stream"] {
+        if let Some(node) = fields.optional(other) {
+            let hint = format!("leave {other} out: every event of it is selected from another source");
+            reader.refuse(node.line, format!("a source with select has no {other}"), Some(hint));
+        }
+    }
+    let text = reader.text("select", node)?;
+    match Select::parse(&text.value) {
+        Ok(select) => Some(Located { line: text.line, value: SelectDraft { sql: text.value, select } }),
+        Err(error) => {
+            reader.refuse(text.line, format!("select: {error}"), error.hint());
+            None
+        }
+    }
 }
 
 fn check(column: &Located<Name>, what: &str, types: &[DataType], columns: &Columns, reader: &mut Reader<'_>) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use shipway_core::{DataType, Name, nearest};
 
 use crate::{
-    Stream, StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields,
+    Stream, StreamChanges, StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields,
     parse::reader::{Columns, Fields, Reader},
     yaml::{Content, Node},
 };
@@ -18,6 +18,9 @@ pub(crate) const FIELDS: &[&str] = &[
     "schema",
     "message",
     "envelope",
+    "changes",
+    "operation",
+    "changed_at",
     "unknown_fields",
     "fields",
     "time_unit",
@@ -40,6 +43,7 @@ pub(super) fn read(node: &Node, declared: &Columns, reader: &mut Reader<'_>) -> 
     let envelope = fields.optional("envelope").map_or(Some(StreamEnvelope::None), |node| {
         word("envelope", node, StreamEnvelope::ALL, StreamEnvelope::word, reader)
     });
+    let changes = changes(&fields, envelope, declared, reader);
     let unknown_fields = fields.optional("unknown_fields").map_or(Some(UnknownFields::Ignore), |node| {
         word("unknown_fields", node, UnknownFields::ALL, UnknownFields::word, reader)
     });
@@ -83,10 +87,62 @@ pub(super) fn read(node: &Node, declared: &Columns, reader: &mut Reader<'_>) -> 
         schema,
         message,
         envelope: envelope?,
+        changes: changes.0?,
+        operation: changes.1,
+        changed_at: changes.2,
         unknown_fields: unknown_fields?,
         fields: paths,
         time_unit,
     })
+}
+
+/// Which changes are taken, and the columns that tell of them.
+fn changes(
+    fields: &Fields<'_>,
+    envelope: Option<StreamEnvelope>,
+    declared: &Columns,
+    reader: &mut Reader<'_>,
+) -> (Option<StreamChanges>, Option<Name>, Option<Name>) {
+    for field in ["changes", "operation", "changed_at"] {
+        if let Some(node) = fields.optional(field)
+            && envelope == Some(StreamEnvelope::None)
+        {
+            let hint = Some(format!("leave {field} out, or write envelope: debezium"));
+            reader.refuse(node.line, format!("{field} is for an envelope that tells of changes"), hint);
+        }
+    }
+    let changes = fields.optional("changes").map_or(Some(StreamChanges::Inserts), |node| {
+        word("changes", node, StreamChanges::ALL, StreamChanges::word, reader)
+    });
+    let mut column = |field: &str, needs: DataType| {
+        let name = fields.optional(field).and_then(|node| reader.name(field, node))?;
+        match declared.iter().find(|(known, _)| known.value == name.value) {
+            Some((_, data_type)) if *data_type == needs => return Some(name.value),
+            Some((_, data_type)) => {
+                let message =
+                    format!("column {} of {field} in stream is {data_type}, not {needs}", name.value);
+                reader.refuse(name.line, message, Some(format!("declare it as {needs}")));
+            }
+            // What could not be read of the columns was reported already.
+            None if declared.is_empty() => {}
+            None => {
+                let hint = Some(format!("add {}: {needs} to columns", name.value));
+                reader.refuse(name.line, format!("{field} {} in stream is not in columns", name.value), hint);
+            }
+        }
+        None
+    };
+    let (operation, changed_at) =
+        (column("operation", DataType::Text), column("changed_at", DataType::Timestamp));
+    if changes == Some(StreamChanges::All) && fields.optional("operation").is_none() {
+        let hint = Some("add operation: with a text column, which says insert, update or delete".to_owned());
+        reader.refuse(
+            fields.line,
+            "changes: all needs a column that tells a deletion from a row".to_owned(),
+            hint,
+        );
+    }
+    (changes, operation, changed_at)
 }
 
 fn topic(node: &Node, reader: &mut Reader<'_>) -> Option<String> {

@@ -5,6 +5,7 @@
 //!
 //! - `view`: keys, columns, features and their names
 //! - `enrich`: the views that a view stands on, and the order in which views are taken
+//! - `selection`: sources that are selected from other ones
 //! - `choice`: references to views and their features
 //! - `metadata`: what is said about features
 //! - `expressions`: names and types of expressions
@@ -14,6 +15,7 @@ mod choice;
 mod enrich;
 mod expressions;
 mod metadata;
+mod selection;
 mod service;
 mod view;
 
@@ -22,7 +24,7 @@ use std::{
     sync::Arc,
 };
 
-use shipway_core::{Name, nearest};
+use shipway_core::{DataType, Name, nearest};
 
 use crate::{
     DefinitionKind, DefinitionSet, Entity, Source, Versioned, View,
@@ -55,12 +57,7 @@ pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report)
     for draft in drafts.entities {
         resolver.entity(draft);
     }
-    for draft in drafts.sources {
-        resolver.source(draft);
-    }
-    for draft in resolver.inner_first(drafts.views) {
-        resolver.view(draft);
-    }
+    resolver.sources_and_views(drafts.sources, drafts.views);
     resolver.check_replacements();
     for draft in drafts.services {
         resolver.service(draft);
@@ -92,8 +89,18 @@ impl Resolver<'_> {
     }
 
     fn source(&mut self, draft: SourceDraft) {
-        let SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention, batch, stream } =
-            draft;
+        let SourceDraft {
+            head,
+            event_time,
+            event_id,
+            columns,
+            max_ahead,
+            dedupe,
+            retention,
+            batch,
+            stream,
+            select,
+        } = draft;
         let parts = (event_time, max_ahead, dedupe, retention);
         let (Some(event_time), Some(max_ahead), Some(dedupe), Some(retention), false) =
             (parts.0, parts.1, parts.2, parts.3, head.broken)
@@ -101,17 +108,32 @@ impl Resolver<'_> {
             self.broken.insert((DefinitionKind::Source, head.name));
             return;
         };
+        let (select, columns) = match select {
+            None => (None, columns.into_iter().map(|(name, data_type)| (name.value, data_type)).collect()),
+            Some(select) => {
+                let known = [(&event_time, "event_time", DataType::Timestamp)];
+                let id = event_id.as_ref().map(|column| (column, "event_id", DataType::Text));
+                let Some((select, columns)) =
+                    self.selection(&head, select, &columns, known.into_iter().chain(id))
+                else {
+                    self.broken.insert((DefinitionKind::Source, head.name));
+                    return;
+                };
+                (Some(select), columns)
+            }
+        };
         let Head { name, description, owner, tags, .. } = head;
         let source = Source {
             name: name.clone(),
             event_time: event_time.value,
             event_id: event_id.map(|column| column.value),
-            columns: columns.into_iter().map(|(name, data_type)| (name.value, data_type)).collect(),
+            columns,
             max_ahead,
             dedupe,
             retention,
             batch,
             stream,
+            select,
             description,
             owner,
             tags,

@@ -24,6 +24,12 @@ pub(crate) struct StreamDocument {
     message: Option<String>,
     /// What is around the event. Default none.
     envelope: Option<StreamEnvelopeWord>,
+    /// Which changes of rows become events, with envelope debezium. Default inserts.
+    changes: Option<StreamChangesWord>,
+    /// The text column that says what happened to the row: insert, update or delete. Needed with changes: all.
+    operation: Option<Name>,
+    /// The timestamp column that says when it happened, by the clock of the database.
+    changed_at: Option<Name>,
     /// What becomes of a message with fields that are no columns. Default ignore.
     unknown_fields: Option<UnknownFieldsWord>,
     /// Columns that are found elsewhere in a message: the column to the path of its field, `a.b.c`, or to several of which the
@@ -64,6 +70,14 @@ enum StreamFormatWord {
 enum StreamEnvelopeWord {
     None,
     Debezium,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum StreamChangesWord {
+    Inserts,
+    All,
 }
 
 #[derive(JsonSchema)]

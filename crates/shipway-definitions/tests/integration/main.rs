@@ -9,6 +9,7 @@
 //! - `hashes`: what a version depends on and what not
 //! - `laws`: properties of any text and any order
 //! - `metadata`: what is said about features
+//! - `selections`: sources that are selected from other ones
 //! - `sets`: overlaying, storing and restoring
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
@@ -23,6 +24,7 @@ mod expressions;
 mod hashes;
 mod laws;
 mod metadata;
+mod selections;
 mod sets;
 
 use shipway_definitions::{DefinitionFile, DefinitionSet};

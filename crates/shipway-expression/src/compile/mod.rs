@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How deep the parser and this compiler go.
-const DEEPEST: usize = 100;
+pub(crate) const DEEPEST: usize = 100;
 
 /// The type of a part of an expression. Null is of no type yet; an interval is a length of time in microseconds, which no
 /// column can hold.
@@ -86,11 +86,16 @@ pub(crate) fn compile(text: &str, scope: &Scope) -> Compiled {
         let what = format!("expected the end of the expression, found {}", rest.token);
         return Err(Refusal::Syntax(what).at(place_of(&rest.span)));
     }
-    Compiler { scope }.compile(&parsed, 0)
+    compile_parsed(&parsed, scope)
+}
+
+/// Compiles what was parsed as a part of something else.
+pub(crate) fn compile_parsed(parsed: &Expr, scope: &Scope) -> Compiled {
+    Compiler { scope }.compile(parsed, 0)
 }
 
 /// The parser writes the place behind its message.
-fn syntax(error: ParserError) -> ExpressionError {
+pub(crate) fn syntax(error: ParserError) -> ExpressionError {
     let message = match error {
         ParserError::RecursionLimitExceeded => return Refusal::TooDeep(DEEPEST).at(None),
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
@@ -117,7 +122,7 @@ pub(crate) fn place(of: &impl Spanned) -> Option<Place> {
 }
 
 /// Names that are not quoted are lower case, as every name of a definition is.
-fn name_of(ident: &Ident) -> String {
+pub(crate) fn name_of(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
@@ -134,7 +139,7 @@ impl Compiler<'_> {
         let (node, kind) = match expr {
             Expr::Nested(inner) => self.compile(inner, deeper)?,
             Expr::Identifier(name) => self.column(name)?,
-            Expr::CompoundIdentifier(parts) => return Err(prefixed(parts).at(place(expr))),
+            Expr::CompoundIdentifier(parts) => self.prefixed(parts, place(expr))?,
             Expr::Value(value) => literals::value(value)?,
             Expr::TypedString(typed) => literals::typed(typed)?,
             Expr::Interval(interval) => literals::interval(interval)?,
@@ -180,6 +185,23 @@ impl Compiler<'_> {
         }
     }
 
+    /// A column with its table in front, where there are tables.
+    fn prefixed(&self, parts: &[Ident], place: Option<Place>) -> Compiled {
+        let names: Vec<String> = parts.iter().map(name_of).collect();
+        let name = names.join(".");
+        match self.scope.find(&name) {
+            Some((data_type, position)) => Ok((Node::Column(position), Kind::Value(data_type))),
+            None if self.scope.has_tables() => {
+                Err(Refusal::UnknownColumn { name, known: self.scope.names() }.at(place))
+            }
+            // A feature is a column of one name.
+            None => {
+                let what = format!("{name} with a dot (a feature is named view__feature)");
+                Err(Refusal::NotInLanguage(what).at(place))
+            }
+        }
+    }
+
     /// `list[1]` counts from 1; `map['key']`.
     fn access(&self, root: &Expr, chain: &[AccessExpr], depth: usize) -> Compiled {
         let mut held = self.compile(root, depth)?;
@@ -206,12 +228,6 @@ impl Compiler<'_> {
         }
         Ok(held)
     }
-}
-
-/// A feature is a column of one name.
-fn prefixed(parts: &[Ident]) -> Refusal {
-    let names: Vec<String> = parts.iter().map(name_of).collect();
-    Refusal::NotInLanguage(format!("{} with a dot (a feature is named view__feature)", names.join(".")))
 }
 
 /// Makes both of one type: an int or a decimal becomes a float beside a float, an int a decimal beside a decimal, null is of

@@ -240,6 +240,8 @@ impl Archiver {
         // Before the states are safe from a loss of power the log must still have what they were made of.
         off_the_executor(&self.inner, move || Ok(online.persist()?)).await?;
         let done = applied.min(*self.runtime.archived.borrow());
+        let selected = self.inner.selected_up_to(&self.runtime).await;
+        let done = selected.map_or(done, |selected| done.min(selected));
         let before = done.saturating_sub(self.inner.limits.log_retention_records);
         if before > self.runtime.topic.start() {
             self.runtime.topic.trim(before).await?;

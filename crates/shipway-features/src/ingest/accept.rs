@@ -65,7 +65,7 @@ impl Features {
     /// Sending the same events again is safe where the source declares an event id. An error means that nothing is known
     /// to be durable: send them again.
     pub async fn ingest(&self, source: &str, events: Events) -> Result<IngestAnswer, FeaturesError> {
-        let runtime = self.inner.source_in_force(source)?;
+        let runtime = self.inner.source_to_fill(source)?;
         self.inner.has_room(&runtime)?;
         let limit = self.inner.limits.ingest_bytes_at_once;
         let bytes = u32::try_from(events.bytes()).unwrap_or(u32::MAX).min(limit);
@@ -90,6 +90,20 @@ impl Inner {
         }
         let nearest = nearest(name, definitions.sources.keys().map(Name::as_str)).map(str::to_owned);
         Err(FeaturesError::UnknownSource { name: name.to_owned(), nearest })
+    }
+
+    /// The same, and it takes events from others: one that is selected from another source has no other events.
+    pub(crate) fn source_to_fill(&self, name: &str) -> Result<Arc<SourceRuntime>, FeaturesError> {
+        let runtime = self.source_in_force(name)?;
+        let definitions = self.definitions();
+        let select = definitions.sources.get(name).and_then(|source| source.definition.select.as_ref());
+        match select {
+            Some(select) => {
+                let from = select.from.to_string();
+                Err(FeaturesError::Selected { source_name: name.to_owned(), from })
+            }
+            None => Ok(runtime),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which rows of a source's table had arrived before an offset, and what they carry for chained views.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use datafusion::{
     execution::SendableRecordBatchStream,
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) enum Rows {
     /// All that arrived before this offset.
     ArrivedBefore(u64),
+    /// Those that arrived from the first of these offsets on and before the second.
+    Arrived(Range<u64>),
     /// Those of one load.
     OfLoad(String),
 }
@@ -39,7 +41,8 @@ pub(crate) async fn select(
 ) -> Result<DataFrame, FeaturesError> {
     let arrived = match rows {
         Rows::OfLoad(load_id) => col(LOAD_COLUMN).eq(lit(load_id.as_str())),
-        Rows::ArrivedBefore(offset) => arrived_before(inner, &source.name, *offset).await?,
+        Rows::ArrivedBefore(offset) => arrived_in(inner, &source.name, 0..*offset).await?,
+        Rows::Arrived(range) => arrived_in(inner, &source.name, range.clone()).await?,
     };
     let mut frame = inner.lake.scan(source.name.as_str()).await?.filter(arrived)?;
     if earliest != i64::MIN {
@@ -50,15 +53,18 @@ pub(crate) async fn select(
     Ok(frame)
 }
 
-/// The condition under which a row of the table of `source` had arrived before `offset`.
-async fn arrived_before(inner: &Inner, source: &Name, offset: u64) -> Result<Expr, FeaturesError> {
+/// The condition under which a row of the table of `source` arrived in `range`.
+async fn arrived_in(inner: &Inner, source: &Name, range: Range<u64>) -> Result<Expr, FeaturesError> {
     let arrivals = arrivals(inner, source).await?;
     let loaded: Vec<Expr> = arrivals
         .iter()
-        .filter(|(_, arrival)| **arrival < offset)
+        .filter(|(_, arrival)| range.contains(arrival))
         .map(|(load_id, _)| lit(load_id.as_str()))
         .collect();
-    let live = col(LOAD_COLUMN).is_null().and(col(ARRIVAL_COLUMN).lt(lit(offset.cast_signed())));
+    let mut live = col(LOAD_COLUMN).is_null().and(col(ARRIVAL_COLUMN).lt(lit(range.end.cast_signed())));
+    if range.start > 0 {
+        live = live.and(col(ARRIVAL_COLUMN).gt_eq(lit(range.start.cast_signed())));
+    }
     Ok(if loaded.is_empty() { live } else { live.or(col(LOAD_COLUMN).in_list(loaded, false)) })
 }
 

@@ -27,5 +27,6 @@ mod task;
 pub(crate) mod views;
 
 pub(crate) use bulk::{event_ids, off_the_executor};
+pub(crate) use chain::ask;
 pub(crate) use task::Materialiser;
 pub(crate) use views::{ActiveView, Published};

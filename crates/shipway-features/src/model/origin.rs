@@ -31,6 +31,11 @@ impl Feed {
         Self(u64::from_le_bytes(*head))
     }
 
+    /// The log of a source of this server, which another one is selected from.
+    pub(crate) fn of_log(source: &str) -> Self {
+        Self::of("\0", source)
+    }
+
     /// The dead letters of a source. No broker of a configuration has the name that stands for this server here.
     pub fn of_letters(source: &str) -> Self {
         Self::of("", source)

@@ -32,3 +32,4 @@ mod version;
 pub use columns::Columns;
 pub(crate) use plan::ReadPlan;
 pub use service::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
+pub(crate) use states::{Wanted, states};

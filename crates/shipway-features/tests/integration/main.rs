@@ -6,6 +6,8 @@
 //! - `reading`: what a read promises
 //! - `loading`: bulk loads, and views that come after the fact
 //! - `backfill`: views that are built beside the live flow, and built anew
+//! - `waiting`: messages of brokers wait while the states are too far behind
+//! - `selecting`: sources that are selected from other ones
 //! - `batch`: history that lies elsewhere
 //! - `chains`: views that stand on other views
 //! - `costing`: what building a view would cost, and what a dropped source takes
@@ -47,7 +49,9 @@ mod proof;
 mod querying;
 mod random;
 mod reading;
+mod selecting;
 mod stored;
 mod upgrade;
 mod upkeep;
+mod waiting;
 mod world;

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use super::schema::{Field, Node, NodeId, Record, Schema};
 use crate::{
     columns::{Places, Unmatched},
+    debezium::Moments,
     definition::{Envelope, UnknownFields},
 };
 
@@ -45,6 +46,10 @@ pub(super) enum Part {
     Before(Step),
     After(Step),
     Operation(NodeId),
+    /// A moment of the connector.
+    Moment(Box<str>, NodeId),
+    /// The fields of the part that tells of the source.
+    Source(Vec<(Box<str>, NodeId)>),
     Other(NodeId),
 }
 
@@ -196,6 +201,13 @@ impl Planner<'_> {
                 "op" => Part::Operation(field.node),
                 "before" => Part::Before(self.row(field.node)?),
                 "after" => Part::After(self.row(field.node)?),
+                name if Moments::are_in(name) => Part::Moment(name.into(), field.node),
+                "source" => match self.schema.node(field.node) {
+                    Node::Record(source) => Part::Source(
+                        source.fields.iter().map(|field| (field.name.clone(), field.node)).collect(),
+                    ),
+                    _ => Part::Other(field.node),
+                },
                 _ => Part::Other(field.node),
             })
         });

@@ -15,7 +15,7 @@ use crate::{
     convert::{Judged, Wanted},
     error::MessageError,
     meaning::Meaning,
-    row::{Change, Decoded, Row},
+    row::{Decoded, Row},
 };
 
 /// What the errors call a message of this format.
@@ -43,7 +43,7 @@ impl Layout {
         let decoded = match &self.root {
             Root::Plain(step) => reader
                 .row(step)
-                .map(|values| Decoded::Rows(vec![Row { values, change: Change::Insert }]))
+                .map(|values| Decoded::Rows(vec![Row::inserted(values)]))
                 .map_err(|stop| error(stop, places))?,
             Root::Changes(parts) => reader.change(parts)?,
             Root::Silent => return Ok(Decoded::Nothing),

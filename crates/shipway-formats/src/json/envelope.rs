@@ -3,11 +3,16 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::value::RawValue;
+use serde_json::{Value as Json, value::RawValue};
 use shipway_core::Value;
 
 use super::{Described, JsonReader, connect, malformed, object, tree::Tree};
-use crate::{columns::Places, debezium, error::MessageError, row::Decoded};
+use crate::{
+    columns::Places,
+    debezium::{self, Moments},
+    error::MessageError,
+    row::Decoded,
+};
 
 /// What a message is with the schema part.
 #[derive(Deserialize)]
@@ -29,6 +34,29 @@ struct ChangeEvent<'a> {
     before: Option<&'a RawValue>,
     #[serde(borrow)]
     after: Option<&'a RawValue>,
+    #[serde(borrow)]
+    source: Option<&'a RawValue>,
+    ts_us: Option<Json>,
+    ts_ns: Option<Json>,
+    ts_ms: Option<Json>,
+}
+
+/// The moments that a part of a change event tells. What is no number tells nothing.
+#[derive(Default, Deserialize)]
+#[serde(expecting = "an object")]
+struct Told {
+    ts_us: Option<Json>,
+    ts_ns: Option<Json>,
+    ts_ms: Option<Json>,
+}
+
+impl Told {
+    fn note(self, is_of_source: bool, moments: &mut Moments) {
+        for (field, told) in [("ts_us", self.ts_us), ("ts_ns", self.ts_ns), ("ts_ms", self.ts_ms)] {
+            let number = told.and_then(|told| told.as_i64());
+            number.iter().for_each(|number| moments.note(is_of_source, field, *number));
+        }
+    }
 }
 
 impl JsonReader {
@@ -56,7 +84,11 @@ impl JsonReader {
             .as_ref()
             .map_or((&self.tree, &self.tree), |described| (&described.before, &described.after));
         let (before, after) = (image(event.before, before_tree)?, image(event.after, after_tree)?);
-        debezium::change(event.op.as_deref(), before, after, places)
+        let mut moments = Moments::default();
+        Told { ts_us: event.ts_us, ts_ns: event.ts_ns, ts_ms: event.ts_ms }.note(false, &mut moments);
+        let source = event.source.and_then(|source| serde_json::from_str::<Told>(source.get()).ok());
+        source.into_iter().for_each(|source| source.note(true, &mut moments));
+        debezium::change((event.op.as_deref(), moments), before, after, places)
     }
 
     /// The trees by what `schema` says. Only the last one is kept: a topic sends the same for long.

@@ -15,7 +15,7 @@ use crate::{
     columns::Places,
     definition::Envelope,
     error::MessageError,
-    row::{Change, Decoded, Row},
+    row::{Decoded, Row},
 };
 
 /// What the errors call a message of this format.
@@ -47,7 +47,7 @@ impl JsonReader {
         match self.envelope {
             Envelope::None => {
                 let values = object::read(message, &self.tree, places)?;
-                Ok(Decoded::Rows(vec![Row { values, change: Change::Insert }]))
+                Ok(Decoded::Rows(vec![Row::inserted(values)]))
             }
             Envelope::Debezium => self.change(message, places),
         }

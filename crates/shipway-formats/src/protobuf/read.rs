@@ -12,7 +12,7 @@ use crate::{
     convert::{Judged, Wanted, moment_of_parts},
     definition::UnknownFields,
     error::MessageError,
-    row::{Change, Decoded, Row},
+    row::{Decoded, Row},
 };
 
 /// How a message of one descriptor becomes a row.
@@ -64,7 +64,7 @@ impl Layout {
             values[column] = at(&message, fields, places.wanted(column))
                 .map_err(|reason| places.mismatch(column, reason))?;
         }
-        Ok(Decoded::Rows(vec![Row { values, change: Change::Insert }]))
+        Ok(Decoded::Rows(vec![Row::inserted(values)]))
     }
 
     /// The reader of messages bounds how deep `message` is, and so how deep this goes.

@@ -52,6 +52,29 @@ fn an_operation_says_what_happened_to_the_row() {
 }
 
 #[test]
+fn the_moment_of_a_change_is_what_the_source_says_and_else_what_the_connector_says() {
+    let row = json!({ "id": 1 });
+    let moment = |more: Json| {
+        let mut event = json!({ "before": null, "after": row, "op": "c" });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let Decoded::Rows(rows) = read(&event) else { panic!("{event}") };
+        rows[0].changed.map(shipway_core::Timestamp::micros)
+    };
+    assert_eq!(moment(json!({ "ts_ms": 9, "source": { "ts_ms": 7 } })), Some(7_000));
+    assert_eq!(
+        moment(json!({ "ts_ms": 9, "source": { "ts_ms": 7, "ts_us": 7_123, "ts_ns": 7_123_456 } })),
+        Some(7_123)
+    );
+    assert_eq!(moment(json!({ "ts_ms": 9, "source": { "ts_ns": 7_123_456 } })), Some(7_123));
+    assert_eq!(moment(json!({ "ts_ms": 9, "source": { "lsn": 7 } })), Some(9_000));
+    for silent in
+        [json!({}), json!({ "source": "x" }), json!({ "ts_ms": "soon" }), json!({ "ts_ms": i64::MAX })]
+    {
+        assert_eq!(moment(silent.clone()), None, "{silent}");
+    }
+}
+
+#[test]
 fn what_says_nothing_of_rows_is_nothing() {
     for silent in [
         json!({ "op": "t", "before": null, "after": null, "source": {} }),

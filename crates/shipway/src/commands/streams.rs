@@ -35,10 +35,12 @@ pub(super) fn flows(status: &Json) {
     let streams = || status["streams"].as_array().into_iter().flatten();
     let sources = status["sources"].as_array().into_iter().flatten();
     let rows = sources.map(|source| {
-        let stream = streams().find(|stream| stream["source"] == source["source"]).unwrap_or(&Json::Null);
+        let selection = &source["selection"];
+        let stream = streams().find(|stream| stream["source"] == source["source"]).unwrap_or(selection);
         let (received, readable) = (&source["received"], &source["readable"]);
         let from = match stream {
             Json::Null => "requests".to_owned(),
+            stream if stream["from"].is_string() => format!("selected from {}", member(stream, "from")),
             stream => format!("{}/{}", member(stream, "broker"), member(stream, "topic")),
         };
         let delays = match readable {
@@ -79,10 +81,13 @@ pub(super) fn flows(status: &Json) {
         "watermark",
     ];
     output::table(&header, rows.collect(), "no sources");
-    for stream in streams().filter(|stream| stream["state"] == "failing") {
+    let sources = status["sources"].as_array().into_iter().flatten();
+    let selections = sources.map(|source| (source, &source["selection"]));
+    let all = streams().map(|stream| (stream, stream)).chain(selections);
+    for (source, stream) in all.filter(|(_, stream)| stream["state"] == "failing") {
         output::line(format!(
             "  {}: {} ({})",
-            member(stream, "source"),
+            member(source, "source"),
             member(stream, "error"),
             member(stream, "code")
         ));

@@ -182,12 +182,23 @@ class Source:
     Traceback (most recent call last):
     shipway.errors.InvalidDefinition: error: source departures: event_time departed is not in columns
     hint: did you mean departed_at?
+
+    The events of a source may be selected from those of another one. Then its columns are what the text gives.
+
+    >>> late = shipway.Source(
+    ...     "late_departures",
+    ...     event_time="departed_at",
+    ...     event_id="flight_id",
+    ...     select="SELECT flight_id, departed_at, dep_delay / 60 AS hours FROM departures WHERE dep_delay > 30",
+    ... )
+    >>> late.columns
+    {}
     """
 
     kind: ClassVar[str] = "source"
     FIELDS: ClassVar[tuple[str, ...]] = (
         "kind", "name", "event_time", "event_id", "columns", "max_ahead", "dedupe", "retention", "batch", "stream",
-        "description", "owner", "tags",
+        "select", "description", "owner", "tags",
     )  # fmt: skip
 
     name: str
@@ -199,6 +210,7 @@ class Source:
     retention: str | None = None
     batch: Batch | None = None
     stream: Stream | None = None
+    select: str | None = None
     description: str | None = None
     owner: str | None = None
     tags: tuple[str, ...] = ()
@@ -206,7 +218,7 @@ class Source:
     def __init__(
         self,
         name: str,
-        columns: Mapping[str, str],
+        columns: Mapping[str, str] | None = None,
         *,
         event_time: str,
         event_id: str | None = None,
@@ -215,15 +227,26 @@ class Source:
         retention: str | None = None,
         batch: Batch | Mapping[str, Any] | None = None,
         stream: Stream | Mapping[str, Any] | None = None,
+        select: str | None = None,
         description: str | None = None,
         owner: str | None = None,
         tags: Iterable[str] | None = None,
     ) -> None:
         checked_name("source name", name)
         thing = f"source {name}"
-        columns = checked_columns(thing, "column", columns)
-        _check_column(thing, "event_time", event_time, ("timestamp",), columns)
-        if event_id is not None:
+        if select is not None:
+            checked_text(f"{thing}: select", select)
+            for what, other in (("batch", batch), ("stream", stream)):
+                if other is not None:
+                    hint = f"leave {what} out: every event of it is selected from another source"
+                    raise InvalidDefinition(f"{thing}: a source with select has no {what}", hint=hint)
+        elif columns is None:
+            raise InvalidDefinition(f"{thing}: columns is missing", hint="name the columns and their types, or give a select")
+        # Which columns a select gives, the server knows.
+        columns = {} if columns is None else checked_columns(thing, "column", columns)
+        if columns:
+            _check_column(thing, "event_time", event_time, ("timestamp",), columns)
+        if columns and event_id is not None:
             _check_column(thing, "event_id", event_id, ("text", "int"), columns)
         for what, length in (("max_ahead", max_ahead), ("dedupe", dedupe), ("retention", retention)):
             if length is not None:
@@ -238,8 +261,8 @@ class Source:
             stream.check_columns(thing, columns)
         fill(
             self, name=name, columns=columns, event_time=event_time, event_id=event_id, max_ahead=max_ahead,
-            dedupe=dedupe, retention=retention, batch=batch, stream=stream, description=description, owner=owner,
-            tags=tags,
+            dedupe=dedupe, retention=retention, batch=batch, stream=stream, select=select, description=description,
+            owner=owner, tags=tags,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -253,12 +276,13 @@ class Source:
                 "tags": list(self.tags) or None,
                 "event_time": self.event_time,
                 "event_id": self.event_id,
-                "columns": dict(self.columns),
+                "columns": dict(self.columns) or None,
                 "max_ahead": self.max_ahead,
                 "dedupe": self.dedupe,
                 "retention": self.retention,
                 "batch": self.batch.to_dict() if self.batch else None,
                 "stream": self.stream.to_dict() if self.stream else None,
+                "select": self.select,
             }
         )
 
@@ -266,7 +290,7 @@ class Source:
     def from_dict(cls, written: Mapping[str, Any]) -> Source:
         """Reads what `to_dict` wrote, or a person."""
         thing = thing_of(cls.kind, written, cls.FIELDS)
-        columns = required(thing, written, "columns")
+        columns = written.get("columns") if written.get("select") else required(thing, written, "columns")
         event_time = required(thing, written, "event_time")
         optional = {field: written.get(field) for field in ("event_id", *cls.FIELDS[5:])}
         return cls(written["name"], columns, event_time=event_time, **optional)

@@ -16,6 +16,7 @@ _WORDS = {
     "format": ("json", "avro", "protobuf"),
     "start": ("earliest", "latest"),
     "envelope": ("none", "debezium"),
+    "changes": ("inserts", "all"),
     "unknown_fields": ("ignore", "refuse"),
 }
 _UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
@@ -45,7 +46,8 @@ class Stream:
     """
 
     FIELDS: ClassVar[tuple[str, ...]] = (
-        "broker", "topic", "start", "format", "schema", "message", "envelope", "unknown_fields", "fields", "time_unit",
+        "broker", "topic", "start", "format", "schema", "message", "envelope", "changes", "operation", "changed_at",
+        "unknown_fields", "fields", "time_unit",
     )  # fmt: skip
 
     broker: str
@@ -55,6 +57,9 @@ class Stream:
     schema: str | None
     message: str | None
     envelope: str
+    changes: str
+    operation: str | None
+    changed_at: str | None
     unknown_fields: str
     fields: dict[str, tuple[str, ...]]
     time_unit: dict[str, str]
@@ -69,13 +74,16 @@ class Stream:
         schema: str | None = None,
         message: str | None = None,
         envelope: str = "none",
+        changes: str = "inserts",
+        operation: str | None = None,
+        changed_at: str | None = None,
         unknown_fields: str = "ignore",
         fields: Mapping[str, Paths] | None = None,
         time_unit: Mapping[str, str] | None = None,
     ) -> None:
         given: dict[str, Any] = {"broker": checked_name("stream: broker", broker), "topic": topic, "start": start}
         given |= {"format": format, "schema": schema, "message": message, "envelope": envelope}
-        given["unknown_fields"] = unknown_fields
+        given |= {"changes": changes, "operation": operation, "changed_at": changed_at, "unknown_fields": unknown_fields}
         given["fields"] = {checked_name("stream: column", name): _paths(paths) for name, paths in (fields or {}).items()}
         given["time_unit"] = {checked_name("stream: column", name): unit for name, unit in (time_unit or {}).items()}
         for field, value in given.items():
@@ -106,6 +114,17 @@ class Stream:
             hint = "write format='json' or format='avro'"
             raise InvalidDefinition("stream: envelope debezium comes as json or avro", hint=hint)
 
+        self._check_changes()
+
+    def _check_changes(self) -> None:
+        tells = {"changes": self.changes != "inserts", "operation": self.operation is not None, "changed_at": self.changed_at is not None}
+        for field in (field for field, is_said in tells.items() if is_said and self.envelope == "none"):
+            hint = f"leave {field} out, or write envelope='debezium'"
+            raise InvalidDefinition(f"stream: {field} is for an envelope that tells of changes", hint=hint)
+        if self.changes == "all" and self.operation is None:
+            hint = "add operation= with a text column, which says insert, update or delete"
+            raise InvalidDefinition("stream: changes='all' needs a column that tells a deletion from a row", hint=hint)
+
     def check_columns(self, thing: str, columns: Mapping[str, str]) -> None:
         """Refuses columns that the source does not have, and units of columns that are no timestamps."""
         for field, named in (("fields", self.fields), ("time_unit", self.time_unit)):
@@ -113,6 +132,11 @@ class Stream:
                 if column not in columns:
                     hint = nearest_hint(column, columns, "it goes from the source's name of a column")
                     raise InvalidDefinition(f"{thing}: column {column} of {field} in stream is not in columns", hint=hint)
+        for field, told, needs in (("operation", self.operation, "text"), ("changed_at", self.changed_at, "timestamp")):
+            if told is not None and columns.get(told) != needs:
+                is_there = f"is {columns[told]}, not {needs}" if told in columns else "is not in columns"
+                hint = f"add {told}: {needs} to columns"
+                raise InvalidDefinition(f"{thing}: column {told} of {field} in stream {is_there}", hint=hint)
         for column in self.time_unit:
             if columns[column] != "timestamp":
                 message = f"{thing}: column {column} of time_unit is {columns[column]}"
@@ -130,6 +154,9 @@ class Stream:
                 "schema": self.schema,
                 "message": self.message,
                 "envelope": None if self.envelope == "none" else self.envelope,
+                "changes": None if self.changes == "inserts" else self.changes,
+                "operation": self.operation,
+                "changed_at": self.changed_at,
                 "unknown_fields": None if self.unknown_fields == "ignore" else self.unknown_fields,
                 "fields": paths or None,
                 "time_unit": dict(self.time_unit) or None,
