@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import datetime
 import importlib
-import shutil
-import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import grpc
 import pytest
 import requests
-from grpc_tools import protoc
 
-PROTO = Path(__file__).resolve().parents[2] / "crates/shipway-features/proto/shipway/features/v1/features.proto"
 DEFINITIONS = """\
 kind: entity
 name: grpc_shop
@@ -44,17 +39,6 @@ name: grpc_offers_{suffix}
 views: [grpc_shop_sales_{suffix}]
 request: {{ basket: int }}
 """
-
-
-@pytest.fixture(scope="module")
-def messages(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """The messages and stubs, made from the proto under a flat name, so that they do not claim the package `shipway`."""
-    folder = tmp_path_factory.mktemp("stubs")
-    shutil.copy(PROTO, folder / "shipway_features_v1.proto")
-    made = [f"--python_out={folder}", f"--grpc_python_out={folder}"]
-    assert protoc.main(["", f"-I{folder}", *made, str(folder / "shipway_features_v1.proto")]) == 0
-    sys.path.insert(0, str(folder))
-    return importlib.import_module("shipway_features_v1_pb2")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{TempData, kafka_wire as wire, process::Process};
+use crate::{Authority, TempData, kafka_wire as wire, process::Process};
 
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const STOPPED_WITHIN: Duration = Duration::from_secs(60);
@@ -38,6 +38,7 @@ pub struct Kafka {
 struct Ports {
     plain: u16,
     login: u16,
+    encrypted: u16,
     controller: u16,
 }
 
@@ -56,12 +57,27 @@ impl Kafka {
 
     /// As [`Self::start`], with further lines of `server.properties`, each a name and a value.
     pub async fn start_with(properties: &[(&str, &str)]) -> Self {
+        Self::start_as(properties, None).await
+    }
+
+    /// As [`Self::start`], with certificates of `authority`: a login is encrypted then, and there is [`Self::encrypted_bootstrap`].
+    pub async fn start_encrypted(authority: &Authority) -> Self {
+        Self::start_as(&[], Some(authority)).await
+    }
+
+    async fn start_as(properties: &[(&str, &str)], authority: Option<&Authority>) -> Self {
         let packages = packages();
         let mut last_words = String::new();
         for _ in 0..ATTEMPTS {
             let (data, ports) = (TempData::new(), Ports::free());
-            fs_err::write(data.join("server.properties"), server_properties(&data, ports, properties))
-                .expect("the configuration can be written");
+            let mut text = server_properties(&data, ports, authority.is_some());
+            if let Some(authority) = authority {
+                text.push_str(&encryption(&data, authority));
+            }
+            for (name, value) in properties {
+                text.push_str(&format!("{name}={value}\n"));
+            }
+            fs_err::write(data.join("server.properties"), text).expect("the configuration can be written");
             format(&packages, &data);
             let mut process = launch(&packages, &data, 0);
             match ready(&mut process, ports).await {
@@ -80,9 +96,16 @@ impl Kafka {
         address(self.ports.plain)
     }
 
-    /// `127.0.0.1:<port>` for a login without encryption, by `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
+    /// `127.0.0.1:<port>` for a login by `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`; without encryption, unless it was started with
+    /// [`Self::start_encrypted`].
     pub fn login_bootstrap(&self) -> String {
         address(self.ports.login)
+    }
+
+    /// `127.0.0.1:<port>` with encryption, for those who have a certificate of the authority themselves. Nobody listens there unless
+    /// it was started with [`Self::start_encrypted`].
+    pub fn encrypted_bootstrap(&self) -> String {
+        address(self.ports.encrypted)
     }
 
     /// Makes a topic, and waits until its partitions have a leader.
@@ -157,13 +180,13 @@ impl Kafka {
 }
 
 impl Ports {
-    /// Three free ports, held together while they are found, so that they differ.
+    /// Free ports, held together while they are found, so that they differ.
     fn free() -> Self {
         let listeners =
-            [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port"));
-        let [plain, login, controller] =
+            [(); 4].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port"));
+        let [plain, login, encrypted, controller] =
             listeners.map(|listener| listener.local_addr().expect("a listener has an address").port());
-        Self { plain, login, controller }
+        Self { plain, login, encrypted, controller }
     }
 }
 
@@ -234,19 +257,25 @@ async fn ready(process: &mut Process, ports: Ports) -> Result<(), String> {
     }
 }
 
-fn server_properties(data: &TempData, ports: Ports, more: &[(&str, &str)]) -> String {
-    let Ports { plain, login, controller } = ports;
+fn server_properties(data: &TempData, ports: Ports, is_encrypted: bool) -> String {
+    let Ports { plain, login, encrypted, controller } = ports;
     let folder = data.join("log");
     let (user, password) = (Kafka::USERNAME, Kafka::PASSWORD);
     let module = "org.apache.kafka.common.security";
     let scram = format!("{module}.scram.ScramLoginModule required;");
-    let mut text = format!(
+    let open = format!("OPEN://127.0.0.1:{plain},LOGIN://127.0.0.1:{login}");
+    let (advertised, login_protocol) = if is_encrypted {
+        (format!("{open},ENCRYPTED://127.0.0.1:{encrypted}"), "SASL_SSL")
+    } else {
+        (open, "SASL_PLAINTEXT")
+    };
+    format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n\
-         listeners=OPEN://127.0.0.1:{plain},LOGIN://127.0.0.1:{login},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=OPEN://127.0.0.1:{plain},LOGIN://127.0.0.1:{login}\n\
-         listener.security.protocol.map=OPEN:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listeners={advertised},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners={advertised}\n\
+         listener.security.protocol.map=OPEN:PLAINTEXT,LOGIN:{login_protocol},ENCRYPTED:SSL,CONTROLLER:PLAINTEXT\n\
          inter.broker.listener.name=OPEN\n\
          controller.listener.names=CONTROLLER\n\
          listener.name.login.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
@@ -270,11 +299,30 @@ fn server_properties(data: &TempData, ports: Ports, more: &[(&str, &str)]) -> St
          num.network.threads=2\n\
          num.io.threads=2\n",
         folder.display()
-    );
-    for (name, value) in more {
-        text.push_str(&format!("{name}={value}\n"));
-    }
-    text
+    )
+}
+
+/// Has the broker encrypt with a certificate of `authority`, and on one listener ask for one.
+fn encryption(data: &TempData, authority: &Authority) -> String {
+    let read = |file: PathBuf| fs_err::read_to_string(file).expect("a file of the authority can be read");
+    let signed = authority.signs("broker");
+    let (keystore, truststore) = (data.join("keystore.pem"), data.join("truststore.pem"));
+    fs_err::write(&keystore, read(signed.key) + &read(signed.certificate))
+        .expect("the keystore can be written");
+    fs_err::write(&truststore, read(authority.certificate())).expect("the truststore can be written");
+    let of = |listener: &str, asks_for_one: &str| {
+        let prefix = format!("listener.name.{listener}.ssl");
+        format!(
+            "{prefix}.keystore.type=PEM\n\
+             {prefix}.keystore.location={}\n\
+             {prefix}.truststore.type=PEM\n\
+             {prefix}.truststore.location={}\n\
+             {prefix}.client.auth={asks_for_one}\n",
+            keystore.display(),
+            truststore.display()
+        )
+    };
+    of("login", "none") + &of("encrypted", "required")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What tests share: data folders that vanish, the real binary as a process, a small HTTP client, a real Kafka.
+//! What tests share: data folders that vanish, the real binary as a process, a small HTTP client, a real Kafka and what it needs.
 //!
 //! For dev-dependencies only: everything here panics where a test should fail.
 //!
@@ -8,17 +8,26 @@
 //! - `client`: requests and answers in a line each
 //! - `kafka`: a real Kafka broker; stopped, killed, restarted
 //! - `kafka_wire`: the requests that prepare its topics
+//! - `registry`: a schema registry, with faults on demand
+//! - `authority`: a certificate authority and what it signs
+//! - `stepped_clock`: a wall clock that is set while a process runs by it
 #![deny(missing_docs)]
 #![expect(clippy::panic, clippy::expect_used, reason = "a test whose surroundings fail must fail")]
 
+mod authority;
 mod client;
 mod data;
 mod kafka;
 mod kafka_wire;
 mod process;
+mod registry;
 mod server;
+mod stepped_clock;
 
+pub use authority::{Authority, Signed};
 pub use client::{Answer, Client};
 pub use data::TempData;
 pub use kafka::Kafka;
+pub use registry::{Registry, RegistryFault};
 pub use server::{Server, ServerOptions};
+pub use stepped_clock::SteppedClock;

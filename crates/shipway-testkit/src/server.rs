@@ -22,6 +22,9 @@ pub struct ServerOptions {
     pub arguments: Vec<String>,
     /// Environment variables. Those of the test run that begin with `SHIPWAY_` are not handed on.
     pub environment: Vec<(String, String)>,
+    /// A command that is started with the binary and its arguments behind its own, and becomes the binary; none starts the binary
+    /// itself.
+    pub launcher: Vec<String>,
 }
 
 /// A server in a process of its own, on a free loopback port. Killed when it is dropped; its folder vanishes with it.
@@ -130,7 +133,14 @@ fn free_port() -> u16 {
 }
 
 fn serve(binary: &Path, data: &Path, port: u16, options: &ServerOptions) -> Command {
-    let mut command = Command::new(binary);
+    let mut command = match options.launcher.split_first() {
+        None => Command::new(binary),
+        Some((launcher, words)) => {
+            let mut command = Command::new(launcher);
+            command.args(words).arg(binary);
+            command
+        }
+    };
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SHIPWAY_") {
             command.env_remove(name);

@@ -14,8 +14,8 @@ const NOON: i64 = 90 * DAY + 12 * HOUR;
 /// Records that may wait to become readable.
 const BOUND: u64 = 500;
 const DELIVERED: u64 = 600;
-/// So many rows are merged in two hundred steps, each with a look at all of them.
-const LOADED: i64 = 20_000;
+/// So many rows are merged in eighty steps, each with a look at all of them.
+const LOADED: i64 = 8_000;
 
 fn delivery(first: u64, count: u64) -> Delivery {
     let columns = [

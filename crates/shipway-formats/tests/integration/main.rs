@@ -3,7 +3,7 @@
 //! - `json`, `protobuf`: what each format means in columns
 //! - `evolution`: how a schema may change, one test for each rule
 //! - `debezium`: change events
-//! - `registry`: schemas by id, and a registry that fails; `registry_server` is that registry
+//! - `registry`: schemas by id, and a registry that fails
 //! - `golden`: messages that other implementations have written
 //! - `round_trip`: what is written is read back
 //! - `robustness`: no bytes break a reader
@@ -18,7 +18,6 @@ mod json;
 mod measuring;
 mod protobuf;
 mod registry;
-mod registry_server;
 mod robustness;
 mod round_trip;
 

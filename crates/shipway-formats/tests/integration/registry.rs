@@ -7,17 +7,14 @@ use shipway_core::{Failure as _, Value};
 use shipway_formats::{
     AvroEncoder, Decoded, Decoder, FormatError, MessageError, RegistryClient, SchemaRegistry,
 };
+use shipway_testkit::{Registry, RegistryFault};
 
-use super::{
-    columns, decoder, refusal,
-    registry_server::{Fault, Registry},
-    row,
-};
+use super::{columns, decoder, refusal, row};
 
 const DELAY: &str = r#"{"type": "record", "name": "Flight", "fields": [{"name": "delay", "type": "long"}]}"#;
 
 fn of(registry: &Registry, more: Json) -> Json {
-    let mut format = json!({ "format": "avro", "schema_registry": { "address": registry.address } });
+    let mut format = json!({ "format": "avro", "schema_registry": { "address": registry.address() } });
     for (name, value) in more.as_object().unwrap() {
         format[name] = value.clone();
     }
@@ -34,7 +31,7 @@ async fn read(decoder: &Decoder, message: &[u8]) -> Decoded {
 
 #[tokio::test]
 async fn a_schema_is_asked_for_once_and_kept() {
-    let registry = Registry::start().await;
+    let registry = Registry::start();
     registry.has_avro(7, DELAY);
     let decoder = delays(&registry);
     let both = futures::join!(read(&decoder, b"\0\0\0\0\x07\x08"), read(&decoder, b"\0\0\0\0\x07\x0a"));
@@ -45,7 +42,7 @@ async fn a_schema_is_asked_for_once_and_kept() {
 
 #[tokio::test]
 async fn each_message_is_read_by_the_schema_that_it_was_written_with() {
-    let registry = Registry::start().await;
+    let registry = Registry::start();
     registry.has_avro(7, DELAY);
     let later = json!({ "type": "record", "name": "Flight", "fields": [
         { "name": "gate", "type": ["null", "string"], "default": null },
@@ -64,18 +61,18 @@ async fn each_message_is_read_by_the_schema_that_it_was_written_with() {
 
 #[tokio::test]
 async fn an_unknown_id_is_the_messages_fault_and_a_failing_registry_is_not() {
-    let registry = Registry::start().await;
+    let registry = Registry::start();
     registry.has_avro(7, DELAY);
     let decoder = delays(&registry);
     let unknown = read(&decoder, b"\0\0\0\0\x08\x08").await;
     assert_eq!(unknown, Decoded::Refused(MessageError::SchemaUnknown { id: 8 }));
     for (fault, code) in [
-        (Fault::Status(500), "formats.registry_unavailable"),
-        (Fault::Status(429), "formats.registry_unavailable"),
-        (Fault::Status(403), "formats.registry_denied"),
-        (Fault::Redirect, "formats.registry_answer"),
-        (Fault::NoJson, "formats.registry_answer"),
-        (Fault::NotFoundByProxy, "formats.registry_answer"),
+        (RegistryFault::Status(500), "formats.registry_unavailable"),
+        (RegistryFault::Status(429), "formats.registry_unavailable"),
+        (RegistryFault::Status(403), "formats.registry_denied"),
+        (RegistryFault::Redirect, "formats.registry_answer"),
+        (RegistryFault::NoJson, "formats.registry_answer"),
+        (RegistryFault::NotFoundByProxy, "formats.registry_answer"),
     ] {
         registry.fails_next(fault);
         let error = decoder.decode(Some(b"\0\0\0\0\x07\x08")).await.unwrap_err();
@@ -84,7 +81,7 @@ async fn an_unknown_id_is_the_messages_fault_and_a_failing_registry_is_not() {
     }
     assert!(!registry.asked().contains(&"/elsewhere".to_owned()), "a redirect is not followed");
     assert_eq!(row(&read(&decoder, b"\0\0\0\0\x07\x08").await), json!([4]), "then fine");
-    registry.fails_next(Fault::TooLarge);
+    registry.fails_next(RegistryFault::TooLarge);
     let large = read(&decoder, b"\0\0\0\0\x09\x08").await;
     assert_eq!(refusal(&large), "formats.schema_unusable: schema 9: it has more than 4194304 bytes");
     let nobody = json!({ "format": "avro", "schema_registry": { "address": "http://127.0.0.1:9" } });
@@ -94,29 +91,30 @@ async fn an_unknown_id_is_the_messages_fault_and_a_failing_registry_is_not() {
 
 #[tokio::test]
 async fn a_registry_that_hangs_is_given_up() {
-    let registry = Registry::start().await;
-    let definition: SchemaRegistry = serde_json::from_value(json!({ "address": registry.address })).unwrap();
+    let registry = Registry::start();
+    let definition: SchemaRegistry =
+        serde_json::from_value(json!({ "address": registry.address() })).unwrap();
     let client = RegistryClient::new(&definition).unwrap().with_timeout(Duration::from_millis(50));
-    registry.fails_next(Fault::Hang);
+    registry.fails_next(RegistryFault::Hang);
     let error = client.register_avro("flights", "{}").await.unwrap_err();
     assert!(error.to_string().ends_with("it does not answer in time"), "{error}");
 }
 
 #[tokio::test]
 async fn credentials_are_sent_and_their_refusal_is_told() {
-    let registry = Registry::start().await;
+    let registry = Registry::start();
     registry.has_avro(7, DELAY);
     registry.wants_password("sesame");
     let denied = delays(&registry).decode(Some(b"\0\0\0\0\x07\x08")).await.unwrap_err();
     assert_eq!(denied.code(), "formats.registry_denied");
-    let access = json!({ "address": registry.address, "user": "reader", "password": "sesame" });
+    let access = json!({ "address": registry.address(), "user": "reader", "password": "sesame" });
     let decoder = decoder(of(&registry, json!({ "schema_registry": access })), "delay int");
     assert_eq!(row(&read(&decoder, b"\0\0\0\0\x07\x08").await), json!([4]));
 }
 
 #[tokio::test]
 async fn schemas_that_build_on_others_are_gathered() {
-    let registry = Registry::start().await;
+    let registry = Registry::start();
     registry.has(
         1,
         Some(("gate", 3)),
@@ -158,7 +156,7 @@ async fn schemas_that_build_on_others_are_gathered() {
 
 #[tokio::test]
 async fn a_message_of_protobuf_says_which_message_of_its_schema_it_is() {
-    let registry = Registry::start().await;
+    let registry = Registry::start();
     registry.has(
         1,
         Some(("airport", 1)),
@@ -193,7 +191,7 @@ async fn a_message_of_protobuf_says_which_message_of_its_schema_it_is() {
 
 #[tokio::test]
 async fn a_schema_of_another_format_is_refused() {
-    let registry = Registry::start().await;
+    let registry = Registry::start();
     registry.has(7, None, json!({ "schemaType": "JSON", "schema": "{}" }));
     registry.has(8, None, json!({ "schema": "{\"type\": \"recrod\"}" }));
     let decoder = delays(&registry);
@@ -205,8 +203,9 @@ async fn a_schema_of_another_format_is_refused() {
 
 #[tokio::test]
 async fn what_an_encoder_registers_a_decoder_reads() {
-    let registry = Registry::start().await;
-    let definition: SchemaRegistry = serde_json::from_value(json!({ "address": registry.address })).unwrap();
+    let registry = Registry::start();
+    let definition: SchemaRegistry =
+        serde_json::from_value(json!({ "address": registry.address() })).unwrap();
     let client = RegistryClient::new(&definition).unwrap();
     let columns = columns("delay int, origin text");
     let mut encoder = AvroEncoder::new("air.Flight", &columns).unwrap();

@@ -62,8 +62,8 @@ pub(crate) struct Order {
     pub(crate) at: Timestamp,
     pub(crate) shop: &'static str,
     pub(crate) amount: Option<f64>,
-    pub(crate) items: i64,
-    pub(crate) customer: String,
+    pub(crate) items: Option<i64>,
+    pub(crate) customer: Option<String>,
 }
 
 impl Order {
@@ -78,8 +78,8 @@ impl Order {
     fn column(&self, name: &str) -> Value {
         match name {
             "amount" => self.amount.map_or(Value::Null, Value::float),
-            "items" => Value::Int(self.items),
-            "customer" => Value::text(self.customer.as_str()),
+            "items" => self.items.map_or(Value::Null, Value::Int),
+            "customer" => self.customer.as_deref().map_or(Value::Null, Value::text),
             _ => Value::Null,
         }
     }
@@ -103,8 +103,8 @@ pub(crate) fn orders(count: usize, seed: u64) -> Vec<Order> {
                 amount: random
                     .random_bool(0.9)
                     .then(|| f64::from(random.random_range(-9_000..90_000)) / 100.0 + 0.1),
-                items: random.random_range(-3..40),
-                customer: format!("c{}", random.random_range(0..30)),
+                items: Some(random.random_range(-3..40)),
+                customer: Some(format!("c{}", random.random_range(0..30))),
             }
         })
         .collect()

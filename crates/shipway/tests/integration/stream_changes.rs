@@ -1,0 +1,118 @@
+//! A table's changes over a broker, and a source that is selected from another one and joined with them.
+
+use serde_json::{Value as Json, json};
+use shipway_testkit::{Server, TempData};
+
+use crate::{
+    stream_world::{Broker, options, producer, send},
+    world::BINARY,
+};
+
+const DEFINITIONS: &str = "
+kind: entity
+name: carrier
+keys: { carrier: text }
+---
+kind: source
+name: carriers
+event_time: changed
+columns: { changed: timestamp, op: text, carrier: text, tier: text }
+stream: { broker: main, topic: shop.carriers, format: json, envelope: debezium, changes: all, operation: op, changed_at: changed }
+---
+kind: view
+name: carrier_info
+entity: carrier
+source: carriers
+derive: { tier_now: \"CASE WHEN op <> 'delete' THEN tier END\" }
+latest: [tier_now]
+---
+kind: source
+name: departures
+event_time: departed_at
+event_id: flight
+columns: { flight: text, departed_at: timestamp, carrier: text, delay: int }
+stream: { broker: main, topic: departures, format: json }
+---
+kind: source
+name: late
+event_time: departed_at
+event_id: flight
+select: |
+  SELECT flight, departed_at, d.carrier, info.tier_now AS tier
+  FROM departures d LEFT JOIN carrier_info info ON info.carrier = d.carrier
+  WHERE delay > 30
+---
+kind: view
+name: late_flights
+entity: carrier
+source: late
+aggregate: [{ operations: [count], windows: [lifetime], by: tier, as: by_tier }, { operations: [count], windows: [lifetime], as: flights }]
+---
+kind: service
+name: carrier_now
+views: [carrier_info, late_flights]
+";
+
+fn change(op: &str, tier: &str, milliseconds: i64) -> String {
+    let row = json!({ "carrier": "DL", "tier": tier });
+    let (before, after) = if op == "d" { (row, Json::Null) } else { (Json::Null, row) };
+    json!({ "op": op, "before": before, "after": after, "source": { "ts_ms": milliseconds } }).to_string()
+}
+
+/// The values of the carrier, once `is_there` says that they are what is waited for.
+async fn values(server: &Server, is_there: impl Fn(&Json) -> bool) -> Json {
+    let mut last = Json::Null;
+    for _ in 0..600 {
+        let asked = json!({ "service": "carrier_now", "rows": [{ "carrier": "DL" }] });
+        let answer = server.client().post("/api/v1/features/read", &asked).await;
+        if answer.status == 200 {
+            last = answer.ok()["rows"][0]["values"].clone();
+            if is_there(&last) {
+                return last;
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("{last}");
+}
+
+#[tokio::test]
+async fn changes_of_rows_become_events_and_a_deleted_row_has_no_features_any_more() {
+    let kafka = Broker::shared().await;
+    for topic in ["shop.carriers", "departures"] {
+        kafka.create_topic(topic, 1).await;
+    }
+    let settings = TempData::new();
+    let mut server = Server::start_in(BINARY, TempData::new(), options(&kafka, &settings)).await;
+    let files = json!({ "files": [{ "path": "a.yaml", "text": DEFINITIONS }] });
+    server.client().post("/api/v1/definitions/apply", &files).await.ok();
+    let producer = producer(&kafka).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let flight = |id: &str, delay: i64, milliseconds: i64| {
+        let at = shipway_core::Timestamp(milliseconds * 1_000).to_string();
+        json!({ "flight": id, "departed_at": at, "carrier": "DL", "delay": delay }).to_string()
+    };
+
+    send(&*producer, "shop.carriers", "DL", change("c", "silver", now - 60_000)).await;
+    values(&server, |values| values[0] == "silver").await;
+    send(&*producer, "shop.carriers", "DL", change("u", "gold", now - 40_000)).await;
+    values(&server, |values| values[0] == "gold").await;
+    for (id, delay, at) in
+        [("a", 45, now - 50_000), ("b", 60, now - 30_000), ("c", 5, now - 30_000), ("b", 60, now - 30_000)]
+    {
+        send(&*producer, "departures", "DL", flight(id, delay, at)).await;
+    }
+    let joined = values(&server, |values| values[2] == 2).await;
+    assert_eq!(joined[1], json!({ "silver": 1, "gold": 1 }), "each joined as of its own time");
+    send(&*producer, "shop.carriers", "DL", change("d", "gold", now - 20_000)).await;
+    values(&server, |values| values[0].is_null()).await;
+    server.kill();
+    server.restart().await;
+    send(&*producer, "departures", "DL", flight("d", 90, now - 10_000)).await;
+    let after = values(&server, |values| values[2] == 3).await;
+    assert_eq!(
+        after,
+        json!([null, { "silver": 1, "gold": 1 }, 3]),
+        "nothing is joined with what was deleted, and nothing counts twice"
+    );
+}
