@@ -9,7 +9,7 @@ shipway := $(CARGO_TARGET_DIR)/debug/shipway
 optimised := $(CARGO_TARGET_DIR)/optimised
 over_kafka := $(if $(filter 1,$(DEMO_KAFKA)),--kafka)
 
-.PHONY: help demo test check unit clients demo-short soak faults bench optimised docs setup build
+.PHONY: help demo test check unit clients demo-short soak faults pulsar bench optimised docs setup build
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -40,6 +40,9 @@ soak: setup ## random definitions on random streams, every path against the orac
 
 faults: setup ## server and broker killed under load, again and again, for SHIPWAY_FAULTS_SECONDS (default 600)
 	cargo test --workspace --test integration -- --ignored --nocapture --exact streams::faults
+
+pulsar: setup ## the broker port over a real Pulsar, started from its packages (240 MB); SHIPWAY_TEST_PULSAR=pulsar://… uses another
+	cargo test --workspace --test integration -- --ignored --nocapture pulsar::
 
 bench: setup optimised ## ours against the peers, as ratios; BENCH="--full --only scaled" chooses
 	$(python) bench/run.py --shipway $(optimised)/shipway $(BENCH)

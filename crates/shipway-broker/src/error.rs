@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use rdkafka::error::KafkaError;
 use shipway_core::{Failure, Kind};
 
 use crate::PositionsFailure;
+
+/// What a client library, or a broker itself, said about a failure.
+pub type ClientFailure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a broker, or our use of one, failed.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +78,46 @@ pub enum BrokerError {
         /// One behind the newest.
         high: u64,
     },
+    /// A message lies where no position can name it. Nothing of the partition is read until the caller decides.
+    #[error("topic {topic}: {what} of partition {partition} is beyond what a position can say")]
+    PositionTooLarge {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// Which part of the message's place, with its number.
+        what: String,
+    },
+    /// A message cannot be taken apart. Nothing of the partition is read until the caller decides.
+    #[error("topic {topic}: the message at {position} of partition {partition} cannot be read: {reason}")]
+    MessageUnreadable {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// Where it lies.
+        position: u64,
+        /// Where the next one may lie.
+        behind: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A message says something that this broker's messages cannot say.
+    #[error("topic {topic}: a message of this broker cannot have {what}")]
+    MessageRefused {
+        /// The topic.
+        topic: String,
+        /// What it cannot have.
+        what: String,
+    },
+    /// The topic is not one to read from or write to.
+    #[error("topic {topic} {what}")]
+    TopicUnfit {
+        /// Its name.
+        topic: String,
+        /// Why.
+        what: &'static str,
+    },
     /// The caller's store of positions failed.
     #[error("topic {topic}: where to read partition {partition} from could not be found out")]
     PositionsFailed {
@@ -108,7 +150,7 @@ pub enum BrokerError {
         /// The topic.
         topic: String,
         /// Why.
-        source: KafkaError,
+        source: ClientFailure,
     },
     /// The client met an error after which it can do nothing more.
     #[error("the client of the broker is broken: {reason}")]
@@ -128,14 +170,18 @@ pub enum BrokerError {
         /// What was tried.
         action: &'static str,
         /// What the library said.
-        source: KafkaError,
+        source: ClientFailure,
     },
 }
 
 impl Failure for BrokerError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Setting { .. } | Self::PropertyOwned { .. } | Self::PropertyWrong { .. } => Kind::Invalid,
+            Self::Setting { .. }
+            | Self::PropertyOwned { .. }
+            | Self::PropertyWrong { .. }
+            | Self::MessageRefused { .. }
+            | Self::TopicUnfit { .. } => Kind::Invalid,
             Self::Unreachable { .. }
             | Self::LoginRefused { .. }
             | Self::Denied { .. }
@@ -144,7 +190,11 @@ impl Failure for BrokerError {
             Self::TopicUnknown { .. } | Self::PositionGone { .. } => Kind::NotFound,
             Self::NotAssigned { .. } => Kind::Conflict,
             Self::MessageTooLarge { .. } => Kind::TooLarge,
-            Self::PositionsFailed { .. } | Self::ClientBroken { .. } | Self::Failed { .. } => Kind::Internal,
+            Self::PositionTooLarge { .. }
+            | Self::MessageUnreadable { .. }
+            | Self::PositionsFailed { .. }
+            | Self::ClientBroken { .. }
+            | Self::Failed { .. } => Kind::Internal,
         }
     }
 
@@ -158,6 +208,10 @@ impl Failure for BrokerError {
             Self::Denied { .. } => "broker.denied",
             Self::TopicUnknown { .. } => "broker.topic_unknown",
             Self::PositionGone { .. } => "broker.position_gone",
+            Self::PositionTooLarge { .. } => "broker.position_too_large",
+            Self::MessageUnreadable { .. } => "broker.message_unreadable",
+            Self::MessageRefused { .. } => "broker.message_refused",
+            Self::TopicUnfit { .. } => "broker.topic_unfit",
             Self::PositionsFailed { .. } => "broker.positions_failed",
             Self::NotAssigned { .. } => "broker.not_assigned",
             Self::MessageTooLarge { .. } => "broker.message_too_large",
@@ -173,6 +227,16 @@ impl Failure for BrokerError {
             Self::PropertyOwned { instead: Some(instead), .. } => {
                 return Some(Cow::Owned(format!("set {instead} instead")));
             }
+            Self::MessageUnreadable { behind, .. } => {
+                return Some(Cow::Owned(format!(
+                    "mend its producer; to go on without it, and without the rest of its batch, read on from {behind}"
+                )));
+            }
+            Self::PositionTooLarge { .. } => {
+                "have the broker close its ledgers sooner and producers make smaller batches, or move to another topic"
+            }
+            Self::MessageRefused { .. } => "leave it out, or put it into the value",
+            Self::TopicUnfit { .. } => "name a persistent topic, as persistent://tenant/namespace/topic",
             Self::PropertyOwned { instead: None, .. } => {
                 "leave it out: its value follows from what shipway promises"
             }
@@ -180,7 +244,9 @@ impl Failure for BrokerError {
             Self::Unreachable { .. } => {
                 "check the addresses and that the broker runs; with a broker that encrypts, check security.protocol"
             }
-            Self::LoginRefused { .. } => "check the user, the password, the mechanism and the certificates",
+            Self::LoginRefused { .. } => {
+                "check the user, the password, the token, the mechanism and the certificates"
+            }
             Self::Denied { .. } => {
                 "have the broker allow this user to read or write the topic and to join the group"
             }
@@ -192,7 +258,7 @@ impl Failure for BrokerError {
                  from elsewhere, then read on from the oldest offset that is kept"
             }
             Self::MessageTooLarge { .. } => {
-                "send smaller messages, or raise limits.message_bytes and the topic's max.message.bytes"
+                "send smaller messages, or raise limits.message_bytes and what the broker takes at most"
             }
             Self::NotAcknowledged { .. } => "send it again; readers may see it twice",
             Self::ClientBroken { .. } => "connect again",

@@ -17,6 +17,9 @@ pub trait Broker: Send + Sync + fmt::Debug {
     async fn ends(&self, topic: &str) -> Result<Vec<Ends>, BrokerError>;
 
     /// Joins a group of readers of a topic. Partitions are assigned by and by; [`Subscription::next`] tells of each.
+    ///
+    /// A broker may share the partitions among the members, as Kafka does, or leave each to the member that came first until
+    /// that one leaves, as Pulsar does here.
     async fn subscribe(&self, subscribe: Subscribe) -> Result<Box<dyn Subscription>, BrokerError>;
 
     /// A writer. Its order per key holds within itself, so one that is shared keeps more than two do.
@@ -104,6 +107,10 @@ pub trait Positions: Send + Sync + fmt::Debug {
     /// note the generation before it reads the position, and from then on to refuse writes of a lower one: whatever an
     /// earlier owner wrote is then in the position, and it writes no more.
     async fn position(&self, partition: u32, generation: u64) -> Result<Option<u64>, PositionsFailure>;
+
+    /// A number for the next owner of a partition: higher than every generation that was claimed or answered before, and never
+    /// answered twice. Asked for by brokers that do not number the owners themselves; the claim follows.
+    async fn next_generation(&self, partition: u32) -> Result<u64, PositionsFailure>;
 }
 
 /// Why a store of positions failed.
@@ -117,7 +124,7 @@ pub enum Event {
         /// The partitions, by number.
         partitions: Vec<Partition>,
         /// Higher than the generation of every earlier owner of these partitions, and the same for all that are
-        /// assigned to anybody in one step.
+        /// assigned to anybody in one step. The broker's number, or the store's: [`Positions::next_generation`].
         generation: u64,
     },
     /// Partitions are going to another member, which waits until the caller has stopped writing for them.
@@ -173,11 +180,11 @@ pub struct Header {
 pub struct Outgoing {
     /// The topic.
     pub topic: String,
-    /// The key, which decides the partition: the same one that Kafka's Java client chooses.
+    /// The key, which decides the partition: the same one that the broker's own Java client chooses.
     pub key: Option<Bytes>,
     /// The value; `None` is a tombstone.
     pub value: Option<Bytes>,
-    /// The headers.
+    /// The headers. What a broker's headers cannot say is refused.
     pub headers: Vec<Header>,
 }
 
@@ -199,4 +206,39 @@ pub struct Ends {
     pub low: u64,
     /// One behind the newest message that may be read.
     pub high: u64,
+    /// What the difference of two offsets says.
+    pub offsets: Offsets,
+}
+
+/// What offsets say beside their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offsets {
+    /// A difference is a number of messages; those that the broker has removed in between are counted, too.
+    Counted,
+    /// Nothing: they only grow.
+    Ordered,
+}
+
+impl Ends {
+    /// How many messages lie between `position` and the end. `None` where there are some and the broker does not say how many.
+    pub fn behind(&self, position: u64) -> Option<u64> {
+        match self.offsets {
+            Offsets::Counted => Some(self.high.saturating_sub(position)),
+            Offsets::Ordered => (position >= self.high).then_some(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_is_a_number_of_messages_or_unknown_and_never_a_difference_that_says_nothing() {
+        let ends = |offsets| Ends { partition: 0, low: 0, high: 1 << 40, offsets };
+        assert_eq!(ends(Offsets::Counted).behind(1), Some((1 << 40) - 1));
+        assert_eq!(ends(Offsets::Counted).behind(1 << 41), Some(0));
+        assert_eq!(ends(Offsets::Ordered).behind(1), None);
+        assert_eq!(ends(Offsets::Ordered).behind(1 << 40), Some(0));
+    }
 }

@@ -10,7 +10,8 @@ use crate::{BrokerError, properties};
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Brokers to ask first, `host:port`, separated by commas.
+    /// Brokers to ask first, separated by commas: `host:port` for Kafka, `pulsar://host:port` or `pulsar+ssl://host:port` for
+    /// Pulsar, where only the first address names the scheme.
     pub bootstrap: String,
     /// The group of readers, where a subscription names none.
     pub group: String,
@@ -20,38 +21,49 @@ pub struct Settings {
     /// The bounds.
     #[serde(default)]
     pub limits: Limits,
-    /// How the group shares partitions.
+    /// How the group shares partitions, for Kafka only.
     #[serde(default)]
     pub group_protocol: GroupProtocol,
-    /// The upper half of every generation. Raise it by one when the broker has forgotten the group, so that its numbers
+    /// The upper half of every generation of Kafka's. Raise it by one when the broker has forgotten the group, so that its numbers
     /// start again below those that were stored: the group was deleted, stood empty for longer than the broker keeps
     /// its offsets, or the cluster is another one.
     #[serde(default)]
     pub era: u32,
-    /// Further settings of librdkafka. Those that this crate decides are refused.
+    /// Further settings of librdkafka, for Kafka only. Those that this crate decides are refused.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
+}
+
+/// Which broker it is. Its address says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokerKind {
+    /// Apache Kafka, or what speaks as it does.
+    Kafka,
+    /// Apache Pulsar.
+    Pulsar,
 }
 
 /// Encryption and login.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Security {
-    /// What is spoken on the connection.
+    /// What is spoken on the connection to Kafka; for Pulsar its address says so.
     pub protocol: Protocol,
-    /// How to log in; needed with the two `sasl_…` protocols and only there.
+    /// How to log in at Kafka; needed with the two `sasl_…` protocols and only there.
     pub mechanism: Option<Mechanism>,
-    /// Who logs in.
+    /// Who logs in at Kafka.
     pub username: Option<String>,
     /// The password that goes with it.
     pub password: Option<Secret>,
+    /// The token to log in with at Pulsar.
+    pub token: Option<Secret>,
     /// The certificates to trust, a PEM file; those of the system where nothing is said.
     pub ca: Option<PathBuf>,
     /// Our own certificate, a PEM file, where the broker asks for one.
     pub certificate: Option<PathBuf>,
     /// The key of our certificate, a PEM file.
     pub key: Option<PathBuf>,
-    /// The password of the key.
+    /// The password of the key, for Kafka only.
     pub key_password: Option<Secret>,
 }
 
@@ -171,7 +183,7 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// Settings for a cluster without encryption and login; the rest is as documented at each field.
+    /// Settings for a cluster without a login; the rest is as documented at each field.
     pub fn new(bootstrap: impl Into<String>, group: impl Into<String>) -> Self {
         Self {
             bootstrap: bootstrap.into(),
@@ -184,22 +196,74 @@ impl Settings {
         }
     }
 
+    /// Which broker the address is of.
+    pub fn kind(&self) -> BrokerKind {
+        match scheme(&self.bootstrap) {
+            Some((PULSAR | PULSAR_TLS, _)) => BrokerKind::Pulsar,
+            _ => BrokerKind::Kafka,
+        }
+    }
+
     /// Refuses what cannot be, before anything is asked of the cluster.
     pub(crate) fn check(&self) -> Result<(), BrokerError> {
-        if self.bootstrap.split(',').any(|address| !is_address(address.trim())) {
-            return Err(wrong("bootstrap", "must be host:port, or several of them separated by commas"));
-        }
         if self.group.is_empty() {
             return Err(wrong("group", "is empty"));
         }
-        self.security.check()?;
         self.limits.check()?;
+        match self.kind() {
+            BrokerKind::Kafka => self.check_kafka(),
+            BrokerKind::Pulsar => self.check_pulsar(),
+        }
+    }
+
+    fn check_kafka(&self) -> Result<(), BrokerError> {
+        if self.bootstrap.split(',').any(|address| !is_address(address.trim())) {
+            return Err(wrong("bootstrap", "must be host:port, or several of them separated by commas"));
+        }
+        if self.security.token.is_some() {
+            return Err(wrong("security.token", "is for Pulsar"));
+        }
+        self.security.check_kafka()?;
         properties::check(&self.properties)
+    }
+
+    fn check_pulsar(&self) -> Result<(), BrokerError> {
+        let addresses = self.addresses();
+        if addresses.is_empty() || addresses.iter().any(|address| !is_address(address)) {
+            let what = "must be pulsar://host:port or pulsar+ssl://host:port, where more of host:port may follow after commas";
+            return Err(wrong("bootstrap", what));
+        }
+        if self.group_protocol != GroupProtocol::default() {
+            return Err(wrong("group_protocol", FOR_KAFKA));
+        }
+        if !self.properties.is_empty() {
+            return Err(wrong("properties", FOR_KAFKA));
+        }
+        self.security.check_pulsar(self.encrypts())
+    }
+
+    /// Pulsar's addresses without their scheme.
+    pub(crate) fn addresses(&self) -> Vec<&str> {
+        let rest = scheme(&self.bootstrap).map_or(self.bootstrap.as_str(), |(_, rest)| rest);
+        rest.trim_end_matches('/').split(',').map(str::trim).collect()
+    }
+
+    /// Whether Pulsar's address demands TLS.
+    pub(crate) fn encrypts(&self) -> bool {
+        matches!(scheme(&self.bootstrap), Some((PULSAR_TLS, _)))
     }
 }
 
+const PULSAR: &str = "pulsar";
+const PULSAR_TLS: &str = "pulsar+ssl";
+const FOR_KAFKA: &str = "is for Kafka; leave it out with an address of Pulsar's";
+
+fn scheme(address: &str) -> Option<(&str, &str)> {
+    address.trim().split_once("://")
+}
+
 impl Security {
-    fn check(&self) -> Result<(), BrokerError> {
+    fn check_kafka(&self) -> Result<(), BrokerError> {
         let logs_in = matches!(self.protocol, Protocol::SaslPlaintext | Protocol::SaslSsl);
         let named = [
             ("security.mechanism", self.mechanism.is_some()),
@@ -214,7 +278,24 @@ impl Security {
                 return Err(wrong(name, "is of no use without a protocol that logs in"));
             }
         }
-        let encrypts = matches!(self.protocol, Protocol::Ssl | Protocol::SaslSsl);
+        self.check_files(matches!(self.protocol, Protocol::Ssl | Protocol::SaslSsl))
+    }
+
+    fn check_pulsar(&self, encrypts: bool) -> Result<(), BrokerError> {
+        let of_kafka = [
+            ("security.protocol", self.protocol != Protocol::default()),
+            ("security.mechanism", self.mechanism.is_some()),
+            ("security.username", self.username.is_some()),
+            ("security.password", self.password.is_some()),
+            ("security.key_password", self.key_password.is_some()),
+        ];
+        if let Some((name, _)) = of_kafka.into_iter().find(|(_, is_set)| *is_set) {
+            return Err(wrong(name, FOR_KAFKA));
+        }
+        self.check_files(encrypts)
+    }
+
+    fn check_files(&self, encrypts: bool) -> Result<(), BrokerError> {
         let files = [
             ("security.ca", &self.ca),
             ("security.certificate", &self.certificate),
@@ -332,10 +413,59 @@ mod tests {
     }
 
     #[test]
+    fn the_address_says_which_broker_it_is_and_what_is_for_another_is_refused_by_name() {
+        let pulsar = |settings: &mut Settings| settings.bootstrap = "pulsar://a:6650,b:6650".to_owned();
+        let mut settings = Settings::new("a:9092", "shipway");
+        assert_eq!((settings.kind(), settings.addresses()), (BrokerKind::Kafka, vec!["a:9092"]));
+        pulsar(&mut settings);
+        assert_eq!((settings.kind(), settings.addresses()), (BrokerKind::Pulsar, vec!["a:6650", "b:6650"]));
+        assert!(!settings.encrypts());
+        settings.bootstrap = "pulsar+ssl://a:6651/".to_owned();
+        assert_eq!((settings.addresses(), settings.encrypts()), (vec!["a:6651"], true));
+
+        assert_eq!(refused(pulsar), "accepted");
+        assert_eq!(
+            refused(|settings| {
+                pulsar(settings);
+                settings.security.token = Some(Secret::new("swordfish"));
+            }),
+            "accepted"
+        );
+        for bootstrap in ["pulsar://", "pulsar://a", "pulsar://a:6650,pulsar://b:6650", "pulsar+ssl://a:0"] {
+            let refusal = refused(|settings| settings.bootstrap = bootstrap.to_owned());
+            assert!(
+                refusal.starts_with("setting bootstrap must be pulsar://host:port"),
+                "{bootstrap}: {refusal}"
+            );
+        }
+        let of_kafka: [(&str, fn(&mut Settings)); 5] = [
+            ("group_protocol", |settings| settings.group_protocol = GroupProtocol::Consumer),
+            ("properties", |settings| {
+                settings.properties.insert("linger.ms".to_owned(), "1".to_owned());
+            }),
+            ("security.protocol", |settings| settings.security.protocol = Protocol::Ssl),
+            ("security.username", |settings| settings.security.username = Some("reader".to_owned())),
+            ("security.key_password", |settings| settings.security.key_password = Some(Secret::new("x"))),
+        ];
+        for (name, set) in of_kafka {
+            let refusal = refused(|settings| {
+                pulsar(settings);
+                set(settings);
+            });
+            assert_eq!(refusal, format!("setting {name} {FOR_KAFKA}"));
+        }
+        assert_eq!(
+            refused(|settings| settings.security.token = Some(Secret::new("swordfish"))),
+            "setting security.token is for Pulsar"
+        );
+    }
+
+    #[test]
     fn no_secret_is_shown() {
         let mut settings = Settings::new("localhost:9092", "shipway");
         settings.security.password = Some(Secret::new("swordfish"));
         settings.security.key_password = Some(Secret::new("swordfish"));
+        settings.security.token = Some(Secret::new("swordfish"));
         settings.properties.insert("ssl.keystore.password".to_owned(), "swordfish".to_owned());
         let shown = format!("{settings:?}");
         assert!(!shown.contains("swordfish"), "{shown}");

@@ -1,6 +1,14 @@
 //! One source: reads, decodes, delivers; after any failure again, from the positions that are kept with the events.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use shipway_broker::{
@@ -270,6 +278,9 @@ impl Membership<'_> {
     }
 }
 
+/// The number of the next owner of a partition, where its broker numbers none.
+static OWNERS: AtomicU64 = AtomicU64::new(1);
+
 /// The positions that are kept with the events of a source.
 struct KeptPositions {
     intake: SharedIntake,
@@ -288,5 +299,10 @@ impl Positions for KeptPositions {
     async fn position(&self, partition: u32, generation: u64) -> Result<Option<u64>, PositionsFailure> {
         let position = self.intake.claim(&self.source, &self.feed, generation, partition).await;
         position.map_err(|failure| StreamsError::from(failure).into())
+    }
+
+    /// Claims are kept in this process, and end with it. So a number that this process never gave before is higher than every other.
+    async fn next_generation(&self, _partition: u32) -> Result<u64, PositionsFailure> {
+        Ok(OWNERS.fetch_add(1, Ordering::Relaxed))
     }
 }

@@ -26,7 +26,7 @@ pub struct StreamStatus {
     #[serde(flatten)]
     pub state: StreamState,
     /// Messages that the broker has and this server has not taken in, in the partitions that it reads; unknown before the
-    /// broker was asked.
+    /// broker was asked, and while a broker that does not count has some.
     pub lag: Option<u64>,
     /// The partitions that it reads.
     pub partitions: Vec<PartitionStatus>,
@@ -77,10 +77,15 @@ pub(crate) struct Board(Mutex<Shown>);
 struct Shown {
     status: StreamStatus,
     positions: BTreeMap<u32, u64>,
-    ends: BTreeMap<u32, u64>,
+    ends: BTreeMap<u32, Ends>,
 }
 
 impl Shown {
+    /// How many messages a partition has that were not taken in.
+    fn lag(&self, partition: u32, position: u64) -> Option<u64> {
+        self.ends.get(&partition)?.behind(position)
+    }
+
     fn forget_lag(&self, partitions: &[u32]) {
         for partition in partitions {
             let labels = [("source", self.status.source.to_string()), ("partition", partition.to_string())];
@@ -111,10 +116,10 @@ impl Board {
         let partition = |(partition, position): (&u32, &u64)| PartitionStatus {
             partition: *partition,
             position: *position,
-            end: shown.ends.get(partition).map(|end| *end.max(position)),
+            end: shown.ends.get(partition).map(|ends| ends.high.max(*position)),
         };
         status.partitions = shown.positions.iter().map(partition).collect();
-        let lags = status.partitions.iter().map(|partition| Some(partition.end? - partition.position));
+        let lags = shown.positions.iter().map(|(partition, position)| shown.lag(*partition, *position));
         status.lag = if status.partitions.is_empty() { None } else { lags.sum() };
         status
     }
@@ -150,11 +155,15 @@ impl Board {
 
     pub(crate) fn ends(&self, ends: &[Ends]) {
         let mut shown = self.shown();
-        shown.ends = ends.iter().map(|ends| (ends.partition, ends.high)).collect();
+        shown.ends = ends.iter().map(|ends| (ends.partition, *ends)).collect();
         for (partition, position) in &shown.positions {
-            let Some(end) = shown.ends.get(partition) else { continue };
+            if !shown.ends.contains_key(partition) {
+                continue;
+            }
             let labels = [("source", shown.status.source.to_string()), ("partition", partition.to_string())];
-            metrics::gauge!("shipway_stream_lag_messages", &labels).set(end.saturating_sub(*position) as f64);
+            // Not 0, which would say that nothing waits.
+            let lag = shown.lag(*partition, *position).map_or(f64::NAN, |lag| lag as f64);
+            metrics::gauge!("shipway_stream_lag_messages", &labels).set(lag);
         }
     }
 
@@ -188,5 +197,29 @@ impl Board {
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shipway_broker::Offsets;
+
+    use super::*;
+
+    #[test]
+    fn a_lag_is_unknown_while_a_broker_has_messages_and_does_not_count_them() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let board = Board::new(&name("departures"), &name("main"), "flights", "json");
+        board.assigned([(0, 10), (1, 1 << 40)]);
+        let ends = |partition, high, offsets| Ends { partition, low: 0, high, offsets };
+        for (offsets, lag) in [(Offsets::Counted, Some(5)), (Offsets::Ordered, None)] {
+            board.ends(&[ends(0, 15, offsets), ends(1, 1 << 40, offsets)]);
+            let shown = board.show();
+            assert_eq!(shown.lag, lag);
+            let ends: Vec<_> = shown.partitions.iter().map(|partition| partition.end).collect();
+            assert_eq!(ends, [Some(15), Some(1 << 40)]);
+        }
+        board.ends(&[ends(0, 10, Offsets::Ordered), ends(1, 1 << 40, Offsets::Ordered)]);
+        assert_eq!(board.show().lag, Some(0));
     }
 }

@@ -1,4 +1,5 @@
-//! What tests share: data folders that vanish, the real binary as a process, a small HTTP client, a real Kafka and what it needs.
+//! What tests share: data folders that vanish, the real binary as a process, a small HTTP client, a real Kafka and what it needs, a real
+//! Pulsar.
 //!
 //! For dev-dependencies only: everything here panics where a test should fail.
 //!
@@ -11,6 +12,7 @@
 //! - `registry`: a schema registry, with faults on demand
 //! - `authority`: a certificate authority and what it signs
 //! - `stepped_clock`: a wall clock that is set while a process runs by it
+//! - `pulsar`: a real Pulsar, and topics of any
 #![deny(missing_docs)]
 #![expect(clippy::panic, clippy::expect_used, reason = "a test whose surroundings fail must fail")]
 
@@ -20,6 +22,7 @@ mod data;
 mod kafka;
 mod kafka_wire;
 mod process;
+mod pulsar;
 mod registry;
 mod server;
 mod stepped_clock;
@@ -28,6 +31,7 @@ pub use authority::{Authority, Signed};
 pub use client::{Answer, Client};
 pub use data::TempData;
 pub use kafka::Kafka;
+pub use pulsar::{Pulsar, PulsarTopics};
 pub use registry::{Registry, RegistryFault};
 pub use server::{Server, ServerOptions};
 pub use stepped_clock::SteppedClock;

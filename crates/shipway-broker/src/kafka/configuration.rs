@@ -28,7 +28,7 @@ where
         KafkaError::ClientCreation(reason) => {
             BrokerError::LoginRefused { bootstrap: settings.bootstrap.clone(), reason }
         }
-        source => BrokerError::Failed { action: "make a client", source },
+        source => BrokerError::Failed { action: "make a client", source: source.into() },
     })
 }
 

@@ -45,7 +45,7 @@ impl Asked<'_> {
                 | Code::Authentication
                 | Code::SSL,
             ) => unreachable(self.bootstrap, said()),
-            _ => BrokerError::Failed { action, source },
+            _ => BrokerError::Failed { action, source: source.into() },
         }
     }
 }

@@ -23,8 +23,3 @@ pub(super) fn to_send(headers: &[Header]) -> Option<OwnedHeaders> {
         .fold(first, |all, header| all.insert(Theirs { key: &header.name, value: header.value.as_deref() }));
     (!headers.is_empty()).then_some(all)
 }
-
-/// How much memory headers take, their names with them.
-pub(super) fn bytes(headers: &[Header]) -> usize {
-    headers.iter().map(|header| header.name.len() + header.value.as_ref().map_or(0, Bytes::len)).sum()
-}

@@ -30,7 +30,10 @@ use super::{
     failure::{self, Asked},
     generation, headers,
 };
-use crate::{BrokerError, Message, Partition, Settings, Start};
+use crate::{
+    BrokerError, Message, Partition, Settings, Start,
+    batch::{Batch, Most},
+};
 
 /// How long a poll may take before the thread looks whether the subscription is still wanted.
 const POLL: Duration = Duration::from_millis(100);
@@ -44,13 +47,6 @@ pub(super) enum Command {
     Release { answer: oneshot::Sender<Result<(), BrokerError>> },
     Seek { partition: u32, position: u64, answer: oneshot::Sender<Result<(), BrokerError>> },
     Commit { positions: Vec<(u32, u64)>, answer: oneshot::Sender<Result<(), BrokerError>> },
-}
-
-/// At most this much in one answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Most {
-    pub(super) messages: usize,
-    pub(super) bytes: usize,
 }
 
 /// What happened, as the thread sees it: an assignment has no positions yet.
@@ -142,13 +138,13 @@ impl Member {
             while let Some(message) = self.held.pop_front() {
                 if let Err(message) = batch.add(message) {
                     self.held.push_front(message);
-                    return Ok(Happening::Messages(self.account(batch)));
+                    return Ok(Happening::Messages(batch.read_of(&self.topic)));
                 }
             }
             let has_news = !self.failures.is_empty() || self.consumer.context().has_rebalance();
             let is_over = has_news || batch.is_full() || self.leaving.load(Ordering::Acquire);
-            if is_over && !batch.messages.is_empty() {
-                return Ok(Happening::Messages(self.account(batch)));
+            if is_over && !batch.is_empty() {
+                return Ok(Happening::Messages(batch.read_of(&self.topic)));
             }
             if let Some(failure) = self.failures.pop_front() {
                 return Err(failure);
@@ -157,13 +153,13 @@ impl Member {
                 return Ok(happening);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let patience = if batch.messages.is_empty() { left.min(POLL) } else { Duration::ZERO };
+            let patience = if batch.is_empty() { left.min(POLL) } else { Duration::ZERO };
             let polled = self.poll(patience);
             if polled || self.consumer.context().has_rebalance() {
                 continue;
             }
-            if !batch.messages.is_empty() {
-                return Ok(Happening::Messages(self.account(batch)));
+            if !batch.is_empty() {
+                return Ok(Happening::Messages(batch.read_of(&self.topic)));
             }
             if left.is_zero() || self.leaving.load(Ordering::Acquire) {
                 return Ok(Happening::Idle);
@@ -381,49 +377,6 @@ impl Member {
         let asked = Asked { bootstrap: &self.settings.bootstrap, topic: Some(&self.topic) };
         result.map_err(|error| asked.failed(action, error, || self.consumer.context().said()))
     }
-
-    fn account(&self, batch: Batch) -> Vec<Message> {
-        let count = |name: &'static str, value: usize| {
-            metrics::counter!(name, "topic" => self.topic.clone()).increment(value as u64);
-        };
-        count("shipway_broker_read_messages_total", batch.messages.len());
-        count("shipway_broker_read_bytes_total", batch.bytes);
-        batch.messages
-    }
-}
-
-/// The messages of one answer.
-struct Batch {
-    messages: Vec<Message>,
-    bytes: usize,
-    most: Most,
-}
-
-impl Batch {
-    fn new(most: Most) -> Self {
-        Self { messages: Vec::new(), bytes: 0, most }
-    }
-
-    fn is_full(&self) -> bool {
-        self.messages.len() >= self.most.messages.max(1) || self.bytes >= self.most.bytes
-    }
-
-    /// Adds a message, or gives it back when it does not fit. The first always fits.
-    fn add(&mut self, message: Message) -> Result<(), Message> {
-        let bytes = self.bytes + bytes(&message);
-        let fits = self.messages.len() < self.most.messages && bytes <= self.most.bytes;
-        if !fits && !self.messages.is_empty() {
-            return Err(message);
-        }
-        self.bytes = bytes;
-        self.messages.push(message);
-        Ok(())
-    }
-}
-
-fn bytes(message: &Message) -> usize {
-    let length = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-    length(&message.key) + length(&message.value) + headers::bytes(&message.headers)
 }
 
 fn owned(message: &BorrowedMessage<'_>) -> Message {

@@ -31,6 +31,10 @@ impl Positions for Kept {
     async fn position(&self, partition: u32, _: u64) -> Result<Option<u64>, PositionsFailure> {
         Ok(self.0.lock().unwrap().get(&partition).copied())
     }
+
+    async fn next_generation(&self, _: u32) -> Result<u64, PositionsFailure> {
+        Err("Kafka numbers the owners itself".into())
+    }
 }
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
@@ -240,6 +244,10 @@ async fn a_store_of_positions_that_fails_is_asked_again() {
             let mut asked = self.0.lock().unwrap();
             *asked += 1;
             if *asked == 1 { Err("the store is away".into()) } else { Ok(Some(1)) }
+        }
+
+        async fn next_generation(&self, _: u32) -> Result<u64, PositionsFailure> {
+            Err("Kafka numbers the owners itself".into())
         }
     }
     let cluster = cluster();

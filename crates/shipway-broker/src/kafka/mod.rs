@@ -34,7 +34,7 @@ use self::{
     producer::KafkaProducer,
     subscription::KafkaSubscription,
 };
-use crate::{Broker, BrokerError, Ends, Producer, Settings, Subscribe, Subscription};
+use crate::{Broker, BrokerError, Ends, Offsets, Producer, Settings, Subscribe, Subscription};
 
 /// How many polls take in what a client has to say.
 const POLLS: usize = 256;
@@ -110,7 +110,7 @@ impl Asking {
             answer
         });
         answer.await.unwrap_or_else(|_| {
-            Err(BrokerError::Failed { action, source: rdkafka::error::KafkaError::Canceled })
+            Err(BrokerError::Failed { action, source: rdkafka::error::KafkaError::Canceled.into() })
         })
     }
 
@@ -157,7 +157,8 @@ impl Asking {
         let asked = self.asked(Some(topic));
         let (low, high) =
             ends.map_err(|error| asked.failed("ask for the ends of a topic", error, || self.said()))?;
-        Ok(Ends { partition, low: low.unsigned_abs(), high: high.unsigned_abs() })
+        let (low, high) = (low.unsigned_abs(), high.unsigned_abs());
+        Ok(Ends { partition, low, high, offsets: Offsets::Counted })
     }
 
     fn asked<'a>(&'a self, topic: Option<&'a str>) -> Asked<'a> {

@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use rdkafka::{
     ClientContext, Message,
     config::RDKafkaLogLevel,
@@ -20,7 +19,7 @@ use super::{
     failure::Asked,
     headers,
 };
-use crate::{BrokerError, Outgoing, Producer, Receipt, Settings};
+use crate::{BrokerError, Outgoing, Producer, Receipt, Settings, batch};
 
 /// How long a message waits before it is offered again to a queue that is full beyond our own bound.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -155,7 +154,7 @@ impl KafkaProducer {
                 let said = || self.client.client().context().0.said();
                 asked.failed("write a message", error, said)
             }
-            _ => BrokerError::NotAcknowledged { topic: topic_of(), source: error },
+            _ => BrokerError::NotAcknowledged { topic: topic_of(), source: error.into() },
         }
     }
 }
@@ -163,8 +162,7 @@ impl KafkaProducer {
 #[async_trait]
 impl Producer for KafkaProducer {
     async fn send(&self, message: Outgoing) -> Result<Receipt, BrokerError> {
-        let length = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-        let bytes = length(&message.key) + length(&message.value) + headers::bytes(&message.headers);
+        let bytes = batch::outgoing_bytes(&message);
         if bytes > self.settings.limits.message_bytes as usize {
             return Err(BrokerError::MessageTooLarge { topic: message.topic, bytes });
         }

@@ -19,9 +19,9 @@ use super::{
     configuration,
     context::Watching,
     failure::Asked,
-    member::{Command, Happening, Member, Most},
+    member::{Command, Happening, Member},
 };
-use crate::{BrokerError, Event, Partition, Positions, Settings, Subscribe, Subscription};
+use crate::{BrokerError, Event, Partition, Positions, Settings, Subscribe, Subscription, batch::Most};
 
 /// How long a caller may be silent before his partitions are paused, unless the group allows less.
 const AWAY: Duration = Duration::from_secs(5);

@@ -10,5 +10,6 @@
 mod conformance;
 mod faults;
 mod group;
+mod pulsar;
 mod support;
 mod topics;

@@ -57,6 +57,8 @@ pub(crate) struct Store(Mutex<BTreeMap<u32, Stored>>);
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Stored {
     pub(crate) generation: u64,
+    /// The highest number that was given to an owner, whether he claimed with it or not.
+    pub(crate) numbered: u64,
     pub(crate) position: Option<u64>,
     pub(crate) values: Vec<Bytes>,
 }
@@ -72,6 +74,13 @@ impl Positions for Store {
         stored.generation = generation;
         Ok(stored.position)
     }
+
+    async fn next_generation(&self, partition: u32) -> Result<u64, PositionsFailure> {
+        let mut all = self.lock();
+        let stored = all.entry(partition).or_default();
+        stored.numbered = stored.numbered.max(stored.generation) + 1;
+        Ok(stored.numbered)
+    }
 }
 
 impl Store {
@@ -84,6 +93,12 @@ impl Store {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Stored>> {
         self.0.lock().unwrap()
+    }
+
+    /// The same store, moved to another position.
+    pub(crate) fn moved(self: &Arc<Self>, partition: u32, position: u64) -> Arc<Self> {
+        self.lock().entry(partition).or_default().position = Some(position);
+        Arc::clone(self)
     }
 
     /// Applies a message and moves the position, in one step, unless a newer owner has claimed the partition.

@@ -8,7 +8,7 @@ use figment::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shipway_broker::{Limits, Mechanism, Protocol, Secret, Security, Settings};
+use shipway_broker::{BrokerKind, Limits, Mechanism, Protocol, Secret, Security, Settings};
 use shipway_core::Name;
 use shipway_formats::SchemaRegistry;
 use shipway_streams::BrokerOptions;
@@ -16,16 +16,16 @@ use shipway_streams::BrokerOptions;
 use super::put_text;
 use crate::failure::CommandFailure;
 
-/// A Kafka cluster, under the name that sources use for it.
+/// A cluster of Kafka or Pulsar, under the name that sources use for it.
 #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct BrokerConfiguration {
-    /// Brokers to ask first, `host:port`, separated by commas
+    /// Brokers to ask first, separated by commas: `host:port` for Kafka, `pulsar://host:port` or `pulsar+ssl://host:port` for Pulsar
     pub(crate) bootstrap: String,
     /// First part of the names of the groups that this server reads in. Without it every server has groups of its own, and reads
     /// every message
     pub(crate) group: Option<String>,
-    /// `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`
+    /// `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`, for Kafka only
     pub(crate) security: Option<String>,
     /// How to log in, with one of the two `sasl_…`: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`
     pub(crate) mechanism: Option<String>,
@@ -33,6 +33,8 @@ pub(crate) struct BrokerConfiguration {
     pub(crate) username: Option<String>,
     /// Password of the user
     pub(crate) password: Option<String>,
+    /// Token to log in with at Pulsar
+    pub(crate) token: Option<String>,
     /// PEM file of the certificates to trust; those of the system without it
     pub(crate) ca: Option<PathBuf>,
     /// PEM file of our own certificate
@@ -43,7 +45,7 @@ pub(crate) struct BrokerConfiguration {
     pub(crate) key_password: Option<String>,
     /// To be raised by one when the cluster has forgotten the groups of this server, or is another one
     pub(crate) era: u32,
-    /// Further settings of librdkafka
+    /// Further settings of librdkafka, for Kafka only
     pub(crate) properties: BTreeMap<String, String>,
     /// Where the schemas of its messages are
     pub(crate) schema_registry: Option<RegistryConfiguration>,
@@ -136,6 +138,7 @@ impl BrokerConfiguration {
             mechanism,
             username: self.username.clone(),
             password: self.password.clone().map(Secret::new),
+            token: self.token.clone().map(Secret::new),
             ca: self.ca.clone(),
             certificate: self.certificate.clone(),
             key: self.key.clone(),
@@ -144,8 +147,10 @@ impl BrokerConfiguration {
         settings.limits = Limits::default();
         settings.era = self.era;
         settings.properties = self.properties.clone();
-        // A server that was killed gets its partitions back when the broker misses it: soon.
-        settings.properties.entry("session.timeout.ms".to_owned()).or_insert_with(|| "10000".to_owned());
+        if settings.kind() == BrokerKind::Kafka {
+            // A server that was killed gets its partitions back when the broker misses it: soon.
+            settings.properties.entry("session.timeout.ms".to_owned()).or_insert_with(|| "10000".to_owned());
+        }
         let registry = self.schema_registry.as_ref().map(|registry| SchemaRegistry {
             address: registry.address.clone(),
             subject: None,
@@ -183,6 +188,22 @@ mod tests {
         assert_eq!(main.settings.group, "shipway-own");
         assert_eq!(main.registry.as_ref().unwrap().address, "https://registry:8081");
         assert!(!format!("{main:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_pulsar_is_told_by_its_address_and_gets_no_property_of_kafkas() {
+        let brokers = of("[main]\nbootstrap = 'pulsar+ssl://pulsar:6651'\ntoken = 'hush'\n").unwrap();
+        let settings = &brokers["main"].settings;
+        assert_eq!(settings.kind(), BrokerKind::Pulsar);
+        assert!(settings.properties.is_empty(), "{settings:?}");
+        assert!(settings.security.token.is_some());
+        assert!(!format!("{:?}", brokers["main"]).contains("hush"));
+        assert!(
+            of("[main]\nbootstrap = 'kafka:9092'\n").unwrap()["main"]
+                .settings
+                .properties
+                .contains_key("session.timeout.ms")
+        );
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) struct Configuration {
     pub(crate) jobs: JobsConfiguration,
     /// Files and tables of somebody else that sources may load
     pub(crate) sources: SourcesConfiguration,
-    /// Kafka clusters that sources may read from, each in a section `[brokers.NAME]`
+    /// Clusters of Kafka or Pulsar that sources may read from, each in a section `[brokers.NAME]`
     pub(crate) brokers: BTreeMap<String, BrokerConfiguration>,
 }
 
