@@ -82,6 +82,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "shipway-serving",
             "shipway-streams",
             "shipway-tracking",
+            "shipway-testkit",
             "shipway",
         ],
     ),

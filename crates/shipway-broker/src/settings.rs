@@ -438,7 +438,8 @@ mod tests {
                 "{bootstrap}: {refusal}"
             );
         }
-        let of_kafka: [(&str, fn(&mut Settings)); 5] = [
+        type Change = fn(&mut Settings);
+        let of_kafka: [(&str, Change); 5] = [
             ("group_protocol", |settings| settings.group_protocol = GroupProtocol::Consumer),
             ("properties", |settings| {
                 settings.properties.insert("linger.ms".to_owned(), "1".to_owned());

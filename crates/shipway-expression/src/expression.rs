@@ -58,15 +58,15 @@ impl Expression {
 
     /// Compiles a condition: an expression that is true, false or null.
     pub fn condition(text: &str, scope: &Scope) -> Result<Self, ExpressionError> {
-        Self::compile(text, scope)?.as_condition()
+        Self::compile(text, scope)?.into_condition()
     }
 
     /// The same of what was parsed as a part of something else.
     pub(crate) fn condition_of(parsed: &Expr, scope: &Scope) -> Result<Self, ExpressionError> {
-        Self::of(parsed, scope)?.as_condition()
+        Self::of(parsed, scope)?.into_condition()
     }
 
-    fn as_condition(self) -> Result<Self, ExpressionError> {
+    fn into_condition(self) -> Result<Self, ExpressionError> {
         if self.data_type != DataType::Bool {
             let expected = "write a condition, such as amount > 0";
             return Err(Refusal::Result { got: self.data_type.to_string(), expected }.at(None));

@@ -33,10 +33,13 @@ pub(super) struct FakeBroker {
     ended: CancellationToken,
 }
 
+/// The entries of a ledger.
+type Entries = Vec<(Metadata, Vec<u8>)>;
+
 #[derive(Default)]
 struct State {
     /// By the whole name of a topic of the cluster, its ledgers with their entries.
-    topics: BTreeMap<String, BTreeMap<u64, Vec<(Metadata, Vec<u8>)>>>,
+    topics: BTreeMap<String, BTreeMap<u64, Entries>>,
     consumers: BTreeMap<u64, Consumer>,
     said: Vec<Body>,
     refuses_logins: bool,

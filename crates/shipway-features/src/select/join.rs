@@ -9,12 +9,12 @@ use shipway_online::Space;
 use crate::{
     error::FeaturesError,
     features::Inner,
-    materialise::{ActiveView, Published, ask, history, off_the_executor, views::state_key_of},
+    materialise::{Published, ask, history, off_the_executor, views::state_key_of},
     model::event::SourceEvent,
     offline::{AskingEvent, EngineSettings, Enricher, plan_inner},
     read::{Wanted, states},
     select::plan::{PlannedJoin, SelectPlan},
-    state::{Inexact, KeyState},
+    state::KeyState,
 };
 
 /// Refuses while a joined view has no complete state.
@@ -93,21 +93,9 @@ fn from_states(
         // A null key has no features.
         let Some(place) = place else { return Some(vec![Value::Null; join.wanted.len()]) };
         let state = found[place].state.as_deref().unwrap_or(&empty);
-        said_by(active, state, event, join)
+        ask(active, state, event.time, &join.wanted).ok()
     });
     Ok(said.collect())
-}
-
-fn said_by(
-    active: &ActiveView,
-    state: &KeyState,
-    event: &SourceEvent,
-    join: &PlannedJoin,
-) -> Option<Vec<Value>> {
-    match ask(active, state, event.time, &join.wanted) {
-        Ok(values) => Some(values),
-        Err(Inexact) => None,
-    }
 }
 
 /// The same out of history, for the events at the places `missing`, of the rows that had arrived before `applied`.

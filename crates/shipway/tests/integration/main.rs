@@ -9,6 +9,7 @@ mod command_line;
 mod crash;
 mod shutdown;
 mod sources;
+mod stream_backpressure;
 mod stream_changes;
 mod stream_faults;
 mod stream_formats;

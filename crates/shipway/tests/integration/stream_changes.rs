@@ -1,6 +1,9 @@
 //! A table's changes over a broker, and a source that is selected from another one and joined with them.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value as Json, json};
+use shipway_core::{Clock as _, SystemClock, Timestamp};
 use shipway_testkit::{Server, TempData};
 
 use crate::{
@@ -61,19 +64,18 @@ fn change(op: &str, tier: &str, milliseconds: i64) -> String {
 
 /// The values of the carrier, once `is_there` says that they are what is waited for.
 async fn values(server: &Server, is_there: impl Fn(&Json) -> bool) -> Json {
-    let mut last = Json::Null;
-    for _ in 0..600 {
-        let asked = json!({ "service": "carrier_now", "rows": [{ "carrier": "DL" }] });
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let asked = json!({ "service": "carrier_now", "rows": [{ "carrier": "DL" }] });
+    loop {
         let answer = server.client().post("/api/v1/features/read", &asked).await;
-        if answer.status == 200 {
-            last = answer.ok()["rows"][0]["values"].clone();
-            if is_there(&last) {
-                return last;
-            }
+        // Until its views are built it refuses.
+        let values = if answer.status == 200 { answer.ok()["rows"][0]["values"].clone() } else { Json::Null };
+        if values.is_array() && is_there(&values) {
+            return values;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert!(Instant::now() < deadline, "{values}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("{last}");
 }
 
 #[tokio::test]
@@ -87,9 +89,9 @@ async fn changes_of_rows_become_events_and_a_deleted_row_has_no_features_any_mor
     let files = json!({ "files": [{ "path": "a.yaml", "text": DEFINITIONS }] });
     server.client().post("/api/v1/definitions/apply", &files).await.ok();
     let producer = producer(&kafka).await;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let now = SystemClock.now().micros() / 1_000;
     let flight = |id: &str, delay: i64, milliseconds: i64| {
-        let at = shipway_core::Timestamp(milliseconds * 1_000).to_string();
+        let at = Timestamp(milliseconds * 1_000).to_string();
         json!({ "flight": id, "departed_at": at, "carrier": "DL", "delay": delay }).to_string()
     };
 

@@ -257,6 +257,7 @@ async fn poisoned_messages_under_load_and_kills_are_kept_once_each_and_hold_noth
     messages_are_poisoned(seed()).await;
 }
 
+#[expect(clippy::print_stdout, reason = "what a person needs to run a test again")]
 async fn messages_are_poisoned(seed: u64) {
     const TOPIC: &str = "orders_among_poison";
     const POISONED: usize = 600;

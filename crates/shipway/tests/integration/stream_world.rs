@@ -96,14 +96,19 @@ pub(crate) fn configured(settings: &TempData, toml: &str) -> ServerOptions {
     ServerOptions { arguments: vec!["--configuration".to_owned(), path], ..ServerOptions::default() }
 }
 
-pub(crate) async fn producer(kafka: &Kafka) -> Arc<dyn Producer> {
+/// How a test itself reaches the broker.
+pub(crate) fn settings_of(kafka: &Kafka) -> Settings {
     let mut settings = Settings::new(kafka.bootstrap(), "tests");
     // A broker that was killed is back soon, and the load should be, too. So should a new partition be found.
     for (name, value) in [("reconnect.backoff.max.ms", "200"), ("topic.metadata.refresh.interval.ms", "500")]
     {
         settings.properties.insert(name.to_owned(), value.to_owned());
     }
-    let broker = shipway_broker::connect(settings).await.unwrap();
+    settings
+}
+
+pub(crate) async fn producer(kafka: &Kafka) -> Arc<dyn Producer> {
+    let broker = shipway_broker::connect(settings_of(kafka)).await.unwrap();
     broker.producer().await.unwrap()
 }
 
@@ -197,7 +202,7 @@ pub(crate) fn taken_in(status: &Json) -> u64 {
 
 /// Messages that the broker has.
 pub(crate) async fn ends(kafka: &Kafka, topic: &str) -> u64 {
-    let broker = shipway_broker::connect(Settings::new(kafka.bootstrap(), "tests")).await.unwrap();
+    let broker = shipway_broker::connect(settings_of(kafka)).await.unwrap();
     broker.ends(topic).await.unwrap().iter().map(|ends| ends.high).sum()
 }
 
@@ -228,6 +233,7 @@ pub(crate) async fn holds_each_once(server: &mut Server, orders: &[Order]) {
 }
 
 /// The seed of a test with faults, shown so that the test can be run again with it: in `SHIPWAY_FAULTS_SEED`.
+#[expect(clippy::print_stdout, reason = "what a person needs to run a test again")]
 pub(crate) fn seed() -> u64 {
     let seed = setting("SHIPWAY_FAULTS_SEED").unwrap_or_else(rand::random);
     println!("{}: seed {seed}", std::thread::current().name().unwrap_or_default());
