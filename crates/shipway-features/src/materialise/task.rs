@@ -47,8 +47,8 @@ pub(crate) struct Materialiser {
     /// The states that are built beside them; of a view that is read too, its next one.
     pub(super) building: BTreeMap<Digest, Building>,
     orders: mpsc::Receiver<Order>,
-    /// When the last run was through.
-    last_run: Instant,
+    /// When the last run was through; none before the first.
+    last_run: Option<Instant>,
     /// From the moment the server took an event in until readers saw it, of the event of each run that waited longest.
     readable_after: metrics::Histogram,
     lag: metrics::Gauge,
@@ -96,7 +96,7 @@ impl Materialiser {
             views: Arc::new(views),
             building,
             orders,
-            last_run: Instant::now(),
+            last_run: None,
             readable_after,
             lag,
         };
@@ -151,7 +151,9 @@ impl Materialiser {
             self.obey(order).await;
             return Ok(());
         }
-        tokio::time::sleep_until(self.last_run + APART).await;
+        if let Some(last_run) = self.last_run {
+            tokio::time::sleep_until(last_run + APART).await;
+        }
         let records = self.runtime.topic.read(self.progress.applied, RECORDS_PER_RUN, BYTES_PER_RUN).await?;
         match records.first() {
             None => Ok(()),
@@ -212,7 +214,7 @@ impl Materialiser {
         let oldest = run.events.iter().map(|(_, event)| event.received).min();
         let written = self.apply_events(run, progress).await?;
         self.publish();
-        self.last_run = Instant::now();
+        self.last_run = Some(Instant::now());
         let now = self.inner.clock.now();
         let waited_us =
             oldest.map(|oldest| now.micros().saturating_sub(oldest.micros()).max(0).unsigned_abs());
