@@ -73,6 +73,7 @@ pub(crate) fn run(seed: u64, size: Size) -> Compared {
     // Before and after 1970.
     let stream = Stream::starting(if random.random_bool(0.3) { -10 } else { 60 });
     let world = World::new(&definitions.first);
+    world.block_on(world.features().built()).unwrap();
     let mut run = Run {
         seed,
         random,
