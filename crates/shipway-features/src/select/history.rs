@@ -22,77 +22,77 @@ use crate::{
         schema::{EVENT_ID_COLUMN, RECEIVED_COLUMN, SourceSchema},
     },
     select::{join, plan::SelectPlan, task::Selector},
-    source::SourceRuntime,
+    source::{SourceRuntime, SourceShape},
     store::loads,
 };
 
 /// Rows are asked so many at a time: where a joined view has to answer out of history, it is read once for each piece.
 const ROWS_AT_ONCE: usize = 100_000;
 
-/// Loads what came out of the rows that arrived in `range`; answers with its end, or with that of an attempt that had come so far before.
+/// Loads what came out of the rows that arrived in `range`; answers with its end. An attempt that began before is brought to its own end.
 pub(super) async fn catch_up(
     selector: &Selector,
     plan: &Arc<SelectPlan>,
-    from: &Arc<SourceRuntime>,
+    (from, shape): (&SourceRuntime, &Arc<SourceShape>),
     range: Range<u64>,
 ) -> Result<u64, FeaturesError> {
     let Selector { inner, runtime, .. } = selector;
     let prefix = format!("selected-{}-{}-", plan.from, range.start);
-    let known = loads::arrivals(&inner.store, runtime.name.as_str()).await?;
-    let done = known.keys().find_map(|load_id| load_id.strip_prefix(&prefix)?.parse().ok());
-    if let Some(end) = done {
-        return Ok(end);
-    }
-    let load_id = format!("{prefix}{}", range.end);
-    from.archive_up_to(range.end).await?;
+    let arrived = loads::arrivals(&inner.store, runtime.name.as_str()).await?;
+    let begun = loads::unfinished(&inner.store, runtime.name.as_str()).await?;
+    let known = arrived.into_keys().chain(begun.into_iter().map(|load| load.load_id));
+    let end_of = |load_id: String| load_id.strip_prefix(&prefix)?.parse().ok();
+    let end = known.into_iter().find_map(end_of).unwrap_or(range.end);
+    from.archive_up_to(end).await?;
     tracing::info!(source = %runtime.name, from = %plan.from, "history is selected");
-    into(selector, plan, from, (load_id, Rows::Arrived(range.clone()))).await?;
-    Ok(range.end)
+    into(selector, plan, shape, (format!("{prefix}{end}"), Rows::Arrived(range.start..end))).await?;
+    Ok(end)
 }
 
 /// Loads what came out of the rows of a load.
 pub(super) async fn load(
     selector: &Selector,
     plan: &Arc<SelectPlan>,
-    from: &Arc<SourceRuntime>,
+    shape: &Arc<SourceShape>,
     (offset, marker): (u64, &LoadMarker),
 ) -> Result<(), FeaturesError> {
     let load_id = format!("selected-{}-load-{offset}", plan.from);
-    into(selector, plan, from, (load_id, Rows::OfLoad(marker.load_id.clone()))).await
+    into(selector, plan, shape, (load_id, Rows::OfLoad(marker.load_id.clone()))).await
 }
 
+/// Takes in what comes out of `rows`, once under the load id.
 async fn into(
     selector: &Selector,
     plan: &Arc<SelectPlan>,
-    from: &Arc<SourceRuntime>,
+    shape: &Arc<SourceShape>,
     (load_id, rows): (String, Rows),
 ) -> Result<(), FeaturesError> {
     let Selector { inner, runtime, .. } = selector;
     let _one_at_a_time = runtime.loading.lock().await;
-    let selected = selected(selector, Arc::clone(plan), Arc::clone(from), rows);
+    let selected = selected(selector, Arc::clone(plan), Arc::clone(shape), rows);
     inner.load_source(runtime, load_id, selected).await?;
     Ok(())
 }
 
-/// What comes out of `rows`, as rows of the selected source.
+/// What comes out of `rows`, as rows of the selected source. `shape` is that of the source that it selects from.
 async fn selected(
     selector: &Selector,
     plan: Arc<SelectPlan>,
-    from: Arc<SourceRuntime>,
+    shape: Arc<SourceShape>,
     rows: Rows,
 ) -> Result<SendableRecordBatchStream, FeaturesError> {
     let (inner, runtime) = (Arc::clone(&selector.inner), Arc::clone(&selector.runtime));
     let schema = runtime.shape().schema.declared();
-    let history = select(&inner, &from.shape().schema, &rows, i64::MIN).await?.execute_stream().await?;
+    let history = select(&inner, &shape.schema, &rows, i64::MIN).await?.execute_stream().await?;
     let pieces = stream::try_unfold(history, move |mut history| {
-        let (inner, runtime, plan, from) =
-            (Arc::clone(&inner), Arc::clone(&runtime), Arc::clone(&plan), Arc::clone(&from));
+        let (inner, runtime) = (Arc::clone(&inner), Arc::clone(&runtime));
+        let (plan, shape) = (Arc::clone(&plan), Arc::clone(&shape));
         async move {
             let mut events = Vec::new();
             while events.len() < ROWS_AT_ONCE
                 && let Some(batch) = history.try_next().await?
             {
-                events.extend(events_of(&batch, &from.shape().schema).map_err(external)?);
+                events.extend(events_of(&batch, &shape.schema).map_err(external)?);
             }
             if events.is_empty() {
                 return Ok(None);

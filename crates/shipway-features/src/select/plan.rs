@@ -12,6 +12,8 @@ use crate::{error::FeaturesError, model::event::SourceEvent};
 pub(crate) struct SelectPlan {
     /// The source that it selects from.
     pub(crate) from: Name,
+    /// The columns of that source: an event has its values in this order.
+    pub(crate) from_columns: Vec<(Name, DataType)>,
     /// The columns that it gives.
     pub(crate) columns: Vec<(Name, DataType)>,
     pub(crate) joins: Vec<PlannedJoin>,
@@ -69,7 +71,8 @@ impl SelectPlan {
         let given = projection.columns();
         let columns =
             given.filter_map(|(name, data_type)| Some((Name::new(name).ok()?, data_type))).collect();
-        Ok(Some(Self { from: from.name.clone(), columns, joins, projection }))
+        let from_columns = from.columns.clone();
+        Ok(Some(Self { from: from.name.clone(), from_columns, columns, joins, projection }))
     }
 
     /// The row that comes out of `event`, with the features that are `joined` to it; none where the condition is not true.

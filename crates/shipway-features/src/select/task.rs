@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use shipway_core::{Digest, failure::chain};
+use shipway_core::failure::chain;
+use shipway_definitions::DefinitionSet;
 use shipway_log::Record as LogRecord;
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
         plan::SelectPlan,
         status::{SelectionBoard, SelectionState},
     },
-    source::SourceRuntime,
+    source::{SourceRuntime, SourceShape},
 };
 
 const RECORDS_PER_BATCH: usize = 8_192;
@@ -38,7 +39,8 @@ pub(super) struct Selector {
     pub(super) inner: Arc<Inner>,
     /// The selected source.
     pub(super) runtime: Arc<SourceRuntime>,
-    plan: Option<(Digest, Arc<SelectPlan>)>,
+    /// As the definitions say that it was made of.
+    plan: Option<(Arc<DefinitionSet>, Arc<SelectPlan>)>,
 }
 
 /// Records up to the next load.
@@ -84,6 +86,12 @@ impl Selector {
         let Some(plan) = self.plan()? else { return Ok(false) };
         join::ready(&self.inner, &plan).await?;
         let from = self.inner.source(plan.from.as_str())?;
+        let shape = from.shape();
+        if shape.schema.columns != plan.from_columns {
+            // Definitions and what runs by them change one after the other.
+            tokio::time::sleep(LOOK_AFTER).await;
+            return Ok(true);
+        }
         let feed = Feed::of_log(plan.from.as_str());
         let position = self.runtime.feeds.lock().await.next(feed, LOG);
         let next = position.unwrap_or(0);
@@ -91,7 +99,7 @@ impl Selector {
         let begin = if position.is_none() { from.topic.end() } else { from.topic.start() };
         if next < begin {
             self.board(|board| board.is(SelectionState::Loading, next));
-            let end = history::catch_up(self, &plan, &from, next..begin).await?;
+            let end = history::catch_up(self, &plan, (&from, &shape), next..begin).await?;
             self.pass_to(feed, end).await?;
             return Ok(true);
         }
@@ -101,13 +109,13 @@ impl Selector {
             () = tokio::time::sleep(LOOK_AFTER) => return Ok(true),
         }
         let records = from.topic.read(next, RECORDS_PER_BATCH, BYTES_PER_BATCH).await?;
-        let batch = Batch::of(records, &from)?;
+        let batch = Batch::of(records, &shape)?;
         if !batch.records.is_empty() {
             self.deliver(&plan, feed, batch.records).await?;
         }
         if let Some((offset, marker)) = batch.load {
             self.board(|board| board.is(SelectionState::Loading, offset));
-            history::load(self, &plan, &from, (offset, &marker)).await?;
+            history::load(self, &plan, &shape, (offset, &marker)).await?;
             self.pass_to(feed, offset + 1).await?;
         }
         Ok(true)
@@ -116,26 +124,14 @@ impl Selector {
     /// The selection as the definitions in force have it.
     fn plan(&mut self) -> Result<Option<Arc<SelectPlan>>, FeaturesError> {
         let definitions = self.inner.definitions();
-        let name = &self.runtime.name;
-        let selection = definitions.sources.get(name).and_then(|source| source.definition.select.as_ref());
-        let Some(selection) = selection else { return Ok(None) };
-        // Whatever the plan is made of.
-        let mut text = selection.sql.clone();
-        for hash in definitions.sources.get(&selection.from).iter().map(|from| from.hash) {
-            text.push_str(&hash.hex());
-        }
-        for join in &selection.joins {
-            definitions.views.get(&join.view).iter().for_each(|view| text.push_str(&view.hash.hex()));
-        }
-        let identity = Digest::of(text);
         if let Some((held, plan)) = &self.plan
-            && *held == identity
+            && Arc::ptr_eq(held, &definitions)
         {
             return Ok(Some(Arc::clone(plan)));
         }
-        let Some(plan) = SelectPlan::of(&definitions, name)? else { return Ok(None) };
+        let Some(plan) = SelectPlan::of(&definitions, &self.runtime.name)? else { return Ok(None) };
         let plan = Arc::new(plan);
-        self.plan = Some((identity, Arc::clone(&plan)));
+        self.plan = Some((definitions, Arc::clone(&plan)));
         Ok(Some(plan))
     }
 
@@ -183,13 +179,12 @@ impl Selector {
 }
 
 impl Batch {
-    fn of(records: Vec<LogRecord>, from: &SourceRuntime) -> Result<Self, FeaturesError> {
-        let shape = from.shape();
+    fn of(records: Vec<LogRecord>, shape: &SourceShape) -> Result<Self, FeaturesError> {
         let mut batch = Self { records: Vec::with_capacity(records.len()), load: None };
         for logged in records {
             let decoded = record::decode(&logged.payload);
             let decoded = decoded.ok_or_else(|| {
-                damaged(format!("record {} in the log of source {}", logged.offset, from.name))
+                damaged(format!("record {} in the log of source {}", logged.offset, shape.schema.name))
             })?;
             let event = match decoded {
                 Record::Event { fingerprint, event, .. } if event.standing == Standing::Regular => {

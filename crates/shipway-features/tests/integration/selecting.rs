@@ -219,6 +219,26 @@ fn a_changed_text_holds_from_the_next_event_on() {
 }
 
 #[test]
+fn a_column_that_the_source_gains_moves_no_feature_that_is_joined() {
+    let mut world = World::new(&defined());
+    world.ingests("products", &[tier(NOON - DAY, "silver")]);
+    settles(&world, "products");
+    world.ingests("sales", &[sale("one", NOON, 10)]);
+    assert_eq!(counted(&world), json!([1, 20, { "silver": 1 }]));
+    world.replaces(&defined().replace("amount: int }", "amount: int, note: text }"));
+    let mut noted = sale("two", NOON, 20);
+    noted["note"] = "gold".into();
+    world.ingests("sales", &[noted]);
+    assert_eq!(counted(&world), json!([2, 60, { "silver": 2 }]));
+    world.restarts();
+    assert_eq!(
+        world.number("SELECT count(*) FROM large WHERE note = 'gold'"),
+        1,
+        "SELECT sales.* gives it, too"
+    );
+}
+
+#[test]
 fn a_selection_of_a_selection_follows_it() {
     let again = "kind: source\nname: largest\nevent_time: at\nselect: SELECT at, shop, twice FROM large WHERE twice > 100\n---\nkind: view\nname: shop_largest\nentity: shop\nsource: largest\naggregate: [{ operations: [count], windows: [lifetime] }]\n---\nkind: service\nname: largest_of_shop\nviews: [shop_largest]\n";
     let world = World::new(&format!("{}\n---\n{again}", defined()));
