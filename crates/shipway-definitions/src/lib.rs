@@ -24,9 +24,9 @@ mod yaml;
 pub use error::{DefinitionError, DefinitionErrors, RestoreError, UnknownDefinition};
 pub use model::{
     Batch, BatchFormat, BatchFrom, Beyond, ColumnOrigin, DefinitionKind, DefinitionSet, Deprecation, Derived,
-    Entity, Feature, FeatureMetadata, Freshness, Gate, Pii, Requirement, Rule, Service, ServiceColumn,
-    Source, Stream, StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields, Versioned, View,
-    ViewBody, ViewReference,
+    Entity, Feature, FeatureMetadata, Freshness, Gate, Pii, Requirement, Rule, Service, ServiceColumn, Sink,
+    SinkFormat, SinkFrom, SinkTo, Source, Stream, StreamEnvelope, StreamFormat, StreamStart, TimeUnit,
+    UnknownFields, Unsendable, Versioned, View, ViewBody, ViewReference,
 };
 pub use parse::DefinitionFile;
 pub use schema::schema;

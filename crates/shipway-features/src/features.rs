@@ -31,6 +31,7 @@ use crate::{
     },
     options::{FeaturesOptions, Limits},
     read::{ReadPlan, hot::HotKeys},
+    sink::SinkBook,
     source::{SourceRuntime, SourceShape},
     state::cache::StateCache,
     store::{
@@ -94,6 +95,8 @@ pub(crate) struct Inner {
     pub(crate) driven: Mutex<HashSet<Digest>>,
     /// Raised when a batch source may have a look to make.
     pub(crate) batch_due: Notify,
+    /// Where each sink stands.
+    pub(crate) sinks: SinkBook,
     data_dir: PathBuf,
     /// The tasks of this platform, for a shutdown of its own.
     pub(crate) tasks: TaskTracker,
@@ -111,6 +114,7 @@ impl Features {
         store::migrate(&options.store).await?;
         let definitions = options.definitions.borrow().clone();
         let versions = Versions::read(&options.store).await?;
+        let sinks = SinkBook::read(&options.store).await?;
         let inner = Arc::new(Inner {
             log: options.log,
             online: options.online,
@@ -138,6 +142,7 @@ impl Features {
             leftovers: Notify::new(),
             driven: Mutex::default(),
             batch_due: Notify::new(),
+            sinks,
             data_dir: options.data_dir,
             tasks: TaskTracker::new(),
             installing: tokio::sync::Mutex::new(()),

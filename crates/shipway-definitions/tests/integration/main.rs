@@ -10,6 +10,7 @@
 //! - `laws`: properties of any text and any order
 //! - `metadata`: what is said about features
 //! - `sets`: overlaying, storing and restoring
+//! - `sinks`: what is sent, and where to
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
 
@@ -24,6 +25,7 @@ mod hashes;
 mod laws;
 mod metadata;
 mod sets;
+mod sinks;
 
 use shipway_definitions::{DefinitionFile, DefinitionSet};
 

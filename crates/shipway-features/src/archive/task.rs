@@ -233,14 +233,17 @@ impl Archiver {
         Ok(())
     }
 
-    /// Drops log segments that both consumers have behind them for good.
+    /// Drops log segments that both consumers have behind them for good, and every sink that is not too far behind.
     async fn trim(&self) -> Result<(), FeaturesError> {
         let applied = self.runtime.published().map_or(0, |published| published.applied);
         let online = self.inner.online.clone();
         // Before the states are safe from a loss of power the log must still have what they were made of.
         off_the_executor(&self.inner, move || Ok(online.persist()?)).await?;
         let done = applied.min(*self.runtime.archived.borrow());
-        let before = done.saturating_sub(self.inner.limits.log_retention_records);
+        let limits = &self.inner.limits;
+        let before = done.saturating_sub(limits.log_retention_records);
+        let end = self.runtime.topic.end();
+        let before = before.min(self.inner.sinks.may_trim(&self.runtime.name, end, limits.sink_records));
         if before > self.runtime.topic.start() {
             self.runtime.topic.trim(before).await?;
         }

@@ -24,10 +24,10 @@ const WITHIN: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A broker is a Java machine: more than one at a time would only take the processor from all other tests.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// What a server needs to know of the broker.
-fn options(kafka: &Kafka, settings: &TempData) -> ServerOptions {
+pub(crate) fn options(kafka: &Kafka, settings: &TempData) -> ServerOptions {
     let path = settings.join("shipway.toml");
     let toml = format!(
         "[brokers.main]\nbootstrap = \"{}\"\n[brokers.main.properties]\n\"session.timeout.ms\" = \"1500\"\n\"heartbeat.interval.ms\" = \"300\"\n",
@@ -209,7 +209,7 @@ async fn faults() {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the configuration of a test run")]
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
