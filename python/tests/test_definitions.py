@@ -96,6 +96,15 @@ def everything() -> Definitions:
                 shipway.own_artifact(),
             ],
         ),
+        shipway.Sink("to_topic", view="click_view", to=shipway.Topic(broker="main", topic="Rows.v1", format="avro"), every="5s"),
+        shipway.Sink("to_table", view="click_view", to="click_rows", owner="ops", tags=["out"]),
+        shipway.Sink(
+            "predicted",
+            deployment="late",
+            to=shipway.Topic(broker="main", topic="predictions", format="json", key=["user", "on"]),
+            description="no: yes",
+        ),
+        shipway.Sink("added", table="predictions__late", to=shipway.Topic(broker="b", topic="t", format="json")),
     )
 
 
@@ -266,6 +275,12 @@ def source_of(**given) -> Source:
     return Source("s", columns={"at": "timestamp", "n": "int"}, event_time="at", stream=stream)
 
 
+def sink_of(**given) -> shipway.Sink:
+    """A sink that is as it should be but for what is given."""
+    topic = shipway.Topic(broker="main", topic="rows", format="json")
+    return shipway.Sink("s", **({"view": "v", "to": topic} | given))
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -319,6 +334,18 @@ def source_of(**given) -> Source:
         (lambda: shipway.beats_holder("auc", by=-1), "by is negative"),
         (lambda: Gate("g", model="m", alias="a", require=[{"metric": "auc"}]), "needs one rule"),
         (lambda: Gate("g", model="m", alias="a", require=[]), "require is empty"),
+        (lambda: sink_of(view=None), "does not say what is sent"),
+        (lambda: sink_of(table="t"), "or more than one thing"),
+        (lambda: sink_of(view=None, deployment="d", to="rows"), "would go from one table into table rows"),
+        (lambda: sink_of(view=None, table="T"), "table `T` is not the name of a table"),
+        (lambda: sink_of(to=7), "to is a Topic or the name of a table"),
+        (lambda: sink_of(every="5"), "every `5` is not a length of time"),
+        (lambda: sink_of(to=shipway.Topic(broker="b", topic="t", format="json", key=["a"])), "key is for tables and deployments"),
+        (lambda: shipway.Topic(broker="b", topic="a b", format="json"), "cannot be the name of a topic"),
+        (lambda: shipway.Topic(broker="b", topic="t", format="jsno"), "did you mean json?"),
+        (lambda: shipway.Topic(broker="b", topic="t", format="json", key=[]), "key is empty"),
+        (lambda: Definitions.from_yaml("kind: sink\nname: s\nfrom: { veiw: v }\nto: { table: t }"), "did you mean view?"),
+        (lambda: Definitions.from_yaml("kind: sink\nname: s\nfrom: { view: v }\nto: { table: t, topic: x }"), "to names a table and a topic"),
         (lambda: Definitions(Entity("e", keys={"a": "int"}), Entity("e", keys={"a": "int"})), "is defined twice"),
         (lambda: Definitions.from_yaml("kind: veiw\nname: v"), "did you mean view?"),
         (lambda: Definitions.from_yaml("kind: entity\nname: e\nkey: {}"), "did you mean keys?"),

@@ -10,7 +10,7 @@ use shipway_aggregate::{HOP_TABLE_VERSION, Operation};
 use shipway_core::{DataType, Digest, Name};
 use shipway_expression::LANGUAGE_VERSION;
 
-use crate::{Entity, Gate, Requirement, Rule, Service, Source, View, ViewBody};
+use crate::{Entity, Gate, Requirement, Rule, Service, Sink, SinkFrom, SinkTo, Source, View, ViewBody};
 
 struct Canonical(Vec<u8>);
 
@@ -200,6 +200,30 @@ pub(crate) fn gate(gate: &Gate) -> Digest {
                 };
                 canonical.field(word, number.to_string());
             }
+        }
+    }
+    canonical.digest()
+}
+
+/// What is sent, and where to; how often is no part of it.
+pub(crate) fn sink(sink: &Sink) -> Digest {
+    let mut canonical = Canonical::of("sink");
+    canonical.field("name", &sink.name);
+    let what = match &sink.from {
+        SinkFrom::View(_) => "view",
+        SinkFrom::Deployment(_) => "deployment",
+        SinkFrom::Table(_) => "table",
+    };
+    canonical.field(what, sink.from.name());
+    match &sink.to {
+        SinkTo::Topic { broker, topic, format, key } => {
+            canonical.field("broker", broker).field("topic", topic).field("format", format.word());
+            for column in key {
+                canonical.field("key", column);
+            }
+        }
+        SinkTo::Table(table) => {
+            canonical.field("into", table);
         }
     }
     canonical.digest()

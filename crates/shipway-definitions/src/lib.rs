@@ -25,8 +25,9 @@ pub use error::{DefinitionError, DefinitionErrors, RestoreError, UnknownDefiniti
 pub use model::{
     Batch, BatchFormat, BatchFrom, Beyond, ColumnOrigin, DefinitionKind, DefinitionSet, Deprecation, Derived,
     Entity, Feature, FeatureMetadata, Freshness, Gate, Pii, Requirement, Rule, Selection, SelectionJoin,
-    Service, ServiceColumn, Source, Stream, StreamChanges, StreamEnvelope, StreamFormat, StreamStart,
-    TimeUnit, UnknownFields, Versioned, View, ViewBody, ViewReference,
+    Service, ServiceColumn, Sink, SinkFormat, SinkFrom, SinkTo, Source, Stream, StreamChanges,
+    StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields, Unsendable, Versioned, View,
+    ViewBody, ViewReference,
 };
 pub use parse::DefinitionFile;
 pub use schema::schema;

@@ -8,6 +8,7 @@
 
 #![expect(dead_code, reason = "only the derived schema of these types is used")]
 
+mod sink;
 mod stream;
 
 use std::{borrow::Cow, collections::BTreeMap};
@@ -15,6 +16,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use shipway_aggregate::{Operation, Window};
 use shipway_core::{DataType, Length, Name, ScalarType};
+use sink::SinkDocument;
 use stream::StreamDocument;
 
 /// The JSON Schema (draft 2020-12) of one document of a definition file.
@@ -31,6 +33,7 @@ enum Definition {
     View(ViewDocument),
     Service(ServiceDocument),
     Gate(GateDocument),
+    Sink(SinkDocument),
 }
 
 /// A thing that features describe.
@@ -474,8 +477,8 @@ mod tests {
 
     #[test]
     fn the_schema_and_the_reader_know_the_same_fields() {
-        let documents =
-            ["EntityDocument", "SourceDocument", "ViewDocument", "ServiceDocument", "GateDocument"];
+        let kinds = ["Entity", "Source", "View", "Service", "Gate", "Sink"];
+        let documents = kinds.map(|kind| format!("{kind}Document"));
         let parts = [
             ("BatchDocument", parse::BATCH_FIELDS),
             ("StreamDocument", parse::STREAM_FIELDS),
@@ -484,8 +487,10 @@ mod tests {
             ("RequirementDocument", parse::REQUIREMENT_FIELDS),
             ("FeatureDocument", parse::FEATURE_FIELDS),
             ("FullDeprecationDocument", parse::DEPRECATION_FIELDS),
+            ("SinkFromDocument", parse::SINK_FROM_FIELDS),
+            ("SinkToDocument", parse::SINK_TO_FIELDS),
         ];
-        let kinds = documents.into_iter().zip(parse::FIELDS.map(|(_, fields)| fields));
+        let kinds = documents.iter().map(String::as_str).zip(parse::FIELDS.map(|(_, fields)| fields));
         for (document, known) in kinds.chain(parts) {
             let known: BTreeSet<String> = known.iter().map(|field| (*field).to_owned()).collect();
             assert_eq!(fields_of(document), known, "{document}");

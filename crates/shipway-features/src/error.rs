@@ -177,6 +177,30 @@ pub enum FeaturesError {
         /// The generation of the last claim.
         held: u64,
     },
+    /// The rows of a view cannot be sent.
+    #[error("{unsendable}")]
+    Unsendable {
+        /// Why not.
+        unsendable: shipway_definitions::Unsendable,
+    },
+    /// A table has a column that cannot be sent, or not the one that is to be the key.
+    #[error("column {column} of table {table} {what}")]
+    SinkColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// What is wrong with it.
+        what: String,
+        /// The name that may have been meant.
+        nearest: Option<String>,
+    },
+    /// Only a sink of a view to a topic can send every row once more.
+    #[error("sink {sink} cannot send its rows once more")]
+    NotResent {
+        /// The sink.
+        sink: String,
+    },
     /// Shutting down, or a background task ended.
     #[error("{what} is not running")]
     Stopped {
@@ -242,7 +266,10 @@ impl Failure for FeaturesError {
             | Self::Stale { .. }
             | Self::Retired { .. }
             | Self::Fenced { .. }
-            | Self::Selected { .. } => Kind::Conflict,
+            | Self::Selected { .. }
+            | Self::Unsendable { .. }
+            | Self::SinkColumn { .. }
+            | Self::NotResent { .. } => Kind::Conflict,
             Self::Behind { .. } | Self::Crowded { .. } => Kind::Exhausted,
             Self::Building { .. } | Self::NotVisible { .. } | Self::Stopped { .. } => Kind::Unavailable,
             Self::Feature { source, .. } => source.kind(),
@@ -282,6 +309,9 @@ impl Failure for FeaturesError {
             Self::Behind { .. } => "features.behind",
             Self::Crowded { .. } => "features.crowded",
             Self::Fenced { .. } => "features.fenced",
+            Self::Unsendable { .. } => "features.view_unsendable",
+            Self::SinkColumn { .. } => "features.sink_column",
+            Self::NotResent { .. } => "features.sink_not_resent",
             Self::Stopped { .. } => "features.stopped",
             Self::Damaged { .. } => "features.damaged_state",
             Self::Log(error) => error.code(),
@@ -318,6 +348,14 @@ impl Failure for FeaturesError {
             Self::FeatureNamesCollide { .. } => Some("ask for full feature names".into()),
             Self::ComputedFeatures { .. } => Some("push events to the source instead".into()),
             Self::Selected { from, .. } => Some(format!("send them to source {from}").into()),
+            Self::Unsendable { unsendable } => Some(unsendable.hint().into()),
+            Self::SinkColumn { nearest: Some(near), .. } => Some(format!("did you mean {near}?").into()),
+            Self::SinkColumn { nearest: None, .. } => {
+                Some("send a table of columns that messages can say, or name a column that it has".into())
+            }
+            Self::NotResent { .. } => {
+                Some("only a sink of a view to a topic can; a table holds what was sent into it".into())
+            }
             Self::Feature { source, .. } => source.hint(),
             Self::Log(error) => error.hint(),
             Self::Online(error) => error.hint(),

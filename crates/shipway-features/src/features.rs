@@ -32,6 +32,7 @@ use crate::{
     options::{FeaturesOptions, Limits},
     read::{ReadPlan, hot::HotKeys},
     select,
+    sink::SinkBook,
     source::{SourceRuntime, SourceShape},
     state::cache::StateCache,
     store::{
@@ -97,6 +98,8 @@ pub(crate) struct Inner {
     pub(crate) batch_due: Notify,
     /// Raised when sources may have to be selected from others.
     pub(crate) selections_due: Notify,
+    /// Where each sink stands.
+    pub(crate) sinks: SinkBook,
     data_dir: PathBuf,
     /// The tasks of this platform, for a shutdown of its own.
     pub(crate) tasks: TaskTracker,
@@ -114,6 +117,7 @@ impl Features {
         store::migrate(&options.store).await?;
         let definitions = options.definitions.borrow().clone();
         let versions = Versions::read(&options.store).await?;
+        let sinks = SinkBook::read(&options.store).await?;
         let inner = Arc::new(Inner {
             log: options.log,
             online: options.online,
@@ -142,6 +146,7 @@ impl Features {
             driven: Mutex::default(),
             batch_due: Notify::new(),
             selections_due: Notify::new(),
+            sinks,
             data_dir: options.data_dir,
             tasks: TaskTracker::new(),
             installing: tokio::sync::Mutex::new(()),

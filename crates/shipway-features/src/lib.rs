@@ -19,6 +19,7 @@
 //! - `query`: SQL over the tables, with training sets as a table function
 //! - `stored`: training sets that are kept, with their recipes; as jobs; made again
 //! - `cost`: what building a view would cost
+//! - `sink`: rows for whoever they are sent on to
 //! - `status`: how far every source is; `tally` what came to it
 //! - `offline`: training sets
 //! - `proof`: replay of what was served against history
@@ -53,6 +54,7 @@ mod query;
 mod read;
 mod routes;
 mod select;
+mod sink;
 mod source;
 mod state;
 mod status;
@@ -81,6 +83,7 @@ pub use query::Planned;
 pub use read::{AnsweredRow, Columns, ReadAnswer, ReadRequest, ViewFreshness};
 pub use routes::routes;
 pub use select::{SelectionState, SelectionStatus};
+pub use sink::{LeftOut, SinkOrigin, SinkRows, SinkRun, SinkSpec, SinkStanding, SinkUnit};
 pub use status::{HotKeyStatus, SourceStatus, ViewStatus};
 pub use stored::{
     KeptTrainingSet, Rebuilt, Recipe, RecipeAsOf, RecipeSource, RecipeSpine, StoreOptions, StoredError,

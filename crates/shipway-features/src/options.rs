@@ -64,6 +64,8 @@ pub struct Limits {
     pub retention: Duration,
     /// Log records kept behind the slower of the two consumers.
     pub log_retention_records: u64,
+    /// Log records that are kept at most for a sink that has not read them. Beyond it they are dropped, and the sink says so.
+    pub sink_records: u64,
     /// About how many bytes of memory the decoded states of hot keys may take.
     pub state_cache_bytes: usize,
     /// About so many rows of history are held as states at a time, while a load is merged or a view is built.
@@ -94,6 +96,7 @@ impl Default for Limits {
             upkeep_every: Some(Duration::from_secs(60)),
             retention: Duration::from_secs(30 * 24 * 3_600),
             log_retention_records: 1_000_000,
+            sink_records: 5_000_000,
             state_cache_bytes: 128 << 20,
             bulk_rows: 250_000,
             builds_are_jobs: false,

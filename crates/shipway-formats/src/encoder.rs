@@ -2,21 +2,28 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Value as Json, json};
-use shipway_core::{DataType, DecimalType, ItemType, Name, Value};
+use shipway_core::{DataType, DecimalType, ItemType, Value};
 
 use crate::{error::FormatError, framing, registry::RegistryClient};
+
+/// Columns by the names that they have in messages.
+type Columns = Box<[(Box<str>, DataType)]>;
+
+fn named<N: AsRef<str>>(columns: &[(N, DataType)]) -> Columns {
+    columns.iter().map(|(name, data_type)| (name.as_ref().into(), *data_type)).collect()
+}
 
 /// Writes rows as objects of JSON: decimals as text, moments as RFC 3339, floats that are no numbers as `"NaN"`,
 /// `"Infinity"` and `"-Infinity"`. What is written is read back as the same values.
 #[derive(Debug, Clone)]
 pub struct JsonEncoder {
-    columns: Vec<(Name, DataType)>,
+    columns: Columns,
 }
 
 /// Writes rows as data of Avro, of a schema made of the columns.
 #[derive(Debug, Clone)]
 pub struct AvroEncoder {
-    columns: Vec<(Name, DataType)>,
+    columns: Columns,
     schema: String,
     /// The id of the schema where it is registered: then each message begins with it.
     id: Option<u32>,
@@ -24,8 +31,8 @@ pub struct AvroEncoder {
 
 impl JsonEncoder {
     /// For rows of these columns.
-    pub fn new(columns: &[(Name, DataType)]) -> Self {
-        Self { columns: columns.to_vec() }
+    pub fn new<N: AsRef<str>>(columns: &[(N, DataType)]) -> Self {
+        Self { columns: named(columns) }
     }
 
     /// Appends a row to `into`; nothing is appended where it is refused.
@@ -40,7 +47,7 @@ impl JsonEncoder {
 }
 
 struct Object<'a> {
-    columns: &'a [(Name, DataType)],
+    columns: &'a [(Box<str>, DataType)],
     row: &'a [Value],
 }
 
@@ -48,7 +55,7 @@ impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(Some(self.row.len()))?;
         for ((name, _), value) in self.columns.iter().zip(self.row) {
-            object.serialize_entry(name.as_str(), value)?;
+            object.serialize_entry(&**name, value)?;
         }
         object.end()
     }
@@ -59,7 +66,7 @@ impl AvroEncoder {
     ///
     /// Every field may be null. Ints are `long`, floats `double`, moments `timestamp-micros`, decimals `bytes` with the logical
     /// type.
-    pub fn new(record: &str, columns: &[(Name, DataType)]) -> Result<Self, FormatError> {
+    pub fn new<N: AsRef<str>>(record: &str, columns: &[(N, DataType)]) -> Result<Self, FormatError> {
         let is_name = |part: &str| {
             let starts = part.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
             starts && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -67,12 +74,18 @@ impl AvroEncoder {
         if !record.split('.').all(is_name) {
             return Err(FormatError::Invalid { reason: format!("`{record}` is not the name of a record") });
         }
+        if let Some((column, _)) = columns.iter().find(|(column, _)| !is_name(column.as_ref())) {
+            let column = column.as_ref();
+            return Err(FormatError::Invalid {
+                reason: format!("`{column}` cannot be the name of a field of Avro"),
+            });
+        }
         let fields = columns.iter().map(|(name, data_type)| {
-            json!({ "name": name.as_str(), "type": nullable(*data_type), "default": null })
+            json!({ "name": name.as_ref(), "type": nullable(*data_type), "default": null })
         });
         let fields: Vec<Json> = fields.collect();
         let schema = json!({ "type": "record", "name": record, "fields": fields }).to_string();
-        Ok(Self { columns: columns.to_vec(), schema, id: None })
+        Ok(Self { columns: named(columns), schema, id: None })
     }
 
     /// The schema, as JSON.
@@ -100,7 +113,7 @@ impl AvroEncoder {
     }
 }
 
-fn check(row: &[Value], columns: &[(Name, DataType)]) -> Result<(), FormatError> {
+fn check(row: &[Value], columns: &[(Box<str>, DataType)]) -> Result<(), FormatError> {
     if row.len() != columns.len() {
         let reason = format!("it has {} values, and there are {} columns", row.len(), columns.len());
         return Err(FormatError::RowMismatch { reason });

@@ -14,7 +14,7 @@
 //! - `session`: memory, spilling, and the sessions that queries run in
 //! - `catalog`: resolves a table's name to its newest version while a query is planned
 //! - `query`: read-only SQL
-//! - `versions`: tables and queries as they were
+//! - `versions`: tables and queries as they were; `added` what each version added
 //! - `publish`: a table that appears whole or not at all
 //! - `conform`: converts batches to a declared schema without losing anything
 //! - `files`: CSV, JSON lines and Parquet in, Parquet out
@@ -23,6 +23,7 @@
 //! - `error`: what can go wrong
 #![deny(missing_docs)]
 
+mod added;
 mod append;
 mod catalog;
 mod conform;
@@ -43,6 +44,7 @@ mod table;
 mod values;
 mod versions;
 
+pub use added::{AddedPart, Identity};
 pub use append::{AppTransaction, AppendOptions, Appended};
 pub use decimals::{decimal_of, decimal_type, exact_decimals, may_be_decimals};
 pub use error::{BadRow, LakeError, RowUnit};

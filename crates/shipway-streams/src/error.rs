@@ -49,25 +49,48 @@ pub enum StreamsError {
     /// The format of the messages is wrong, or the registry does not answer.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// Where the messages go, they were not taken.
+    /// No sink has this name.
+    #[error("sink {name} does not exist{}", .nearest.as_ref().map(|near| format!("; did you mean {near}")).unwrap_or_default())]
+    UnknownSink {
+        /// The name asked for.
+        name: String,
+        /// The most similar one that does.
+        nearest: Option<String>,
+    },
+    /// A sink was held up for so long that something was gone before it was read.
+    #[error(
+        "sink {sink} has passed over {count} {unit} that were gone before it could read them: rows may be missing"
+    )]
+    Skipped {
+        /// The sink.
+        sink: Name,
+        /// How many.
+        count: u64,
+        /// Of what.
+        unit: &'static str,
+    },
+    /// Where messages go to, or rows come from, something was refused or failed.
     #[error("{0}")]
-    Intake(IntakeFailure),
+    Elsewhere(IntakeFailure),
 }
 
 impl From<IntakeFailure> for StreamsError {
     fn from(failure: IntakeFailure) -> Self {
-        Self::Intake(failure)
+        Self::Elsewhere(failure)
     }
 }
 
 impl Failure for StreamsError {
     fn kind(&self) -> Kind {
         match self {
-            Self::UnknownStream { .. } => Kind::NotFound,
-            Self::UnknownBroker { .. } | Self::NoRegistry { .. } | Self::Change { .. } => Kind::Conflict,
+            Self::UnknownStream { .. } | Self::UnknownSink { .. } => Kind::NotFound,
+            Self::UnknownBroker { .. }
+            | Self::NoRegistry { .. }
+            | Self::Change { .. }
+            | Self::Skipped { .. } => Kind::Conflict,
             Self::Broker(error) => error.kind(),
             Self::Format(error) => error.kind(),
-            Self::Intake(error) => error.kind(),
+            Self::Elsewhere(error) => error.kind(),
         }
     }
 
@@ -79,7 +102,9 @@ impl Failure for StreamsError {
             Self::Change { .. } => "streams.change_refused",
             Self::Broker(error) => error.code(),
             Self::Format(error) => error.code(),
-            Self::Intake(error) => error.code(),
+            Self::UnknownSink { .. } => "streams.unknown_sink",
+            Self::Skipped { .. } => "streams.sink_skipped",
+            Self::Elsewhere(error) => error.code(),
         }
     }
 
@@ -102,7 +127,15 @@ impl Failure for StreamsError {
             }
             Self::Broker(error) => error.hint(),
             Self::Format(error) => error.hint(),
-            Self::Intake(error) => error.hint(),
+            Self::UnknownSink { .. } => Some("`shipway sinks status` lists them".into()),
+            Self::Skipped { sink, .. } => Some(
+                format!(
+                    "`shipway sinks resend {sink}` sends the row of every key, where it sends a view to a topic; \
+                     `shipway sinks acknowledge {sink}` says that it is known"
+                )
+                .into(),
+            ),
+            Self::Elsewhere(error) => error.hint(),
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Keeps the sources that have a topic at a broker fed, each message once, and says how they are.
+//! Keeps the sources that have a topic at a broker fed, each message once, sends rows on to topics, and says how all of that is.
 //!
 //! This crate decides when a topic is read and what becomes of what cannot be read. Where a message goes, and whether it
-//! was there before, is decided behind [`Intake`], by whoever keeps the positions together with the events.
+//! was there before, is decided behind [`Intake`], by whoever keeps the positions together with the events. The other way round,
+//! it decides how rows become messages and when they are sent; which rows there are, and where a sink stands, is decided behind
+//! [`Outflow`].
 //!
 //! - `port`: what this crate needs of the feature platform
 //! - `options`: the brokers and what else it runs on
@@ -11,6 +13,7 @@
 //! - `decoding`: messages of a broker as a delivery
 //! - `replay`: dead letters, delivered again
 //! - `status`: how every stream is
+//! - `sink`: rows that are sent on
 //! - `routes`: the native API
 //! - `error`: what is refused and what can fail
 
@@ -24,6 +27,7 @@ mod port;
 mod reader;
 mod replay;
 mod routes;
+mod sink;
 mod status;
 mod streams;
 
@@ -33,6 +37,7 @@ pub use port::{
     Arrived, Content, Counts, Delivered, Feed, Intake, IntakeFailure, Letter, Letters, Rejection,
 };
 pub use replay::Replayed;
-pub use routes::routes;
+pub use routes::{routes, sink_routes};
+pub use sink::{LeftOut, Outflow, Outlet, Rows, SinkDestination, SinkState, SinkStatus, Sinks, Standing};
 pub use status::{PartitionStatus, StreamState, StreamStatus};
 pub use streams::Streams;

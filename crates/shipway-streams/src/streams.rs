@@ -148,6 +148,19 @@ impl Streams {
         Ok((source.name.clone(), SourceDecoder::new(&source, &stream, registry)?))
     }
 
+    /// The brokers, for whoever writes to them.
+    pub(crate) fn connections(&self) -> &Arc<Connections> {
+        &self.inner.connections
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.inner.tracker
+    }
+
     pub(crate) fn intake(&self) -> &SharedIntake {
         &self.inner.intake
     }

@@ -64,6 +64,9 @@ pub(crate) enum Command {
     /// Look for news of sources whose history lies elsewhere, and show how they stand
     #[command(subcommand)]
     Sources(Sources),
+    /// Show what flows out, and have it sent once more
+    #[command(subcommand)]
+    Sinks(Sinks),
     /// Ask the history tables a question in SQL; read only
     Sql(Sql),
     /// Send events to a source as JSON lines
@@ -201,6 +204,26 @@ pub(crate) enum Sources {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sinks {
+    /// Show what flows out of every sink, and what is wrong
+    Status {
+        /// Show it again every second, until Ctrl-C
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Send the row of every key of a sink's view once more, beside those whose events come
+    Resend {
+        /// Name of the sink
+        sink: String,
+    },
+    /// Say that it is known what a sink has skipped
+    Acknowledge {
+        /// Name of the sink
+        sink: String,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Sql {
     /// The query; `-` reads it from standard input
@@ -221,7 +244,7 @@ pub(crate) struct Ingest {
 
 #[derive(Debug, Args)]
 pub(crate) struct Drop {
-    /// Its kind: entity, source, view, service or gate
+    /// Its kind: entity, source, view, service, gate or sink
     pub(crate) kind: String,
     /// Its name
     pub(crate) name: String,

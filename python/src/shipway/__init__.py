@@ -7,7 +7,7 @@
 15.5
 
 - `Client`: a server
-- `Entity`, `Source`, `View`, `Service`, `Gate`, put together in `Definitions`; `operations` for aggregates
+- `Entity`, `Source`, `View`, `Service`, `Gate`, `Sink`, put together in `Definitions`; `operations` for aggregates
 - `ShipwayError` and its kinds, in `errors`
 """
 
@@ -27,8 +27,10 @@ from shipway.definitions import (
     Gate,
     Requirement,
     Service,
+    Sink,
     Source,
     Stream,
+    Topic,
     View,
     at_least,
     at_most,
@@ -57,6 +59,7 @@ from shipway.operations import (
 from shipway.plan import Plan
 from shipway.proof import VerificationReport
 from shipway.results import PredictionResult, PushResult, ReadResult, ViewFreshness
+from shipway.sinks import SinkList, SinkStatus
 from shipway.status import LoadResult, Status, ViewBuild
 from shipway.streams import ReplayedLetters, StreamList, StreamStatus
 from shipway.training import TrainingSet, WrittenTrainingSet
@@ -66,8 +69,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Aggregate", "Batch", "BatchStatus", "CatalogFeature", "Client", "Definition", "Definitions", "Deprecation", "Entity",
     "Feature", "FeatureList", "Freshness", "Gate", "LoadResult", "Plan", "PredictionResult", "PushResult", "ReadResult",
-    "Refresh", "ReplayedLetters", "Requirement", "Service", "ShipwayError", "Source", "Status", "Stream", "StreamList",
-    "StreamStatus", "TrainingSet", "VerificationReport", "View", "ViewBuild", "ViewFreshness", "WrittenTrainingSet",
+    "Refresh", "ReplayedLetters", "Requirement", "Service", "ShipwayError", "Sink", "SinkList", "SinkStatus", "Source",
+    "Status", "Stream", "StreamList", "StreamStatus", "Topic", "TrainingSet", "VerificationReport", "View", "ViewBuild",
+    "ViewFreshness", "WrittenTrainingSet",
     "approx_distinct", "approx_quantile", "at_least", "at_most", "avg", "beats_holder", "bottom_k", "count",
     "distinct_count", "errors", "first", "first_k", "histogram", "kurtosis", "last", "last_k", "operations",
     "own_artifact", "skew", "stddev", "top_k", "var",

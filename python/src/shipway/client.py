@@ -25,6 +25,7 @@ from shipway.frames import Frame, Rows
 from shipway.plan import Plan
 from shipway.proof import VerificationReport
 from shipway.results import PredictionResult, PushResult, ReadResult
+from shipway.sinks import SinkCalls
 from shipway.status import LoadResult, Status, Table, ViewBuild
 from shipway.streams import StreamCalls
 from shipway.training import Progress, TrainingSet, arrow_batches
@@ -39,7 +40,7 @@ Proposal = Union[Definitions, str, "os.PathLike[str]", Iterable[Union[str, "os.P
 """Definitions as objects, or paths of files and folders."""
 
 
-class Client(StreamCalls):
+class Client(StreamCalls, SinkCalls):
     """A Shipway server.
 
     The address comes from `server`, else from `SHIPWAY_SERVER`, else it is `http://127.0.0.1:8700`; the token from

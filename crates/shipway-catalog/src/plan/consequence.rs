@@ -4,7 +4,8 @@
 
 use shipway_core::Name;
 use shipway_definitions::{
-    Batch, BatchFrom, DefinitionKind, DefinitionSet, Selection, Service, Source, Stream, StreamStart,
+    Batch, BatchFrom, DefinitionKind, DefinitionSet, Selection, Service, Sink, SinkFrom, SinkTo, Source,
+    Stream, StreamStart,
 };
 
 use crate::plan::Subject;
@@ -17,6 +18,7 @@ pub(super) fn of_removal(subject: &Subject) -> Vec<String> {
         }
         DefinitionKind::Service => "its versions stay known by their hashes for what was trained on them",
         DefinitionKind::Gate => "its alias can be given without these requirements",
+        DefinitionKind::Sink => "it sends no more, and how far it was is forgotten; what it has sent stays",
         DefinitionKind::Entity => return Vec::new(),
     };
     vec![sentence.to_owned()]
@@ -64,6 +66,15 @@ pub(super) fn of_change(current: &DefinitionSet, result: &DefinitionSet, subject
         }
         DefinitionKind::Entity => of_entity(current, result, &subject.name),
         DefinitionKind::Gate => Vec::new(),
+        DefinitionKind::Sink => {
+            let Some(after) = result.sinks.get(name) else { return Vec::new() };
+            of_sink(
+                current.sinks.get(name).map(|before| &before.definition),
+                &after.definition,
+                current,
+                result,
+            )
+        }
     }
 }
 
@@ -136,6 +147,36 @@ fn of_selection(select: &Selection) -> String {
         "its events are selected from source {}: from its history first, then from each that arrives",
         select.from
     )
+}
+
+fn of_sink(
+    before: Option<&Sink>,
+    after: &Sink,
+    current: &DefinitionSet,
+    result: &DefinitionSet,
+) -> Vec<String> {
+    let source_of = |set: &DefinitionSet, from: &SinkFrom| match from {
+        SinkFrom::View(view) => set.views.get(view).map(|view| view.definition.source.clone()),
+        SinkFrom::Deployment(_) | SinkFrom::Table(_) => None,
+    };
+    // Views of one source are read from one log, so that a place in it is good for all of them.
+    let goes_on = before.is_some_and(|before| {
+        let (was, is) = (source_of(current, &before.from), source_of(result, &after.from));
+        before.from == after.from || (was.is_some() && was == is)
+    });
+    if goes_on {
+        return vec!["it goes on where it is".to_owned()];
+    }
+    let what = match &after.from {
+        SinkFrom::View(view) => format!("a row of each key of view {view} whose events come from now on"),
+        SinkFrom::Deployment(deployment) => format!("what deployment {deployment} predicts from now on"),
+        SinkFrom::Table(table) => format!("each row that table {table} gains from now on"),
+    };
+    let mut sentences = vec![format!("it sends {what} to {}", after.to)];
+    if let SinkTo::Topic { .. } = after.to {
+        sentences.push("the topic has to be there: none is made".to_owned());
+    }
+    sentences
 }
 
 fn of_stream(stream: &Stream) -> String {

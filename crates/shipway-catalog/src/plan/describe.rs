@@ -6,7 +6,7 @@ use shipway_aggregate::Operation;
 use shipway_core::{DataType, Digest};
 use shipway_definitions::{
     Batch, BatchFormat, BatchFrom, DefinitionKind, DefinitionSet, Deprecation, Derived, Entity, Feature,
-    Freshness, Gate, Pii, Requirement, Rule, Service, Source, Stream, View, ViewBody,
+    Freshness, Gate, Pii, Requirement, Rule, Service, Sink, SinkTo, Source, Stream, View, ViewBody,
 };
 
 use crate::plan::policy::in_words;
@@ -21,6 +21,7 @@ pub(crate) fn describe(set: &DefinitionSet, kind: DefinitionKind, name: &str) ->
         DefinitionKind::View => set.views.get(name).map(|versioned| view(&versioned.definition)),
         DefinitionKind::Service => set.services.get(name).map(|versioned| service(&versioned.definition)),
         DefinitionKind::Gate => set.gates.get(name).map(|versioned| gate(&versioned.definition)),
+        DefinitionKind::Sink => set.sinks.get(name).map(|versioned| sink(&versioned.definition)),
     };
     fields.unwrap_or_default()
 }
@@ -237,6 +238,25 @@ fn gate(gate: &Gate) -> Fields {
         put(&mut fields, format!("requirement {}", index + 1), requirement_in_words(requirement));
     }
     for_people(&mut fields, gate.description.as_ref(), gate.owner.as_ref(), &gate.tags);
+    fields
+}
+
+fn sink(sink: &Sink) -> Fields {
+    let mut fields = Fields::new();
+    put(&mut fields, "from", &sink.from);
+    match &sink.to {
+        SinkTo::Topic { broker, topic, format, key } => {
+            put(&mut fields, "to broker", broker);
+            put(&mut fields, "to topic", topic);
+            put(&mut fields, "to format", format);
+            if !key.is_empty() {
+                put(&mut fields, "to key", joined(key));
+            }
+        }
+        SinkTo::Table(table) => put(&mut fields, "to table", table),
+    }
+    put_optional(&mut fields, "every", sink.every.as_ref());
+    for_people(&mut fields, sink.description.as_ref(), sink.owner.as_ref(), &sink.tags);
     fields
 }
 

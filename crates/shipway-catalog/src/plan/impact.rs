@@ -9,7 +9,10 @@ use serde::Serialize;
 use shipway_core::{Digest, Name};
 use shipway_definitions::{DefinitionKind, DefinitionSet, Service, View, ViewReference};
 
-use crate::{Binding, plan::Subject};
+use crate::{
+    Binding,
+    plan::{Subject, sending::sending},
+};
 
 /// What a consumer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -25,6 +28,8 @@ pub enum ConsumerKind {
     Model,
     /// A deployment.
     Deployment,
+    /// A sink.
+    Sink,
 }
 
 /// Somebody who uses a definition.
@@ -52,6 +57,7 @@ impl fmt::Display for Consumer {
             ConsumerKind::Service => "service",
             ConsumerKind::Model => "model",
             ConsumerKind::Deployment => "deployment",
+            ConsumerKind::Sink => "sink",
         };
         write!(formatter, "{kind} {}", self.name)?;
         if let Some(version) = self.version {
@@ -80,7 +86,7 @@ pub(super) fn of_change(
 ) -> Vec<Consumer> {
     let name = &subject.name;
     match subject.kind {
-        DefinitionKind::Gate => Vec::new(),
+        DefinitionKind::Gate | DefinitionKind::Sink => Vec::new(),
         DefinitionKind::View if before == after => of_freshness(current, result, name),
         _ if before == after => Vec::new(),
         DefinitionKind::Entity => views(current, result, |view| view.entity == *name),
@@ -208,6 +214,10 @@ fn of_new_view(
         (reference.hash != after).then_some(reference.hash)
     };
     consumers.extend(bound(bindings, "the view", version));
+    consumers.extend(sending(result, name).map(|sink| {
+        let effect = "sends rows of this version as soon as its state is there".to_owned();
+        Consumer::new(ConsumerKind::Sink, &sink.name, effect)
+    }));
     consumers
 }
 

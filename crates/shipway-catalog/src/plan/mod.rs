@@ -7,6 +7,7 @@
 //! - `impact`: who feels it
 //! - `policy`: personal data and deprecated features in it
 //! - `removal`: whether a definition may go
+//! - `sending`: the sinks of a view
 //! - `source`: which changes of a source would make its history wrong
 
 mod consequence;
@@ -14,6 +15,7 @@ mod describe;
 mod impact;
 pub(crate) mod policy;
 mod removal;
+mod sending;
 mod source;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
@@ -83,7 +85,7 @@ pub struct Change {
     pub rebuild: Option<Rebuild>,
     /// Who feels it.
     pub consumers: Vec<Consumer>,
-    /// The personal data in the view or service as it becomes.
+    /// The personal data in the view or service as it becomes, or in what a sink sends of a view.
     pub personal: Vec<PersonalData>,
     /// What should be looked at, a sentence each.
     pub warnings: Vec<String>,
@@ -197,6 +199,10 @@ pub(crate) fn plan(
         .filter_map(|source| Some((recorded.sources.get(&source.definition.name)?, &source.definition)))
         .flat_map(|(history, source)| source::refusals(history, source, &result))
         .chain(source::broken_selections(proposed, &result))
+        .chain(
+            proposed.sources.values().filter_map(|source| source::taken_table(&source.definition, &result)),
+        )
+        .chain(proposed.views.values().filter_map(|view| sending::refusal(&view.definition, &result)))
         .collect();
     if !refused.is_empty() {
         return Err(RefusedChanges(refused).into());

@@ -4,7 +4,7 @@ use serde::Serialize;
 use shipway_core::Name;
 use shipway_definitions::{
     ColumnOrigin, DefinitionKind, DefinitionSet, Deprecation, FeatureMetadata, Pii, Service, ServiceColumn,
-    View,
+    SinkFrom, View,
 };
 use shipway_expression::Expression;
 
@@ -19,13 +19,17 @@ pub struct PersonalData {
     pub pii: Pii,
 }
 
-/// The personal data of a view or service in force in `set`, in the order of its columns.
+/// The personal data of a view or service in force in `set`, in the order of its columns; of a sink, what it sends of a view.
 pub(crate) fn personal_data(set: &DefinitionSet, subject: &Subject) -> Vec<PersonalData> {
     match subject.kind {
         DefinitionKind::View => set.views.get(&subject.name).map(|view| of_view(&view.definition)),
         DefinitionKind::Service => {
             set.services.get(&subject.name).map(|service| of_service(set, &service.definition))
         }
+        DefinitionKind::Sink => match set.sinks.get(&subject.name).map(|sink| &sink.definition.from) {
+            Some(SinkFrom::View(view)) => set.views.get(view).map(|view| of_view(&view.definition)),
+            _ => None,
+        },
         _ => None,
     }
     .unwrap_or_default()

@@ -11,6 +11,7 @@ use crate::{
     plan::{
         Subject,
         impact::{Consumer, ConsumerKind, service_of, taking},
+        sending::sending,
     },
 };
 
@@ -88,7 +89,7 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
         users.map(consumer).collect()
     };
     let consumers = match subject.kind {
-        DefinitionKind::Gate => Vec::new(),
+        DefinitionKind::Gate | DefinitionKind::Sink => Vec::new(),
         DefinitionKind::Entity => views(result, "describes it", |view| view.entity == *name),
         DefinitionKind::Source => {
             let mut consumers = selections(result, "is selected from it", |select| select.from == *name);
@@ -111,6 +112,10 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
                 Consumer::new(ConsumerKind::Service, &service.name, "takes it".to_owned())
             }));
             consumers.extend(bound(&takes));
+            consumers.extend(
+                sending(result, name)
+                    .map(|sink| Consumer::new(ConsumerKind::Sink, &sink.name, "sends it".to_owned())),
+            );
             consumers
         }
         DefinitionKind::Service => {
@@ -186,6 +191,10 @@ fn remedy(subject: &Subject, consumers: &[Consumer]) -> String {
             DefinitionKind::Source => format!("apply service {names} with the views in force, or drop it"),
             _ => format!("take it out of service {names} and apply that, or drop the service first"),
         });
+    }
+    let sinks = named(ConsumerKind::Sink);
+    if !sinks.is_empty() {
+        steps.push(format!("drop sink {} first", names(&sinks)));
     }
     let views = named(ConsumerKind::View);
     if !views.is_empty() {

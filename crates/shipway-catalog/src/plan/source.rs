@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use shipway_core::{DataType, Name};
-use shipway_definitions::{DefinitionKind, DefinitionSet, Source, View, ViewReference};
+use shipway_definitions::{DefinitionKind, DefinitionSet, SinkTo, Source, View, ViewReference};
 
 use crate::plan::{RefusedChange, Subject};
 
@@ -133,6 +133,18 @@ fn broken_selection(source: &Source, result: &DefinitionSet) -> Option<String> {
         !given.iter().any(|(given, given_type)| given == name.as_str() && given_type == data_type)
     });
     differs.map(|(name, data_type)| format!("it would not give column {name} as {data_type}"))
+}
+
+/// Why the history of `source` cannot have the table of its name: a sink fills it.
+pub(crate) fn taken_table(source: &Source, result: &DefinitionSet) -> Option<RefusedChange> {
+    let sinks = result.sinks.values().map(|sink| &sink.definition);
+    let mut filling = sinks.filter(|sink| matches!(&sink.to, SinkTo::Table(table) if *table == source.name));
+    let sink = filling.next()?;
+    Some(RefusedChange {
+        subject: Subject { kind: DefinitionKind::Source, name: source.name.clone() },
+        message: format!("source {}: its table is filled by sink {}", source.name, sink.name),
+        hint: "give the source another name, or have the sink fill another table".to_owned(),
+    })
 }
 
 /// The views that read `column`: those in force, the versions that services in force are bound to, and all that these stand

@@ -5,6 +5,7 @@
 //! - `impact`: what a plan costs and whom it touches
 //! - `dropping`: what may go, and what keeps it
 //! - `features`: every feature, found by what is known about it
+//! - `sinks`: what a plan says of them, and of what they send
 //! - `http`: the native API
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
@@ -15,6 +16,7 @@ mod features;
 mod http;
 mod impact;
 mod planning;
+mod sinks;
 
 use std::{fmt::Write as _, sync::Arc};
 

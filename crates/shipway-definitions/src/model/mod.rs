@@ -3,13 +3,14 @@
 //! The structs can be read by everyone and built only here: from text, through `parse` and `resolve`, or from their own
 //! stored form, whose hash is checked. The stored form is the serde form; a change of it needs a new format version.
 //!
-//! - `entity`, `source`, `view`, `service`, `gate`: one kind each
+//! - `entity`, `source`, `view`, `service`, `gate`, `sink`: one kind each
 //! - `metadata`: what people and policies want to know about a feature
 //! - `batch`: where the history of a source comes from; `stream` and `selection` where its events come from
-//! - `derived`: columns that views and services compute
+//! - `derived`: columns that views and services compute; `carried` what of a view rests on other views
 //! - `set`: all definitions that are in force, and the older versions that something still uses
 
 mod batch;
+mod carried;
 mod derived;
 mod entity;
 mod gate;
@@ -17,11 +18,13 @@ mod metadata;
 mod selection;
 mod service;
 mod set;
+mod sink;
 mod source;
 mod stream;
 mod view;
 
 pub use batch::{Batch, BatchFormat, BatchFrom};
+pub use carried::Unsendable;
 pub use derived::Derived;
 pub use entity::Entity;
 pub use gate::{Gate, Requirement, Rule};
@@ -30,6 +33,7 @@ pub(crate) use selection::compiled;
 pub use selection::{Selection, SelectionJoin};
 pub use service::{ColumnOrigin, Service, ServiceColumn, ViewReference};
 pub use set::{DefinitionKind, DefinitionSet, Versioned};
+pub use sink::{Sink, SinkFormat, SinkFrom, SinkTo};
 pub use source::Source;
 pub use stream::{Stream, StreamChanges, StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields};
 pub(crate) use view::Computed;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shipway_core::{Digest, Name, nearest};
 
 use crate::{
-    DefinitionErrors, DefinitionFile, Entity, FeatureMetadata, Gate, RestoreError, Service, Source,
+    DefinitionErrors, DefinitionFile, Entity, FeatureMetadata, Gate, RestoreError, Service, Sink, Source,
     UnknownDefinition, View, ViewReference, canonical,
 };
 
@@ -20,7 +20,7 @@ pub struct Versioned<T> {
     pub hash: Digest,
 }
 
-/// The five kinds of definitions.
+/// The six kinds of definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DefinitionKind {
@@ -34,11 +34,14 @@ pub enum DefinitionKind {
     Service,
     /// What stands before an alias.
     Gate,
+    /// Where rows are sent on to.
+    Sink,
 }
 
 impl DefinitionKind {
     /// Every kind, in the order in which they build on each other.
-    pub const ALL: [Self; 5] = [Self::Entity, Self::Source, Self::View, Self::Service, Self::Gate];
+    pub const ALL: [Self; 6] =
+        [Self::Entity, Self::Source, Self::View, Self::Service, Self::Gate, Self::Sink];
 
     /// The word for it in definitions, paths and messages.
     pub const fn word(self) -> &'static str {
@@ -48,6 +51,7 @@ impl DefinitionKind {
             Self::View => "view",
             Self::Service => "service",
             Self::Gate => "gate",
+            Self::Sink => "sink",
         }
     }
 }
@@ -87,6 +91,8 @@ pub struct DefinitionSet {
     pub services: BTreeMap<Name, Arc<Versioned<Service>>>,
     /// Gates in force.
     pub gates: BTreeMap<Name, Arc<Versioned<Gate>>>,
+    /// Sinks in force.
+    pub sinks: BTreeMap<Name, Arc<Versioned<Sink>>>,
     /// Every known version of every view, in force or not.
     pub views_by_hash: BTreeMap<Digest, Arc<Versioned<View>>>,
     /// Every known version of every service, in force or not.
@@ -145,6 +151,11 @@ impl DefinitionSet {
         find(&self.gates, DefinitionKind::Gate, name)
     }
 
+    /// The sink in force under `name`.
+    pub fn sink(&self, name: &str) -> Result<&Arc<Versioned<Sink>>, UnknownDefinition> {
+        find(&self.sinks, DefinitionKind::Sink, name)
+    }
+
     /// How many views `view` stands on, one on the other: 0 when its events carry nothing of other views.
     pub fn depth(&self, view: &View) -> usize {
         let inner = view.enrich.iter().filter_map(|reference| self.views_by_hash.get(&reference.hash));
@@ -159,6 +170,7 @@ impl DefinitionSet {
             DefinitionKind::View => self.views.keys().collect(),
             DefinitionKind::Service => self.services.keys().collect(),
             DefinitionKind::Gate => self.gates.keys().collect(),
+            DefinitionKind::Sink => self.sinks.keys().collect(),
         }
     }
 
@@ -186,6 +198,7 @@ impl DefinitionSet {
             set.views.extend(proposed.views.clone());
             set.services.extend(proposed.services.clone());
             set.gates.extend(proposed.gates.clone());
+            set.sinks.extend(proposed.sinks.clone());
             set.views_by_hash.extend(proposed.views_by_hash.clone());
             set.services_by_hash.extend(proposed.services_by_hash.clone());
         };
@@ -202,6 +215,7 @@ impl DefinitionSet {
             DefinitionKind::View => drop(result.views.remove(name)),
             DefinitionKind::Service => drop(result.services.remove(name)),
             DefinitionKind::Gate => drop(result.gates.remove(name)),
+            DefinitionKind::Sink => drop(result.sinks.remove(name)),
         }
         result
     }
@@ -214,6 +228,7 @@ impl DefinitionSet {
             DefinitionKind::View => stored(self.views.get(name)?),
             DefinitionKind::Service => stored(self.services.get(name)?),
             DefinitionKind::Gate => stored(self.gates.get(name)?),
+            DefinitionKind::Sink => stored(self.sinks.get(name)?),
         }
     }
 
@@ -250,6 +265,11 @@ impl DefinitionSet {
             DefinitionKind::Gate => {
                 put(&mut self.gates, restored(kind, stored, hash, Versioned::gate)?, in_force, |gate| {
                     &gate.name
+                });
+            }
+            DefinitionKind::Sink => {
+                put(&mut self.sinks, restored(kind, stored, hash, Versioned::sink)?, in_force, |sink| {
+                    &sink.name
                 });
             }
         }
@@ -342,5 +362,11 @@ impl Versioned<Service> {
 impl Versioned<Gate> {
     pub(crate) fn gate(definition: Gate) -> Self {
         Self { hash: canonical::gate(&definition), definition }
+    }
+}
+
+impl Versioned<Sink> {
+    pub(crate) fn sink(definition: Sink) -> Self {
+        Self { hash: canonical::sink(&definition), definition }
     }
 }

@@ -78,6 +78,8 @@ macro_rules! words {
     };
 }
 
+pub(super) use words;
+
 words! {
     /// Where to begin with a partition that was never read.
     StreamStart {

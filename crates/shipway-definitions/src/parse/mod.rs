@@ -9,7 +9,7 @@
 //! - `batch`: where the history of a source comes from; `stream` where its events come from
 //! - `choice`: reads references to views and their features
 //! - `expressions`: named expressions
-//! - `entity`, `source`, `view`, `service`, `gate`: one kind each
+//! - `entity`, `source`, `view`, `service`, `gate`, `sink`: one kind each
 
 mod batch;
 mod choice;
@@ -20,6 +20,7 @@ mod metadata;
 mod reader;
 mod report;
 mod service;
+mod sink;
 mod source;
 mod stream;
 mod view;
@@ -37,6 +38,7 @@ pub(crate) use metadata::FeatureNote;
 pub(crate) use reader::{Columns, Head, Located};
 pub(crate) use report::Report;
 pub(crate) use service::ServiceDraft;
+pub(crate) use sink::SinkDraft;
 pub(crate) use source::{SelectDraft, SourceDraft};
 pub(crate) use view::{BodyDraft, EntryDraft, ViewDraft};
 
@@ -53,17 +55,20 @@ pub(crate) use gate::REQUIREMENT_FIELDS;
 #[cfg(test)]
 pub(crate) use metadata::{DEPRECATION_FIELDS, FEATURE_FIELDS};
 #[cfg(test)]
+pub(crate) use sink::{FROM_FIELDS as SINK_FROM_FIELDS, TO_FIELDS as SINK_TO_FIELDS};
+#[cfg(test)]
 pub(crate) use stream::FIELDS as STREAM_FIELDS;
 #[cfg(test)]
 pub(crate) use view::{ENTRY_FIELDS, FRESHNESS_FIELDS};
 
 #[cfg(test)]
-pub(crate) const FIELDS: [(DefinitionKind, &[&str]); 5] = [
+pub(crate) const FIELDS: [(DefinitionKind, &[&str]); 6] = [
     (DefinitionKind::Entity, entity::FIELDS),
     (DefinitionKind::Source, source::FIELDS),
     (DefinitionKind::View, view::FIELDS),
     (DefinitionKind::Service, service::FIELDS),
     (DefinitionKind::Gate, gate::FIELDS),
+    (DefinitionKind::Sink, sink::FIELDS),
 ];
 
 /// One file of definitions. The path is only named in errors; it is never opened.
@@ -91,6 +96,7 @@ pub(crate) struct Drafts {
     pub(crate) views: Vec<ViewDraft>,
     pub(crate) services: Vec<ServiceDraft>,
     pub(crate) gates: Vec<GateDraft>,
+    pub(crate) sinks: Vec<SinkDraft>,
     /// A file could not be read at all, or a definition has no readable name: that a name is unknown proves nothing.
     pub(crate) incomplete: bool,
 }
@@ -142,6 +148,7 @@ fn read_document(
         DefinitionKind::View => view::FIELDS,
         DefinitionKind::Service => service::FIELDS,
         DefinitionKind::Gate => gate::FIELDS,
+        DefinitionKind::Sink => sink::FIELDS,
     };
     let named = entries.iter().find(|(key, _)| key.text == "name").map(|(_, node)| &node.content);
     reader.thing = match named {
@@ -168,6 +175,7 @@ fn read_document(
         DefinitionKind::View => drafts.views.push(view::read(head, &fields, &mut reader)),
         DefinitionKind::Service => drafts.services.push(service::read(head, &fields, &mut reader)),
         DefinitionKind::Gate => drafts.gates.push(gate::read(head, &fields, &mut reader)),
+        DefinitionKind::Sink => drafts.sinks.push(sink::read(head, &fields, &mut reader)),
     }
     Some(())
 }

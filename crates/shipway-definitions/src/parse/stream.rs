@@ -145,7 +145,8 @@ fn changes(
     (changes, operation, changed_at)
 }
 
-fn topic(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
+/// Reads the name of a topic.
+pub(super) fn topic(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
     let text = reader.text("topic", node)?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/".contains(&byte);
     if text.value.len() <= LONGEST_TOPIC && text.value.bytes().all(fits) {

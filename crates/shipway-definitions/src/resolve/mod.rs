@@ -10,6 +10,7 @@
 //! - `metadata`: what is said about features
 //! - `expressions`: names and types of expressions
 //! - `service`: views at their versions, the order of columns, clashes with the request
+//! - `sink`: the view whose rows are sent, the table that is filled
 
 mod choice;
 mod enrich;
@@ -17,6 +18,7 @@ mod expressions;
 mod metadata;
 mod selection;
 mod service;
+mod sink;
 mod view;
 
 use std::{
@@ -38,6 +40,8 @@ pub(crate) struct Resolver<'r> {
     base: &'r DefinitionSet,
     /// Definitions of the files that have errors of their own.
     broken: BTreeSet<(DefinitionKind, Name)>,
+    /// The sinks of the files, whether they have errors or not.
+    defined_sinks: BTreeSet<Name>,
     incomplete: bool,
     /// What should be taken instead of deprecated things; looked up when every view is known.
     replacements: Vec<Replacement>,
@@ -50,6 +54,7 @@ pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report)
         set: DefinitionSet::default(),
         base,
         broken: BTreeSet::new(),
+        defined_sinks: drafts.sinks.iter().map(|draft| draft.head.name.clone()).collect(),
         incomplete: drafts.incomplete,
         replacements: Vec::new(),
         report,
@@ -64,6 +69,10 @@ pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report)
     }
     for gate in drafts.gates.into_iter().filter_map(|draft| draft.gate) {
         resolver.set.gates.insert(gate.name.clone(), Arc::new(Versioned::gate(gate)));
+    }
+    let mut filled = BTreeMap::new();
+    for draft in drafts.sinks {
+        resolver.sink(draft, &mut filled);
     }
     resolver.set
 }

@@ -11,6 +11,7 @@
 //! - `metadata`: what is said about features
 //! - `selections`: sources that are selected from other ones
 //! - `sets`: overlaying, storing and restoring
+//! - `sinks`: what is sent, and where to
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
 
@@ -26,6 +27,7 @@ mod laws;
 mod metadata;
 mod selections;
 mod sets;
+mod sinks;
 
 use shipway_definitions::{DefinitionFile, DefinitionSet};
 

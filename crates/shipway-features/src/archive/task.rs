@@ -233,7 +233,7 @@ impl Archiver {
         Ok(())
     }
 
-    /// Drops log segments that both consumers have behind them for good.
+    /// Drops log segments that both consumers have behind them for good, and every sink that is not too far behind.
     async fn trim(&self) -> Result<(), FeaturesError> {
         let applied = self.runtime.published().map_or(0, |published| published.applied);
         let online = self.inner.online.clone();
@@ -242,7 +242,10 @@ impl Archiver {
         let done = applied.min(*self.runtime.archived.borrow());
         let selected = self.inner.selected_up_to(&self.runtime).await;
         let done = selected.map_or(done, |selected| done.min(selected));
-        let before = done.saturating_sub(self.inner.limits.log_retention_records);
+        let limits = &self.inner.limits;
+        let before = done.saturating_sub(limits.log_retention_records);
+        let end = self.runtime.topic.end();
+        let before = before.min(self.inner.sinks.may_trim(&self.runtime.name, end, limits.sink_records));
         if before > self.runtime.topic.start() {
             self.runtime.topic.trim(before).await?;
         }

@@ -34,6 +34,8 @@ pub(super) struct Read {
     pub(super) published: Vec<Arc<Published>>,
     pub(super) rows: Vec<RequestRow>,
     pub(super) q: Timestamp,
+    /// Whether somebody asked for these keys, so that they count among those that are read often.
+    pub(super) is_asked: bool,
 }
 
 /// The distinct states that a read needs, and who needs which.
@@ -54,7 +56,7 @@ impl Read {
         let plan = &self.plan;
         let lookups = self.lookups()?;
         let mut found = Vec::with_capacity(lookups.wanted.len());
-        let counted = counts_for(inner.reads.load(Ordering::Relaxed));
+        let counted = counts_for(inner.reads.load(Ordering::Relaxed)).filter(|_| self.is_asked);
         for (published, wanted) in self.published.iter().zip(&lookups.wanted) {
             if let Some(times) = counted {
                 wanted.iter().for_each(|wanted| inner.hot_keys.note(&wanted.key, times));
@@ -75,7 +77,7 @@ impl Read {
             self.answer_view(inner, view, positions, &found[view.source], &mut rows)?;
         }
         drop(lookups);
-        let Self { plan, published, rows: asked, q } = self;
+        let Self { plan, published, rows: asked, q, .. } = self;
         for (row, asked) in rows.iter_mut().zip(asked) {
             row.values.extend(asked.request);
             if let Some(computed) = &plan.computed {

@@ -98,6 +98,33 @@ impl ReadPlan {
         })
     }
 
+    /// The plan for all features of one version of a view, in its own order. Objectives of freshness are of answers to requests, and
+    /// leave nothing out here.
+    pub(crate) fn of_view(
+        view: &Versioned<View>,
+        definitions: &DefinitionSet,
+    ) -> Result<Self, FeaturesError> {
+        let Versioned { definition: view, hash, .. } = view;
+        let features: Vec<Name> = feature_types(view).into_iter().map(|(name, _)| name.clone()).collect();
+        let taken = Taken { view: &view.name, hash, features: &features };
+        let mut sources = Vec::new();
+        let mut planned = PlannedView::new(&taken, &view.entity_keys, definitions, &mut sources)?;
+        planned.objective = None;
+        planned.own_objectives.clear();
+        Ok(Self {
+            service: view.name.clone(),
+            hash: *hash,
+            columns: features.iter().map(Name::to_string).collect(),
+            types: planned.types.iter().copied().collect(),
+            keys: view.entity_keys.clone(),
+            request: Vec::new(),
+            views: vec![planned],
+            sources,
+            computed: None,
+            is_ready: AtomicBool::new(true),
+        })
+    }
+
     /// The names of the computed columns, the last of all.
     pub(crate) fn computed_names(&self) -> &[String] {
         let others = self.views.iter().map(|view| view.features.len()).sum::<usize>() + self.request.len();

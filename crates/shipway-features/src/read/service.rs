@@ -14,6 +14,7 @@ use shipway_definitions::{DefinitionSet, Service, Versioned};
 use crate::{
     error::{FeaturesError, invalid},
     features::{Features, Inner},
+    materialise::{Published, off_the_executor},
     model::{event::is_computable, token::Token},
     read::{
         columns::Columns,
@@ -146,7 +147,7 @@ impl Inner {
         if !is_computable(q) {
             return Err(invalid("at is outside the years 1 to 9999"));
         }
-        let read = Read { published: self.states(&plan)?, rows, plan, q };
+        let read = Read { published: self.states(&plan)?, rows, plan, q, is_asked: true };
         let answered = if read.size() > LARGE_LOOKUPS {
             let inner = Arc::clone(self);
             let work = tokio::task::spawn_blocking(move || read.answer(&inner));
@@ -157,6 +158,27 @@ impl Inner {
         self.read_seconds.record(started.elapsed().as_secs_f64());
         self.show_hot_keys_now_and_then();
         answered
+    }
+
+    /// Reads keys of one view out of `published`, which has its state: a row for each key, in their order. Nobody asked for them, so they
+    /// do not count among the keys that are read.
+    pub(crate) async fn read_keys(
+        self: &Arc<Self>,
+        plan: &Arc<ReadPlan>,
+        published: &Arc<Published>,
+        keys: Vec<Vec<Value>>,
+        q: Timestamp,
+    ) -> Result<Vec<AnsweredRow>, FeaturesError> {
+        let rows = keys.into_iter().map(|keys| RequestRow { keys, request: Vec::new() });
+        let read = Read {
+            plan: Arc::clone(plan),
+            published: vec![Arc::clone(published)],
+            rows: rows.collect(),
+            q,
+            is_asked: false,
+        };
+        let inner = Arc::clone(self);
+        Ok(off_the_executor(self, move || read.answer(&inner)).await?.rows)
     }
 
     /// The plan of one version of a service.

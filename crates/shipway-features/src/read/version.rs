@@ -91,7 +91,7 @@ impl Inner {
     }
 
     /// `view`, or while it has no state the newest version of it that has one, and has the features.
-    fn ready_view(
+    pub(crate) fn ready_view(
         &self,
         definitions: &DefinitionSet,
         view: &Arc<Versioned<View>>,

@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod builds;
 pub(crate) mod loads;
 pub(crate) mod schemas;
+pub(crate) mod sinks;
 pub(crate) mod training_sets;
 pub(crate) mod unneeded;
 pub(crate) mod verifications;
@@ -34,11 +35,14 @@ const BATCH_SOURCES: [Migration; 1] = [Migration {
     name: "batch_sources",
     sql: include_str!("../../migrations/batch_sources_0001.sql"),
 }];
+const SINKS: [Migration; 1] =
+    [Migration { version: 1, name: "sinks", sql: include_str!("../../migrations/sinks_0001.sql") }];
 
 /// Creates or updates the tables of this crate.
 pub(crate) async fn migrate(store: &Store) -> Result<(), StoreError> {
     store.migrate("features", &MIGRATIONS).await?;
     store.migrate("training_sets", &TRAINING_SETS).await?;
     store.migrate("feature_builds", &BUILDS).await?;
-    store.migrate("batch_sources", &BATCH_SOURCES).await
+    store.migrate("batch_sources", &BATCH_SOURCES).await?;
+    store.migrate("feature_sinks", &SINKS).await
 }

@@ -11,6 +11,7 @@
 //! - `batch`: history that lies elsewhere
 //! - `chains`: views that stand on other views
 //! - `costing`: what building a view would cost, and what a dropped source takes
+//! - `sinks`: rows for whoever they are sent on to
 //! - `stored`: training sets that are kept, as jobs, and made again
 //! - `http`: the native API
 //! - `decimals`: exact numbers on every way in and out
@@ -50,6 +51,7 @@ mod querying;
 mod random;
 mod reading;
 mod selecting;
+mod sinks;
 mod stored;
 mod upgrade;
 mod upkeep;

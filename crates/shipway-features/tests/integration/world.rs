@@ -93,6 +93,7 @@ pub(crate) struct World {
     /// What is in force, and every older version.
     set: DefinitionSet,
     limits: Limits,
+    log: LogOptions,
     running: Option<Running>,
 }
 
@@ -122,12 +123,17 @@ impl World {
     }
 
     pub(crate) fn with_limits(definitions: &str, limits: Limits) -> Self {
+        Self::with_log(definitions, limits, LogOptions::default())
+    }
+
+    pub(crate) fn with_log(definitions: &str, limits: Limits, log: LogOptions) -> Self {
         let mut world = Self {
             folder: Arc::new(tempfile::tempdir().unwrap()),
             clock: Arc::new(ManualClock::at(Timestamp(100 * DAY))),
             definitions: definitions.to_owned(),
             set: parse(definitions),
             limits,
+            log,
             running: None,
         };
         world.start();
@@ -140,7 +146,7 @@ impl World {
         let running = runtime.block_on(open(
             self.folder.path().to_owned(),
             self.clock.clone(),
-            self.limits.clone(),
+            (self.limits.clone(), self.log.clone()),
             Arc::new(self.set.clone()),
         ));
         let (features, lake, log, online, store, sender) = running.unwrap();
@@ -321,11 +327,11 @@ type Opened = (Features, Lake, EventLog, OnlineStore, Store, watch::Sender<Arc<D
 async fn open(
     folder: PathBuf,
     clock: Arc<ManualClock>,
-    limits: Limits,
+    (limits, log_options): (Limits, LogOptions),
     definitions: Arc<DefinitionSet>,
 ) -> Result<Opened, Box<dyn std::error::Error>> {
     let at = |name: &str| -> PathBuf { Path::new(&folder).join(name) };
-    let log = EventLog::open(&at("log"), LogOptions::default())?;
+    let log = EventLog::open(&at("log"), log_options)?;
     let online = OnlineStore::open(&at("online"))?;
     let outside = OutsideOptions { folders: vec![at("in")], ..OutsideOptions::default() };
     let lake =

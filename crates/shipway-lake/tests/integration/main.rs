@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test whose set-up fails must fail")]
 
+mod added;
 mod appends;
 mod files;
 mod lake;

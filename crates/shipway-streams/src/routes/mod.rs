@@ -3,12 +3,16 @@
 //! - `GET /api/v1/streams`: how every stream is
 //! - `POST /api/v1/streams/{source}/replay`: dead letters, read again
 //! - `POST /api/v1/streams/{source}/skip`: over messages that the broker keeps no more
+//! - `sinks`: those of sinks
+
+mod sinks;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shipway_core::Permission;
 use shipway_web::{Json, Path, Problem, Routes};
 
+pub use self::sinks::sink_routes;
 use crate::{replay::Replayed, status::StreamStatus, streams::Streams};
 
 /// All routes of streams.

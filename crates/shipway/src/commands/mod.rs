@@ -10,6 +10,7 @@ mod jobs;
 mod models;
 mod read;
 mod rows;
+mod sinks;
 mod sources;
 mod sql;
 mod status;
@@ -63,6 +64,7 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
         Command::Apply(options) => definitions::apply(context, &options).await,
         Command::Drop(options) => drop::run(context, &options).await,
         Command::Sources(action) => sources::run(context, &action).await,
+        Command::Sinks(action) => sinks::run(context, &action).await,
         Command::Table(Table::Load { table, file, format, load_id }) => {
             table::load(context, &table, &file, format, load_id.as_deref()).await
         }

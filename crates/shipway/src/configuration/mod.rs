@@ -104,6 +104,8 @@ pub(crate) struct FeaturesConfiguration {
     /// Hours for which the state of a version is kept that is out of force and that no deployment and no registered model refers
     /// to; 0 means for ever
     pub(crate) retire_after_hours: u64,
+    /// Records of a source's log that are kept at most for a sink that has not sent them; beyond it they are dropped, and the sink says so
+    pub(crate) sink_records: u64,
 }
 
 /// The replay of served vectors against history.
@@ -181,7 +183,12 @@ impl Default for OnlineConfiguration {
 
 impl Default for FeaturesConfiguration {
     fn default() -> Self {
-        Self { build_rows: 250_000, heal_every_hours: 24, retire_after_hours: 7 * 24 }
+        Self {
+            build_rows: 250_000,
+            heal_every_hours: 24,
+            retire_after_hours: 7 * 24,
+            sink_records: 5_000_000,
+        }
     }
 }
 
@@ -198,7 +205,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 31] = [
+pub(crate) const KEYS: [&str; 32] = [
     "data",
     "listen",
     "token",
@@ -214,6 +221,7 @@ pub(crate) const KEYS: [&str; 31] = [
     "features.build_rows",
     "features.heal_every_hours",
     "features.retire_after_hours",
+    "features.sink_records",
     "verify.every_minutes",
     "verify.vectors",
     "runtime.onnx_library",

@@ -51,6 +51,7 @@ async fn status(State(health): State<Health>) -> Result<Json<Value>, Problem> {
         "stopping": *health.stopping.borrow(),
         "sources": platform.features.status(),
         "streams": platform.streams.status(),
+        "sinks": platform.sinks.status(),
         "deployments": platform.serving.deployments(),
     })))
 }

@@ -1,7 +1,7 @@
 //! `serve`: one process that holds every part, on one port.
 //!
 //! - `platform`: opens the parts in order and takes them down in reverse
-//! - `ports`: plugs capabilities into each other; `intake` the streams into the features
+//! - `ports`: plugs capabilities into each other; `intake` the streams into the features, `outflow` the features into the sinks
 //! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
 //! - `observe`: logs and metrics of the process
@@ -10,6 +10,7 @@ mod health;
 mod intake;
 mod jobs;
 mod observe;
+mod outflow;
 mod platform;
 mod ports;
 

@@ -20,7 +20,7 @@ use shipway_store::{
     Store,
     jobs::{JobOptions, Jobs},
 };
-use shipway_streams::{Streams, StreamsOptions};
+use shipway_streams::{Sinks, Streams, StreamsOptions};
 use shipway_tracking::Tracking;
 use shipway_web::Routes;
 use tokio_util::task::TaskTracker;
@@ -29,6 +29,7 @@ use uuid::Uuid;
 use super::{
     intake::IntakeForStreams,
     jobs,
+    outflow::OutflowForSinks,
     ports::{
         CostsForPlans, DemandForVersions, DeploymentsForPlans, FeaturesForServing, InstallViews,
         ModelsForPlans, ModelsForServing, ReplaysForGates, ServedVectors,
@@ -47,6 +48,7 @@ pub(super) struct Platform {
     pub(super) features: Features,
     pub(super) serving: Serving,
     pub(super) streams: Streams,
+    pub(super) sinks: Sinks,
     catalog: Catalog,
     tracking: Tracking,
     log: EventLog,
@@ -92,7 +94,9 @@ impl Platform {
             clock: Arc::clone(&clock),
             tracker: tracker.clone(),
         });
-        let install = InstallViews { features: features.clone(), streams: streams.clone() };
+        let sinks = Sinks::new(&streams, Arc::new(OutflowForSinks(features.clone())));
+        let install =
+            InstallViews { features: features.clone(), streams: streams.clone(), sinks: sinks.clone() };
         catalog.listen(Arc::new(install)).await;
         let tracking =
             Tracking::open(store.clone(), blobs, Arc::new(catalog.subscribe()), Arc::clone(&clock))
@@ -134,9 +138,9 @@ impl Platform {
         features.care_for_views(care(configuration));
         // Last: what a crash interrupted goes on only when everything that it needs is there.
         jobs.start(&tracker);
-        streams.installed(&catalog.subscribe().borrow().clone()).await;
+        begin_to_flow(&catalog, &streams, &sinks).await?;
         let started = Instant::now();
-        Ok(Self { features, serving, streams, catalog, tracking, log, store, jobs, tracker, started })
+        Ok(Self { features, serving, streams, sinks, catalog, tracking, log, store, jobs, tracker, started })
     }
 
     /// Every route of every capability.
@@ -144,6 +148,7 @@ impl Platform {
         shipway_catalog::routes(self.catalog.clone())
             .merge(shipway_features::routes(self.features.clone()))
             .merge(shipway_streams::routes(self.streams.clone()))
+            .merge(shipway_streams::sink_routes(self.sinks.clone()))
             .merge(shipway_tracking::routes(self.tracking.clone()))
             .merge(shipway_serving::routes(self.serving.clone()))
             .merge(jobs::routes(self.jobs.clone()))
@@ -156,6 +161,7 @@ impl Platform {
     /// Writes what is in memory to its place and closes everything. Called after the last request was answered.
     pub(super) async fn shutdown(&self) {
         self.streams.shutdown().await;
+        self.sinks.shutdown().await;
         self.jobs.stop().await;
         if let Err(error) = self.serving.shutdown().await {
             tracing::error!(error = %shipway_core::failure::chain(&error), "the prediction log could not be written out");
@@ -168,6 +174,13 @@ impl Platform {
         self.log.close().await;
         self.store.close().await;
     }
+}
+
+/// Starts what comes from brokers, and what is sent on.
+async fn begin_to_flow(catalog: &Catalog, streams: &Streams, sinks: &Sinks) -> Result<(), CommandFailure> {
+    let definitions = catalog.subscribe().borrow().clone();
+    streams.installed(&definitions).await;
+    sinks.installed(&definitions).await.map_err(because)
 }
 
 /// What this server's groups at brokers are called: the same for as long as the data folder lives, and no other server's.
@@ -210,6 +223,7 @@ fn limits(configuration: &Configuration) -> Limits {
         retention: Duration::from_secs(lake.retention_hours.saturating_mul(3_600)),
         upkeep_every: (lake.upkeep_seconds > 0).then(|| Duration::from_secs(lake.upkeep_seconds)),
         bulk_rows: configuration.features.build_rows.max(1),
+        sink_records: configuration.features.sink_records,
         builds_are_jobs: true,
         ..Limits::default()
     }

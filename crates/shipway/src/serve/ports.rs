@@ -14,7 +14,7 @@ use shipway_serving::{
     DeploymentStatus, FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource,
     PortFailure, ResolvedModel, SERVICE_HASH_TAG, ServiceShape, Serving, ViewFreshness,
 };
-use shipway_streams::Streams;
+use shipway_streams::{Sinks, Streams};
 use shipway_tracking::{Replay, ReplaySource, TaggedVersion, Tracking};
 use tokio::sync::watch;
 
@@ -154,6 +154,7 @@ impl Failure for UnknownService {
 pub(super) struct InstallViews {
     pub(super) features: Features,
     pub(super) streams: Streams,
+    pub(super) sinks: Sinks,
 }
 
 #[async_trait]
@@ -162,7 +163,9 @@ impl DefinitionListener for InstallViews {
         let installed = self.features.installed(&set).await;
         // Streams come second: what they read goes into sources that have their columns by then.
         self.streams.installed(&set).await;
-        installed.map_err(|error| Box::new(error) as ListenerError)
+        // Sinks come last: a view that has failed to be installed is none that they could send.
+        installed.map_err(|error| Box::new(error) as ListenerError)?;
+        self.sinks.installed(&set).await.map_err(|error| Box::new(error) as ListenerError)
     }
 }
 

@@ -8,6 +8,7 @@ mod chains;
 mod command_line;
 mod crash;
 mod shutdown;
+mod sinks;
 mod sources;
 mod stream_backpressure;
 mod stream_changes;

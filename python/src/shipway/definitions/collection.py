@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Union
 from shipway import display
 from shipway.definitions import yaml
 from shipway.definitions.service import Gate, Service
+from shipway.definitions.sink import Sink
 from shipway.definitions.source import Entity, Source
 from shipway.definitions.view import View
 from shipway.errors import InvalidDefinition
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
     from shipway.client import Client
     from shipway.plan import Plan
 
-Definition = Union[Entity, Source, View, Service, Gate]
-"""Any of the five kinds."""
+Definition = Union[Entity, Source, View, Service, Gate, Sink]
+"""Any of the six kinds."""
 
-_KINDS: dict[str, type[Entity] | type[Source] | type[View] | type[Service] | type[Gate]] = {
-    kind.kind: kind for kind in (Entity, Source, View, Service, Gate)
+_KINDS: dict[str, type[Entity] | type[Source] | type[View] | type[Service] | type[Gate] | type[Sink]] = {
+    kind.kind: kind for kind in (Entity, Source, View, Service, Gate, Sink)
 }
 
 
@@ -61,7 +62,7 @@ class Definitions:
     def add(self, *definitions: Definition | Iterable[Definition]) -> Definitions:
         """Adds definitions, one by one or in any iterable. A name may come once for each kind."""
         for definition in definitions:
-            if isinstance(definition, (Entity, Source, View, Service, Gate)):
+            if isinstance(definition, (Entity, Source, View, Service, Gate, Sink)):
                 place = (definition.kind, definition.name)
                 if place in self._definitions:
                     message = f"{definition.kind} {definition.name}: is defined twice"
@@ -70,7 +71,7 @@ class Definitions:
             elif isinstance(definition, Iterable) and not isinstance(definition, (str, Mapping)):
                 self.add(*definition)
             else:
-                hint = "use Entity, Source, View, Service, Gate, or Definitions.load for files"
+                hint = "use Entity, Source, View, Service, Gate, Sink, or Definitions.load for files"
                 raise InvalidDefinition(f"{definition!r} is not a definition", hint=hint)
         return self
 
