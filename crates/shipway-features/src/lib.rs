@@ -14,6 +14,7 @@
 //! - `load`: files come in, in bulk, exactly once
 //! - `state`: the packed state of one key: tiles, recent events, and exact answers from them
 //! - `read`: online reads
+//! - `read_copy`: the states of one server in Redis or Valkey, and readers that answer from there
 //! - `training`: training sets by name
 //! - `query`: SQL over the tables, with training sets as a table function
 //! - `stored`: training sets that are kept, with their recipes; as jobs; made again
@@ -50,6 +51,7 @@ mod options;
 pub mod proof;
 mod query;
 mod read;
+mod read_copy;
 mod routes;
 mod source;
 mod state;
@@ -77,7 +79,8 @@ pub use model::{
 pub use options::{FeaturesOptions, Limits};
 pub use query::Planned;
 pub use read::{AnsweredRow, Columns, ReadAnswer, ReadRequest, ViewFreshness};
-pub use routes::routes;
+pub use read_copy::{CopiedSource, CopyRole, CopyStatus, FeatureReader, FullCopy, ReaderOptions};
+pub use routes::{reader_routes, routes};
 pub use status::{HotKeyStatus, SourceStatus, ViewStatus};
 pub use stored::{
     KeptTrainingSet, Rebuilt, Recipe, RecipeAsOf, RecipeSource, RecipeSpine, StoreOptions, StoredError,

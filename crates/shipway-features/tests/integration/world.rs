@@ -21,7 +21,10 @@ use shipway_features::{
 };
 use shipway_lake::{Lake, LakeOptions, OutsideOptions, files::FileFormat};
 use shipway_log::{EventLog, LogOptions};
-use shipway_online::OnlineStore;
+use shipway_online::{
+    OnlineStore,
+    copy::{CopyOptions, CopyStore},
+};
 use shipway_store::Store;
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::watch};
@@ -93,6 +96,8 @@ pub(crate) struct World {
     /// What is in force, and every older version.
     set: DefinitionSet,
     limits: Limits,
+    /// Where the states are copied, if they are.
+    copy: Option<CopyOptions>,
     running: Option<Running>,
 }
 
@@ -122,12 +127,27 @@ impl World {
     }
 
     pub(crate) fn with_limits(definitions: &str, limits: Limits) -> Self {
+        Self::with(definitions, limits, None)
+    }
+
+    /// The owner of a read copy.
+    pub(crate) fn with_copy(definitions: &str, copy: CopyOptions) -> Self {
+        Self::with(definitions, limits(), Some(copy))
+    }
+
+    /// One that remembers few changed keys.
+    pub(crate) fn with_copy_and_few_keys(definitions: &str, copy: CopyOptions) -> Self {
+        Self::with(definitions, Limits { remembered_keys: 20, ..limits() }, Some(copy))
+    }
+
+    fn with(definitions: &str, limits: Limits, copy: Option<CopyOptions>) -> Self {
         let mut world = Self {
             folder: Arc::new(tempfile::tempdir().unwrap()),
             clock: Arc::new(ManualClock::at(Timestamp(100 * DAY))),
             definitions: definitions.to_owned(),
             set: parse(definitions),
             limits,
+            copy,
             running: None,
         };
         world.start();
@@ -140,7 +160,7 @@ impl World {
         let running = runtime.block_on(open(
             self.folder.path().to_owned(),
             self.clock.clone(),
-            self.limits.clone(),
+            (self.limits.clone(), self.copy.clone()),
             Arc::new(self.set.clone()),
         ));
         let (features, lake, log, online, store, sender) = running.unwrap();
@@ -321,7 +341,7 @@ type Opened = (Features, Lake, EventLog, OnlineStore, Store, watch::Sender<Arc<D
 async fn open(
     folder: PathBuf,
     clock: Arc<ManualClock>,
-    limits: Limits,
+    (limits, copy): (Limits, Option<CopyOptions>),
     definitions: Arc<DefinitionSet>,
 ) -> Result<Opened, Box<dyn std::error::Error>> {
     let at = |name: &str| -> PathBuf { Path::new(&folder).join(name) };
@@ -342,6 +362,7 @@ async fn open(
         tracker: TaskTracker::new(),
         data_dir: at("data"),
         limits,
+        read_copy: copy.as_ref().map(CopyStore::new).transpose()?,
     };
     let features = Features::open(options).await?;
     Ok((features, lake, log, online, store, sender))

@@ -45,12 +45,16 @@ async fn render(State(health): State<Health>) -> impl IntoResponse {
 
 async fn status(State(health): State<Health>) -> Result<Json<Value>, Problem> {
     let platform = &health.platform;
-    Ok(Json(json!({
+    let mut status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": platform.uptime_seconds(),
         "stopping": *health.stopping.borrow(),
         "sources": platform.features.status(),
         "streams": platform.streams.status(),
         "deployments": platform.serving.deployments(),
-    })))
+    });
+    if let Some(copy) = platform.features.read_copy() {
+        status["read_copy"] = json!(copy);
+    }
+    Ok(Json(status))
 }
