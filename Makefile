@@ -38,8 +38,8 @@ demo-short: setup build ## the demo on two months
 soak: setup ## random definitions on random streams, every path against the oracle, for SHIPWAY_SOAK_SECONDS (default 600)
 	cargo test --workspace --test integration -- --ignored --nocapture --exact differential::soak
 
-faults: setup ## server and broker killed under load, again and again, for SHIPWAY_FAULTS_SECONDS (default 600)
-	cargo test --workspace --test integration -- --ignored --nocapture --exact streams::faults
+faults: setup ## server, broker and Redis killed under load, again and again, each for SHIPWAY_FAULTS_SECONDS (default 600)
+	cargo test --workspace --test integration -- --ignored --nocapture --test-threads 1 --exact streams::faults read_copy::faults
 
 pulsar: setup ## the broker port over a real Pulsar, started from its packages (240 MB); SHIPWAY_TEST_PULSAR=pulsar://… uses another
 	cargo test --workspace --test integration -- --ignored --nocapture pulsar::

@@ -69,6 +69,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("object_store", &["shipway-blob", "shipway-lake"]),
     ("fjall", &["shipway-online"]),
     ("rdkafka", &["shipway-broker"]),
+    ("redis", &["shipway-online"]),
     ("deltalake", &["shipway-lake"]),
     ("datafusion", &["shipway-lake", "shipway-features"]),
     ("ort", &["shipway-runtime"]),

@@ -7,7 +7,7 @@ use shipway_core::{Failure, Kind, Timestamp};
 use shipway_expression::ExpressionError;
 use shipway_lake::LakeError;
 use shipway_log::LogError;
-use shipway_online::OnlineError;
+use shipway_online::{OnlineError, copy::CopyError};
 use shipway_store::StoreError;
 
 /// A refused request or a failed operation of the feature platform.
@@ -213,6 +213,30 @@ pub enum FeaturesError {
         /// The thing that is damaged.
         what: String,
     },
+    /// There is no read copy, or it is not whole: nothing may be read from it.
+    #[error("the read copy is not complete")]
+    CopyIncomplete,
+    /// A read of the copy did not come to one moment.
+    #[error("the read copy has changed again and again while it was read")]
+    CopyBusy,
+    /// The copy was written by another release, or for another kind of server.
+    #[error("the read copy cannot be used by this server: {what}")]
+    CopyForeign {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Another server has become the owner of the copy.
+    #[error("another server has taken over the read copy")]
+    CopyTakenOver,
+    /// A reader of a copy was asked for something else.
+    #[error("this server only reads features from a read copy: {what}")]
+    ReaderOnly {
+        /// What it was asked for.
+        what: String,
+    },
+    /// The server of the read copy failed.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// The event log failed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -257,7 +281,8 @@ impl Failure for FeaturesError {
             | Self::UnknownService { .. }
             | Self::UnknownView { .. }
             | Self::UnknownFeature { .. }
-            | Self::UnknownEntity { .. } => Kind::NotFound,
+            | Self::UnknownEntity { .. }
+            | Self::ReaderOnly { .. } => Kind::NotFound,
             Self::Invalid { .. } | Self::FeatureNamesCollide { .. } | Self::ComputedFeatures { .. } => {
                 Kind::Invalid
             }
@@ -269,11 +294,18 @@ impl Failure for FeaturesError {
             | Self::Selected { .. }
             | Self::Unsendable { .. }
             | Self::SinkColumn { .. }
-            | Self::NotResent { .. } => Kind::Conflict,
+            | Self::NotResent { .. }
+            | Self::CopyTakenOver => Kind::Conflict,
             Self::Behind { .. } | Self::Crowded { .. } => Kind::Exhausted,
-            Self::Building { .. } | Self::NotVisible { .. } | Self::Stopped { .. } => Kind::Unavailable,
+            Self::Building { .. }
+            | Self::NotVisible { .. }
+            | Self::Stopped { .. }
+            | Self::CopyIncomplete
+            | Self::CopyBusy
+            | Self::CopyForeign { .. } => Kind::Unavailable,
             Self::Feature { source, .. } => source.kind(),
             Self::MissingDefinition { .. } | Self::Damaged { .. } | Self::Expression { .. } => Kind::Internal,
+            Self::Copy(error) => error.kind(),
             Self::Log(error) => error.kind(),
             Self::Online(error) => error.kind(),
             Self::Lake(error) => error.kind(),
@@ -314,6 +346,12 @@ impl Failure for FeaturesError {
             Self::NotResent { .. } => "features.sink_not_resent",
             Self::Stopped { .. } => "features.stopped",
             Self::Damaged { .. } => "features.damaged_state",
+            Self::CopyIncomplete => "features.copy_incomplete",
+            Self::CopyBusy => "features.copy_busy",
+            Self::CopyForeign { .. } => "features.copy_foreign",
+            Self::CopyTakenOver => "features.copy_taken_over",
+            Self::ReaderOnly { .. } => "features.reader_only",
+            Self::Copy(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Online(error) => error.code(),
             Self::Lake(error) => error.code(),
@@ -344,6 +382,20 @@ impl Failure for FeaturesError {
             Self::Behind { .. } | Self::Crowded { .. } => {
                 Some("send these events again a little later, and fewer at a time".into())
             }
+            Self::CopyIncomplete => Some(
+                "ask again: its owner copies everything; `shipway status` there says how far it is".into(),
+            ),
+            Self::CopyBusy => Some("ask again".into()),
+            Self::CopyForeign { .. } => {
+                Some("give owner and readers the same release, and the same read_copy.cluster".into())
+            }
+            Self::CopyTakenOver => {
+                Some("let one server be the owner; this one goes on publishing after a restart".into())
+            }
+            Self::ReaderOnly { .. } => {
+                Some("ask the owner of the copy, the server whose read_copy.role is owner".into())
+            }
+            Self::Copy(error) => error.hint(),
             Self::TooLarge { .. } => Some("split the request".into()),
             Self::FeatureNamesCollide { .. } => Some("ask for full feature names".into()),
             Self::ComputedFeatures { .. } => Some("push events to the source instead".into()),

@@ -1,7 +1,7 @@
 //! The handle of the feature platform: opens it, follows the definitions, stops it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicU64},
 };
@@ -30,7 +30,9 @@ use crate::{
         schema::{SchemaBook, SourceSchema},
     },
     options::{FeaturesOptions, Limits},
-    read::{ReadPlan, hot::HotKeys},
+    read::hot::HotKeys,
+    read::version::Plans,
+    read_copy::{CopyOwner, Outbox},
     select,
     sink::SinkBook,
     source::{SourceRuntime, SourceShape},
@@ -77,11 +79,9 @@ pub(crate) struct Inner {
     /// What the upkeep did; and its turn, which one table has at a time.
     pub(crate) upkeep: UpkeepBook,
     pub(crate) maintaining: tokio::sync::Mutex<()>,
-    pub(crate) plans: RwLock<HashMap<Digest, Arc<ReadPlan>>>,
+    pub(crate) plans: Plans,
     /// The versions of services and views, in the order in which they came into force.
     pub(crate) versions: RwLock<Versions>,
-    /// Plans for features that are asked for by themselves.
-    pub(crate) feature_plans: Mutex<HashMap<Box<[String]>, Arc<ReadPlan>>>,
     /// Where served vectors are logged, once serving is plugged in.
     pub(crate) served: OnceLock<Arc<dyn ServedVectorLog>>,
     /// The jobs of this server, once they are plugged in.
@@ -100,6 +100,8 @@ pub(crate) struct Inner {
     pub(crate) selections_due: Notify,
     /// Where each sink stands.
     pub(crate) sinks: SinkBook,
+    /// The read copy, where this server owns one.
+    pub(crate) copy: Option<Arc<CopyOwner>>,
     data_dir: PathBuf,
     /// The tasks of this platform, for a shutdown of its own.
     pub(crate) tasks: TaskTracker,
@@ -118,6 +120,7 @@ impl Features {
         let definitions = options.definitions.borrow().clone();
         let versions = Versions::read(&options.store).await?;
         let sinks = SinkBook::read(&options.store).await?;
+        let copy = own_copy(&options)?;
         let inner = Arc::new(Inner {
             log: options.log,
             online: options.online,
@@ -134,10 +137,9 @@ impl Features {
             loading_tables: tokio::sync::Mutex::new(()),
             upkeep: UpkeepBook::default(),
             maintaining: tokio::sync::Mutex::new(()),
-            plans: RwLock::default(),
+            plans: Plans::default(),
             read_seconds: metrics::histogram!("shipway_feature_read_seconds"),
             versions: RwLock::new(versions),
-            feature_plans: Mutex::default(),
             served: OnceLock::new(),
             jobs: OnceLock::new(),
             demand: OnceLock::new(),
@@ -147,6 +149,7 @@ impl Features {
             batch_due: Notify::new(),
             selections_due: Notify::new(),
             sinks,
+            copy,
             data_dir: options.data_dir,
             tasks: TaskTracker::new(),
             installing: tokio::sync::Mutex::new(()),
@@ -165,6 +168,9 @@ impl Features {
         }
         inner.tracker.spawn(inner.tasks.track_future(batch::run(Arc::clone(inner))));
         inner.tracker.spawn(inner.tasks.track_future(select::run(Arc::clone(inner))));
+        if let Some(copy) = &inner.copy {
+            copy.start(inner);
+        }
         Ok(features)
     }
 
@@ -207,9 +213,7 @@ impl Features {
         let definitions = Arc::new(definitions.clone());
         self.inner.note_versions(&definitions).await?;
         *self.inner.definitions.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&definitions);
-        // Plans carry what may change under one hash, such as freshness.
-        self.inner.plans.write().unwrap_or_else(PoisonError::into_inner).clear();
-        self.inner.feature_plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.inner.plans.forget();
         for source in definitions.sources.values() {
             match self.inner.source(source.definition.name.as_str()) {
                 Ok(runtime) => {
@@ -224,6 +228,7 @@ impl Features {
         let marked = self.mark_views(&self.inner.needed(Vec::new())).await?;
         self.inner.batch_due.notify_one();
         self.inner.selections_due.notify_one();
+        self.inner.copy.iter().for_each(|copy| copy.look());
         Ok(marked)
     }
 
@@ -232,6 +237,9 @@ impl Features {
         self.inner.cancel.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        if let Some(copy) = &self.inner.copy {
+            copy.finish(&self.inner).await;
+        }
         let online = self.inner.online.clone();
         let persisted = off_the_executor(&self.inner, move || Ok(online.persist()?)).await;
         if let Err(error) = persisted {
@@ -252,7 +260,8 @@ impl Features {
     async fn start(&self, source: &Source) -> Result<(), FeaturesError> {
         let inner = &self.inner;
         let topic = inner.log.topic(source.name.as_str())?;
-        let (runtime, orders) = SourceRuntime::new(topic, inner.shape(source).await?);
+        let outbox = inner.copy.as_ref().map_or_else(Outbox::default, |copy| copy.outbox());
+        let (runtime, orders) = SourceRuntime::new(topic, inner.shape(source).await?, outbox);
         let runtime = Arc::new(runtime);
         let materialiser = Materialiser::open(Arc::clone(inner), Arc::clone(&runtime), orders)?;
         let archiver = Archiver::open(Arc::clone(inner), Arc::clone(&runtime)).await?;
@@ -294,6 +303,21 @@ impl Features {
         }
         Ok(markers)
     }
+}
+
+/// The read copy, where this server is to own one.
+fn own_copy(options: &FeaturesOptions) -> Result<Option<Arc<CopyOwner>>, FeaturesError> {
+    let note = options.data_dir.join("read-copy.json");
+    let Some(store) = &options.read_copy else {
+        // What a server without a copy does, no later owner can know.
+        if note.exists() {
+            fs_err::remove_file(&note)?;
+        }
+        return Ok(None);
+    };
+    let (most, now) = (options.limits.remembered_keys, options.clock.now());
+    let owner = CopyOwner::open(store.clone(), &options.online, note, most, now)?;
+    Ok(Some(Arc::new(owner)))
 }
 
 impl Inner {

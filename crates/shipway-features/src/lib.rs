@@ -15,6 +15,7 @@
 //! - `load`: files come in, in bulk, exactly once
 //! - `state`: the packed state of one key: tiles, recent events, and exact answers from them
 //! - `read`: online reads
+//! - `read_copy`: the states of one server in Redis or Valkey, and readers that answer from there
 //! - `training`: training sets by name
 //! - `query`: SQL over the tables, with training sets as a table function
 //! - `stored`: training sets that are kept, with their recipes; as jobs; made again
@@ -52,6 +53,7 @@ mod options;
 pub mod proof;
 mod query;
 mod read;
+mod read_copy;
 mod routes;
 mod select;
 mod sink;
@@ -81,7 +83,8 @@ pub use model::{
 pub use options::{FeaturesOptions, Limits};
 pub use query::Planned;
 pub use read::{AnsweredRow, Columns, ReadAnswer, ReadRequest, ViewFreshness};
-pub use routes::routes;
+pub use read_copy::{CopiedSource, CopyRole, CopyStatus, FeatureReader, FullCopy, ReaderOptions};
+pub use routes::{reader_routes, routes};
 pub use select::{SelectionState, SelectionStatus};
 pub use sink::{LeftOut, SinkOrigin, SinkRows, SinkRun, SinkSpec, SinkStanding, SinkUnit};
 pub use status::{HotKeyStatus, SourceStatus, ViewStatus};

@@ -6,7 +6,7 @@ use shipway_core::Clock;
 use shipway_definitions::DefinitionSet;
 use shipway_lake::Lake;
 use shipway_log::EventLog;
-use shipway_online::OnlineStore;
+use shipway_online::{OnlineStore, copy::CopyStore};
 use shipway_store::Store;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -31,6 +31,8 @@ pub struct FeaturesOptions {
     pub data_dir: PathBuf,
     /// The bounds.
     pub limits: Limits,
+    /// Where the online states are copied for readers elsewhere; this server is the owner of the copy.
+    pub read_copy: Option<CopyStore>,
 }
 
 /// Documented bounds; beyond each comes a clear error.
@@ -77,6 +79,9 @@ pub struct Limits {
     pub build_steps: Option<Arc<Semaphore>>,
     /// Bytes on disk of views' answers that are kept for the next training set.
     pub kept_answers_bytes: u64,
+    /// Keys whose changes are remembered for the read copy, for each source, while they cannot be written. Beyond it whole states
+    /// are copied anew.
+    pub remembered_keys: usize,
 }
 
 impl Default for Limits {
@@ -102,6 +107,7 @@ impl Default for Limits {
             builds_are_jobs: false,
             build_steps: None,
             kept_answers_bytes: 8 << 30,
+            remembered_keys: 100_000,
         }
     }
 }

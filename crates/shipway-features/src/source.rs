@@ -23,6 +23,7 @@ use crate::{
         progress::BuildProgress,
     },
     model::schema::{SchemaBook, SourceSchema},
+    read_copy::Outbox,
     select::SelectionBoard,
     tally::Tally,
 };
@@ -53,6 +54,8 @@ pub(crate) struct SourceRuntime {
     pub(crate) builds: watch::Sender<Arc<BTreeMap<Digest, BuildProgress>>>,
     /// The way to the materialiser.
     pub(crate) orders: Orders,
+    /// The way to the read copy.
+    pub(crate) outbox: Outbox,
     /// Every event before this offset is in the Delta tables.
     pub(crate) archived: watch::Sender<u64>,
     /// Raised to make the archiver write what it has at once.
@@ -65,7 +68,7 @@ pub(crate) struct SourceRuntime {
 
 impl SourceRuntime {
     /// The source, and what its materialiser is asked to do.
-    pub(crate) fn new(topic: Topic, shape: SourceShape) -> (Self, mpsc::Receiver<Order>) {
+    pub(crate) fn new(topic: Topic, shape: SourceShape, outbox: Outbox) -> (Self, mpsc::Receiver<Order>) {
         let (orders, receiver) = Orders::channel();
         let runtime = Self {
             name: shape.schema.name.clone(),
@@ -79,6 +82,7 @@ impl SourceRuntime {
             published: watch::Sender::new(None),
             builds: watch::Sender::default(),
             orders,
+            outbox,
             archived: watch::Sender::new(0),
             flush_to: watch::Sender::new(0),
             stranded: Mutex::default(),

@@ -1,4 +1,4 @@
-//! The embedded online store: the state of features, by key, fast to read and changed in atomic batches.
+//! The online store: the state of features, by key, fast to read and changed in atomic batches; and its read copy elsewhere.
 //!
 //! This crate decides how the four [`Space`]s share one store: a [`Batch`] changes all of them at once or not at all, a
 //! [`Snapshot`] sees all of them at one moment. A committed batch survives the death of the process; it survives the
@@ -12,11 +12,13 @@
 //! - `snapshot`: reading at one moment
 //! - `batch`: changes that belong together
 //! - `space`: the four parts of the store
+//! - `copy`: rows of the store in Redis or Valkey, for readers elsewhere
 //! - `options`, `error`: the sizes, and what can go wrong
 
 #![deny(missing_docs)]
 
 mod batch;
+pub mod copy;
 mod error;
 mod options;
 mod snapshot;

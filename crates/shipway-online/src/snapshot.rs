@@ -1,6 +1,6 @@
 //! Reading at one moment.
 
-use std::sync::Arc;
+use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 use fjall::Readable as _;
@@ -85,6 +85,30 @@ impl Snapshot {
             let _ = &keeps_store_open;
             let (key, value) = entry.into_inner().trying_to("read a range of keys")?;
             Ok((Bytes::from(key), Bytes::from(value)))
+        })
+    }
+
+    /// The keys that start with `prefix` and come after `after`, which need not be there, and their values, ascending. For
+    /// going on where an earlier look, at another moment, has ended.
+    pub fn scan_after(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: &[u8],
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
+        let Moment { snapshot, store } = &*self.moment;
+        let range = (Bound::Excluded(after), Bound::<&[u8]>::Unbounded);
+        // Before the prefix nothing is looked for.
+        let range = if after < prefix { (Bound::Included(prefix), Bound::Unbounded) } else { range };
+        let found = snapshot.range::<&[u8], _>(store.keyspace(space), range);
+        let (keeps_store_open, prefix) = (Arc::clone(&self.moment), prefix.to_vec());
+        let entries = found.map(move |entry| {
+            let _ = &keeps_store_open;
+            let (key, value) = entry.into_inner().trying_to("read a range of keys")?;
+            Ok((Bytes::from(key), Bytes::from(value)))
+        });
+        entries.take_while(move |entry: &Result<(Bytes, Bytes), OnlineError>| {
+            entry.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix))
         })
     }
 }

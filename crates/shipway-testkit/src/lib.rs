@@ -1,5 +1,5 @@
 //! What tests share: data folders that vanish, the real binary as a process, a small HTTP client, a real Kafka and what it needs, a real
-//! Pulsar.
+//! Pulsar, a real Redis.
 //!
 //! For dev-dependencies only: everything here panics where a test should fail.
 //!
@@ -13,6 +13,7 @@
 //! - `authority`: a certificate authority and what it signs
 //! - `stepped_clock`: a wall clock that is set while a process runs by it
 //! - `pulsar`: a real Pulsar, and topics of any
+//! - `redis`: a real Redis server, or a cluster; killed, restarted empty or with its data
 #![deny(missing_docs)]
 #![expect(clippy::panic, clippy::expect_used, reason = "a test whose surroundings fail must fail")]
 
@@ -23,6 +24,7 @@ mod kafka;
 mod kafka_wire;
 mod process;
 mod pulsar;
+mod redis;
 mod registry;
 mod server;
 mod stepped_clock;
@@ -32,6 +34,7 @@ pub use client::{Answer, Client};
 pub use data::TempData;
 pub use kafka::Kafka;
 pub use pulsar::{Pulsar, PulsarTopics};
+pub use redis::{Redis, RedisCluster};
 pub use registry::{Registry, RegistryFault};
 pub use server::{Server, ServerOptions};
 pub use stepped_clock::SteppedClock;

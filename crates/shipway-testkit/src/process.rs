@@ -45,13 +45,18 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// SIGTERM, and how it ended. Panics with its log when it does not end in time.
-    pub(crate) async fn stop(&mut self, patience: Duration) -> ExitStatus {
+    /// Sends a signal, unless it has ended.
+    pub(crate) fn signal(&mut self, name: &str) {
         // The shell's own `kill` is on every machine, and this crate needs no unsafe call for it.
-        let signal = format!("kill -TERM {}", self.id());
+        let signal = format!("kill -{name} {}", self.id());
         if self.ended().is_none() {
             let _ = Command::new("sh").args(["-c", &signal]).status();
         }
+    }
+
+    /// SIGTERM, and how it ended. Panics with its log when it does not end in time.
+    pub(crate) async fn stop(&mut self, patience: Duration) -> ExitStatus {
+        self.signal("TERM");
         let deadline = Instant::now() + patience;
         loop {
             if let Some(status) = self.ended() {

@@ -18,13 +18,20 @@ mod write;
 use shipway_core::Permission;
 use shipway_web::Routes;
 
-use crate::Features;
+use crate::{Features, read::Reads};
 
-/// The routes of this wire.
-pub(crate) fn routes(platform: Features) -> Routes<()> {
-    let ingest_bytes = platform.limits().ingest_bytes as u64;
+/// The routes of this wire that read.
+pub(crate) fn read_routes(reads: Reads) -> Routes<()> {
     Routes::new()
         .post("/get-online-features", Permission::Use, read::get_online_features)
+        .with_problem_renderer(error::render)
+        .with_state(reads)
+}
+
+/// The routes of this wire that bring events.
+pub(crate) fn write_routes(platform: Features) -> Routes<()> {
+    let ingest_bytes = platform.limits().ingest_bytes as u64;
+    Routes::new()
         .post_with_limit("/push", Permission::Write, ingest_bytes, write::push)
         .post_with_limit(
             "/write-to-online-store",

@@ -11,10 +11,9 @@ use shipway_web::{Json as Body, JsonText, Problem};
 
 use super::frame::Frame;
 use crate::{
-    Features,
     error::{FeaturesError, invalid},
     read::{
-        ReadPlan,
+        ReadPlan, Reads,
         plan::PlannedView,
         rows::{RequestRow, check_count},
         service::{Moment, ReadAnswer, ViewFreshness},
@@ -81,23 +80,22 @@ enum Status {
 
 /// Answers as their server does: the keys, what came with the request, the features view by view, then computed columns.
 pub(super) async fn get_online_features(
-    State(features): State<Features>,
+    State(reads): State<Reads>,
     JsonText { value: wanted, text }: JsonText<Wanted>,
 ) -> Result<Body<Answer>, Problem> {
-    let inner = &features.inner;
     let plan = match &wanted.feature_service {
-        Some(service) => inner.plan(service, None)?,
+        Some(service) => reads.plan(service, None)?,
         None if wanted.features.is_empty() => {
             return Err(invalid("the request names neither features nor a feature service").into());
         }
-        None => inner.plan_of_features(&wanted.features)?,
+        None => reads.plan_of_features(&wanted.features)?,
     };
     let names = feature_names(&plan, wanted.full_feature_names)?;
     let exact = exact_entities(&plan, &wanted.entities, &text)?;
     let entities = Frame::new(wanted.entities)?;
-    check_count(entities.rows(), features.limits().read_rows)?;
+    check_count(entities.rows(), reads.limits().read_rows)?;
     let rows = rows(&plan, exact.as_ref().unwrap_or(&entities))?;
-    let answer = inner.read(Arc::clone(&plan), rows, Moment::default()).await?;
+    let answer = reads.read(Arc::clone(&plan), rows, Moment::default()).await?;
     let views = plan.views.iter().filter(|_| wanted.include_feature_view_version_metadata);
     let metadata = Metadata {
         feature_names: names,

@@ -24,16 +24,15 @@ pub mod v1 {
 use shipway_core::Permission;
 use shipway_web::{DEFAULT_BODY_LIMIT_BYTES, Routes};
 
-use crate::Features;
+use crate::read::Reads;
 use service::Service;
 use v1::feature_service_server::FeatureServiceServer;
 
 /// The routes of the service.
-pub(crate) fn routes(platform: Features) -> Routes<()> {
-    let push_bytes = platform.limits().ingest_bytes;
+pub(crate) fn routes(reads: Reads) -> Routes<()> {
+    let push_bytes = reads.limits().ingest_bytes;
     let read_bytes = usize::try_from(DEFAULT_BODY_LIMIT_BYTES).unwrap_or(usize::MAX);
-    let server =
-        |bytes| FeatureServiceServer::new(Service(platform.clone())).max_decoding_message_size(bytes);
+    let server = |bytes| FeatureServiceServer::new(Service(reads.clone())).max_decoding_message_size(bytes);
     Routes::new()
         .grpc("/shipway.features.v1.FeatureService/Read", Permission::Use, server(read_bytes))
         .grpc_with_limit(

@@ -13,18 +13,18 @@ use super::{
     value,
 };
 use crate::{
-    Events, Features,
+    Events,
     error::{FeaturesError, invalid},
     read::{
-        ReadPlan,
+        ReadPlan, Reads,
         columnar::RowsBuilder,
         rows::{ListedKey, RequestRow, RequestRows, check_columns, check_count},
         service::Moment,
     },
 };
 
-/// The feature platform as a gRPC service.
-pub(super) struct Service(pub(super) Features);
+/// The feature platform, or what a reader has of it, as a gRPC service.
+pub(super) struct Service(pub(super) Reads);
 
 #[tonic::async_trait]
 impl FeatureService for Service {
@@ -43,21 +43,21 @@ fn status(error: FeaturesError) -> Status {
 
 impl Service {
     async fn answer(&self, request: v1::ReadRequest) -> Result<v1::ReadResponse, FeaturesError> {
-        let inner = &self.0.inner;
+        let reads = &self.0;
         let is_service = request.features.is_empty();
         let plan = match (is_service, request.service.is_empty()) {
             (true, _) => {
                 let hash = request.service_hash.as_deref().map(str::parse::<Digest>).transpose();
                 let hash = hash.map_err(|error| invalid(format!("service_hash: {error}")))?;
-                inner.plan(&request.service, hash)?
+                reads.plan(&request.service, hash)?
             }
-            (false, true) => inner.plan_of_features(&request.features)?,
+            (false, true) => reads.plan_of_features(&request.features)?,
             (false, false) => return Err(invalid("a read names a service or features, not both")),
         };
-        let rows = rows(&plan, &request.columns, self.0.limits().read_rows)?;
+        let rows = rows(&plan, &request.columns, reads.limits().read_rows)?;
         let at = request.at_us.map(Timestamp);
         let moment = Moment { at, token: request.token.as_deref() };
-        let answer = inner.read(Arc::clone(&plan), rows.rows, moment).await?;
+        let answer = reads.read(Arc::clone(&plan), rows.rows, moment).await?;
         let mut response = answer::response(&plan, answer, rows.lists.as_deref());
         if !is_service {
             (response.service, response.service_hash) = (String::new(), String::new());
@@ -66,8 +66,11 @@ impl Service {
     }
 
     async fn take_in(&self, request: v1::PushRequest) -> Result<v1::PushResponse, FeaturesError> {
+        let Reads::Own(features) = &self.0 else {
+            return Err(FeaturesError::ReaderOnly { what: "events are not taken in here".to_owned() });
+        };
         let count = length(&request.columns)?;
-        check_count(count, self.0.limits().ingest_events)?;
+        check_count(count, features.limits().ingest_events)?;
         let event = |row| {
             let columns = request.columns.iter();
             let cell = |column: &v1::Column| {
@@ -75,7 +78,8 @@ impl Service {
             };
             columns.map(cell).collect::<Map<_, _>>()
         };
-        let answer = self.0.ingest(&request.source, Events::Objects((0..count).map(event).collect())).await?;
+        let answer =
+            features.ingest(&request.source, Events::Objects((0..count).map(event).collect())).await?;
         let refused = answer
             .refused
             .into_iter()

@@ -23,6 +23,7 @@ use crate::{
         event::{SourceEvent, Standing},
         schema::SourceSchema,
     },
+    read_copy::Outbox,
     state::{Inexact, KeyState, RecentEvent, cache::UNSEEN, codec},
 };
 
@@ -101,6 +102,7 @@ impl Applying {
         mut self: Box<Self>,
         inner: &Inner,
         schema: &SourceSchema,
+        outbox: &Outbox,
     ) -> Result<Outcome, FeaturesError> {
         while let Some(next) = self.participants.get(self.done) {
             let level = next.level;
@@ -111,6 +113,7 @@ impl Applying {
                 if states > 0 {
                     *self.tally.entry(next.active.view.name.clone()).or_default() += states;
                 }
+                outbox.note(&next.active, asking.changed.iter().map(|(key, _)| key.clone()));
                 for (key, state) in asking.changed {
                     put(&mut self.batch, &mut self.written, &next.active, key, state);
                 }

@@ -18,6 +18,7 @@ use crate::{
         views::{ActiveView, take_state},
     },
     model::schema::NO_WATERMARK,
+    read_copy::StateId,
     state::{KeyState, codec},
 };
 
@@ -176,8 +177,9 @@ impl Materialiser {
         let Some(building) = self.find(build) else { return Ok(()) };
         let active = building.active.clone();
         let reach = active.layout.reach(self.progress.watermark());
-        let inner = Arc::clone(&self.inner);
+        let (inner, runtime) = (Arc::clone(&self.inner), Arc::clone(&self.runtime));
         off_the_executor(&self.inner, move || {
+            runtime.outbox.note(&active, states.iter().map(|(key, _)| active.state_key(key)));
             // Not kept decoded: nobody has asked for these keys, and there may be very many.
             for (key, history) in states {
                 let key = active.state_key(&key);
@@ -246,6 +248,7 @@ impl Materialiser {
     fn leave(&self, batch: &mut Batch, generation: Option<u32>, view: Digest) {
         if let Some(generation) = generation {
             Leftover { view, generation }.put(batch, &self.runtime.name);
+            self.runtime.outbox.leave(StateId { view, generation });
         }
     }
 

@@ -8,6 +8,7 @@
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use futures::TryStreamExt as _;
 use shipway_core::{DataType, EntityKey, Timestamp, Value};
 use shipway_online::{Batch, Space};
@@ -26,7 +27,7 @@ use crate::{
         event::{SourceEvent, Standing},
         schema::EVENT_ID_COLUMN,
     },
-    source::SourceShape,
+    source::{SourceRuntime, SourceShape},
     state::{KeyState, Reach, codec},
 };
 
@@ -45,6 +46,7 @@ pub(crate) struct Build {
     pub(crate) count: u64,
     /// The newest event time of the source, these rows included.
     pub(crate) watermark: Timestamp,
+    pub(crate) runtime: Arc<SourceRuntime>,
 }
 
 /// The states of one bucket of keys.
@@ -162,11 +164,17 @@ impl Bucket {
 
     fn commit(self, progress: &SourceProgress, source: &shipway_core::Name) -> Result<(), FeaturesError> {
         let mut batch = Batch::new();
+        let mut changed: Vec<Vec<Bytes>> = self.build.views.iter().map(|_| Vec::new()).collect();
         // Not kept decoded: nobody has asked for these keys, and there may be very many.
         for ((position, key), mut state) in self.states {
             let view = &self.build.views[position];
             state.prune(&view.layout, &self.reaches[position]);
-            batch.put(Space::State, view.state_key(key.as_bytes()), codec::encode(&view.layout, &state));
+            let key = view.state_key(key.as_bytes());
+            changed[position].push(key.clone());
+            batch.put(Space::State, key, codec::encode(&view.layout, &state));
+        }
+        for (view, keys) in self.build.views.iter().zip(changed) {
+            self.build.runtime.outbox.note(view, keys);
         }
         progress.put(&mut batch, source);
         Ok(self.inner.online.commit(batch)?)

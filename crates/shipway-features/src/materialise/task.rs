@@ -237,7 +237,8 @@ impl Materialiser {
         let mut applying = Box::new(Applying::new(run, progress, participants));
         loop {
             let (inner, shape) = (Arc::clone(&self.inner), Arc::clone(&self.shape));
-            let work = move || applying.advance(&inner, &shape.schema);
+            let runtime = Arc::clone(&self.runtime);
+            let work = move || applying.advance(&inner, &shape.schema, &runtime.outbox);
             match off_the_executor(&self.inner, work).await? {
                 Outcome::Applied(progress, written) => {
                     self.progress = progress;
@@ -266,6 +267,7 @@ impl Materialiser {
                 offset,
                 count: marker.rows,
                 watermark: watermark.watermark(),
+                runtime: Arc::clone(&self.runtime),
             };
             self.progress = build.run(&self.inner, self.progress.clone()).await?;
             build.remember_ids(&self.inner, offset + 1).await?;
@@ -343,12 +345,10 @@ impl Materialiser {
     /// The same published state out of a younger snapshot: nothing else writes what readers of this source see.
     fn look_anew(&self) {
         let snapshot = self.inner.online.snapshot();
-        self.runtime.published.send_if_modified(|published| {
-            if let Some(published) = published {
-                *published = Arc::new(Published { snapshot, ..Published::clone(published) });
-            }
-            published.is_some()
-        });
+        let Some(published) = self.runtime.published() else { return };
+        let published = Arc::new(Published { snapshot, ..Published::clone(&published) });
+        self.runtime.outbox.publish(&published);
+        self.runtime.published.send_replace(Some(published));
     }
 
     /// Lets readers see all that is applied.
@@ -362,7 +362,9 @@ impl Materialiser {
         };
         // Released first: whoever saw the state may count on the store alone to know its ids.
         self.runtime.dedupe.release(self.progress.applied);
-        self.runtime.published.send_replace(Some(Arc::new(published)));
+        let published = Arc::new(published);
+        self.runtime.outbox.publish(&published);
+        self.runtime.published.send_replace(Some(published));
         self.lag.set(self.runtime.topic.end().saturating_sub(self.progress.applied) as f64);
         self.show_builds();
     }

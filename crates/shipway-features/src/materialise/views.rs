@@ -103,12 +103,23 @@ fn prefix(view: &Digest, generation: u32) -> Vec<u8> {
 
 /// The view whose state is stored at `key`, and the key without what the view puts in front of it.
 pub(crate) fn split_state_key(key: &[u8]) -> Option<(Digest, &[u8])> {
+    let (view, generation) = split_state_key_with_generation(key)?;
+    Some((view, key.get(prefix_bytes(generation)..)?))
+}
+
+/// The view whose state is stored at `key`, and which of its states.
+pub(crate) fn split_state_key_with_generation(key: &[u8]) -> Option<(Digest, u32)> {
     let (hash, rest) = key.split_first_chunk::<32>()?;
-    let rest = match rest.first() {
-        Some(&LATER_GENERATION) => rest.get(5..)?,
-        _ => rest,
+    let generation = match rest.split_first() {
+        Some((&LATER_GENERATION, rest)) => u32::from_be_bytes(*rest.first_chunk::<4>()?),
+        _ => 0,
     };
-    Some((Digest::from_bytes(*hash), rest))
+    Some((Digest::from_bytes(*hash), generation))
+}
+
+/// How many bytes of a state key come before the key of the entity.
+pub(crate) const fn prefix_bytes(generation: u32) -> usize {
+    if generation > 0 { 37 } else { 32 }
 }
 
 /// The stored states of one generation by key, in the order of the bytes of the keys.
@@ -117,14 +128,24 @@ pub(crate) fn stored_states(
     view: &Digest,
     generation: u32,
 ) -> impl Iterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
+    let length = prefix_bytes(generation);
+    stored_states_after(snapshot, view, generation, None)
+        .map(move |state| state.map(|(key, stored)| (key.slice(length..), stored)))
+}
+
+/// The same by the keys of the store, and only those after the key `after`.
+pub(crate) fn stored_states_after(
+    snapshot: &Snapshot,
+    view: &Digest,
+    generation: u32,
+    after: Option<&[u8]>,
+) -> impl Iterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
     let prefix = prefix(view, generation);
     let length = prefix.len();
     // Those of later generations come after all of the first.
     let is_own = move |key: &Bytes| generation > 0 || key.get(length) != Some(&LATER_GENERATION);
-    let states = snapshot.scan_prefix(Space::State, &prefix);
-    states
-        .take_while(move |state| state.as_ref().map_or(true, |(key, _)| is_own(key)))
-        .map(move |state| state.map(|(key, stored)| (key.slice(length..), stored)))
+    let states = snapshot.scan_after(Space::State, &prefix, after.unwrap_or_default());
+    states.take_while(move |state| state.as_ref().map_or(true, |(key, _)| is_own(key)))
 }
 
 /// Where the state of the key with these parts is stored; `None` when a part is null.

@@ -1,41 +1,44 @@
 //! One read, from its rows to its answer: every distinct key is looked up once for the whole request, all of a source together.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use shipway_core::{Timestamp, Value};
+use shipway_core::{Clock, Timestamp, Value};
 use shipway_definitions::Beyond;
-use shipway_online::Space;
 
 use crate::{
     error::FeaturesError,
-    features::Inner,
-    materialise::{ActiveView, Published, views::state_key_of},
+    materialise::{ActiveView, views::state_key_of},
     read::{
         answer::{KeyAnswer, answer, nothing},
-        hot::counts_for,
+        hot::{HotKeys, counts_for},
         plan::{PlannedView, ReadPlan},
         rows::RequestRow,
         service::{AnsweredRow, ReadAnswer, ViewFreshness},
+        sources::SourceStates,
         states::{Found, Wanted, states},
     },
+    state::cache::StateCache,
 };
 
 /// So few keys are told apart by comparing them with each other.
 const FEW_KEYS: usize = 16;
 
 /// A read with everything that it needs.
-pub(super) struct Read {
-    pub(super) plan: Arc<ReadPlan>,
+pub(crate) struct Read {
+    pub(crate) plan: Arc<ReadPlan>,
     /// As the plan's sources.
-    pub(super) published: Vec<Arc<Published>>,
-    pub(super) rows: Vec<RequestRow>,
-    pub(super) q: Timestamp,
-    /// Whether somebody asked for these keys, so that they count among those that are read often.
-    pub(super) is_asked: bool,
+    pub(crate) published: Vec<SourceStates>,
+    pub(crate) rows: Vec<RequestRow>,
+    pub(crate) q: Timestamp,
+}
+
+/// What reads share beside the states.
+pub(crate) struct Desk<'a> {
+    pub(crate) cache: &'a StateCache,
+    pub(crate) clock: &'a dyn Clock,
+    /// Where look-ups are counted, and the number of reads before this one.
+    pub(crate) hot_keys: Option<(&'a HotKeys, u64)>,
 }
 
 /// The distinct states that a read needs, and who needs which.
@@ -48,21 +51,26 @@ struct Lookups<'a> {
 
 impl Read {
     /// How many keys there are, if all are distinct.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.rows.len() * self.plan.views.len()
     }
 
-    pub(super) fn answer(self, inner: &Inner) -> Result<ReadAnswer, FeaturesError> {
+    /// The distinct state keys that the read needs of each source, as the plan's sources.
+    pub(crate) fn wanted_keys(&self) -> Result<Vec<Vec<Bytes>>, FeaturesError> {
+        let wanted = self.lookups()?.wanted.into_iter();
+        Ok(wanted.map(|wanted| wanted.into_iter().map(|wanted| wanted.key).collect()).collect())
+    }
+
+    pub(crate) fn answer(self, desk: &Desk<'_>) -> Result<ReadAnswer, FeaturesError> {
         let plan = &self.plan;
         let lookups = self.lookups()?;
         let mut found = Vec::with_capacity(lookups.wanted.len());
-        let counted = counts_for(inner.reads.load(Ordering::Relaxed)).filter(|_| self.is_asked);
+        let counted = desk.hot_keys.and_then(|(hot_keys, reads)| Some((hot_keys, counts_for(reads)?)));
         for (published, wanted) in self.published.iter().zip(&lookups.wanted) {
-            if let Some(times) = counted {
-                wanted.iter().for_each(|wanted| inner.hot_keys.note(&wanted.key, times));
+            if let Some((hot_keys, times)) = counted {
+                wanted.iter().for_each(|wanted| hot_keys.note(&wanted.key, times));
             }
-            let load = |keys: &[Bytes]| Ok(published.snapshot.get_many(Space::State, keys)?);
-            found.push(states(&inner.cache, published.number, wanted, load)?);
+            found.push(states(desk.cache, published.number(), wanted, |keys| published.load(keys))?);
         }
         let mut rows: Vec<AnsweredRow> = self
             .rows
@@ -74,10 +82,10 @@ impl Read {
             .collect();
         let count = rows.len().max(1);
         for (view, positions) in plan.views.iter().zip(lookups.positions.chunks(count)) {
-            self.answer_view(inner, view, positions, &found[view.source], &mut rows)?;
+            self.answer_view(desk.clock, view, positions, &found[view.source], &mut rows)?;
         }
         drop(lookups);
-        let Self { plan, published, rows: asked, q, .. } = self;
+        let Self { plan, published, rows: asked, q } = self;
         for (row, asked) in rows.iter_mut().zip(asked) {
             row.values.extend(asked.request);
             if let Some(computed) = &plan.computed {
@@ -95,13 +103,13 @@ impl Read {
             types: Arc::clone(&plan.types),
             rows,
             watermarks: watermarks
-                .map(|(source, published)| (source.to_string(), published.applied))
+                .map(|(source, published)| (source.to_string(), published.applied()))
                 .collect(),
         })
     }
 
     fn active(&self, view: &PlannedView) -> Result<&ActiveView, FeaturesError> {
-        let active = self.published[view.source].views.get(&view.hash);
+        let active = self.published[view.source].views().get(&view.hash);
         active.ok_or_else(|| FeaturesError::Building { view: view.name.to_string(), progress: None })
     }
 
@@ -139,7 +147,7 @@ impl Read {
     /// Adds the features of one view to all rows; each distinct key is answered once.
     fn answer_view(
         &self,
-        inner: &Inner,
+        clock: &dyn Clock,
         view: &PlannedView,
         positions: &[Option<usize>],
         found: &[Found],
@@ -161,7 +169,7 @@ impl Read {
                     }
                 },
             };
-            self.add(inner, view, answered, row)?;
+            self.add(clock, view, answered, row)?;
         }
         Ok(())
     }
@@ -169,7 +177,7 @@ impl Read {
     /// Adds one key's features to its row, as the freshness objectives of the view and its features say.
     fn add(
         &self,
-        inner: &Inner,
+        clock: &dyn Clock,
         view: &PlannedView,
         found: KeyAnswer,
         row: &mut AnsweredRow,
@@ -187,7 +195,7 @@ impl Read {
             if objective.features.is_empty() {
                 continue;
             }
-            objective.breaches.note(age_us, inner.clock.now());
+            objective.breaches.note(age_us, clock.now());
             match objective.freshness.beyond {
                 Beyond::Refuse => return Err(FeaturesError::Stale { thing: objective.thing(&view.name) }),
                 Beyond::Null => {

@@ -5,6 +5,7 @@
 //!   requests without a flaw
 //! - `columns`: the names of an answer's columns, written once
 //! - `gather`: a whole read: which distinct keys it needs, and who gets which answer
+//! - `sources`: the states of one source at one moment, wherever they are
 //! - `states`: the states of many keys, each looked up and decoded once
 //! - `answer`: the features of one key of one view
 //! - `lists`: rows that ask for several entities, put together again
@@ -13,23 +14,27 @@
 //! - `hot`: which keys are read most
 //! - `version`: which version of a service answers
 //! - `service`: the use case
+//! - `reads`: who answers: a server with states of its own, or a reader of a copy
 
 mod answer;
 pub(crate) mod batch;
 pub(crate) mod columnar;
 mod columns;
-mod gather;
+pub(crate) mod gather;
 pub(crate) mod hot;
 pub(crate) mod lists;
 pub(crate) mod plan;
+mod reads;
 pub(crate) mod rows;
 pub(crate) mod service;
+pub(crate) mod sources;
 mod stale;
 mod states;
 pub(crate) mod typed_rows;
-mod version;
+pub(crate) mod version;
 
 pub use columns::Columns;
 pub(crate) use plan::ReadPlan;
+pub(crate) use reads::Reads;
 pub use service::{AnsweredRow, ReadAnswer, ReadRequest, ViewFreshness};
 pub(crate) use states::{Wanted, states};

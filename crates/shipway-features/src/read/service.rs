@@ -2,14 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError},
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 use shipway_core::{DataType, Digest, Name, Timestamp, Value};
-use shipway_definitions::{DefinitionSet, Service, Versioned};
 
 use crate::{
     error::{FeaturesError, invalid},
@@ -18,14 +17,15 @@ use crate::{
     model::{event::is_computable, token::Token},
     read::{
         columns::Columns,
-        gather::Read,
+        gather::{Desk, Read},
         plan::ReadPlan,
         rows::{self, RequestRow},
+        sources::SourceStates,
     },
 };
 
 /// Requests with more lookups than this leave the async executor: below it, leaving costs more than the work.
-const LARGE_LOOKUPS: usize = 1_024;
+pub(crate) const LARGE_LOOKUPS: usize = 1_024;
 
 /// What a caller wants to know.
 #[derive(Debug, Clone, Default)]
@@ -147,17 +147,22 @@ impl Inner {
         if !is_computable(q) {
             return Err(invalid("at is outside the years 1 to 9999"));
         }
-        let read = Read { published: self.states(&plan)?, rows, plan, q, is_asked: true };
+        let read = Read { published: self.states(&plan)?, rows, plan, q };
         let answered = if read.size() > LARGE_LOOKUPS {
             let inner = Arc::clone(self);
-            let work = tokio::task::spawn_blocking(move || read.answer(&inner));
+            let work = tokio::task::spawn_blocking(move || read.answer(&inner.desk()));
             work.await.map_err(|_| FeaturesError::Stopped { what: "the read" })?
         } else {
-            read.answer(self)
+            read.answer(&self.desk())
         };
         self.read_seconds.record(started.elapsed().as_secs_f64());
         self.show_hot_keys_now_and_then();
         answered
+    }
+
+    fn desk(&self) -> Desk<'_> {
+        let hot_keys = Some((&self.hot_keys, self.reads.load(Ordering::Relaxed)));
+        Desk { cache: &self.cache, clock: &*self.clock, hot_keys }
     }
 
     /// Reads keys of one view out of `published`, which has its state: a row for each key, in their order. Nobody asked for them, so they
@@ -170,31 +175,12 @@ impl Inner {
         q: Timestamp,
     ) -> Result<Vec<AnsweredRow>, FeaturesError> {
         let rows = keys.into_iter().map(|keys| RequestRow { keys, request: Vec::new() });
-        let read = Read {
-            plan: Arc::clone(plan),
-            published: vec![Arc::clone(published)],
-            rows: rows.collect(),
-            q,
-            is_asked: false,
-        };
+        let states = SourceStates::Own(Arc::clone(published));
+        let read = Read { plan: Arc::clone(plan), published: vec![states], rows: rows.collect(), q };
         let inner = Arc::clone(self);
-        Ok(off_the_executor(self, move || read.answer(&inner)).await?.rows)
-    }
-
-    /// The plan of one version of a service.
-    pub(super) fn plan_of(
-        &self,
-        versioned: &Versioned<Service>,
-        definitions: &DefinitionSet,
-    ) -> Result<Arc<ReadPlan>, FeaturesError> {
-        let known = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(&versioned.hash).cloned();
-        if let Some(plan) = known {
-            return Ok(plan);
-        }
-        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
-        let plan = Arc::new(ReadPlan::new(versioned, definitions)?);
-        plans.insert(versioned.hash, Arc::clone(&plan));
-        Ok(plan)
+        let answered =
+            off_the_executor(self, move || read.answer(&Desk { hot_keys: None, ..inner.desk() })).await?;
+        Ok(answered.rows)
     }
 
     pub(crate) async fn wait_for(&self, plan: &ReadPlan, token: &Token) -> Result<(), FeaturesError> {

@@ -18,7 +18,7 @@ use crate::{
     Features,
     error::invalid as invalid_request,
     read::{
-        ReadPlan,
+        ReadPlan, Reads,
         batch::{self, Include},
         lists,
         rows::{self, RequestRow},
@@ -68,7 +68,7 @@ pub(crate) struct ReadQuery {
 
 /// Read features; exact for the moment and watermarks of the answer, or refused.
 pub(crate) async fn read(
-    State(features): State<Features>,
+    State(reads): State<Reads>,
     Query(query): Query<ReadQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -79,11 +79,11 @@ pub(crate) async fn read(
     if include.is_some() && !wants_arrow {
         return Err(invalid("include is for answers in Arrow: one in JSON always tells the freshness"));
     }
-    let (inner, limit) = (&features.inner, features.limits().read_rows);
+    let limit = reads.limits().read_rows;
     let (plan, rows, at, token) = if is_arrow {
         let service = query.service.ok_or_else(|| invalid("the query parameter service is missing"))?;
         let BodyBytes(body) = BodyBytes::from_request(request, &()).await?;
-        let plan = inner.plan(&service, query.service_hash)?;
+        let plan = reads.plan(&service, query.service_hash)?;
         let rows = batch::read_rows(&plan, &body, limit)?;
         (plan, rows, query.at, query.token)
     } else {
@@ -95,11 +95,11 @@ pub(crate) async fn read(
             return Err(invalid("a request in JSON says service, at and token in its body"));
         }
         let body = JsonBody::from_request(request, &()).await?;
-        if let Some((plan, rows, asked)) = plain_rows(&features, &body.0) {
+        if let Some((plan, rows, asked)) = plain_rows(&reads, &body.0) {
             (plan, rows.into(), asked.at, asked.token)
         } else {
             let Read { service, service_hash, rows: mut asked, at, token } = body.parse::<Read>()?;
-            let plan = inner.plan(&service, service_hash)?;
+            let plan = reads.plan(&service, service_hash)?;
             rows::check_count(asked.len(), limit)?;
             rows::restore_digits(&plan, &mut asked, &body.0)?;
             let rows = rows::parse_lists(&plan, &asked, limit)?;
@@ -107,7 +107,7 @@ pub(crate) async fn read(
         }
     };
     let moment = Moment { at, token: token.as_deref() };
-    let answer = inner.read(plan.clone(), rows.rows, moment).await?;
+    let answer = reads.read(plan.clone(), rows.rows, moment).await?;
     let include = include.unwrap_or_default();
     Ok(match rows.lists {
         None if wants_arrow => in_arrow(batch::write(&plan, &answer, include)?),
@@ -124,13 +124,10 @@ pub(crate) async fn read(
 }
 
 /// The usual request: one without a flaw and without lists. All others are read again by those who say what is wrong.
-fn plain_rows<'a>(
-    features: &Features,
-    body: &'a [u8],
-) -> Option<(Arc<ReadPlan>, Vec<RequestRow>, ReadOfText<'a>)> {
+fn plain_rows<'a>(reads: &Reads, body: &'a [u8]) -> Option<(Arc<ReadPlan>, Vec<RequestRow>, ReadOfText<'a>)> {
     let asked: ReadOfText<'a> = serde_json::from_slice(body).ok()?;
-    let plan = features.inner.plan(&asked.service, asked.service_hash).ok()?;
-    let rows = typed_rows::parse(&plan, asked.rows, features.limits().read_rows)?;
+    let plan = reads.plan(&asked.service, asked.service_hash).ok()?;
+    let rows = typed_rows::parse(&plan, asked.rows, reads.limits().read_rows)?;
     Some((plan, rows, asked))
 }
 

@@ -11,10 +11,11 @@ pub(crate) mod training_sets;
 mod verify;
 mod views;
 
+use axum::response::{IntoResponse as _, Response};
 use shipway_core::Permission;
-use shipway_web::Routes;
+use shipway_web::{Problem, Routes};
 
-use crate::{Features, feast, flight, grpc};
+use crate::{FeatureReader, Features, FeaturesError, feast, flight, grpc, read::Reads};
 
 /// Every route of the feature platform.
 pub fn routes(platform: Features) -> Routes<()> {
@@ -26,7 +27,6 @@ pub fn routes(platform: Features) -> Routes<()> {
             limits.ingest_bytes as u64,
             ingest::ingest,
         )
-        .post("/api/v1/features/read", Permission::Use, features::read)
         .get("/api/v1/features/hot", Permission::Read, features::hot)
         .get("/api/v1/features/status", Permission::Read, status::status)
         .get("/api/v1/features/views", Permission::Read, views::list)
@@ -47,7 +47,29 @@ pub fn routes(platform: Features) -> Routes<()> {
         .post("/api/v1/verify", Permission::Read, verify::verify)
         .get("/api/v1/verifications", Permission::Read, verify::last)
         .with_state(platform.clone())
-        .merge(feast::routes(platform.clone()))
-        .merge(flight::routes(platform.clone()))
-        .merge(grpc::routes(platform))
+        .merge(read_routes(Reads::Own(platform.clone())))
+        .merge(feast::write_routes(platform.clone()))
+        .merge(flight::routes(platform))
+}
+
+/// Every route of a server that reads a copy. All others that a server has are refused there, with a word about who has them.
+pub fn reader_routes(reader: FeatureReader) -> Routes<()> {
+    read_routes(Reads::Copied(reader))
+        .with_unknown_path_renderer("", reader_only)
+        .with_unknown_grpc_methods("/arrow.flight.protocol.FlightService/")
+}
+
+/// Online reads, on every wire.
+fn read_routes(reads: Reads) -> Routes<()> {
+    Routes::new()
+        .post("/api/v1/features/read", Permission::Use, features::read)
+        .with_state(reads.clone())
+        .merge(feast::read_routes(reads.clone()))
+        .merge(grpc::routes(reads))
+}
+
+/// What a reader of a copy answers where it has nothing.
+fn reader_only(unknown: Problem) -> Response {
+    let refusal = FeaturesError::ReaderOnly { what: unknown.detail().to_owned() };
+    Problem::from(refusal).into_response()
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value as Json, json};
 use shipway_core::Timestamp;
-use shipway_web::Guard;
+use shipway_web::{Guard, Routes};
 use tower::ServiceExt as _;
 
 use crate::world::{DAY, DEFINITIONS, World, sale};
@@ -23,7 +23,11 @@ pub(crate) struct Api<'a> {
 
 impl<'a> Api<'a> {
     pub(crate) fn new(world: &'a World) -> Self {
-        let routes = shipway_features::routes(world.features().clone());
+        Self::of(world, shipway_features::routes(world.features().clone()))
+    }
+
+    /// One of other routes, such as those of a reader.
+    pub(crate) fn of(world: &'a World, routes: Routes) -> Self {
         Self { world, router: routes.into_router(Arc::new(Guard::open_on_loopback())) }
     }
 

@@ -4,6 +4,7 @@
 //! - `world`: a server that can die and come back
 //! - `accepting`: what ingest takes, refuses and sets aside
 //! - `reading`: what a read promises
+//! - `read_copy`: readers of a copy answer as its owner does
 //! - `loading`: bulk loads, and views that come after the fact
 //! - `backfill`: views that are built beside the live flow, and built anew
 //! - `waiting`: messages of brokers wait while the states are too far behind
@@ -49,6 +50,7 @@ mod online;
 mod proof;
 mod querying;
 mod random;
+mod read_copy;
 mod reading;
 mod selecting;
 mod sinks;

@@ -21,7 +21,10 @@ use shipway_features::{
 };
 use shipway_lake::{Lake, LakeOptions, OutsideOptions, files::FileFormat};
 use shipway_log::{EventLog, LogOptions};
-use shipway_online::OnlineStore;
+use shipway_online::{
+    OnlineStore,
+    copy::{CopyOptions, CopyStore},
+};
 use shipway_store::Store;
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::watch};
@@ -94,6 +97,8 @@ pub(crate) struct World {
     set: DefinitionSet,
     limits: Limits,
     log: LogOptions,
+    /// Where the states are copied, if they are.
+    copy: Option<CopyOptions>,
     running: Option<Running>,
 }
 
@@ -127,6 +132,21 @@ impl World {
     }
 
     pub(crate) fn with_log(definitions: &str, limits: Limits, log: LogOptions) -> Self {
+        Self::with(definitions, limits, log, None)
+    }
+
+    /// The owner of a read copy.
+    pub(crate) fn with_copy(definitions: &str, copy: CopyOptions) -> Self {
+        Self::with(definitions, limits(), LogOptions::default(), Some(copy))
+    }
+
+    /// One that remembers few changed keys.
+    pub(crate) fn with_copy_and_few_keys(definitions: &str, copy: CopyOptions) -> Self {
+        let limits = Limits { remembered_keys: 20, ..limits() };
+        Self::with(definitions, limits, LogOptions::default(), Some(copy))
+    }
+
+    fn with(definitions: &str, limits: Limits, log: LogOptions, copy: Option<CopyOptions>) -> Self {
         let mut world = Self {
             folder: Arc::new(tempfile::tempdir().unwrap()),
             clock: Arc::new(ManualClock::at(Timestamp(100 * DAY))),
@@ -134,6 +154,7 @@ impl World {
             set: parse(definitions),
             limits,
             log,
+            copy,
             running: None,
         };
         world.start();
@@ -146,7 +167,7 @@ impl World {
         let running = runtime.block_on(open(
             self.folder.path().to_owned(),
             self.clock.clone(),
-            (self.limits.clone(), self.log.clone()),
+            (self.limits.clone(), self.log.clone(), self.copy.clone()),
             Arc::new(self.set.clone()),
         ));
         let (features, lake, log, online, store, sender) = running.unwrap();
@@ -327,7 +348,7 @@ type Opened = (Features, Lake, EventLog, OnlineStore, Store, watch::Sender<Arc<D
 async fn open(
     folder: PathBuf,
     clock: Arc<ManualClock>,
-    (limits, log_options): (Limits, LogOptions),
+    (limits, log_options, copy): (Limits, LogOptions, Option<CopyOptions>),
     definitions: Arc<DefinitionSet>,
 ) -> Result<Opened, Box<dyn std::error::Error>> {
     let at = |name: &str| -> PathBuf { Path::new(&folder).join(name) };
@@ -348,6 +369,7 @@ async fn open(
         tracker: TaskTracker::new(),
         data_dir: at("data"),
         limits,
+        read_copy: copy.as_ref().map(CopyStore::new).transpose()?,
     };
     let features = Features::open(options).await?;
     Ok((features, lake, log, online, store, sender))

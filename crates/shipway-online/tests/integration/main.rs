@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by panicking")]
 
 mod batches;
+mod conformance;
+mod copies;
 mod crash;
 mod snapshots;

@@ -1,6 +1,7 @@
 //! The server's configuration: defaults < shipway.toml < SHIPWAY_* < flags. The one place that reads the environment.
 
 mod brokers;
+mod read_copy;
 mod sources;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use brokers::{BrokerConfiguration, options as broker_options};
+pub(crate) use read_copy::{ReadCopyConfiguration, Role};
 pub(crate) use sources::SourcesConfiguration;
 
 use crate::failure::CommandFailure;
@@ -49,6 +51,8 @@ pub(crate) struct Configuration {
     pub(crate) jobs: JobsConfiguration,
     /// Files and tables of somebody else that sources may load
     pub(crate) sources: SourcesConfiguration,
+    /// The online states in Redis or Valkey, for readers elsewhere
+    pub(crate) read_copy: ReadCopyConfiguration,
     /// Clusters of Kafka or Pulsar that sources may read from, each in a section `[brokers.NAME]`
     pub(crate) brokers: BTreeMap<String, BrokerConfiguration>,
 }
@@ -158,6 +162,7 @@ impl Default for Configuration {
             runtime: RuntimeConfiguration::default(),
             jobs: JobsConfiguration::default(),
             sources: SourcesConfiguration::default(),
+            read_copy: ReadCopyConfiguration::default(),
             brokers: BTreeMap::new(),
         }
     }
@@ -205,7 +210,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 32] = [
+pub(crate) const KEYS: [&str; 39] = [
     "data",
     "listen",
     "token",
@@ -238,12 +243,26 @@ pub(crate) const KEYS: [&str; 32] = [
     "sources.s3.secret_access_key",
     "sources.s3.session_token",
     "sources.s3.anonymous",
+    "read_copy.address",
+    "read_copy.role",
+    "read_copy.cluster",
+    "read_copy.prefix",
+    "read_copy.username",
+    "read_copy.password",
+    "read_copy.ca",
 ];
 
 /// Keys whose values are text, whatever they look like: a password of digits is no number, and must not be printed as one that does
 /// not fit.
-const TEXTS: [&str; 4] =
-    ["token", "sources.s3.access_key_id", "sources.s3.secret_access_key", "sources.s3.session_token"];
+const TEXTS: [&str; 7] = [
+    "token",
+    "sources.s3.access_key_id",
+    "sources.s3.secret_access_key",
+    "sources.s3.session_token",
+    "read_copy.prefix",
+    "read_copy.username",
+    "read_copy.password",
+];
 
 fn texts_of_environment() -> Dict {
     let texts = Env::prefixed("SHIPWAY_").map(|key| key.as_str().replace("__", ".").into()).only(&TEXTS);

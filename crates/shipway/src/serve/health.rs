@@ -45,7 +45,7 @@ async fn render(State(health): State<Health>) -> impl IntoResponse {
 
 async fn status(State(health): State<Health>) -> Result<Json<Value>, Problem> {
     let platform = &health.platform;
-    Ok(Json(json!({
+    let mut status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": platform.uptime_seconds(),
         "stopping": *health.stopping.borrow(),
@@ -53,5 +53,9 @@ async fn status(State(health): State<Health>) -> Result<Json<Value>, Problem> {
         "streams": platform.streams.status(),
         "sinks": platform.sinks.status(),
         "deployments": platform.serving.deployments(),
-    })))
+    });
+    if let Some(copy) = platform.features.read_copy() {
+        status["read_copy"] = json!(copy);
+    }
+    Ok(Json(status))
 }

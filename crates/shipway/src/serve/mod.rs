@@ -1,6 +1,7 @@
 //! `serve`: one process that holds every part, on one port.
 //!
 //! - `platform`: opens the parts in order and takes them down in reverse
+//! - `reading`: the server that has no data of its own and reads the copy of another
 //! - `ports`: plugs capabilities into each other; `intake` the streams into the features, `outflow` the features into the sinks
 //! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
@@ -13,19 +14,21 @@ mod observe;
 mod outflow;
 mod platform;
 mod ports;
+mod reading;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use shipway_web::{Authentication, Guard, Token};
+use shipway_web::{Authentication, Guard, Routes, Token};
 use tokio::{net::TcpListener, signal::unix, sync::watch};
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::{
     arguments,
-    configuration::{Configuration, Flags},
+    configuration::{Configuration, Flags, Role},
     failure::CommandFailure,
 };
 use platform::Platform;
+use reading::Reading;
 
 /// DataFusion plans recursively; the default stack of a worker is small for a deep query.
 const WORKER_STACK_BYTES: usize = 8 << 20;
@@ -52,10 +55,12 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
             .with_hint("stop what listens there, or choose another with --listen")
     })?;
     let address = listener.local_addr()?;
-    let platform = Arc::new(Platform::open(&configuration).await?);
+    let served = match configuration.read_copy.role {
+        Role::Owner => Served::Platform(Arc::new(Platform::open(&configuration).await?)),
+        Role::Reader => Served::Reading(Arc::new(Reading::open(&configuration)?)),
+    };
     let (stopping, stop) = watch::channel(false);
-    let routes =
-        platform.routes().merge(health::routes(Arc::clone(&platform), metrics.clone(), stop.clone()));
+    let routes = served.routes(metrics.clone(), stop.clone());
     // Outermost, so that body limits count what comes out of a compressed body, not what is sent.
     let router = routes.into_router(Arc::new(guard)).layer(RequestDecompressionLayer::new());
     tracing::info!(%address, data = %configuration.data.display(), version = env!("CARGO_PKG_VERSION"), "ready");
@@ -79,9 +84,35 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
             }
         }
     }
-    platform.shutdown().await;
+    served.shutdown().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What this process is.
+enum Served {
+    /// The whole platform.
+    Platform(Arc<Platform>),
+    /// A reader of another server's copy.
+    Reading(Arc<Reading>),
+}
+
+impl Served {
+    fn routes(&self, metrics: observe::Metrics, stop: watch::Receiver<bool>) -> Routes {
+        match self {
+            Self::Platform(platform) => {
+                platform.routes().merge(health::routes(Arc::clone(platform), metrics, stop))
+            }
+            Self::Reading(reading) => reading.routes(metrics, stop),
+        }
+    }
+
+    async fn shutdown(&self) {
+        match self {
+            Self::Platform(platform) => platform.shutdown().await,
+            Self::Reading(reading) => reading.shutdown().await,
+        }
+    }
 }
 
 fn guard(configuration: &Configuration) -> Result<Guard, CommandFailure> {

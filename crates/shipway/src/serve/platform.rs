@@ -85,6 +85,7 @@ impl Platform {
             tracker: tracker.clone(),
             data_dir: data.clone(),
             limits: limits(configuration),
+            read_copy: configuration.read_copy.store()?,
         })
         .await
         .map_err(because)?;
