@@ -14,10 +14,12 @@ import live
 import scaled_data
 import training
 from flights import Periods, make_tables
+from flink import flink
 from flow import flow
 from measure import Lane
 from online import online
 from reads import reads
+from recovery import recovery
 from server import Server
 from setting import DEMO, HERE, Setting
 
@@ -78,4 +80,6 @@ LANES: dict[str, Callable[[Setting], list[Lane] | Iterator[Lane]]] = {
     "reads": reads,
     "live": predict_and_ingest,
     "flow": flow,
+    "recovery": recovery,
+    "flink": flink,
 }

@@ -25,8 +25,8 @@ def predict(setting: Setting, server: Server, training_set: Path) -> Lane:
     _deploy(setting, server, training_set)
     row = json.loads(parquet.read_table(training_set, columns=KEYS).to_pandas().iloc[-1:].to_json(orient="records"))[0]
     connection = Connection(server)
-    asked = _raw("POST", "/api/v1/predict/late_arrivals", json.dumps({"rows": [row]}).encode())
-    empty = _raw("GET", "/healthz", b"")
+    asked = raw("POST", "/api/v1/predict/late_arrivals", json.dumps({"rows": [row]}).encode())
+    empty = raw("GET", "/healthz", b"")
 
     def median_of(request: bytes) -> Sample:
         taken = []
@@ -52,7 +52,7 @@ def ingest(setting: Setting, server: Server) -> Lane:
 
     def ours() -> Sample:
         mark = f'"r{next(turns)}_'.encode()
-        requests = [_raw("POST", "/api/v1/ingest/departures", batch.replace(b'"bench', mark), "application/x-ndjson") for batch in batches]
+        requests = [raw("POST", "/api/v1/ingest/departures", batch.replace(b'"bench', mark), "application/x-ndjson") for batch in batches]
         connection = Connection(server)
         began = time.perf_counter()
         answers = [connection.ask(request) for request in requests]
@@ -115,6 +115,7 @@ class Connection:
         return piece
 
 
-def _raw(method: str, path: str, body: bytes, content_type: str = "application/json") -> bytes:
+def raw(method: str, path: str, body: bytes, content_type: str = "application/json") -> bytes:
+    """The bytes of a request."""
     head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body

@@ -36,10 +36,12 @@ class Setting:
     full: bool
 
     @contextmanager
-    def serving(self, name: str, load: list[tuple[str, Path]], definitions: Path = DEMO) -> Iterator[Server]:
+    def serving(
+        self, name: str, load: list[tuple[str, Path]], definitions: Path = DEMO, environment: dict[str, str] | None = None
+    ) -> Iterator[Server]:
         """A server on a fresh folder with `definitions` applied and the tables loaded; stopped and removed at the end."""
         data = self.out / f"data-{name}"
-        server = Server(self.shipway, data, self.out / f"server-{name}.log")
+        server = Server(self.shipway, data, self.out / f"server-{name}.log", environment)
         try:
             server.cli("apply", str(definitions))
             for table, path in load:

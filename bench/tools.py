@@ -14,12 +14,41 @@ HERE = Path(__file__).resolve().parent
 
 def peers_python(cache: Path) -> Path:
     """The Python that the peers run under, with the packages of bench/requirements.txt."""
-    required = HERE / "requirements.txt"
+    return _environment(cache / "bench-venv", HERE / "requirements.txt", "the peers' pinned packages")
+
+
+class Flink:
+    """Flink out of its Python package, in an environment of its own, and the connector to Kafka from its published Java package."""
+
+    def __init__(self, cache: Path) -> None:
+        self.python = _environment(cache / "flink-venv", HERE / "flink-requirements.txt", "Flink's pinned packages")
+        asked = [str(self.python), "-c", "import pathlib, pyflink; print(pathlib.Path(pyflink.__file__).parent)"]
+        self.home = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+        self.connector = self._connect()
+
+    def _connect(self) -> str:
+        """Puts the connector beside Flink's own packages, and says which it is. What lies there is loaded once, not for every job."""
+        model = HERE / "peers" / "flink" / "pom.xml"
+        stamp = self.home / "lib" / ".connector"
+        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+        if not stamp.exists() or stamp.read_text() != digest:
+            for old in (self.home / "lib").glob("flink-sql-connector-kafka-*.jar"):
+                old.unlink()
+            if shutil.which("mvn") is None:
+                raise SystemExit("bench: error: mvn is not installed\nbench: hint: install maven with this system's package manager")
+            command = ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(model), "dependency:copy-dependencies"]
+            command += ["-DexcludeTransitive=true", f"-DoutputDirectory={self.home / 'lib'}"]
+            subprocess.run(command, check=True, stdout=sys.stderr)
+            stamp.write_text(digest)
+        return next((self.home / "lib").glob("flink-sql-connector-kafka-*.jar")).stem
+
+
+def _environment(folder: Path, required: Path, what: str) -> Path:
+    """The Python of a virtual environment in `folder` that has the packages of `required` and no others."""
     digest = hashlib.sha256(required.read_bytes()).hexdigest()
-    folder = cache / "bench-venv"
     python, stamp = folder / "bin" / "python", folder / ".stamp"
     if not stamp.exists() or stamp.read_text() != digest:
-        print("installing the peers' pinned packages (a few minutes the first time)", flush=True)
+        print(f"installing {what} (a few minutes the first time)", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(required)], check=True)
         stamp.write_text(digest)

@@ -28,7 +28,7 @@ class Broker:
         self._folder = folder
         self._packages = _packages()
         folder.mkdir(parents=True)
-        port, controller = _free_ports(2)
+        port, controller = free_ports(2)
         self.bootstrap = f"127.0.0.1:{port}"
         (folder / "server.properties").write_text(_properties(folder, port, controller))
         self._format()
@@ -135,7 +135,7 @@ def _packages() -> Path:
     return Path(done.stdout.strip())
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Held together while they are found, so that they differ."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]

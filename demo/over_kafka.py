@@ -69,20 +69,21 @@ class OverKafka:
         deadline = time.monotonic() + TAKEN_IN_WITHIN_SECONDS
         while time.monotonic() < deadline:
             streams = self._connection.get("/api/v1/streams")["streams"]
-            if all(self._has_all(stream) for stream in streams if stream["source"] in events):
+            if all(has_all(stream, self._writer.ends) for stream in streams if stream["source"] in events):
                 for stream in streams:
-                    _check_counts(stream)
+                    check_counts(stream)
                 return
             time.sleep(0.0005)
         raise Failed(f"the streams have not taken in everything within a minute: {streams}")
 
-    def _has_all(self, stream: dict) -> bool:
-        positions = {each["partition"]: each["position"] for each in stream["partitions"]}
-        ends = self._writer.ends.get(stream["topic"], {})
-        return all(positions.get(partition, 0) >= end for partition, end in ends.items())
+
+def has_all(stream: dict, ends: dict[str, dict[int, int]]) -> bool:
+    """Whether a stream has taken in its topic up to `ends`: by topic and partition, the place behind the last message."""
+    positions = {each["partition"]: each["position"] for each in stream["partitions"]}
+    return all(positions.get(partition, 0) >= end for partition, end in ends.get(stream["topic"], {}).items())
 
 
-def _check_counts(stream: dict) -> None:
+def check_counts(stream: dict) -> None:
     """Refuses to go on when a message was anything else than an event that counts."""
     wrong = {name: stream["counts"][name] for name in ("duplicates", "late", "quarantined", "dead", "empty")}
     if any(wrong.values()):

@@ -18,6 +18,9 @@ class Failed(Exception):
 class Server:
     """A `shipway serve` on a free loopback port with a data folder of its own; `environment` is added to ours."""
 
+    READY_WITHIN_SECONDS = 60.0
+    LOOKS_EVERY_SECONDS = 0.05
+
     def __init__(self, binary: str, data: Path, log: Path, environment: dict[str, str] | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -34,10 +37,14 @@ class Server:
         )
         self._log_path = log
         self.pid = self._process.pid
-        self._wait_until_ready()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + self.READY_WITHIN_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise Failed(f"the server ended at once:\n{self._log_path.read_text()}")
@@ -48,8 +55,13 @@ class Server:
                     return
             except OSError:
                 pass
-            time.sleep(0.05)
-        raise Failed(f"the server was not ready within a minute:\n{self._log_path.read_text()}")
+            time.sleep(self.LOOKS_EVERY_SECONDS)
+        words = f"the server was not ready within {self.READY_WITHIN_SECONDS:.0f} seconds"
+        raise Failed(f"{words}:\n{self.log()}")
+
+    def log(self) -> str:
+        """What the server said since it was started."""
+        return self._log_path.read_text(errors="replace")
 
     def stop(self) -> None:
         """Ends the server the way an operator does, and waits for it."""
@@ -63,6 +75,12 @@ class Server:
             self._log.close()
         if code != 0:
             raise Failed(f"the server ended with {code}:\n{self._log_path.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """Ends the server with SIGKILL: it gets to do nothing more."""
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
 
     def cli(self, *arguments: str, expect: tuple[int, ...] = (0,)) -> dict:
         """Runs `shipway ARGUMENTS --output json` and returns what it printed: the answer, or `error` and `code`."""
