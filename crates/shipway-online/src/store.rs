@@ -72,10 +72,13 @@ impl OnlineStore {
             opened => opened.trying_to("open the online store")?,
         };
         check_format(&database, root)?;
-        let create = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
         let keyspaces = Space::ALL
             .iter()
-            .map(|space| database.keyspace(space.keyspace(), create))
+            .map(|space| {
+                let bytes = options.memtable_bytes_of(*space);
+                let create = || KeyspaceCreateOptions::default().max_memtable_size(bytes);
+                database.keyspace(space.keyspace(), create)
+            })
             .collect::<fjall::Result<_>>()
             .trying_to("open the spaces of the online store")?;
         Ok(Self { inner: Arc::new(Inner { root: root.to_owned(), keyspaces, database }) })

@@ -71,7 +71,8 @@ fn a_key_outside_the_bounds_refuses_the_whole_batch() {
 fn values_of_a_mebibyte_come_back_whole_before_and_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     // Small memtables, so that some values are in sorted files and some in the journal.
-    let options = OnlineOptions { memtable_bytes: 4 << 20, cache_bytes: 8 << 20 };
+    let options =
+        OnlineOptions { memtable_bytes: 4 << 20, state_memtable_bytes: 4 << 20, cache_bytes: 8 << 20 };
     let value = |number: u8| {
         (0..1 << 20).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 7) as u8 ^ number).collect::<Vec<_>>()
     };

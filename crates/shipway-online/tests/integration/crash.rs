@@ -15,7 +15,7 @@ const KEYS: u64 = 64;
 
 /// Small memtables, so that flushes and compactions are under way when the process dies.
 fn options() -> OnlineOptions {
-    OnlineOptions { memtable_bytes: 256 << 10, ..OnlineOptions::default() }
+    OnlineOptions { memtable_bytes: 256 << 10, state_memtable_bytes: 256 << 10, ..OnlineOptions::default() }
 }
 
 /// Batch `number` writes this to every key, long enough to cross the buffers of the journal.
