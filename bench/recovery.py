@@ -90,7 +90,7 @@ def _lane(setting: Setting, events: int, live: Place, loaded: Place) -> Lane:
         f"killed under load: SIGKILL right after the last of {tail:,} further events was acknowledged, sent as fast as one connection can; unread: those that no read had seen then. "
         "They are caught up from the log",
         "states lost: SIGKILL, and the folder `online` is gone: states, the ids of the last days and the positions are made again from the log, and at the marker of a load from "
-        "the history that it wrote",
+        "the history that it wrote; where the log has dropped its beginning, from history",
         "the files of the system stay in its memory between the two processes, as after a kill; a machine that lost its power would read them from the disk",
     ]
     return Lane(f"recovery of {events / 1e6:g}M events of state", "s", True, measured, [*about, *notes], "the first is faster by", goals)

@@ -23,7 +23,9 @@ use crate::{
     error::FeaturesError,
     ingest::dedupe::IdDigest,
     load,
-    materialise::{Materialiser, Published, off_the_executor, progress::SourceProgress},
+    materialise::{
+        Materialiser, Published, begin_anew::begin_anew, off_the_executor, progress::SourceProgress,
+    },
     model::{
         event::Standing,
         record::{self, Record},
@@ -263,6 +265,7 @@ impl Features {
         let outbox = inner.copy.as_ref().map_or_else(Outbox::default, |copy| copy.outbox());
         let (runtime, orders) = SourceRuntime::new(topic, inner.shape(source).await?, outbox);
         let runtime = Arc::new(runtime);
+        begin_anew(inner, &runtime).await?;
         let materialiser = Materialiser::open(Arc::clone(inner), Arc::clone(&runtime), orders)?;
         let archiver = Archiver::open(Arc::clone(inner), Arc::clone(&runtime)).await?;
         inner.note_tail(&runtime, materialiser.applied()).await?;

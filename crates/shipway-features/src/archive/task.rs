@@ -14,7 +14,7 @@ use crate::{
     archive::rows,
     error::{FeaturesError, damaged},
     features::Inner,
-    materialise::off_the_executor,
+    materialise::{begin_anew, off_the_executor},
     model::{
         dead_letter::DeadLetter,
         event::{SourceEvent, Standing},
@@ -235,11 +235,11 @@ impl Archiver {
 
     /// Drops log segments that both consumers have behind them for good, and every sink that is not too far behind.
     async fn trim(&self) -> Result<(), FeaturesError> {
-        let applied = self.runtime.published().map_or(0, |published| published.applied);
+        let Some(published) = self.runtime.published() else { return Ok(()) };
         let online = self.inner.online.clone();
         // Before the states are safe from a loss of power the log must still have what they were made of.
         off_the_executor(&self.inner, move || Ok(online.persist()?)).await?;
-        let done = applied.min(*self.runtime.archived.borrow());
+        let done = published.applied.min(*self.runtime.archived.borrow());
         let selected = self.inner.selected_up_to(&self.runtime).await;
         let done = selected.map_or(done, |selected| done.min(selected));
         let limits = &self.inner.limits;
@@ -247,6 +247,7 @@ impl Archiver {
         let end = self.runtime.topic.end();
         let before = before.min(self.inner.sinks.may_trim(&self.runtime.name, end, limits.sink_records));
         if before > self.runtime.topic.start() {
+            begin_anew::note(&self.inner, &self.runtime, &published.snapshot).await?;
             self.runtime.topic.trim(before).await?;
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use datafusion::prelude::DataFrame;
 use futures::TryStreamExt as _;
 use shipway_core::{DataType, EntityKey, Timestamp, Value};
 use shipway_online::{Batch, Space};
@@ -25,7 +26,7 @@ use crate::{
     model::{
         columns::{ColumnReader, readers},
         event::{SourceEvent, Standing},
-        schema::EVENT_ID_COLUMN,
+        schema::{EVENT_ID_COLUMN, RECEIVED_COLUMN, SourceSchema},
     },
     source::{SourceRuntime, SourceShape},
     state::{KeyState, Reach, codec},
@@ -120,20 +121,41 @@ impl Build {
         if self.shape.schema.id_index.is_none() {
             return Ok(());
         }
-        let frame = history::select(inner, &self.shape.schema, &self.rows, i64::MIN).await?;
-        let mut batches = frame.select_columns(&[EVENT_ID_COLUMN])?.execute_stream().await?;
-        let received = inner.clock.now();
-        let mut batch = Batch::new();
-        while let Some(rows) = batches.try_next().await? {
-            let ids = event_ids(&rows)?;
-            seen::put(&mut batch, &self.shape.schema.name, ids.iter().map(|id| (&**id, received, end)));
-            if batch.len() >= IDS_PER_BATCH {
-                let (inner_then, full) = (Arc::clone(inner), std::mem::take(&mut batch));
-                off_the_executor(inner, move || Ok(inner_then.online.commit(full)?)).await?;
-            }
-        }
-        Ok(inner.online.commit(batch)?)
+        let rows = history::select(inner, &self.shape.schema, &self.rows, i64::MIN).await?;
+        remember_ids(inner, &self.shape.schema, rows, end).await
     }
+}
+
+/// Remembers the event ids of rows of history as received when the rows say, or else now; `end` is behind all of their arrivals.
+pub(super) async fn remember_ids(
+    inner: &Arc<Inner>,
+    source: &SourceSchema,
+    rows: DataFrame,
+    end: u64,
+) -> Result<(), FeaturesError> {
+    let mut batches = rows.select_columns(&[EVENT_ID_COLUMN, RECEIVED_COLUMN])?.execute_stream().await?;
+    let now = inner.clock.now();
+    let mut batch = Batch::new();
+    while let Some(rows) = batches.try_next().await? {
+        let columns = [(EVENT_ID_COLUMN, DataType::Text), (RECEIVED_COLUMN, DataType::Timestamp)];
+        let columns = readers(&rows, columns)?;
+        let value = |column: usize, row: usize| {
+            columns[column].as_ref().map_or(Value::Null, |column| column.value(row))
+        };
+        let found: Vec<(Arc<str>, Timestamp)> = (0..rows.num_rows())
+            .filter_map(|row| {
+                let Value::Text(id) = value(0, row) else { return None };
+                let Value::Timestamp(received) = value(1, row) else { return Some((id, now)) };
+                Some((id, received))
+            })
+            .collect();
+        seen::put(&mut batch, &source.name, found.iter().map(|(id, received)| (&**id, *received, end)));
+        if batch.len() >= IDS_PER_BATCH {
+            let (inner_then, full) = (Arc::clone(inner), std::mem::take(&mut batch));
+            off_the_executor(inner, move || Ok(inner_then.online.commit(full)?)).await?;
+        }
+    }
+    Ok(inner.online.commit(batch)?)
 }
 
 impl Bucket {

@@ -9,6 +9,7 @@
 //! - `chain`: what the events of a run carry for chained views
 //! - `bulk`: the rows of a load into states, at its marker, in steps that are never repeated
 //! - `beside`: new states, built from history while events are counted in them already
+//! - `begin_anew`: states that are gone, while the log no longer has all that they were made of
 //! - `order`: what others ask of the writer
 //! - `history`: which rows of a source's table had arrived before an offset
 //! - `progress`: what is stored about how far the source has come
@@ -16,6 +17,7 @@
 //! - `views`: the views that are kept, and what readers get
 
 mod batch;
+pub(crate) mod begin_anew;
 mod beside;
 pub(crate) mod bulk;
 mod chain;

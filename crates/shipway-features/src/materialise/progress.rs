@@ -91,14 +91,18 @@ impl SourceProgress {
     /// As it is in `snapshot`.
     pub(crate) fn at(snapshot: &Snapshot, source: &Name) -> Result<Self, FeaturesError> {
         let stored = snapshot.get(Space::Progress, &source_key(source))?;
-        let first = Self {
-            format: FORMAT,
-            applied: 0,
-            watermark_us: NO_WATERMARK.micros(),
-            bulk: None,
-            positions: Positions::default(),
-        };
-        stored.map_or(Ok(first), |bytes| parse(&bytes, source))
+        let first = || Self::beginning(0, NO_WATERMARK, Positions::default());
+        stored.map_or_else(|| Ok(first()), |bytes| parse(&bytes, source))
+    }
+
+    /// Whether anything was ever stored of `source`.
+    pub(crate) fn is_stored(online: &OnlineStore, source: &Name) -> Result<bool, FeaturesError> {
+        Ok(online.get(Space::Progress, &source_key(source))?.is_some())
+    }
+
+    /// Of states that count from `applied` on.
+    pub(crate) const fn beginning(applied: u64, watermark: Timestamp, positions: Positions) -> Self {
+        Self { format: FORMAT, applied, watermark_us: watermark.micros(), bulk: None, positions }
     }
 
     pub(crate) fn put(&self, batch: &mut Batch, source: &Name) {

@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 pub(crate) mod builds;
 pub(crate) mod loads;
+pub(crate) mod log_starts;
 pub(crate) mod schemas;
 pub(crate) mod sinks;
 pub(crate) mod training_sets;
@@ -37,6 +38,8 @@ const BATCH_SOURCES: [Migration; 1] = [Migration {
 }];
 const SINKS: [Migration; 1] =
     [Migration { version: 1, name: "sinks", sql: include_str!("../../migrations/sinks_0001.sql") }];
+const LOG_STARTS: [Migration; 1] =
+    [Migration { version: 1, name: "log_starts", sql: include_str!("../../migrations/log_starts_0001.sql") }];
 
 /// Creates or updates the tables of this crate.
 pub(crate) async fn migrate(store: &Store) -> Result<(), StoreError> {
@@ -44,5 +47,6 @@ pub(crate) async fn migrate(store: &Store) -> Result<(), StoreError> {
     store.migrate("training_sets", &TRAINING_SETS).await?;
     store.migrate("feature_builds", &BUILDS).await?;
     store.migrate("batch_sources", &BATCH_SOURCES).await?;
-    store.migrate("feature_sinks", &SINKS).await
+    store.migrate("feature_sinks", &SINKS).await?;
+    store.migrate("feature_log_starts", &LOG_STARTS).await
 }

@@ -34,6 +34,7 @@
 mod accepting;
 mod backfill;
 mod batch;
+mod begin_anew;
 mod chains;
 mod costing;
 mod decimals;

@@ -187,6 +187,18 @@ impl World {
         self.start();
     }
 
+    /// The process dies, and the states that it has stored are gone.
+    pub(crate) fn loses_its_states(&mut self) {
+        self.die();
+        fs_err::remove_dir_all(self.folder.path().join("online")).unwrap();
+        self.start();
+    }
+
+    /// Where the log of a source begins.
+    pub(crate) fn log_start(&self, source: &str) -> u64 {
+        self.running().log.topic(source).unwrap().start()
+    }
+
     /// The server stops in order and starts again.
     pub(crate) fn restarts(&mut self) {
         let running = self.running();
