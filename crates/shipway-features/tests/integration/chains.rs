@@ -6,6 +6,7 @@ use futures::TryStreamExt as _;
 use serde_json::{Value as Json, json};
 use shipway_core::{Timestamp, Value};
 use shipway_features::{ArrivalRule, Limits, Spine, TrainingSet};
+use shipway_log::LogOptions;
 
 use crate::{
     offline::world::rows_of,
@@ -265,4 +266,30 @@ fn a_training_set_of_the_truth_as_it_is_known_now_carries_what_was_known_then() 
     let then = BTreeMap::from([("sales".to_owned(), 4)]);
     let then = trained(&world, "of_product", "tea", NOON + 9, ArrivalRule::Before(then));
     assert_eq!(then["rush__seen"].to_json(), json!([0, 1]), "views take a place in the log as well");
+}
+
+#[test]
+fn lost_states_of_a_chain_are_made_again_where_the_log_was_shortened() {
+    let limits = Limits { log_retention_records: 0, archive_rows: 50, ..limits() };
+    let log = LogOptions { segment_bytes: 4 << 10, ..LogOptions::default() };
+    let mut world = World::with_log(DEFINITIONS, limits, log);
+    let q = NOON + DAY;
+    let mut token = String::new();
+    for round in 0..400 {
+        let event = |at: i64| {
+            let sold = sale(&format!("s{round} {at}"), NOON + (round * 20 + at) * SECOND);
+            changed(sold, "shop", format!("shop {}", at % 3))
+        };
+        token = world.ingests("sales", &(0..20).map(event).collect::<Vec<_>>()).token;
+        let tea = json!({ "product": "tea" });
+        world.reads_service("of_product", &[tea], Timestamp(q), Some(&token)).unwrap();
+        if world.log_start("sales") > 500 {
+            break;
+        }
+    }
+    assert!(world.log_start("sales") > 500);
+    let before = features(&world, "of_product", "tea", q, &token);
+    world.loses_its_states();
+    world.block_on(world.features().built()).unwrap();
+    assert_eq!(features(&world, "of_product", "tea", q, &token), before);
 }
