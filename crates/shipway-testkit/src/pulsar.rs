@@ -114,7 +114,8 @@ pub struct PulsarTopics {
 impl PulsarTopics {
     /// Those of the Pulsar whose administration is at `address`, as `http://host:8080`.
     pub fn at(address: impl Into<String>) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+        // A connection that is kept would end with the runtime of the test that opened it, under another test's question.
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).pool_max_idle_per_host(0).build();
         Self { http: http.expect("a client can be made"), address: address.into() }
     }
 

@@ -244,9 +244,15 @@ async fn a_broker_that_comes_back_loses_nothing_that_it_acknowledged() {
     let mut subscription = subscribe(&broker, "comes-back", Start::Earliest, &store).await;
     let mut expected = Vec::new();
     for (round, is_killed) in [false, true].into_iter().enumerate() {
-        let all: Vec<String> = (0..10).map(|number| format!("{round}-{number}")).collect();
-        write(&broker, all.iter().map(|text| keyed("comes-back", 0, text.clone())).collect()).await;
-        expected.extend(all);
+        for part in ["before", "at"] {
+            let all: Vec<String> = (0..10).map(|number| format!("{round}-{part}-{number}")).collect();
+            write(&broker, all.iter().map(|text| keyed("comes-back", 0, text.clone())).collect()).await;
+            expected.extend(all);
+            if part == "before" {
+                // The partition is ours by then: that the broker is gone is told once each time.
+                read_on(&mut subscription, &store, expected.len()).await;
+            }
+        }
         if is_killed {
             pulsar.kill();
         } else {
