@@ -70,6 +70,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("fjall", &["shipway-online"]),
     ("rdkafka", &["shipway-broker"]),
     ("redis", &["shipway-online"]),
+    ("rpds", &["shipway-online"]),
     ("deltalake", &["shipway-lake"]),
     ("datafusion", &["shipway-lake", "shipway-features"]),
     ("ort", &["shipway-runtime"]),

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, atomic::AtomicU64},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -50,6 +51,8 @@ use crate::{
 
 const RECORDS_PER_READ: usize = 8_192;
 const BYTES_PER_READ: usize = 16 << 20;
+/// How long a start waits at most until the states have taken in what is in the log.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// A marker in the log of a source.
 type Marked = (Arc<SourceRuntime>, u64);
@@ -173,7 +176,16 @@ impl Features {
         if let Some(copy) = &inner.copy {
             copy.start(inner);
         }
+        features.catch_up().await;
         Ok(features)
+    }
+
+    /// Reads begin where they ended: what a kill took back from the states is still in the log. Whoever has more to catch up with is read
+    /// as it is meanwhile, and shows by how much it lags.
+    async fn catch_up(&self) {
+        let sources = self.inner.sources();
+        let visible = sources.iter().map(|runtime| runtime.wait_visible(runtime.topic.end(), CATCH_UP_WITHIN));
+        futures::future::join_all(visible).await;
     }
 
     /// Takes over definitions that were applied: starts new sources, follows added columns, and puts a marker for every new

@@ -1,14 +1,16 @@
 //! The online store: the state of features, by key, fast to read and changed in atomic batches; and its read copy elsewhere.
 //!
 //! This crate decides how the four [`Space`]s share one store: a [`Batch`] changes all of them at once or not at all, a
-//! [`Snapshot`] sees all of them at one moment. A committed batch survives the death of the process; it survives the
-//! loss of power after [`OnlineStore::persist`]. Without that, the store comes back as some earlier whole batch left
-//! it, and its owner goes on from the offset that it keeps in [`Space::Progress`].
+//! [`Snapshot`] sees all of them at one moment. A committed batch survives the death of the process, one that is
+//! [committed soon](OnlineStore::commit_soon) does so after a moment; both survive the loss of power after
+//! [`OnlineStore::persist`]. Without that, the store comes back as some earlier whole batch left it, and its owner goes on
+//! from the offset that it keeps in [`Space::Progress`].
 //!
 //! All calls block: a read for microseconds when the block is cached, a commit for longer while the store catches up
 //! with a burst of writes.
 //!
 //! - `store`: opening, committing, persisting
+//! - `engine`: what is in files, and the order in which batches get there; `overlay`: what is visible and not there yet
 //! - `snapshot`: reading at one moment
 //! - `batch`: changes that belong together
 //! - `space`: the four parts of the store
@@ -19,8 +21,10 @@
 
 mod batch;
 pub mod copy;
+mod engine;
 mod error;
 mod options;
+mod overlay;
 mod snapshot;
 mod space;
 mod store;

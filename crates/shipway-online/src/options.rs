@@ -1,5 +1,7 @@
 //! The sizes of the store.
 
+use std::time::Duration;
+
 use crate::space::Space;
 
 /// The sizes of the store. They may differ from one opening to the next.
@@ -13,6 +15,10 @@ pub struct OnlineOptions {
     /// The same for [`Space::State`](crate::Space::State): its keys are written again and again, and of what is overwritten in memory nothing comes
     /// into a file.
     pub state_memtable_bytes: u64,
+    /// How long what is [committed soon](crate::OnlineStore::commit_soon) stays in memory alone.
+    pub soon_within: Duration,
+    /// How much of that there may be before it is written sooner. Whoever commits twice as much waits until it is written.
+    pub soon_bytes: usize,
 }
 
 impl OnlineOptions {
@@ -25,8 +31,14 @@ impl OnlineOptions {
 }
 
 impl Default for OnlineOptions {
-    /// 256 MiB of cache, 16 MiB of changes per space, 64 MiB of states.
+    /// 256 MiB of cache, 16 MiB of changes per space, 64 MiB of states; 2 seconds and 64 MiB in memory alone.
     fn default() -> Self {
-        Self { cache_bytes: 256 << 20, memtable_bytes: 16 << 20, state_memtable_bytes: 64 << 20 }
+        Self {
+            cache_bytes: 256 << 20,
+            memtable_bytes: 16 << 20,
+            state_memtable_bytes: 64 << 20,
+            soon_within: Duration::from_secs(2),
+            soon_bytes: 64 << 20,
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! Reading at one moment.
 
-use std::{ops::Bound, sync::Arc};
+use std::{cmp::Ordering, iter::Peekable, ops::Bound, sync::Arc, vec};
 
 use bytes::Bytes;
 use fjall::Readable as _;
 
 use crate::{
     batch::MAX_KEY_BYTES,
+    engine::Layers,
     error::{OnlineError, Trying as _},
     space::Space,
     store::Inner,
@@ -24,21 +25,25 @@ pub struct Snapshot {
 }
 
 struct Moment {
-    snapshot: fjall::Snapshot,
+    layers: Layers,
+    files: fjall::Snapshot,
     store: Arc<Inner>,
 }
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Snapshot").field("root", &self.moment.store.root).finish_non_exhaustive()
+        formatter
+            .debug_struct("Snapshot")
+            .field("root", &self.moment.store.engine.root)
+            .finish_non_exhaustive()
     }
 }
 
 impl Snapshot {
     /// The present moment of `store`.
     pub(crate) fn now(store: &Arc<Inner>) -> Self {
-        let moment = Moment { snapshot: store.database.snapshot(), store: Arc::clone(store) };
-        Self { moment: Arc::new(moment) }
+        let (layers, files) = store.engine.moment();
+        Self { moment: Arc::new(Moment { layers, files, store: Arc::clone(store) }) }
     }
 
     /// The value of `key`. One point read.
@@ -46,8 +51,11 @@ impl Snapshot {
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
             return Ok(None);
         }
-        let Moment { snapshot, store } = &*self.moment;
-        let value = snapshot.get(store.keyspace(space), key).trying_to("read a key")?;
+        let Moment { layers, files, store } = &*self.moment;
+        if let Some(value) = layers.get(space, key) {
+            return Ok(value);
+        }
+        let value = files.get(store.engine.keyspace(space), key).trying_to("read a key")?;
         Ok(value.map(Bytes::from))
     }
 
@@ -67,25 +75,13 @@ impl Snapshot {
     }
 
     /// The keys that start with `prefix` and their values, ascending by the bytes of the key; all keys for an empty
-    /// prefix. Reads as it goes, and can be walked from both ends. Keeps the moment for as long as it lives.
+    /// prefix. Reads as it goes. Keeps the moment for as long as it lives.
     pub fn scan_prefix(
         &self,
         space: Space,
         prefix: &[u8],
-    ) -> impl DoubleEndedIterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
-        let Moment { snapshot, store } = &*self.moment;
-        let found = match prefix.len() {
-            0 => Some(snapshot.iter(store.keyspace(space))),
-            1..=MAX_KEY_BYTES => Some(snapshot.prefix(store.keyspace(space), prefix)),
-            // No key is that long.
-            _ => None,
-        };
-        let keeps_store_open = Arc::clone(&self.moment);
-        found.into_iter().flatten().map(move |entry| {
-            let _ = &keeps_store_open;
-            let (key, value) = entry.into_inner().trying_to("read a range of keys")?;
-            Ok((Bytes::from(key), Bytes::from(value)))
-        })
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
+        self.scan_after(space, prefix, &[])
     }
 
     /// The keys that start with `prefix` and come after `after`, which need not be there, and their values, ascending. For
@@ -96,19 +92,53 @@ impl Snapshot {
         prefix: &[u8],
         after: &[u8],
     ) -> impl Iterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
-        let Moment { snapshot, store } = &*self.moment;
-        let range = (Bound::Excluded(after), Bound::<&[u8]>::Unbounded);
-        // Before the prefix nothing is looked for.
-        let range = if after < prefix { (Bound::Included(prefix), Bound::Unbounded) } else { range };
-        let found = snapshot.range::<&[u8], _>(store.keyspace(space), range);
-        let (keeps_store_open, prefix) = (Arc::clone(&self.moment), prefix.to_vec());
-        let entries = found.map(move |entry| {
+        let Moment { layers, files, store } = &*self.moment;
+        // Before the prefix nothing is looked for. No key is longer than the engine takes.
+        let from = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
+        let fits = prefix.len().max(after.len()) <= MAX_KEY_BYTES;
+        let range = (from, Bound::<&[u8]>::Unbounded);
+        let found = fits.then(|| files.range::<&[u8], _>(store.engine.keyspace(space), range));
+        let (keeps_store_open, prefix_then) = (Arc::clone(&self.moment), prefix.to_vec());
+        let entries = found.into_iter().flatten().map(move |entry| {
             let _ = &keeps_store_open;
             let (key, value) = entry.into_inner().trying_to("read a range of keys")?;
             Ok((Bytes::from(key), Bytes::from(value)))
         });
-        entries.take_while(move |entry: &Result<(Bytes, Bytes), OnlineError>| {
-            entry.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix))
-        })
+        let entries = entries.take_while(move |entry: &Result<(Bytes, Bytes), OnlineError>| {
+            entry.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix_then))
+        });
+        Overlaid {
+            entries: entries.peekable(),
+            changes: layers.walk(space, prefix, after).into_iter().peekable(),
+        }
+    }
+}
+
+/// Entries of the files under what became of them, both ascending by key.
+struct Overlaid<E: Iterator> {
+    entries: Peekable<E>,
+    changes: Peekable<vec::IntoIter<(Bytes, Option<Bytes>)>>,
+}
+
+impl<E: Iterator<Item = Result<(Bytes, Bytes), OnlineError>>> Iterator for Overlaid<E> {
+    type Item = E::Item;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let order = match (self.entries.peek(), self.changes.peek()) {
+                (Some(Ok((key, _))), Some((changed, _))) => changed.cmp(key),
+                (None, Some(_)) => Ordering::Less,
+                (_, None) | (Some(Err(_)), Some(_)) => Ordering::Greater,
+            };
+            if order.is_gt() {
+                return self.entries.next();
+            }
+            if order.is_eq() {
+                self.entries.next();
+            }
+            if let Some((key, Some(value))) = self.changes.next() {
+                return Some(Ok((key, value)));
+            }
+        }
     }
 }

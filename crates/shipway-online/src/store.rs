@@ -1,15 +1,17 @@
 //! Opening, committing, persisting.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
+    thread::{self, JoinHandle},
 };
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 
 use crate::{
-    batch::{Batch, Change, MAX_KEY_BYTES},
+    batch::{Batch, MAX_KEY_BYTES},
+    engine::Engine,
     error::{OnlineError, Trying as _},
     options::OnlineOptions,
     snapshot::Snapshot,
@@ -29,28 +31,33 @@ pub struct OnlineStore {
 
 impl std::fmt::Debug for OnlineStore {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("OnlineStore").field("root", &self.inner.root).finish_non_exhaustive()
+        formatter.debug_struct("OnlineStore").field("root", &self.inner.engine.root).finish_non_exhaustive()
     }
 }
 
-/// An open store.
+/// An open store, and the thread that writes what is pending.
 pub(crate) struct Inner {
-    pub(crate) root: PathBuf,
-    keyspaces: Vec<Keyspace>,
-    pub(crate) database: Database,
+    pub(crate) engine: Arc<Engine>,
+    flusher: Option<JoinHandle<()>>,
 }
 
 impl Inner {
-    /// The part of the engine that holds `space`.
-    pub(crate) fn keyspace(&self, space: Space) -> &Keyspace {
-        &self.keyspaces[space.position()]
+    fn new(engine: Engine) -> Result<Self, OnlineError> {
+        let engine = Arc::new(engine);
+        let flushed = Arc::clone(&engine);
+        let flusher = thread::Builder::new().name("online-flush".to_owned());
+        let flusher = flusher
+            .spawn(move || flushed.flush_when_due())
+            .map_err(|source| OnlineError::Io { action: "start a thread", source })?;
+        Ok(Self { engine, flusher: Some(flusher) })
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Nothing is lost to a killed process without it; whoever must know calls `persist` and hears of a failure.
-        let _ = self.database.persist(PersistMode::SyncAll);
+        self.engine.close();
+        // A thread that panicked has nothing more to write; the engine itself does when it is dropped.
+        let _ = self.flusher.take().map(JoinHandle::join);
     }
 }
 
@@ -81,7 +88,9 @@ impl OnlineStore {
             })
             .collect::<fjall::Result<_>>()
             .trying_to("open the spaces of the online store")?;
-        Ok(Self { inner: Arc::new(Inner { root: root.to_owned(), keyspaces, database }) })
+        let opened = (root.to_owned(), database);
+        let engine = Engine::new(opened, keyspaces, (options.soon_within, options.soon_bytes));
+        Ok(Self { inner: Arc::new(Inner::new(engine)?) })
     }
 
     /// All spaces as they are now. Sees a batch whole or not at all, whichever thread commits it.
@@ -94,40 +103,41 @@ impl OnlineStore {
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
             return Ok(None);
         }
-        // Of a single value there is nothing to see half of, so the book-keeping of a snapshot is spared.
-        let value = self.inner.keyspace(space).get(key).trying_to("read a key")?;
-        Ok(value.map(Bytes::from))
+        self.inner.engine.get(space, key)
     }
 
-    /// Makes all changes of `batch`, or none if it fails, and hands them to the operating system before it returns:
-    /// they survive the death of the process. Batches become visible in the order in which they are committed.
+    /// Makes all changes of `batch`, or none if it fails, and hands them to the operating system before it returns, after all that was
+    /// committed before: they survive the death of the process. Batches become visible in the order in which they are committed.
     ///
     /// After a failure of the disk the store takes no more batches until it is opened anew; reading still works. Of the
     /// batch that met the failure all or nothing is there then.
     pub fn commit(&self, batch: Batch) -> Result<(), OnlineError> {
-        let changes = batch.into_changes()?;
-        let mut write = self.inner.database.batch().durability(Some(PersistMode::Buffer));
-        for Change { space, key, value } in changes {
-            let keyspace = self.inner.keyspace(space);
-            match value {
-                Some(value) => write.insert(keyspace, key, value),
-                None => write.remove(keyspace, key),
-            }
-        }
-        write.commit().trying_to("commit a batch")
+        self.inner.engine.commit(batch.into_changes()?)
+    }
+
+    /// Makes all changes of `batch` visible at once, and writes them within [`OnlineOptions::soon_within`], together with those of other
+    /// batches: of a key that changes many times meanwhile only the last value is written. For an owner who can make the same changes
+    /// again: a process that is killed meanwhile comes back with the store as an earlier whole batch left it.
+    ///
+    /// A failure of the disk is told by the next commit; what was visible stays so until the store is closed.
+    pub fn commit_soon(&self, batch: Batch) -> Result<(), OnlineError> {
+        self.inner.engine.commit_soon(batch.into_changes()?)
     }
 
     /// Has what is held in memory written to sorted files, soon, and lets go of what no snapshot sees any more. For after a
     /// large burst of changes that no others follow; otherwise the store sees to it by itself.
     pub fn settle(&self) -> Result<(), OnlineError> {
+        self.inner.engine.flush()?;
         // Does not wait for the files: a disk that is full would make it wait for ever.
-        let mut spaces = self.inner.keyspaces.iter();
+        let mut spaces = Space::ALL.iter().map(|space| self.inner.engine.keyspace(*space));
         spaces.try_for_each(|space| space.rotate_memtable().map(drop)).trying_to("settle the online store")
     }
 
     /// Makes every batch committed before durable against the loss of power.
     pub fn persist(&self) -> Result<(), OnlineError> {
-        self.inner.database.persist(PersistMode::SyncAll).trying_to("make the online store durable")
+        self.inner.engine.flush()?;
+        let database = &self.inner.engine.database;
+        database.persist(PersistMode::SyncAll).trying_to("make the online store durable")
     }
 }
 
@@ -156,7 +166,8 @@ mod tests {
     fn a_store_of_another_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = OnlineStore::open(folder.path()).unwrap();
-        let format = store.inner.database.keyspace(FORMAT_KEYSPACE, KeyspaceCreateOptions::default).unwrap();
+        let format =
+            store.inner.engine.database.keyspace(FORMAT_KEYSPACE, KeyspaceCreateOptions::default).unwrap();
         format.insert(FORMAT_KEY, "2").unwrap();
         drop((format, store));
 

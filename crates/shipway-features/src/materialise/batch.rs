@@ -147,7 +147,8 @@ impl Applying {
             seen::put(&mut batch, &schema.name, ids);
         }
         progress.put(&mut batch, &schema.name);
-        inner.online.commit(batch)?;
+        // What a kill takes back is read from the log again.
+        inner.online.commit_soon(batch)?;
         remember(inner, written);
         Ok(progress)
     }

@@ -114,8 +114,7 @@ impl StateCache {
     pub(crate) fn get(&self, key: &[u8], stored: &Bytes, snapshot: u64) -> Option<Arc<KeyState>> {
         let mut shard = self.shard(key);
         let entry = shard.entries.get_mut(key)?;
-        // Equal pointers are the usual case; comparing the bytes costs far less than decoding them.
-        if entry.stored.as_ptr() != stored.as_ptr() && entry.stored != *stored {
+        if !is_same(&entry.stored, stored) {
             return None;
         }
         entry.used = true;
@@ -126,7 +125,7 @@ impl StateCache {
     /// Takes the entry out, so that its owner can change it without a copy.
     pub(crate) fn take(&self, key: &[u8], stored: &Bytes) -> Option<Arc<KeyState>> {
         let mut shard = self.shard(key);
-        if shard.entries.get(key)?.stored != *stored {
+        if !is_same(&shard.entries.get(key)?.stored, stored) {
             return None;
         }
         let entry = shard.entries.remove(key)?;
@@ -192,6 +191,11 @@ impl Shard {
             self.held_bytes = held;
         }
     }
+}
+
+/// Equal pointers are the usual case; comparing the bytes costs far less than decoding them.
+fn is_same(held: &Bytes, stored: &Bytes) -> bool {
+    (held.as_ptr() == stored.as_ptr() && held.len() == stored.len()) || held == stored
 }
 
 /// Spreads keys over shards.

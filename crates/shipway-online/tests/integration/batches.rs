@@ -1,5 +1,10 @@
 //! What a batch does to the store, and what survives reopening.
 
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
 use shipway_core::{Failure as _, Kind};
 use shipway_online::{Batch, OnlineError, OnlineOptions, OnlineStore, Space};
 
@@ -71,8 +76,12 @@ fn a_key_outside_the_bounds_refuses_the_whole_batch() {
 fn values_of_a_mebibyte_come_back_whole_before_and_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     // Small memtables, so that some values are in sorted files and some in the journal.
-    let options =
-        OnlineOptions { memtable_bytes: 4 << 20, state_memtable_bytes: 4 << 20, cache_bytes: 8 << 20 };
+    let options = OnlineOptions {
+        memtable_bytes: 4 << 20,
+        state_memtable_bytes: 4 << 20,
+        cache_bytes: 8 << 20,
+        ..OnlineOptions::default()
+    };
     let value = |number: u8| {
         (0..1 << 20).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 7) as u8 ^ number).collect::<Vec<_>>()
     };
@@ -95,6 +104,121 @@ fn values_of_a_mebibyte_come_back_whole_before_and_after_reopening() {
 
     check(&store);
     assert_eq!(*store.get(Space::Progress, b"offset").unwrap().unwrap(), [15]);
+}
+
+#[test]
+fn what_is_committed_soon_is_visible_at_once_and_in_files_after_closing() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = OnlineOptions { soon_within: Duration::from_secs(3_600), ..OnlineOptions::default() };
+    let store = OnlineStore::open_with(folder.path(), &never).unwrap();
+    let put = |value: &'static str| {
+        let mut batch = Batch::new();
+        SPACES.iter().for_each(|space| batch.put(*space, "key", value));
+        batch
+    };
+    store.commit(put("first")).unwrap();
+    let before = store.snapshot();
+    store.commit_soon(put("soon")).unwrap();
+    let between = store.snapshot();
+    let mut batch = Batch::new();
+    SPACES.iter().for_each(|space| batch.delete(*space, "key"));
+    store.commit_soon(batch).unwrap();
+
+    for space in SPACES {
+        assert_eq!(before.get(space, b"key").unwrap().unwrap(), "first");
+        assert_eq!(between.get(space, b"key").unwrap().unwrap(), "soon");
+        assert_eq!(between.scan_prefix(space, b"k").count(), 1);
+        assert_eq!(store.get(space, b"key").unwrap(), None);
+        assert_eq!(store.snapshot().scan_prefix(space, b"").count(), 0);
+    }
+    store.commit_soon(put("last")).unwrap();
+    drop((before, between, store));
+
+    let store = OnlineStore::open(folder.path()).unwrap();
+    assert!(SPACES.iter().all(|space| store.get(*space, b"key").unwrap().unwrap() == "last"));
+}
+
+#[test]
+fn what_is_committed_soon_gets_into_files_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OnlineOptions { soon_within: Duration::from_millis(50), ..OnlineOptions::default() };
+    let store = OnlineStore::open_with(folder.path(), &options).unwrap();
+    let give_up = Instant::now() + Duration::from_secs(30);
+    for value in ["first", "second"] {
+        let mut batch = Batch::new();
+        batch.put(Space::State, "key", value);
+        store.commit_soon(batch).unwrap();
+        loop {
+            let copied = tempfile::tempdir().unwrap();
+            copy(folder.path(), copied.path());
+            let as_after_a_kill = OnlineStore::open(copied.path()).unwrap();
+            if as_after_a_kill.get(Space::State, b"key").unwrap().is_some_and(|found| found == value) {
+                break;
+            }
+            assert!(Instant::now() < give_up, "{value} never came into a file");
+        }
+    }
+}
+
+#[test]
+fn what_is_committed_at_once_takes_along_what_was_committed_soon_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = OnlineOptions { soon_within: Duration::from_secs(3_600), ..OnlineOptions::default() };
+    let store = OnlineStore::open_with(folder.path(), &never).unwrap();
+    let of = |key: &'static str, value: &'static str| {
+        let mut batch = Batch::new();
+        batch.put(Space::State, key, value);
+        batch
+    };
+    store.commit_soon(of("a", "soon")).unwrap();
+    store.commit_soon(of("b", "soon")).unwrap();
+    store.commit(of("a", "at once")).unwrap();
+
+    let copied = tempfile::tempdir().unwrap();
+    copy(folder.path(), copied.path());
+    let as_after_a_kill = OnlineStore::open(copied.path()).unwrap();
+    assert_eq!(as_after_a_kill.get(Space::State, b"a").unwrap().unwrap(), "at once");
+    assert_eq!(as_after_a_kill.get(Space::State, b"b").unwrap().unwrap(), "soon");
+}
+
+#[test]
+fn more_than_memory_is_given_is_written_sooner() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OnlineOptions {
+        soon_within: Duration::from_secs(3_600),
+        soon_bytes: 64 << 10,
+        ..OnlineOptions::default()
+    };
+    let store = OnlineStore::open_with(folder.path(), &options).unwrap();
+    for number in 0..100_u64 {
+        let mut batch = Batch::new();
+        batch.put(Space::State, number.to_be_bytes().to_vec(), vec![7; 10_000]);
+        batch.put(Space::Progress, "offset", number.to_be_bytes().to_vec());
+        store.commit_soon(batch).unwrap();
+    }
+
+    let copied = tempfile::tempdir().unwrap();
+    copy(folder.path(), copied.path());
+    let as_after_a_kill = OnlineStore::open(copied.path()).unwrap();
+    let there = as_after_a_kill.snapshot().scan_prefix(Space::State, b"").count() as u64;
+    // At most twice what memory is given is missing.
+    assert!((86..=100).contains(&there), "{there}");
+    let offset = as_after_a_kill.get(Space::Progress, b"offset").unwrap().unwrap();
+    assert_eq!(offset[..], (there - 1).to_be_bytes());
+}
+
+/// The files as they are now, without what their owner still has in memory.
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&to).unwrap();
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }
 
 #[test]
