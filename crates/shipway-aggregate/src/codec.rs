@@ -72,7 +72,7 @@ fn write_state(state: &Partial, into: &mut Vec<u8>) {
         Partial::IntSum { count, sum } => {
             into.push(INT_SUM);
             write_length(*count, into);
-            into.extend(sum.to_le_bytes());
+            into.extend_from_slice(&sum.to_le_bytes());
         }
         Partial::FloatSum { count, sum } => {
             into.push(FLOAT_SUM);
@@ -82,15 +82,15 @@ fn write_state(state: &Partial, into: &mut Vec<u8>) {
         Partial::DecimalSum { count, sum } => {
             into.push(DECIMAL_SUM);
             write_length(*count, into);
-            into.extend(sum.low.to_le_bytes());
-            into.extend(sum.high.to_le_bytes());
+            into.extend_from_slice(&sum.low.to_le_bytes());
+            into.extend_from_slice(&sum.high.to_le_bytes());
         }
         Partial::IntMoments(moments) => {
             into.push(INT_MOMENTS);
             write_length(moments.count, into);
-            into.extend(moments.sum.to_le_bytes());
+            into.extend_from_slice(&moments.sum.to_le_bytes());
             into.push(u8::from(moments.squares.is_some()));
-            into.extend(moments.squares.unwrap_or_default().to_le_bytes());
+            into.extend_from_slice(&moments.squares.unwrap_or_default().to_le_bytes());
         }
         Partial::FloatMoments(moments) => {
             into.push(FLOAT_MOMENTS);
@@ -153,7 +153,7 @@ fn write_wide_state(state: &Partial, into: &mut Vec<u8>) {
         Partial::Sketch(DistinctSketch::Coupons(coupons)) => {
             into.push(COUPONS);
             write_length(coupons.len() as u64, into);
-            coupons.iter().for_each(|coupon| into.extend(coupon.to_le_bytes()));
+            coupons.iter().for_each(|coupon| into.extend_from_slice(&coupon.to_le_bytes()));
         }
         Partial::Sketch(DistinctSketch::Registers(registers)) => {
             into.push(REGISTER_VALUES);
@@ -163,7 +163,7 @@ fn write_wide_state(state: &Partial, into: &mut Vec<u8>) {
             into.push(BINS);
             write_length(bins.len() as u64, into);
             for (bin, count) in bins {
-                into.extend(bin.to_le_bytes());
+                into.extend_from_slice(&bin.to_le_bytes());
                 write_length(*count, into);
             }
         }
@@ -315,7 +315,7 @@ fn read_whole(from: &mut &[u8]) -> Option<BigInt> {
 }
 
 fn write_edge(edge: &Edge, into: &mut Vec<u8>) {
-    into.extend(edge.time.0.to_le_bytes());
+    into.extend_from_slice(&edge.time.0.to_le_bytes());
     write_length(edge.event_id.len() as u64, into);
     into.extend(edge.event_id.as_bytes());
     edge.value.encode(into);
@@ -334,11 +334,11 @@ fn write_sum(sum: &ExactSum, into: &mut Vec<u8>) {
     let (ordinary, huge, counts) = sum.parts();
     let is_rare = !huge.is_empty() || counts != [0; 3];
     write_length((ordinary.len() as u64) << 1 | u64::from(is_rare), into);
-    ordinary.iter().for_each(|part| into.extend(part.to_le_bytes()));
+    ordinary.iter().for_each(|part| into.extend_from_slice(&part.to_le_bytes()));
     if is_rare {
         write_length(huge.len() as u64, into);
-        huge.iter().for_each(|part| into.extend(part.to_le_bytes()));
-        counts.iter().for_each(|count| into.extend(count.to_le_bytes()));
+        huge.iter().for_each(|part| into.extend_from_slice(&part.to_le_bytes()));
+        counts.iter().for_each(|count| into.extend_from_slice(&count.to_le_bytes()));
     }
 }
 

@@ -203,22 +203,13 @@ impl Value {
         match self {
             Self::Null => into.push(0),
             Self::Bool(flag) => into.extend([1, u8::from(*flag)]),
-            Self::Int(number) => {
-                into.push(2);
-                into.extend(number.to_le_bytes());
-            }
-            Self::Float(number) => {
-                into.push(3);
-                into.extend(number.to_le_bytes());
-            }
+            Self::Int(number) => write_eight(2, number.to_le_bytes(), into),
+            Self::Float(number) => write_eight(3, number.to_le_bytes(), into),
             Self::Text(text) => {
                 into.push(4);
                 write_text(text, into);
             }
-            Self::Timestamp(moment) => {
-                into.push(5);
-                into.extend(moment.0.to_le_bytes());
-            }
+            Self::Timestamp(moment) => write_eight(5, moment.0.to_le_bytes(), into),
             Self::Decimal(decimal) => {
                 into.extend([8, decimal.scale()]);
                 into.extend(decimal.unscaled().to_le_bytes());
@@ -276,13 +267,20 @@ impl Value {
     }
 }
 
+/// A tag and what follows it, as one piece.
+fn write_eight(tag: u8, bytes: [u8; 8], into: &mut Vec<u8>) {
+    let mut piece = [tag; 9];
+    piece[1..].copy_from_slice(&bytes);
+    into.extend_from_slice(&piece);
+}
+
 fn write_length(length: usize, into: &mut Vec<u8>) {
     into.extend(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }
 
 fn write_text(text: &str, into: &mut Vec<u8>) {
     write_length(text.len(), into);
-    into.extend(text.as_bytes());
+    into.extend_from_slice(text.as_bytes());
 }
 
 fn take_text<'a>(from: &mut &'a [u8]) -> Option<&'a str> {

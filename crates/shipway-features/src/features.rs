@@ -184,7 +184,8 @@ impl Features {
     /// as it is meanwhile, and shows by how much it lags.
     async fn catch_up(&self) {
         let sources = self.inner.sources();
-        let visible = sources.iter().map(|runtime| runtime.wait_visible(runtime.topic.end(), CATCH_UP_WITHIN));
+        let visible =
+            sources.iter().map(|runtime| runtime.wait_visible(runtime.topic.end(), CATCH_UP_WITHIN));
         futures::future::join_all(visible).await;
     }
 

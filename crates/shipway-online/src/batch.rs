@@ -42,10 +42,9 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    /// The last change of each key, ordered by space and key: neighbours go to neighbouring places in the store.
+    /// The changes in the order in which they were made.
     pub(crate) fn into_changes(self) -> Result<Vec<Change>, OnlineError> {
-        let mut changes = self.changes;
-        for Change { space, key, value } in &changes {
+        for Change { space, key, value } in &self.changes {
             let value_bytes = value.as_ref().map_or(0, Bytes::len);
             if key.is_empty() || key.len() > MAX_KEY_BYTES {
                 return Err(OnlineError::Key { space: *space, bytes: key.len(), limit: MAX_KEY_BYTES });
@@ -54,6 +53,12 @@ impl Batch {
                 return Err(OnlineError::Value { space: *space, bytes: value_bytes, limit: MAX_VALUE_BYTES });
             }
         }
+        Ok(self.changes)
+    }
+
+    /// The last change of each key, ordered by space and key: neighbours go to neighbouring places in the store.
+    pub(crate) fn into_sorted_changes(self) -> Result<Vec<Change>, OnlineError> {
+        let mut changes = self.into_changes()?;
         // Stable, so that of equal keys the last change stays last.
         changes.sort_by(|left, right| (left.space, &left.key).cmp(&(right.space, &right.key)));
         changes.dedup_by(|later, kept| {
@@ -90,7 +95,7 @@ mod tests {
         batch.put(Space::Seen, "a", "4");
         assert_eq!(batch.len(), 5);
         let changes: Vec<_> = batch
-            .into_changes()
+            .into_sorted_changes()
             .unwrap()
             .into_iter()
             .map(|change| (change.space, change.key, change.value))

@@ -6,9 +6,10 @@
 //! commit_soon  -> pending            at once; the flusher hands it on
 //! the flusher  -> pending becomes leaving, leaving goes to the engine, leaving is forgotten
 //! commit       -> pending as above, then its own changes as `now`
+//! commit_apart -> the engine
 //! ```
 //!
-//! Batches reach the engine in the order in which they were committed, those that wait together as one: what a killed process
+//! But for those apart, batches reach the engine in the order in which they were committed, those that wait together as one: what a killed process
 //! leaves is the store as some whole batch left it.
 
 use std::{
@@ -256,8 +257,8 @@ impl Engine {
         Ok(())
     }
 
-    /// One batch of the engine.
-    fn write(&self, changes: impl Iterator<Item = Change>) -> Result<(), OnlineError> {
+    /// Writes `changes` as one batch of the engine, whatever else is pending.
+    pub(crate) fn write(&self, changes: impl Iterator<Item = Change>) -> Result<(), OnlineError> {
         self.check_open()?;
         let mut write = self.database.batch().durability(Some(PersistMode::Buffer));
         for Change { space, key, value } in changes {

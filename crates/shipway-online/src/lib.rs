@@ -4,7 +4,8 @@
 //! [`Snapshot`] sees all of them at one moment. A committed batch survives the death of the process, one that is
 //! [committed soon](OnlineStore::commit_soon) does so after a moment; both survive the loss of power after
 //! [`OnlineStore::persist`]. Without that, the store comes back as some earlier whole batch left it, and its owner goes on
-//! from the offset that it keeps in [`Space::Progress`].
+//! from the offset that it keeps in [`Space::Progress`]. What is [committed apart](OnlineStore::commit_apart) may be there before
+//! earlier batches are.
 //!
 //! All calls block: a read for microseconds when the block is cached, a commit for longer while the store catches up
 //! with a burst of writes.

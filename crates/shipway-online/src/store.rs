@@ -112,7 +112,7 @@ impl OnlineStore {
     /// After a failure of the disk the store takes no more batches until it is opened anew; reading still works. Of the
     /// batch that met the failure all or nothing is there then.
     pub fn commit(&self, batch: Batch) -> Result<(), OnlineError> {
-        self.inner.engine.commit(batch.into_changes()?)
+        self.inner.engine.commit(batch.into_sorted_changes()?)
     }
 
     /// Makes all changes of `batch` visible at once, and writes them within [`OnlineOptions::soon_within`], together with those of other
@@ -122,6 +122,12 @@ impl OnlineStore {
     /// A failure of the disk is told by the next commit; what was visible stays so until the store is closed.
     pub fn commit_soon(&self, batch: Batch) -> Result<(), OnlineError> {
         self.inner.engine.commit_soon(batch.into_changes()?)
+    }
+
+    /// As [`OnlineStore::commit`], without what was [committed soon](OnlineStore::commit_soon) before: it may get into the files later. No key
+    /// of the batch may be among those.
+    pub fn commit_apart(&self, batch: Batch) -> Result<(), OnlineError> {
+        self.inner.engine.write(batch.into_sorted_changes()?.into_iter())
     }
 
     /// Has what is held in memory written to sorted files, soon, and lets go of what no snapshot sees any more. For after a

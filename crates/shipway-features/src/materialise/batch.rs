@@ -97,7 +97,7 @@ impl Applying {
         }
     }
 
-    /// Goes on until something is missing, or commits the states, the seen ids and the new progress at once.
+    /// Goes on until something is missing, or commits the seen ids, and then the states and the new progress at once.
     pub(crate) fn advance(
         mut self: Box<Self>,
         inner: &Inner,
@@ -141,10 +141,14 @@ impl Applying {
         let Self { run, progress, mut batch, written, .. } = self;
         if schema.id_index.is_some() {
             // Forgetting comes first: of two changes to one key in a batch the last counts.
+            let mut of_ids = Batch::new();
             let horizon = inner.clock.now().micros().saturating_sub(schema.dedupe_us);
-            seen::forget(&inner.online, &mut batch, &schema.name, Timestamp(horizon))?;
+            seen::forget(&inner.online, &mut of_ids, &schema.name, Timestamp(horizon))?;
             let ids = run.events.iter().map(|(offset, event)| (&*event.id, event.received, offset + 1));
-            seen::put(&mut batch, &schema.name, ids);
+            seen::put(&mut of_ids, &schema.name, ids);
+            // Each is written once, so there is nothing to win by waiting. That an id is known before its event is counted says no more than
+            // that the log has it.
+            inner.online.commit_apart(of_ids)?;
         }
         progress.put(&mut batch, &schema.name);
         // What a kill takes back is read from the log again.
@@ -272,7 +276,7 @@ pub(crate) fn put(
     key: Bytes,
     state: KeyState,
 ) {
-    let stored = Bytes::from(codec::encode(&view.layout, &state));
+    let stored = codec::encode(&view.layout, &state);
     batch.put(Space::State, key.clone(), stored.clone());
     written.push(Written { key, stored, state });
 }

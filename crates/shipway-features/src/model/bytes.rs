@@ -24,7 +24,7 @@ pub(crate) fn read_number(from: &mut &[u8]) -> Option<u64> {
 
 /// Appends eight little-endian bytes.
 pub(crate) fn write_moment(micros: i64, into: &mut Vec<u8>) {
-    into.extend(micros.to_le_bytes());
+    into.extend_from_slice(&micros.to_le_bytes());
 }
 
 /// Reads eight little-endian bytes.
@@ -37,7 +37,7 @@ pub(crate) fn read_moment(from: &mut &[u8]) -> Option<i64> {
 /// Appends a length and UTF-8 bytes.
 pub(crate) fn write_text(text: &str, into: &mut Vec<u8>) {
     write_number(text.len() as u64, into);
-    into.extend(text.as_bytes());
+    into.extend_from_slice(text.as_bytes());
 }
 
 /// Reads what [`write_text`] wrote.

@@ -128,7 +128,7 @@ latest: [product]
             state.apply(&layout, &layout.reach(shipway_core::Timestamp(number)), event);
         }
         let stored = codec::encode(&layout, &state);
-        (layout, stored.into())
+        (layout, stored)
     }
 
     fn wanted<'a>(layout: &'a ViewLayout, keys: &[&'static str]) -> Vec<Wanted<'a>> {

@@ -11,6 +11,9 @@
 //! event      = time:i64le  id:text  value*                                 the columns that the view keeps
 //! ```
 
+use std::cell::RefCell;
+
+use bytes::Bytes;
 use shipway_aggregate::Partial;
 use shipway_core::{Timestamp, Value};
 
@@ -29,25 +32,40 @@ const VERSION: u8 = 1;
 const AGGREGATES: u8 = 1;
 const LATEST: u8 = 2;
 
+/// What a thread keeps for its next drafts at most.
+const LONGEST_DRAFT: usize = 1 << 20;
+
+thread_local! {
+    /// Where forms are written, so that each is one allocation of its own size.
+    static DRAFT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// The stored form of `state`. Equal states have equal forms.
-pub(crate) fn encode(layout: &ViewLayout, state: &KeyState) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(1_024);
+pub(crate) fn encode(layout: &ViewLayout, state: &KeyState) -> Bytes {
+    DRAFT.with_borrow_mut(|draft| {
+        draft.clear();
+        draft.shrink_to(LONGEST_DRAFT);
+        write_state(layout, state, draft);
+        Bytes::copy_from_slice(draft)
+    })
+}
+
+fn write_state(layout: &ViewLayout, state: &KeyState, bytes: &mut Vec<u8>) {
     bytes.push(VERSION);
     match (state, &layout.body) {
         (KeyState::Aggregates(state), Body::Aggregates(aggregates)) => {
             bytes.push(AGGREGATES);
-            write_aggregates(aggregates, state, &mut bytes);
+            write_aggregates(aggregates, state, bytes);
         }
         (KeyState::Latest(state), _) => {
             bytes.push(LATEST);
             bytes.push(u8::from(state.base.is_some()));
-            state.base.iter().for_each(|base| write_event(base, &mut bytes));
-            write_events(&state.recent, &mut bytes);
+            state.base.iter().for_each(|base| write_event(base, bytes));
+            write_events(&state.recent, bytes);
         }
         // A state is made from its own layout, so this is never reached; a kind of zero never decodes.
         (KeyState::Aggregates(_), Body::Latest { .. }) => bytes.push(0),
     }
-    bytes
 }
 
 /// Reads a state of this layout; `None` when the bytes are not one.

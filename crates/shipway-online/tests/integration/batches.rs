@@ -182,6 +182,29 @@ fn what_is_committed_at_once_takes_along_what_was_committed_soon_before() {
 }
 
 #[test]
+fn what_is_committed_apart_is_in_files_at_once_and_leaves_the_rest_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = OnlineOptions { soon_within: Duration::from_secs(3_600), ..OnlineOptions::default() };
+    let store = OnlineStore::open_with(folder.path(), &never).unwrap();
+    let of = |space: Space, key: &'static str| {
+        let mut batch = Batch::new();
+        batch.put(space, key, "value");
+        batch
+    };
+    store.commit_soon(of(Space::State, "soon")).unwrap();
+    store.commit_apart(of(Space::Seen, "apart")).unwrap();
+
+    let copied = tempfile::tempdir().unwrap();
+    copy(folder.path(), copied.path());
+    let as_after_a_kill = OnlineStore::open(copied.path()).unwrap();
+    assert_eq!(as_after_a_kill.get(Space::State, b"soon").unwrap(), None);
+    assert_eq!(as_after_a_kill.get(Space::Seen, b"apart").unwrap().unwrap(), "value");
+    let snapshot = store.snapshot();
+    assert_eq!(snapshot.get(Space::State, b"soon").unwrap().unwrap(), "value");
+    assert_eq!(snapshot.get(Space::Seen, b"apart").unwrap().unwrap(), "value");
+}
+
+#[test]
 fn more_than_memory_is_given_is_written_sooner() {
     let folder = tempfile::tempdir().unwrap();
     let options = OnlineOptions {
