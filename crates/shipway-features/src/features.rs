@@ -275,7 +275,7 @@ impl Features {
     async fn start(&self, source: &Source) -> Result<(), FeaturesError> {
         let inner = &self.inner;
         let topic = inner.log.topic(source.name.as_str())?;
-        let outbox = inner.copy.as_ref().map_or_else(Outbox::default, |copy| copy.outbox());
+        let outbox = inner.copy.as_ref().map_or_else(Outbox::default, |copy| copy.outbox(topic.end()));
         let (runtime, orders) = SourceRuntime::new(topic, inner.shape(source).await?, outbox);
         let runtime = Arc::new(runtime);
         begin_anew(inner, &runtime).await?;

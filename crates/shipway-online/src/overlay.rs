@@ -38,6 +38,8 @@ impl Changed {
 
     fn get(&self, key: &[u8]) -> Option<&Value> {
         match self {
+            // Without the hash of a key that cannot be there.
+            Self::ByKey(changes) if changes.is_empty() => None,
             Self::ByKey(changes) => changes.get(key),
             Self::InOrder(changes) => changes.get(key),
         }

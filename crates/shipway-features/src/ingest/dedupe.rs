@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::{BuildHasherDefault, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,6 +20,25 @@ impl IdDigest {
         let digest = Digest::of(id);
         let (head, _) = digest.as_bytes().split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
         Self(u128::from_le_bytes(*head))
+    }
+}
+
+/// A digest is spread as well as a hash could spread it.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Only digests come here, each as one number.
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, digest: u128) {
+        self.0 = digest as u64;
     }
 }
 
@@ -55,9 +75,21 @@ pub(crate) struct Dedupe {
 #[derive(Default)]
 struct Pending {
     next_ticket: u64,
-    entries: HashMap<IdDigest, Entry>,
-    /// End offset of an append to the ids in it.
-    durable: BTreeMap<u64, Vec<IdDigest>>,
+    /// The ticket that holds each id.
+    entries: HashMap<IdDigest, u64, BuildHasherDefault<AsItIs>>,
+    tickets: HashMap<u64, Standing>,
+    /// End offset of an append to the tickets that it settled.
+    durable: BTreeMap<u64, Vec<u64>>,
+}
+
+/// How far the ids of a ticket are.
+enum Standing {
+    InFlight(watch::Receiver<Option<Outcome>>),
+    /// In the log, before this offset.
+    Durable {
+        end: u64,
+        ids: Vec<IdDigest>,
+    },
 }
 
 /// A table with room for fewer ids than this is never made smaller.
@@ -70,33 +102,39 @@ impl Pending {
             self.entries.shrink_to(USUAL_IDS / 2);
         }
     }
-}
 
-enum Entry {
-    InFlight { ticket: u64, outcome: watch::Receiver<Option<Outcome>> },
-    Durable { end: u64 },
+    fn settle(&mut self, ticket: u64, end: u64, ids: Vec<IdDigest>) {
+        self.tickets.insert(ticket, Standing::Durable { end, ids });
+        self.durable.entry(end).or_default().push(ticket);
+    }
+
+    /// Frees those of `ids` that the ticket still holds.
+    fn free(&mut self, ticket: u64, ids: &[IdDigest]) {
+        for id in ids {
+            if self.entries.get(id) == Some(&ticket) {
+                self.entries.remove(id);
+            }
+        }
+    }
 }
 
 impl Dedupe {
     pub(crate) fn ticket(self: &Arc<Self>) -> Ticket {
+        let sender = watch::Sender::new(None);
         let mut pending = self.pending();
         pending.next_ticket += 1;
-        Ticket {
-            number: pending.next_ticket,
-            sender: watch::Sender::new(None),
-            claimed: Vec::new(),
-            dedupe: Arc::clone(self),
-            settled: false,
-        }
+        let number = pending.next_ticket;
+        pending.tickets.insert(number, Standing::InFlight(sender.subscribe()));
+        Ticket { number, sender, claimed: Vec::new(), dedupe: Arc::clone(self), settled: false }
     }
 
     /// Notes ids that are in the log but not in the online store, when a source starts.
     pub(crate) fn note_durable(&self, ids: Vec<IdDigest>, end: u64) {
         let mut pending = self.pending();
-        for id in &ids {
-            pending.entries.insert(*id, Entry::Durable { end });
-        }
-        pending.durable.entry(end).or_default().extend(ids);
+        pending.next_ticket += 1;
+        let number = pending.next_ticket;
+        pending.entries.extend(ids.iter().map(|id| (*id, number)));
+        pending.settle(number, end, ids);
     }
 
     /// Frees the ids of appends that end at or before `applied`: the online store knows them now.
@@ -104,11 +142,9 @@ impl Dedupe {
         let mut pending = self.pending();
         let later = pending.durable.split_off(&applied.saturating_add(1));
         let released = std::mem::replace(&mut pending.durable, later);
-        for (end, ids) in released {
-            for id in ids {
-                if matches!(pending.entries.get(&id), Some(Entry::Durable { end: held }) if *held == end) {
-                    pending.entries.remove(&id);
-                }
+        for ticket in released.into_values().flatten() {
+            if let Some(Standing::Durable { ids, .. }) = pending.tickets.remove(&ticket) {
+                pending.free(ticket, &ids);
             }
         }
         pending.give_back_room();
@@ -128,17 +164,20 @@ impl Ticket {
     ) -> Result<Claim, E> {
         // An id leaves the pending ones only after the online store has it, so this order misses nothing.
         let mut pending = self.dedupe.pending();
-        match pending.entries.get(&id) {
-            Some(Entry::InFlight { ticket, .. }) if *ticket == self.number => return Ok(Claim::Repeated),
-            Some(Entry::InFlight { outcome, .. }) => return Ok(Claim::InFlight(outcome.clone())),
-            Some(Entry::Durable { end }) => return Ok(Claim::Durable(*end)),
+        let pending = &mut *pending;
+        let holder = pending.entries.get(&id);
+        if holder == Some(&self.number) {
+            return Ok(Claim::Repeated);
+        }
+        match holder.and_then(|holder| pending.tickets.get(holder)) {
+            Some(Standing::InFlight(outcome)) => return Ok(Claim::InFlight(outcome.clone())),
+            Some(Standing::Durable { end, .. }) => return Ok(Claim::Durable(*end)),
             None => {}
         }
         if let Some(end) = is_seen()? {
             return Ok(Claim::Durable(end));
         }
-        let outcome = self.sender.subscribe();
-        pending.entries.insert(id, Entry::InFlight { ticket: self.number, outcome });
+        pending.entries.insert(id, self.number);
         self.claimed.push(id);
         Ok(Claim::Ours)
     }
@@ -146,10 +185,7 @@ impl Ticket {
     /// The append is durable and ends at `end`: the ids stay taken until the online store knows them.
     pub(crate) fn settle(mut self, end: u64) {
         let mut pending = self.dedupe.pending();
-        for id in &self.claimed {
-            pending.entries.insert(*id, Entry::Durable { end });
-        }
-        pending.durable.entry(end).or_default().append(&mut self.claimed);
+        pending.settle(self.number, end, std::mem::take(&mut self.claimed));
         self.settled = true;
         drop(pending);
         self.sender.send_replace(Some(Some(end)));
@@ -162,9 +198,8 @@ impl Drop for Ticket {
             return;
         }
         let mut pending = self.dedupe.pending();
-        for id in &self.claimed {
-            pending.entries.remove(id);
-        }
+        pending.tickets.remove(&self.number);
+        pending.free(self.number, &self.claimed);
         pending.give_back_room();
         drop(pending);
         self.sender.send_replace(Some(None));

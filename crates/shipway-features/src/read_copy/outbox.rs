@@ -20,6 +20,8 @@ pub(crate) struct Outbox {
     is_open: AtomicBool,
     /// Keys that are remembered at most.
     most: usize,
+    /// No state of an earlier offset is handed over.
+    not_before: u64,
     changed: Arc<Notify>,
     inside: Mutex<Inside>,
 }
@@ -34,9 +36,10 @@ struct Inside {
 }
 
 impl Outbox {
-    /// One that remembers `most` keys, and tells `changed` of what is published.
-    pub(crate) fn open(most: usize, changed: Arc<Notify>) -> Self {
-        Self { is_open: AtomicBool::new(true), most, changed, inside: Mutex::default() }
+    /// One that remembers `most` keys, and tells `changed` of what is published. The copy may have been as far as `not_before` already:
+    /// a kill takes back from the states what the log still has, and readers of the copy are not to see that.
+    pub(crate) fn open(most: usize, not_before: u64, changed: Arc<Notify>) -> Self {
+        Self { is_open: AtomicBool::new(true), most, not_before, changed, inside: Mutex::default() }
     }
 
     /// Notes that the states at `keys` are about to change. To be called before they are committed: a note too many does no
@@ -56,7 +59,7 @@ impl Outbox {
 
     /// Hands over a published state that has every change noted so far.
     pub(crate) fn publish(&self, published: &Arc<Published>) {
-        if !self.is_open.load(Ordering::Relaxed) {
+        if !self.is_open.load(Ordering::Relaxed) || published.applied < self.not_before {
             return;
         }
         let mut inside = self.inside();

@@ -81,12 +81,12 @@ impl CopyOwner {
         })
     }
 
-    /// Where the materialiser of a source notes what changes.
-    pub(crate) fn outbox(&self) -> Outbox {
+    /// Where the materialiser of a source, whose log ends at `end`, notes what changes.
+    pub(crate) fn outbox(&self, end: u64) -> Outbox {
         if self.is_over.load(Ordering::Relaxed) {
             return Outbox::default();
         }
-        Outbox::open(self.most, Arc::clone(&self.changed))
+        Outbox::open(self.most, end, Arc::clone(&self.changed))
     }
 
     /// Begins to publish.

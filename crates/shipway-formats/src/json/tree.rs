@@ -1,5 +1,7 @@
 //! Where the columns lie in an object, as a tree of names.
 
+use std::cmp::Ordering;
+
 use crate::{columns::Places, json::connect::Described};
 
 /// The names of fields under which columns lie. Node 0 is the message itself.
@@ -15,7 +17,7 @@ pub(super) struct Tree {
 /// One field on the way to columns.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// Sorted by name.
+    /// Sorted by the length of the name, and then by the name: two names are seldom equally long.
     pub(super) children: Vec<(Box<str>, usize)>,
     /// The slots at and under this node: numbers from the first to before the second.
     pub(super) slots: (usize, usize),
@@ -73,15 +75,21 @@ impl Tree {
             children.push((name.clone(), self.node(&paths[from..until], depth + 1, first + from)));
             from = until;
         }
+        children.sort_by(|(left, _), (right, _)| by_length(left, right));
         self.nodes[id].children = children;
         id
     }
 }
 
+#[inline]
+fn by_length(left: &str, right: &str) -> Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+}
+
 impl Node {
     #[inline]
     pub(super) fn child(&self, name: &str) -> Option<usize> {
-        let found = self.children.binary_search_by(|(child, _)| (**child).cmp(name)).ok()?;
+        let found = self.children.binary_search_by(|(child, _)| by_length(child, name)).ok()?;
         Some(self.children[found].1)
     }
 }
