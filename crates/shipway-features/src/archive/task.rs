@@ -30,8 +30,10 @@ const BYTES_PER_READ: usize = 16 << 20;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// An append of fewer rows is small: the next one waits longer.
 const SMALL_APPEND_ROWS: usize = 1_000;
-/// The log is trimmed after that many appends.
+/// The log is trimmed after that many appends,
 const APPENDS_PER_TRIM: u32 = 16;
+/// or after that many records: what it has more than it must is read again where states are lost.
+const RECORDS_PER_TRIM: u64 = 1 << 20;
 
 /// The archiver of one source.
 pub(crate) struct Archiver {
@@ -47,7 +49,10 @@ pub(crate) struct Archiver {
     since: Option<Instant>,
     /// The age at which pending events are written.
     age: Duration,
+    /// Since the log was trimmed last.
     appends: u32,
+    /// Where `read_to` stood then.
+    trimmed_at: u64,
 }
 
 impl Archiver {
@@ -66,6 +71,7 @@ impl Archiver {
             since: None,
             age,
             appends: 0,
+            trimmed_at: read_to,
         })
     }
 
@@ -175,8 +181,9 @@ impl Archiver {
         self.dead.clear();
         self.since = None;
         self.runtime.archived.send_replace(self.read_to);
-        self.appends = self.appends.wrapping_add(1);
-        if self.appends.is_multiple_of(APPENDS_PER_TRIM) {
+        self.appends += 1;
+        if self.appends >= APPENDS_PER_TRIM || self.read_to - self.trimmed_at >= RECORDS_PER_TRIM {
+            (self.appends, self.trimmed_at) = (0, self.read_to);
             self.trim().await?;
         }
         Ok(())
