@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 
 use crate::{batch::Change, space::Space};
@@ -23,7 +24,7 @@ pub(crate) struct Overlay {
 #[derive(Clone)]
 enum Changed {
     /// Read key by key, and walked only now and then.
-    ByKey(HashTrieMapSync<Bytes, Value>),
+    ByKey(HashTrieMapSync<Bytes, Value, RandomState>),
     /// Walked all the time.
     InOrder(RedBlackTreeMapSync<Bytes, Value>),
 }
@@ -31,7 +32,9 @@ enum Changed {
 impl Changed {
     fn none(space: Space) -> Self {
         match space {
-            Space::State | Space::Seen => Self::ByKey(HashTrieMapSync::new_sync()),
+            Space::State | Space::Seen => {
+                Self::ByKey(HashTrieMapSync::new_with_hasher_and_ptr_kind(RandomState::default()))
+            }
             Space::SeenByTime | Space::Progress => Self::InOrder(RedBlackTreeMapSync::new_sync()),
         }
     }

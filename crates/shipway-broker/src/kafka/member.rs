@@ -152,8 +152,13 @@ impl Member {
             if let Some(happening) = self.rebalanced()? {
                 return Ok(happening);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let patience = if batch.is_empty() { left.min(POLL) } else { Duration::ZERO };
+            // The clock is asked only where there is something to wait for.
+            let left = if batch.is_empty() {
+                deadline.saturating_duration_since(Instant::now())
+            } else {
+                Duration::ZERO
+            };
+            let patience = left.min(POLL);
             let polled = self.poll(patience);
             if polled || self.consumer.context().has_rebalance() {
                 continue;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use shipway_core::{EntityKey, Name, Timestamp, Value};
 use shipway_online::{Batch, Space};
 
@@ -208,7 +209,7 @@ fn take_in(
     if let Some(asked) = asked {
         carried.expect(asked, run.events.len());
     }
-    let mut by_key: HashMap<EntityKey, Vec<Coming>> = HashMap::new();
+    let mut by_key: HashMap<EntityKey, Vec<Coming>, RandomState> = HashMap::default();
     for (place, arrival, event) in regular(run) {
         let event = carried.seen_by(active, place, event)?;
         let (seen, counts) = match asked {

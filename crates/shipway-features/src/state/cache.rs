@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 
 use crate::{
     offline::hash_of_key,
@@ -54,7 +55,7 @@ pub(crate) struct StateCache {
 
 #[derive(Default)]
 struct Shard {
-    entries: HashMap<Bytes, Entry>,
+    entries: HashMap<Bytes, Entry, RandomState>,
     flights: HashMap<(Bytes, u64), Arc<Flight>>,
     held_bytes: usize,
 }
