@@ -52,7 +52,7 @@ use crate::{
 const RECORDS_PER_READ: usize = 8_192;
 const BYTES_PER_READ: usize = 16 << 20;
 /// How long a start waits at most until the states have taken in what is in the log.
-const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(10);
 
 /// A marker in the log of a source.
 type Marked = (Arc<SourceRuntime>, u64);

@@ -189,6 +189,15 @@ impl Engine {
         self.write_pending()
     }
 
+    /// Forgets what is pending, and takes nothing any more.
+    pub(crate) fn abandon(&self) {
+        let _writing = held(&self.writing);
+        let _turn = held(&self.turn);
+        self.is_closed.store(true, Ordering::Release);
+        let before = std::mem::replace(&mut self.layers_mut().pending, Overlay::none());
+        drop(before);
+    }
+
     /// Writes what is pending whenever it has waited long enough or is too much, until the store closes.
     pub(crate) fn flush_when_due(&self) {
         while self.wait_until_due() {

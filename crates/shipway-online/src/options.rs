@@ -31,13 +31,13 @@ impl OnlineOptions {
 }
 
 impl Default for OnlineOptions {
-    /// 256 MiB of cache, 16 MiB of changes per space, 64 MiB of states; 2 seconds and 64 MiB in memory alone.
+    /// 256 MiB of cache, 16 MiB of changes per space, 64 MiB of states; 5 seconds and 64 MiB in memory alone.
     fn default() -> Self {
         Self {
             cache_bytes: 256 << 20,
             memtable_bytes: 16 << 20,
             state_memtable_bytes: 64 << 20,
-            soon_within: Duration::from_secs(2),
+            soon_within: Duration::from_secs(5),
             soon_bytes: 64 << 20,
         }
     }

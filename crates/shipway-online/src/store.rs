@@ -130,6 +130,12 @@ impl OnlineStore {
         self.inner.engine.write(batch.into_sorted_changes()?.into_iter())
     }
 
+    /// Ends as a kill of the process would: what is [committed soon](OnlineStore::commit_soon) and in no file is lost, and nothing is committed any
+    /// more. For owners who want to see in a test that they can make it again.
+    pub fn abandon(&self) {
+        self.inner.engine.abandon();
+    }
+
     /// Has what is held in memory written to sorted files, soon, and lets go of what no snapshot sees any more. For after a
     /// large burst of changes that no others follow; otherwise the store sees to it by itself.
     pub fn settle(&self) -> Result<(), OnlineError> {

@@ -85,6 +85,37 @@ fn what_is_delivered_again_is_left_out_also_after_a_crash_and_a_clean_stop() {
 }
 
 #[test]
+fn a_partition_that_is_idle_holds_nothing_up_and_what_comes_of_it_later_counts() {
+    let mut world = World::new(DEFINITIONS);
+    // The second partition is assigned and says nothing, while the first one goes on for hours of event time.
+    for partition in [0, 1] {
+        claims(&world, 1, partition).unwrap();
+    }
+    let busy = |offset: u64| sold(0, offset, &format!("busy-{offset}"), 1.0);
+    delivers(&world, 1, vec![busy(0)]).unwrap();
+    for hour in 1..=6_u64 {
+        let last = delivers(&world, 1, vec![busy(hour * HOUR as u64)]).unwrap();
+        let now = Timestamp(NOON + hour as i64 * HOUR + 1);
+        let read = world.reads(&[shop()], now, Some(&last.token)).unwrap();
+        assert_eq!(
+            value(&read, "shop_sales__count_lifetime"),
+            hour + 1,
+            "no event waits for the idle partition"
+        );
+    }
+    world.dies_and_returns();
+    let newest = Timestamp(NOON + 6 * HOUR);
+    let sources = world.features().status();
+    let sales = sources.iter().find(|source| source.source.as_str() == "sales").unwrap();
+    assert_eq!(sales.watermark, Some(newest), "the watermark is that of the source");
+
+    let late = delivers(&world, 1, vec![sold(1, 0, "idle", 1.0)]).unwrap();
+    assert_eq!((late.events, late.late), (1, 0));
+    let read = world.reads(&[shop()], Timestamp(newest.micros() + 1), Some(&late.token)).unwrap();
+    assert_eq!(value(&read, "shop_sales__count_lifetime"), 8);
+}
+
+#[test]
 fn an_id_that_came_another_way_counts_once_and_its_place_is_kept() {
     let mut world = World::new(DEFINITIONS);
     world.ingests("sales", &[sale("a", NOON, 1.0)]);

@@ -70,6 +70,7 @@ fn a_build_that_an_earlier_release_left_half_done_is_taken_up_beside_the_flow() 
     let token = world.ingests("sales", &sales("a", 400)).token;
     let rows = [json!({ "country": "nl", "number": 1, "basket": 1 })];
     world.reads(&rows, Timestamp(NOON + 1), Some(&token)).unwrap();
+    world.online().persist().unwrap();
     world.die();
 
     // As an earlier release left it: the marker in the log, two of four buckets in the store, the log applied up to the marker,

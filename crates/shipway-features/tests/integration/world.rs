@@ -177,6 +177,7 @@ impl World {
     /// The process dies: nothing is flushed, no task comes to its end.
     pub(crate) fn die(&mut self) {
         let Running { features, lake, log, online, store, sender, runtime } = self.running.take().unwrap();
+        online.abandon();
         drop((features, lake, online, store, sender));
         runtime.shutdown_timeout(Duration::from_secs(30));
         drop(log);

@@ -205,6 +205,32 @@ fn what_is_committed_apart_is_in_files_at_once_and_leaves_the_rest_in_memory() {
 }
 
 #[test]
+fn an_abandoned_store_has_what_was_in_files_and_takes_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = OnlineOptions { soon_within: Duration::from_secs(3_600), ..OnlineOptions::default() };
+    let store = OnlineStore::open_with(folder.path(), &never).unwrap();
+    let of = |key: &'static str| {
+        let mut batch = Batch::new();
+        batch.put(Space::State, key, "value");
+        batch
+    };
+    store.commit(of("at once")).unwrap();
+    store.commit_soon(of("soon")).unwrap();
+    store.abandon();
+
+    for refused in
+        [store.commit(of("later")), store.commit_soon(of("later")), store.commit_apart(of("later"))]
+    {
+        assert_eq!(refused.unwrap_err().code(), "online.closed_for_writing");
+    }
+    drop(store);
+    let store = OnlineStore::open(folder.path()).unwrap();
+    let keys: Vec<_> =
+        store.snapshot().scan_prefix(Space::State, b"").map(|entry| entry.unwrap().0).collect();
+    assert_eq!(keys, ["at once"]);
+}
+
+#[test]
 fn more_than_memory_is_given_is_written_sooner() {
     let folder = tempfile::tempdir().unwrap();
     let options = OnlineOptions {

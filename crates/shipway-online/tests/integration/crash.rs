@@ -82,8 +82,12 @@ fn commits_soon_until_killed() {
     println!("from {number}");
     loop {
         number += 1;
-        if number % 1_000 == 0 { store.commit(batch(number)) } else { store.commit_soon(batch(number)) }
-            .unwrap();
+        if number.is_multiple_of(1_000) {
+            store.commit(batch(number))
+        } else {
+            store.commit_soon(batch(number))
+        }
+        .unwrap();
         println!("committed {number}");
     }
 }

@@ -19,7 +19,7 @@ fn put_everywhere(store: &OnlineStore, number: u64) {
     }
     batch.put(Space::Progress, "offset", number.to_be_bytes().to_vec());
     // In every way, so that what a snapshot sees comes from every place it can lie in.
-    if number % 3 == 0 { store.commit(batch) } else { store.commit_soon(batch) }.unwrap();
+    if number.is_multiple_of(3) { store.commit(batch) } else { store.commit_soon(batch) }.unwrap();
 }
 
 /// What is committed soon reaches its files while the test runs.

@@ -9,6 +9,7 @@ mod command_line;
 mod crash;
 mod read_copy;
 mod shutdown;
+mod sink_formats;
 mod sinks;
 mod sources;
 mod stream_backpressure;

@@ -48,7 +48,7 @@ name: customers
 views: [customer_orders]
 ";
 
-fn sink(name: &str, from: &str, to: &str) -> String {
+pub(crate) fn sink(name: &str, from: &str, to: &str) -> String {
     format!("---\nkind: sink\nname: {name}\nfrom: {{ {from} }}\nto: {{ {to} }}\n")
 }
 
@@ -57,13 +57,13 @@ fn to_topic(topic: &str) -> String {
 }
 
 /// Applies the small world with the customers and `more`.
-async fn apply(server: &Server, more: &str) {
+pub(crate) async fn apply(server: &Server, more: &str) {
     let text = format!("{}{CUSTOMERS}{more}", world::DEFINITIONS);
     let body = json!({ "files": [{ "path": "world.yaml", "text": text }] });
     server.client().post("/api/v1/definitions/apply", &body).await.ok();
 }
 
-async fn ingest(server: &Server, orders: &[Order]) {
+pub(crate) async fn ingest(server: &Server, orders: &[Order]) {
     let lines: String = orders.iter().map(|order| order.line() + "\n").collect();
     server.client().post_body("/api/v1/ingest/orders", "application/x-ndjson", lines).await.ok();
 }
@@ -75,7 +75,7 @@ async fn status(server: &Server, sink: &str) -> Json {
 }
 
 /// Waits until the status of a sink is as wanted.
-async fn becomes(server: &Server, sink: &str, is_wanted: impl Fn(&Json) -> bool) -> Json {
+pub(crate) async fn becomes(server: &Server, sink: &str, is_wanted: impl Fn(&Json) -> bool) -> Json {
     let wait = async {
         loop {
             let status = status(server, sink).await;
@@ -90,7 +90,7 @@ async fn becomes(server: &Server, sink: &str, is_wanted: impl Fn(&Json) -> bool)
     reached.unwrap()
 }
 
-fn is_done(status: &Json) -> bool {
+pub(crate) fn is_done(status: &Json) -> bool {
     status["state"] == "sending" && status["lag"] == 0 && status["resending"] == false
 }
 
@@ -110,7 +110,7 @@ impl Positions for Nowhere {
 }
 
 /// Every message that a topic has now; those of one key in their order.
-async fn messages(kafka: &Kafka, topic: &str) -> Vec<Message> {
+pub(crate) async fn messages(kafka: &Kafka, topic: &str) -> Vec<Message> {
     let broker = shipway_broker::connect(Settings::new(kafka.bootstrap(), "readers")).await.unwrap();
     let wanted: u64 = broker.ends(topic).await.unwrap().iter().map(|ends| ends.high - ends.low).sum();
     let subscribe = Subscribe {
@@ -152,7 +152,12 @@ fn last_rows(messages: &[Message]) -> BTreeMap<String, Json> {
 }
 
 /// Asks for the features of the key of each row at its moment, and compares all of them.
-async fn equal_what_reads_answer(client: &Client, service: &str, view: &str, rows: &BTreeMap<String, Json>) {
+pub(crate) async fn equal_what_reads_answer(
+    client: &Client,
+    service: &str,
+    view: &str,
+    rows: &BTreeMap<String, Json>,
+) {
     for (key, row) in rows {
         let asked: Json = serde_json::from_str(key).unwrap();
         let body = json!({ "service": service, "rows": [asked], "at": row["_at"] });
