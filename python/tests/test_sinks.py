@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from real_binary import Server
 from shipway import Aggregate, Definitions, Entity, Service, Sink, Source, Topic, View
 from shipway.errors import Conflict, NotFound
 from test_display import read
+from waiting import first_becomes
 
 WITHIN_SECONDS = 60.0
 
@@ -47,23 +46,6 @@ def topic(name: str = "rows", **given) -> Topic:
     return Topic(broker="main", topic=name, **({"format": "json"} | given))
 
 
-def waits_until(client: shipway.Client, holds) -> shipway.SinkStatus:
-    deadline = time.monotonic() + WITHIN_SECONDS
-    while not holds(sink := client.sinks()[0]):
-        assert time.monotonic() < deadline, sink._repr_html_()
-        time.sleep(0.05)
-    return sink
-
-
-@pytest.fixture
-def lonely(binary: str, tmp_path: Path) -> Iterator[tuple[Server, shipway.Client]]:
-    """A server that knows no broker."""
-    server = Server(binary, tmp_path / "data", tmp_path / "server.log")
-    with shipway.Client(server.url) as client:
-        yield server, client
-    server.stop()
-
-
 def test_sinks_by_objects_are_those_in_yaml(lonely, tmp_path):
     server, client = lonely
     client.apply(world())
@@ -85,7 +67,7 @@ def test_a_sink_whose_broker_is_not_configured_says_so_and_what_to_do(lonely):
     assert list(client.sinks()) == []
     client.apply(world(Sink("shop_rows", view="shop_orders", to=topic())))
 
-    sink = waits_until(client, lambda sink: sink.failure)
+    sink = first_becomes(client.sinks, lambda sink: sink.failure)
     assert (sink.sink, sink.from_, sink.to, sink.state) == ("shop_rows", "view shop_orders", "main/rows", "failing")
     assert (sink.failure.code, sink.rows, sink.unit) == ("streams.unknown_broker", 0, "records")
     assert "[brokers.NAME]" in sink.failure.hint
@@ -146,7 +128,7 @@ def sends(client: shipway.Client, broker: Broker) -> None:
         order = {"order_id": f"o{number}", "ordered_at": f"2026-01-05T10:00:0{number}Z", "shop": "north", "amount": 0.1}
         token = client.push("orders", [order]).token
         client.read("shops", {"shop": "north"}, token=token)
-    sink = waits_until(client, lambda sink: sink.lag == 0 and sink.rows)
+    sink = first_becomes(client.sinks, lambda sink: sink.lag == 0 and sink.rows)
     assert (sink.state, sink.skipped, sink.left_out, sink.waits_for) == ("sending", 0, None, None)
     assert sink.last_sent is not None and "sending" in read(sink._repr_html_()).text
 

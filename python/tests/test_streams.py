@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import shipway
 from kafka_broker import Broker, Writer
@@ -13,9 +9,9 @@ from real_binary import Server
 from shipway import Definitions, Source, Stream
 from shipway.errors import Conflict, NotFound
 from test_display import read
+from waiting import first_becomes
 
 COLUMNS = {"order_id": "text", "ordered_at": "timestamp", "shop": "text", "amount": "float"}
-WITHIN_SECONDS = 60.0
 
 YAML = """
 kind: source
@@ -40,23 +36,6 @@ stream:
 def orders(**stream) -> Definitions:
     given = {"broker": "main", "topic": "orders", "format": "json"} | stream
     return Definitions(Source("orders", columns=COLUMNS, event_time="ordered_at", event_id="order_id", stream=Stream(**given)))
-
-
-def waits_until(client: shipway.Client, holds) -> shipway.StreamStatus:
-    deadline = time.monotonic() + WITHIN_SECONDS
-    while not holds(stream := client.streams()[0]):
-        assert time.monotonic() < deadline, stream._repr_html_()
-        time.sleep(0.05)
-    return stream
-
-
-@pytest.fixture
-def lonely(binary: str, tmp_path: Path) -> Iterator[tuple[Server, shipway.Client]]:
-    """A server that knows no broker."""
-    server = Server(binary, tmp_path / "data", tmp_path / "server.log")
-    with shipway.Client(server.url) as client:
-        yield server, client
-    server.stop()
 
 
 def test_a_stream_by_objects_is_the_one_in_yaml(lonely, tmp_path):
@@ -91,7 +70,7 @@ def test_a_stream_whose_broker_is_not_configured_says_so_and_what_to_do(lonely):
     assert list(client.streams()) == []
     client.apply(orders())
 
-    stream = waits_until(client, lambda stream: stream.failure)
+    stream = first_becomes(client.streams, lambda stream: stream.failure)
     assert (stream.source, stream.broker, stream.topic, stream.format) == ("orders", "main", "orders", "json")
     assert (stream.state, stream.lag, stream.partitions) == ("failing", None, [])
     assert stream.failure.code == "streams.unknown_broker"
@@ -133,7 +112,7 @@ def reads_again(client: shipway.Client, writer: Writer) -> None:
         writer.send("orders", f"o{number}", line)
     writer.send("orders", "broken", '{"order_id": ')
     writer.flush()
-    stream = waits_until(client, lambda stream: stream.position == 11)
+    stream = first_becomes(client.streams, lambda stream: stream.position == 11)
     assert (stream.state, stream.failure, stream.counts.events, stream.counts.dead) == ("reading", None, 7, 4)
     assert stream.last_message is not None and len(stream.partitions) == 2
     assert "reading" in read(stream._repr_html_()).text
