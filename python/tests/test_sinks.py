@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import shipway
+from brokerless import first_becomes, lonely
 from confluent_kafka import Consumer
 from kafka_broker import Broker
 from real_binary import Server
 from shipway import Aggregate, Definitions, Entity, Service, Sink, Source, Topic, View
 from shipway.errors import Conflict, NotFound
 from test_display import read
-from waiting import first_becomes
 
 WITHIN_SECONDS = 60.0
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import shipway
+from brokerless import first_becomes, lonely
 from kafka_broker import Broker, Writer
 from real_binary import Server
 from shipway import Definitions, Source, Stream
 from shipway.errors import Conflict, NotFound
 from test_display import read
-from waiting import first_becomes
 
 COLUMNS = {"order_id": "text", "ordered_at": "timestamp", "shop": "text", "amount": "float"}
 
