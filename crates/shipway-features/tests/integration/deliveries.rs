@@ -116,6 +116,22 @@ fn a_partition_that_is_idle_holds_nothing_up_and_what_comes_of_it_later_counts()
 }
 
 #[test]
+fn reads_after_a_crash_go_on_where_they_were() {
+    let mut world = World::new(DEFINITIONS);
+    let mut sent = 0;
+    for _ in 0..3 {
+        let many = (sent..sent + 3_000).map(|offset| sold(0, offset, &format!("s{offset}"), 1.0)).collect();
+        let taken = delivers(&world, 1, many).unwrap();
+        sent += 3_000;
+        assert_eq!(count(&world, &taken.token), sent);
+        world.dies_and_returns();
+        // Without a token nothing waits for what the states had before.
+        let read = world.reads(&[shop()], Timestamp(NOON + HOUR), None).unwrap();
+        assert_eq!(value(&read, "shop_sales__count_lifetime"), sent);
+    }
+}
+
+#[test]
 fn an_id_that_came_another_way_counts_once_and_its_place_is_kept() {
     let mut world = World::new(DEFINITIONS);
     world.ingests("sales", &[sale("a", NOON, 1.0)]);

@@ -109,8 +109,7 @@ fn values_of_a_mebibyte_come_back_whole_before_and_after_reopening() {
 #[test]
 fn what_is_committed_soon_is_visible_at_once_and_in_files_after_closing() {
     let folder = tempfile::tempdir().unwrap();
-    let never = OnlineOptions { soon_within: Duration::from_secs(3_600), ..OnlineOptions::default() };
-    let store = OnlineStore::open_with(folder.path(), &never).unwrap();
+    let store = open_for_later(folder.path());
     let put = |value: &'static str| {
         let mut batch = Batch::new();
         SPACES.iter().for_each(|space| batch.put(*space, "key", value));
@@ -145,9 +144,7 @@ fn what_is_committed_soon_gets_into_files_by_itself() {
     let store = OnlineStore::open_with(folder.path(), &options).unwrap();
     let give_up = Instant::now() + Duration::from_secs(30);
     for value in ["first", "second"] {
-        let mut batch = Batch::new();
-        batch.put(Space::State, "key", value);
-        store.commit_soon(batch).unwrap();
+        store.commit_soon(of(Space::State, "key", value)).unwrap();
         loop {
             let copied = tempfile::tempdir().unwrap();
             copy(folder.path(), copied.path());
@@ -163,16 +160,10 @@ fn what_is_committed_soon_gets_into_files_by_itself() {
 #[test]
 fn what_is_committed_at_once_takes_along_what_was_committed_soon_before() {
     let folder = tempfile::tempdir().unwrap();
-    let never = OnlineOptions { soon_within: Duration::from_secs(3_600), ..OnlineOptions::default() };
-    let store = OnlineStore::open_with(folder.path(), &never).unwrap();
-    let of = |key: &'static str, value: &'static str| {
-        let mut batch = Batch::new();
-        batch.put(Space::State, key, value);
-        batch
-    };
-    store.commit_soon(of("a", "soon")).unwrap();
-    store.commit_soon(of("b", "soon")).unwrap();
-    store.commit(of("a", "at once")).unwrap();
+    let store = open_for_later(folder.path());
+    store.commit_soon(of(Space::State, "a", "soon")).unwrap();
+    store.commit_soon(of(Space::State, "b", "soon")).unwrap();
+    store.commit(of(Space::State, "a", "at once")).unwrap();
 
     let copied = tempfile::tempdir().unwrap();
     copy(folder.path(), copied.path());
@@ -184,15 +175,9 @@ fn what_is_committed_at_once_takes_along_what_was_committed_soon_before() {
 #[test]
 fn what_is_committed_apart_is_in_files_at_once_and_leaves_the_rest_in_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let never = OnlineOptions { soon_within: Duration::from_secs(3_600), ..OnlineOptions::default() };
-    let store = OnlineStore::open_with(folder.path(), &never).unwrap();
-    let of = |space: Space, key: &'static str| {
-        let mut batch = Batch::new();
-        batch.put(space, key, "value");
-        batch
-    };
-    store.commit_soon(of(Space::State, "soon")).unwrap();
-    store.commit_apart(of(Space::Seen, "apart")).unwrap();
+    let store = open_for_later(folder.path());
+    store.commit_soon(of(Space::State, "soon", "value")).unwrap();
+    store.commit_apart(of(Space::Seen, "apart", "value")).unwrap();
 
     let copied = tempfile::tempdir().unwrap();
     copy(folder.path(), copied.path());
@@ -207,20 +192,16 @@ fn what_is_committed_apart_is_in_files_at_once_and_leaves_the_rest_in_memory() {
 #[test]
 fn an_abandoned_store_has_what_was_in_files_and_takes_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
-    let never = OnlineOptions { soon_within: Duration::from_secs(3_600), ..OnlineOptions::default() };
-    let store = OnlineStore::open_with(folder.path(), &never).unwrap();
-    let of = |key: &'static str| {
-        let mut batch = Batch::new();
-        batch.put(Space::State, key, "value");
-        batch
-    };
-    store.commit(of("at once")).unwrap();
-    store.commit_soon(of("soon")).unwrap();
+    let store = open_for_later(folder.path());
+    store.commit(of(Space::State, "at once", "value")).unwrap();
+    store.commit_soon(of(Space::State, "soon", "value")).unwrap();
     store.abandon();
 
-    for refused in
-        [store.commit(of("later")), store.commit_soon(of("later")), store.commit_apart(of("later"))]
-    {
+    for refused in [
+        store.commit(of(Space::State, "later", "value")),
+        store.commit_soon(of(Space::State, "later", "value")),
+        store.commit_apart(of(Space::State, "later", "value")),
+    ] {
         assert_eq!(refused.unwrap_err().code(), "online.closed_for_writing");
     }
     drop(store);
@@ -254,6 +235,18 @@ fn more_than_memory_is_given_is_written_sooner() {
     assert!((86..=100).contains(&there), "{there}");
     let offset = as_after_a_kill.get(Space::Progress, b"offset").unwrap().unwrap();
     assert_eq!(offset[..], (there - 1).to_be_bytes());
+}
+
+/// A store where what is committed soon stays in memory.
+fn open_for_later(folder: &Path) -> OnlineStore {
+    let later = OnlineOptions { soon_within: Duration::from_secs(3_600), ..OnlineOptions::default() };
+    OnlineStore::open_with(folder, &later).unwrap()
+}
+
+fn of(space: Space, key: &'static str, value: &'static str) -> Batch {
+    let mut batch = Batch::new();
+    batch.put(space, key, value);
+    batch
 }
 
 /// The files as they are now, without what their owner still has in memory.
