@@ -52,6 +52,12 @@ pub(crate) fn source(source: &Source) -> Digest {
     if let Some(event_id) = &source.event_id {
         canonical.field("event_id", event_id);
     }
+    if let Some(corrections) = &source.corrections {
+        canonical.field("same_id", "replace");
+        if let Some(deleted) = &corrections.deleted {
+            canonical.field("deleted", deleted);
+        }
+    }
     let mut columns: Vec<_> = source.columns.iter().collect();
     columns.sort_by_key(|(name, _)| name);
     for (column, data_type) in columns {
@@ -69,6 +75,9 @@ pub(crate) fn view(view: &View) -> Digest {
     canonical.field("name", &view.name).field("source", &view.source).field("event_time", &view.event_time);
     if let Some(event_id) = &view.event_id {
         canonical.field("event_id", event_id);
+    }
+    if view.is_corrected {
+        canonical.field("same_id", "replace");
     }
     for ((key, data_type), column) in view.entity_keys.iter().zip(&view.key_columns) {
         canonical.typed("key", key, *data_type).field("from", column);

@@ -29,6 +29,12 @@ pub enum FeaturesError {
         /// The source that they are selected from.
         from: String,
     },
+    /// The events of this source are corrected by their ids, and rows of a file are not looked up one by one.
+    #[error("source {source_name} takes no files: its events are replaced by their ids (same_id: replace)")]
+    Corrected {
+        /// The source.
+        source_name: String,
+    },
     /// No service has this name.
     #[error("service {name} does not exist{}", did_you_mean(.nearest))]
     UnknownService {
@@ -292,6 +298,7 @@ impl Failure for FeaturesError {
             | Self::Retired { .. }
             | Self::Fenced { .. }
             | Self::Selected { .. }
+            | Self::Corrected { .. }
             | Self::Unsendable { .. }
             | Self::SinkColumn { .. }
             | Self::NotResent { .. }
@@ -329,6 +336,7 @@ impl Failure for FeaturesError {
             Self::FeatureNamesCollide { .. } => "features.feature_names_collide",
             Self::ComputedFeatures { .. } => "features.computed_features",
             Self::Selected { .. } => "features.selected_source",
+            Self::Corrected { .. } => "features.corrected_source",
             Self::MissingDefinition { .. } => "features.missing_definition",
             Self::Invalid { .. } => "features.invalid_request",
             Self::TooLarge { .. } => "features.too_large",
@@ -399,6 +407,9 @@ impl Failure for FeaturesError {
             Self::TooLarge { .. } => Some("split the request".into()),
             Self::FeatureNamesCollide { .. } => Some("ask for full feature names".into()),
             Self::ComputedFeatures { .. } => Some("push events to the source instead".into()),
+            Self::Corrected { .. } => {
+                Some("send them as events: over the ingest route, Arrow included, or a broker".into())
+            }
             Self::Selected { from, .. } => Some(format!("send them to source {from}").into()),
             Self::Unsendable { unsendable } => Some(unsendable.hint().into()),
             Self::SinkColumn { nearest: Some(near), .. } => Some(format!("did you mean {near}?").into()),

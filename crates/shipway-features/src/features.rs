@@ -402,7 +402,7 @@ impl Inner {
 
     /// Notes the event ids, the newest time and the broker's positions of what is in the log and not yet in the states.
     async fn note_tail(&self, runtime: &SourceRuntime, applied: u64) -> Result<(), FeaturesError> {
-        let has_ids = runtime.shape().schema.id_index.is_some();
+        let has_ids = runtime.shape().schema.has_ids_once();
         let mut feeds = runtime.feeds.lock().await;
         feeds.stand_at(SourceProgress::read(&self.online, &runtime.name)?.positions);
         let mut from = applied.max(runtime.topic.start());

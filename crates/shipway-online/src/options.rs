@@ -25,7 +25,9 @@ impl OnlineOptions {
     pub(crate) fn memtable_bytes_of(&self, space: Space) -> u64 {
         match space {
             Space::State => self.state_memtable_bytes,
-            Space::Seen | Space::SeenByTime | Space::Progress => self.memtable_bytes,
+            Space::Seen | Space::SeenByTime | Space::Progress | Space::Row | Space::Member => {
+                self.memtable_bytes
+            }
         }
     }
 }

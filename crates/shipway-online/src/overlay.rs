@@ -32,10 +32,12 @@ enum Changed {
 impl Changed {
     fn none(space: Space) -> Self {
         match space {
-            Space::State | Space::Seen => {
+            Space::State | Space::Seen | Space::Row => {
                 Self::ByKey(HashTrieMapSync::new_with_hasher_and_ptr_kind(RandomState::default()))
             }
-            Space::SeenByTime | Space::Progress => Self::InOrder(RedBlackTreeMapSync::new_sync()),
+            Space::SeenByTime | Space::Progress | Space::Member => {
+                Self::InOrder(RedBlackTreeMapSync::new_sync())
+            }
         }
     }
 

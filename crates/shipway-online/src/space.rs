@@ -1,4 +1,4 @@
-//! The four parts of the store.
+//! The six parts of the store.
 
 use std::fmt;
 
@@ -13,11 +13,16 @@ pub enum Space {
     SeenByTime,
     /// How far each consumer has come.
     Progress,
+    /// The newest event of each id, where later events take the place of earlier ones.
+    Row,
+    /// The events of each view and key in the order of time, where they may be taken back.
+    Member,
 }
 
 impl Space {
     /// All spaces, in the order of their [`Space::position`].
-    pub(crate) const ALL: [Self; 4] = [Self::State, Self::Seen, Self::SeenByTime, Self::Progress];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::State, Self::Seen, Self::SeenByTime, Self::Progress, Self::Row, Self::Member];
 
     /// Its place in [`Space::ALL`].
     pub(crate) const fn position(self) -> usize {
@@ -31,6 +36,8 @@ impl Space {
             Self::Seen => "seen",
             Self::SeenByTime => "seen_by_time",
             Self::Progress => "progress",
+            Self::Row => "row",
+            Self::Member => "member",
         }
     }
 }

@@ -103,6 +103,10 @@ fn source(source: &Source) -> Fields {
     let mut fields = Fields::new();
     put(&mut fields, "event_time", &source.event_time);
     put_optional(&mut fields, "event_id", source.event_id.as_ref());
+    if let Some(corrections) = &source.corrections {
+        put(&mut fields, "same_id", "replace");
+        put_optional(&mut fields, "deleted", corrections.deleted.as_ref());
+    }
     put_columns(&mut fields, "column", &source.columns);
     put(&mut fields, "max_ahead", source.max_ahead);
     put(&mut fields, "dedupe", source.dedupe);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use shipway_core::{DataType, Name};
-use shipway_definitions::{DefinitionKind, DefinitionSet, SinkTo, Source, View, ViewReference};
+use shipway_definitions::{Corrections, DefinitionKind, DefinitionSet, SinkTo, Source, View, ViewReference};
 
 use crate::plan::{RefusedChange, Subject};
 
@@ -15,6 +15,7 @@ use crate::plan::{RefusedChange, Subject};
 pub(crate) struct SourceHistory {
     event_time: Name,
     event_id: Option<Name>,
+    corrections: Option<Corrections>,
     /// Every column that there ever was, with its type: the stored history has them all.
     columns: BTreeMap<Name, DataType>,
     /// The columns of the last revision.
@@ -27,6 +28,7 @@ impl SourceHistory {
         Self {
             event_time: source.event_time.clone(),
             event_id: source.event_id.clone(),
+            corrections: source.corrections.clone(),
             columns: source.columns.iter().cloned().collect(),
             present: source.columns.iter().map(|(column, _)| column.clone()).collect(),
         }
@@ -63,6 +65,13 @@ pub(crate) fn refusals(
         let what =
             format!("event_id cannot change from {} to {}", word(&history.event_id), word(&source.event_id));
         refuse(what, "events are told apart by it; define a new source and load the history into that");
+    }
+    if source.corrections != history.corrections {
+        let what = "same_id and deleted cannot change".to_owned();
+        refuse(
+            what,
+            "they say what every event of the history means; define a new source and load the history into that",
+        );
     }
     for (column, data_type) in &source.columns {
         if let Some(recorded) = history.columns.get(column)

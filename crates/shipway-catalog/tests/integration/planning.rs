@@ -128,12 +128,13 @@ async fn a_source_cannot_contradict_its_history() {
     apply(&catalog, &[BASE, VIEW, SERVICE]).await;
     let changed = BASE
         .replace("event_time: departed_at", "event_time: scheduled_at")
-        .replace("event_id: flight_id\n", "")
+        .replace("event_id: flight_id\n", "event_id: gate\nsame_id: replace\n")
         .replace("departed_at: timestamp", "scheduled_at: timestamp, departed_at: text")
         .replace("dep_delay: float", "delay: float");
     assert_snapshot!(pretty(&catalog.plan(&proposal(&[&changed])).await), @r"
     source departures: event_time cannot change from departed_at to scheduled_at (the history is ordered by it; define a new source and load the history into that)
-    source departures: event_id cannot change from flight_id to none (events are told apart by it; define a new source and load the history into that)
+    source departures: event_id cannot change from flight_id to gate (events are told apart by it; define a new source and load the history into that)
+    source departures: same_id and deleted cannot change (they say what every event of the history means; define a new source and load the history into that)
     source departures: column departed_at cannot change from timestamp to text (the history holds it; add a column of another name, or define a new source)
     source departures: column dep_delay cannot go, view origin_traffic reads it (keep the column, or remove the views and services that use it first)
       hint: nothing was applied

@@ -34,7 +34,7 @@ pub use selection::{Selection, SelectionJoin};
 pub use service::{ColumnOrigin, Service, ServiceColumn, ViewReference};
 pub use set::{DefinitionKind, DefinitionSet, Versioned};
 pub use sink::{Sink, SinkFormat, SinkFrom, SinkTo};
-pub use source::Source;
+pub use source::{Corrections, Source};
 pub use stream::{Stream, StreamChanges, StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields};
 pub(crate) use view::Computed;
 pub use view::{Beyond, Feature, Freshness, View, ViewBody};

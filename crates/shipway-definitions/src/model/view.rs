@@ -24,6 +24,9 @@ pub struct View {
     pub event_time: Name,
     /// The event id column of the source.
     pub event_id: Option<Name>,
+    /// Whether an event of the source takes the place of an earlier one with its id.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_corrected: bool,
     /// The keys of the entity and their types, as a request names them, in the order in which keys are encoded.
     pub entity_keys: Vec<(Name, DataType)>,
     /// The columns, of the source or derived, that hold these keys, in the same order.

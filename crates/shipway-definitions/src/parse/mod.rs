@@ -13,6 +13,7 @@
 
 mod batch;
 mod choice;
+mod corrections;
 mod entity;
 mod expressions;
 mod gate;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use shipway_core::{Name, nearest};
 
 pub(crate) use choice::ViewChoice;
+pub(crate) use corrections::CorrectionsDraft;
 pub(crate) use entity::EntityDraft;
 pub(crate) use expressions::Expressions;
 pub(crate) use gate::GateDraft;

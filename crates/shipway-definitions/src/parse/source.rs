@@ -7,6 +7,7 @@ use crate::{
     Batch, Stream,
     parse::{
         batch,
+        corrections::{self, CorrectionsDraft},
         reader::{Columns, Fields, Head, Lists, Located, Reader},
         stream,
     },
@@ -18,6 +19,8 @@ pub(super) const FIELDS: &[&str] = &[
     "name",
     "event_time",
     "event_id",
+    "same_id",
+    "deleted",
     "columns",
     "max_ahead",
     "dedupe",
@@ -42,6 +45,7 @@ pub(crate) struct SourceDraft {
     pub(crate) head: Head,
     pub(crate) event_time: Option<Located<Name>>,
     pub(crate) event_id: Option<Located<Name>>,
+    pub(crate) corrections: Option<CorrectionsDraft>,
     pub(crate) columns: Columns,
     pub(crate) max_ahead: Option<Length>,
     pub(crate) dedupe: Option<Length>,
@@ -88,10 +92,24 @@ pub(super) fn read(mut head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>)
     let retention = length("retention", DEFAULT_RETENTION_US, reader);
     let needed: Vec<&Name> =
         [&event_time, &event_id].into_iter().flatten().map(|column| &column.value).collect();
+    let corrections = corrections::read(fields, reader);
     let batch = fields.optional("batch").and_then(|node| batch::read(node, &columns, &needed, reader));
     let stream = fields.optional("stream").and_then(|node| stream::read(node, &columns, reader));
+    corrections::check_stream(corrections.as_ref(), stream.as_ref(), fields, reader);
     head.broken = reader.has_refused();
-    SourceDraft { head, event_time, event_id, columns, max_ahead, dedupe, retention, batch, stream, select }
+    SourceDraft {
+        head,
+        event_time,
+        event_id,
+        corrections,
+        columns,
+        max_ahead,
+        dedupe,
+        retention,
+        batch,
+        stream,
+        select,
+    }
 }
 
 fn select(node: &Node, fields: &Fields<'_>, reader: &mut Reader<'_>) -> Option<Located<SelectDraft>> {

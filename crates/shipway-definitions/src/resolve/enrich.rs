@@ -131,6 +131,11 @@ impl Resolver<'_> {
         source: &Source,
         choices: &[Located<ViewChoice>],
     ) -> Option<Enrichment> {
+        if let Some(first) = choices.first()
+            && !self.needs_events_that_stay(head, first.line, source, "enrich")
+        {
+            return None;
+        }
         let errors_before = self.report.count();
         let mut taken: Vec<Taken> = Vec::new();
         let mut is_complete = true;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use shipway_core::{DataType, Name};
-use shipway_expression::{Expression, ExpressionError, Scope};
+use shipway_expression::{Expression, ExpressionError};
 
 use crate::{
-    Derived, Service, Source,
-    parse::{Expressions, Head, Located},
+    Corrections, Derived, Service, Source,
+    parse::{CorrectionsDraft, Expressions, Head, Located},
     resolve::Resolver,
 };
 
@@ -56,7 +56,7 @@ impl Resolver<'_> {
                 self.refuse(head, name.line, &message, Some("give it another name".to_owned()));
                 return None;
             }
-            let compiled = Expression::compile(&text.value, &scope_of(&found.source));
+            let compiled = Expression::compile(&text.value, &found.source.scope());
             let compiled =
                 self.compiled(head, &format!("column {} of derive", name.value), &text, compiled)?;
             note_reads(source, &compiled, &mut found.reads);
@@ -64,13 +64,45 @@ impl Resolver<'_> {
             found.derived.push(Derived::new(name.value, text.value, compiled.data_type()));
         }
         if let Some(text) = filter {
-            let compiled = Expression::condition(&text.value, &scope_of(&found.source));
+            let compiled = Expression::condition(&text.value, &found.source.scope());
             if let Some(compiled) = self.compiled(head, "where", &text, compiled) {
                 note_reads(source, &compiled, &mut found.reads);
                 found.filter = Some(text.value);
             }
         }
         Some(found)
+    }
+
+    /// What `source` says of events that come again.
+    pub(super) fn corrections(
+        &mut self,
+        head: &Head,
+        source: &Source,
+        draft: CorrectionsDraft,
+    ) -> Option<Corrections> {
+        if let Some(text) = &draft.deleted {
+            let compiled = Expression::condition(&text.value, &source.scope());
+            self.compiled(head, "deleted", text, compiled)?;
+        }
+        Some(Corrections { deleted: draft.deleted.map(|text| text.value) })
+    }
+
+    /// Refuses `what` where the events of `source` are corrected by their ids.
+    pub(super) fn needs_events_that_stay(
+        &mut self,
+        head: &Head,
+        line: u64,
+        source: &Source,
+        what: &str,
+    ) -> bool {
+        if source.corrections.is_none() {
+            return true;
+        }
+        let message = format!("{what}: events of source {} are replaced (same_id: replace)", source.name);
+        let hint =
+            "make a source of every change beside it, with changes: all and without same_id".to_owned();
+        self.refuse(head, line, &message, Some(hint));
+        false
     }
 
     /// The computed columns of a service, in the order written.
@@ -122,10 +154,6 @@ impl Resolver<'_> {
     ) -> Option<Expression> {
         compiled.map_err(|error| self.refuse(head, text.line, &format!("{what}: {error}"), error.hint())).ok()
     }
-}
-
-fn scope_of(source: &Source) -> Scope {
-    Scope::of(source.columns.iter().map(|(name, data_type)| (name.as_str(), *data_type)))
 }
 
 /// The source's own columns come first, so positions within them are its.

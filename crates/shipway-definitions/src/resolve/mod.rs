@@ -102,6 +102,7 @@ impl Resolver<'_> {
             head,
             event_time,
             event_id,
+            corrections,
             columns,
             max_ahead,
             dedupe,
@@ -131,11 +132,13 @@ impl Resolver<'_> {
                 (Some(select), columns)
             }
         };
+        let own = head.clone();
         let Head { name, description, owner, tags, .. } = head;
-        let source = Source {
+        let mut source = Source {
             name: name.clone(),
             event_time: event_time.value,
             event_id: event_id.map(|column| column.value),
+            corrections: None,
             columns,
             max_ahead,
             dedupe,
@@ -147,6 +150,13 @@ impl Resolver<'_> {
             owner,
             tags,
         };
+        if let Some(draft) = corrections {
+            let Some(corrections) = self.corrections(&own, &source, draft) else {
+                self.broken.insert((DefinitionKind::Source, name));
+                return;
+            };
+            source.corrections = Some(corrections);
+        }
         self.set.sources.insert(name, Arc::new(Versioned::source(source)));
     }
 

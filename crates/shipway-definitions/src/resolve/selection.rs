@@ -83,6 +83,9 @@ impl Resolver<'_> {
         let SelectDraft { sql, select } = draft.value;
         let from = self.table_name(head, line, "source", select.from())?;
         let Found::Known(source) = self.find_source(head, line, &from) else { return None };
+        if !self.needs_events_that_stay(head, line, &source.definition, "select") {
+            return None;
+        }
         let mut views = Vec::with_capacity(select.joins().len());
         let mut joins = Vec::with_capacity(select.joins().len());
         for join in select.joins() {
@@ -183,6 +186,14 @@ impl Resolver<'_> {
         source: &Source,
         view: &View,
     ) -> Option<SelectionJoin> {
+        if view.is_corrected {
+            let message =
+                format!("select joins view {}, whose events are replaced (same_id: replace)", view.name);
+            let hint =
+                "join a latest-value view of a source of every change, with changes: all and without same_id";
+            self.refuse(head, line, &message, Some(hint.to_owned()));
+            return None;
+        }
         let mut keys = Vec::with_capacity(view.entity_keys.len());
         let alias = &join.alias;
         for (key, _) in &join.on {

@@ -20,6 +20,11 @@ impl Resolver<'_> {
             match self.find_view(&head, *line, name) {
                 Found::Silent => is_complete = false,
                 Found::Known(view) => {
+                    if view.definition.is_corrected {
+                        let message = format!("view {name}: its events are replaced (same_id: replace)");
+                        let hint = "send a view whose events stay: an event that is taken away does not say whose row it changes";
+                        self.refuse(&head, *line, &message, Some(hint.to_owned()));
+                    }
                     if let Some(unsendable) = view.definition.unsendable() {
                         let hint = Some(unsendable.hint().to_owned());
                         self.refuse(&head, *line, &unsendable.to_string(), hint);

@@ -93,6 +93,7 @@ impl Resolver<'_> {
             source: source.name.clone(),
             event_time: source.event_time.clone(),
             event_id: source.event_id.clone(),
+            is_corrected: source.corrections.is_some(),
             entity_keys: entity.keys.clone(),
             key_columns,
             enrich: enrichment.references(&column_types),

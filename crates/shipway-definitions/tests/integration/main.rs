@@ -18,6 +18,7 @@
 mod aggregations;
 mod batch;
 mod chains;
+mod corrections;
 mod decimals;
 mod demo;
 mod errors;

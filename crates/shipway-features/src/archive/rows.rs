@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
+    ArrayRef, BinaryArray, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    new_null_array,
 };
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use shipway_core::{DataType, Timestamp, Value};
@@ -13,7 +14,7 @@ use crate::{
     model::{
         columns,
         dead_letter::DeadLetter,
-        event::SourceEvent,
+        event::{SourceEvent, Standing},
         schema::{ARRIVAL_COLUMN, SourceSchema, arrow_type},
     },
 };
@@ -34,6 +35,10 @@ pub(crate) fn history(
     arrays.push(new_null_array(&ArrowType::Utf8, events.len()));
     let received = events.iter().map(|(_, event)| event.received.micros());
     arrays.push(Arc::new(TimestampMicrosecondArray::from_iter_values(received).with_timezone("UTC")));
+    if schema.corrections.is_some() {
+        let deleted = events.iter().map(|(_, event)| Some(event.standing == Standing::Deletion));
+        arrays.push(Arc::new(deleted.collect::<BooleanArray>()));
+    }
     Ok(RecordBatch::try_new(schema.history(), arrays)?)
 }
 

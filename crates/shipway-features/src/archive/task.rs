@@ -203,7 +203,7 @@ impl Archiver {
         let events: Vec<&(u64, SourceEvent)> = self
             .pending
             .iter()
-            .filter(|(offset, event)| event.standing == standing && *offset >= written)
+            .filter(|(offset, event)| table_of(event.standing) == standing && *offset >= written)
             .collect();
         if events.is_empty() && !is_main {
             return Ok(());
@@ -265,6 +265,14 @@ impl Archiver {
 fn next_age(age: Duration, rows: usize, limits: &Limits) -> Duration {
     let most = limits.archive_age_most.max(limits.archive_age);
     if rows < SMALL_APPEND_ROWS { age.saturating_mul(2).min(most) } else { (age / 2).max(limits.archive_age) }
+}
+
+/// The standing after which the table of an event is called.
+const fn table_of(standing: Standing) -> Standing {
+    match standing {
+        Standing::Deletion => Standing::Regular,
+        other => other,
+    }
 }
 
 /// The Delta application whose transactions say how far the archiver has come.

@@ -12,7 +12,7 @@ use crate::{
     materialise::{
         off_the_executor,
         progress::Leftover,
-        views::{state_key_in, stored_states},
+        views::{state_key_in, stored_in, stored_states},
     },
 };
 
@@ -60,6 +60,9 @@ fn clear_some(inner: &Inner, source: &Name, leftover: Leftover) -> Result<usize,
     for state in stored_states(&inner.online.snapshot(), &view, generation).take(KEYS_PER_BATCH) {
         let (key, _) = state?;
         batch.delete(Space::State, state_key_in(&view, generation, &key));
+    }
+    for member in stored_in(&inner.online.snapshot(), Space::Member, &view, generation).take(KEYS_PER_BATCH) {
+        batch.delete(Space::Member, member?.0);
     }
     let keys = batch.len();
     if keys == 0 {

@@ -160,7 +160,7 @@ impl Inner {
             match coming {
                 Coming::Event(_) if !is_new => taken.duplicates += 1,
                 Coming::Event(event) => match event.standing {
-                    Standing::Regular => taken.events += 1,
+                    Standing::Regular | Standing::Deletion => taken.events += 1,
                     Standing::Quarantined => taken.quarantined += 1,
                     Standing::Late => taken.late += 1,
                 },
@@ -197,7 +197,7 @@ impl Inner {
                     is_new.push(true);
                     continue;
                 };
-                if schema.id_index.is_none() {
+                if !schema.has_ids_once() {
                     is_new.push(true);
                     continue;
                 }

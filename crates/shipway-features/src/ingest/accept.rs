@@ -165,7 +165,7 @@ impl Inner {
             let mut fresh = Vec::with_capacity(events.len());
             let mut waiting = VecDeque::new();
             for event in events {
-                if shape.schema.id_index.is_none() {
+                if !shape.schema.has_ids_once() {
                     fresh.push(event);
                     continue;
                 }
@@ -194,6 +194,7 @@ impl Inner {
                     Standing::Regular => runtime.advance_ingest_watermark(event.time),
                     Standing::Quarantined => tally.quarantined += 1,
                     Standing::Late => tally.late += 1,
+                    Standing::Deletion => {}
                 }
             }
             events = Vec::new();

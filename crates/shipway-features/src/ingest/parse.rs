@@ -174,6 +174,11 @@ impl Intake<'_> {
         own_id: impl FnOnce() -> Arc<str>,
     ) -> Result<SourceEvent, String> {
         let schema = self.schema;
+        if schema.corrections.as_ref().is_some_and(|deletions| deletions.has(&values)) {
+            let (received, standing) = (self.received, Standing::Deletion);
+            let id = self.id(&values, own_id)?;
+            return Ok(SourceEvent { id, time: received, received, standing, values });
+        }
         let time_column = &schema.columns[schema.time_index].0;
         let Some(Value::Timestamp(time)) = values.get(schema.time_index) else {
             return Err(format!("column {time_column}: the event time is missing"));
@@ -182,12 +187,7 @@ impl Intake<'_> {
         if !is_computable(time) {
             return Err(format!("column {time_column}: the event time is outside the years 1 to 9999"));
         }
-        let id = match schema.id_index {
-            None => own_id(),
-            Some(at) => {
-                event_id(&values[at]).map_err(|why| format!("column {}: {why}", schema.columns[at].0))?
-            }
-        };
+        let id = self.id(&values, own_id)?;
         let standing = if time.micros() > self.received.micros().saturating_add(schema.max_ahead_us) {
             Standing::Quarantined
         } else if time.micros() < self.watermark.micros().saturating_sub(schema.retention_us) {
@@ -196,6 +196,11 @@ impl Intake<'_> {
             Standing::Regular
         };
         Ok(SourceEvent { id, time, received: self.received, standing, values })
+    }
+
+    fn id(&self, values: &[Value], own_id: impl FnOnce() -> Arc<str>) -> Result<Arc<str>, String> {
+        let Some(at) = self.schema.id_index else { return Ok(own_id()) };
+        event_id(&values[at]).map_err(|why| format!("column {}: {why}", self.schema.columns[at].0))
     }
 
     fn unknown_column(&self, stranger: &str) -> String {

@@ -144,6 +144,9 @@ impl Inner {
     /// The source whose history the table is; `None` for a plain table. The history of a source that was dropped is neither.
     async fn source_to_load(&self, table: &str) -> Result<Option<Arc<SourceRuntime>>, FeaturesError> {
         match self.source_to_fill(table) {
+            Ok(runtime) if runtime.shape().schema.corrections.is_some() => {
+                Err(FeaturesError::Corrected { source_name: table.to_owned() })
+            }
             Ok(runtime) => Ok(Some(runtime)),
             Err(selected @ FeaturesError::Selected { .. }) => Err(selected),
             Err(unknown) if !schemas::of_source(&self.store, table).await?.is_empty() => Err(unknown),

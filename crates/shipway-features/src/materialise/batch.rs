@@ -16,6 +16,7 @@ use crate::{
     features::Inner,
     materialise::{
         chain::{Asked, Carried, Participant, ask},
+        corrected,
         progress::SourceProgress,
         seen,
         views::{ActiveView, take_state},
@@ -25,6 +26,7 @@ use crate::{
         schema::SourceSchema,
     },
     read_copy::Outbox,
+    source::SourceShape,
     state::{Inexact, KeyState, RecentEvent, cache::UNSEEN, codec},
 };
 
@@ -102,9 +104,13 @@ impl Applying {
     pub(crate) fn advance(
         mut self: Box<Self>,
         inner: &Inner,
-        schema: &SourceSchema,
+        shape: &SourceShape,
         outbox: &Outbox,
     ) -> Result<Outcome, FeaturesError> {
+        let schema = &shape.schema;
+        if schema.corrections.is_some() {
+            return self.correct(inner, shape, outbox);
+        }
         while let Some(next) = self.participants.get(self.done) {
             let level = next.level;
             let mut missing = Vec::new();
@@ -131,6 +137,30 @@ impl Applying {
         Ok(Outcome::Applied(progress, tally))
     }
 
+    /// The same for events that take the place of earlier ones. No chained view stands on them, so nothing is ever missing.
+    fn correct(
+        mut self: Box<Self>,
+        inner: &Inner,
+        shape: &SourceShape,
+        outbox: &Outbox,
+    ) -> Result<Outcome, FeaturesError> {
+        let changes = corrected::changes(&inner.online, shape, &self.run, &mut self.batch)?;
+        for Participant { active, .. } in std::mem::take(&mut self.participants) {
+            let reach = active.layout.reach(self.progress.watermark());
+            let changed = corrected::take_in(inner, &active, &changes, &reach, &mut self.batch)?;
+            if !changed.is_empty() {
+                *self.tally.entry(active.view.name.clone()).or_default() += changed.len() as u64;
+            }
+            outbox.note(&active, changed.iter().map(|(key, _)| key.clone()));
+            for (key, state) in changed {
+                put(&mut self.batch, &mut self.written, &active, key, state);
+            }
+        }
+        let tally = std::mem::take(&mut self.tally);
+        let progress = self.commit(inner, &shape.schema)?;
+        Ok(Outcome::Applied(progress, tally))
+    }
+
     /// Brings what was missing: `values` as the events of `missing`.
     pub(crate) fn bring(&mut self, missing: &Missing, values: Vec<Vec<Value>>) {
         for (event, values) in missing.events.iter().zip(values) {
@@ -140,7 +170,7 @@ impl Applying {
 
     fn commit(self, inner: &Inner, schema: &SourceSchema) -> Result<SourceProgress, FeaturesError> {
         let Self { run, progress, mut batch, written, .. } = self;
-        if schema.id_index.is_some() {
+        if schema.has_ids_once() {
             // Forgetting comes first: of two changes to one key in a batch the last counts.
             let mut of_ids = Batch::new();
             let horizon = inner.clock.now().micros().saturating_sub(schema.dedupe_us);

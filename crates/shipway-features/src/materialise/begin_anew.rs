@@ -13,6 +13,7 @@ use crate::{
     error::{FeaturesError, damaged},
     features::Inner,
     materialise::{
+        afresh::Afresh,
         bulk::{off_the_executor, remember_ids},
         history::{self, Rows},
         progress::{self, BuildProgress, SourceProgress, ViewProgress},
@@ -67,14 +68,39 @@ pub(crate) async fn begin_anew(inner: &Arc<Inner>, runtime: &SourceRuntime) -> R
         }
     }
     let definitions = inner.definitions();
-    for view in views::marked_before(&inner.store, name.as_str(), start).await? {
-        enter(&mut batch, runtime, &definitions, (view, start), watermark)?;
+    let marked = views::marked_before(&inner.store, name.as_str(), start).await?;
+    let is_corrected = runtime.shape().schema.corrections.is_some() && watermark != NO_WATERMARK;
+    if is_corrected {
+        correct(inner, runtime, &marked, (start, watermark)).await?;
+    }
+    for view in marked {
+        if is_corrected && definitions.views_by_hash.contains_key(&view) {
+            ViewProgress::new(start, i64::MIN, 0).put(&mut batch, name, &view);
+        } else {
+            enter(&mut batch, runtime, &definitions, (view, start), watermark)?;
+        }
     }
     if watermark != NO_WATERMARK {
         remember(inner, runtime, start).await?;
     }
     let online = inner.online.clone();
     off_the_executor(inner, move || Ok(online.commit(batch)?)).await
+}
+
+/// Makes the states of a source whose events are corrected by their ids, before it goes on.
+async fn correct(
+    inner: &Arc<Inner>,
+    runtime: &SourceRuntime,
+    views: &[Digest],
+    (before, watermark): (u64, Timestamp),
+) -> Result<(), FeaturesError> {
+    let (definitions, shape) = (inner.definitions(), runtime.shape());
+    let known = views.iter().filter_map(|view| Some((view, definitions.views_by_hash.get(view)?)));
+    let active = known.map(|(view, held)| {
+        ActiveView::new(Arc::new(held.definition.clone()), *view, &shape.schema, i64::MIN, 0)
+    });
+    let views = active.collect::<Result<Vec<_>, _>>()?.into();
+    Afresh { shape, views, before, watermark, with_rows: true }.run(inner).await.map(drop)
 }
 
 /// Has `view` counted from `start` on, and built from what arrived before.
@@ -101,7 +127,7 @@ fn enter(
 /// theirs are remembered from now on.
 async fn remember(inner: &Arc<Inner>, runtime: &SourceRuntime, start: u64) -> Result<(), FeaturesError> {
     let schema = &runtime.shape().schema;
-    if schema.id_index.is_none() {
+    if !schema.has_ids_once() {
         return Ok(());
     }
     let horizon = inner.clock.now().micros().saturating_sub(schema.dedupe_us);

@@ -11,6 +11,7 @@ use shipway_online::{Batch, Space};
 use crate::{
     error::FeaturesError,
     materialise::{
+        afresh::Afresh,
         bulk::off_the_executor,
         order::{BuildId, Command, Order, Part},
         progress::{BuildProgress, Leftover, ViewProgress},
@@ -32,7 +33,7 @@ pub(crate) struct Building {
 impl Materialiser {
     pub(super) async fn obey(&mut self, order: Order) {
         let outcome = match order.command {
-            Command::Begin(view) => self.begin(view),
+            Command::Begin(view) => self.begin(view).await,
             Command::Divide { build, buckets, rows } => self.divide(build, buckets, rows),
             Command::Merge { build, part } => self.merge(build, part).await,
             Command::Carry { build, states } => self.carry(build, states).await,
@@ -91,6 +92,38 @@ impl Materialiser {
         Ok(BuildProgress::new(marker, rows_from, generation, self.views.contains_key(&view)))
     }
 
+    /// A build over events that are corrected by their ids is made at once: what comes may take away what history would bring. Any
+    /// other goes on as it was.
+    pub(super) async fn made_already(
+        &self,
+        view: Digest,
+        mut build: BuildProgress,
+    ) -> Result<BuildProgress, FeaturesError> {
+        let definitions = self.inner.definitions();
+        let definition = definitions.views_by_hash.get(&view);
+        let is_corrected = self.shape.schema.corrections.is_some();
+        let Some(definition) = definition.filter(|_| is_corrected) else { return Ok(build) };
+        if self.progress.watermark() == NO_WATERMARK {
+            return Ok(build);
+        }
+        let definition = Arc::new(definition.definition.clone());
+        let active = ActiveView::new(definition, view, &self.shape.schema, i64::MIN, build.generation)?;
+        let afresh = Afresh {
+            shape: Arc::clone(&self.shape),
+            views: [active].into(),
+            before: build.marker,
+            watermark: self.progress.watermark(),
+            with_rows: false,
+        };
+        let since = std::time::Instant::now();
+        self.runtime.archive_up_to(build.marker).await?;
+        build.rows = afresh.run(&self.inner).await?;
+        build.spent_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        (build.buckets, build.done) = (Some(1), 1);
+        (build.rows_from, build.built_from) = (i64::MIN, i64::MIN);
+        Ok(build)
+    }
+
     fn next_generation(&self, view: Digest) -> Result<u32, FeaturesError> {
         let left = Leftover::all(&self.inner.online.snapshot(), &self.runtime.name)?;
         let left = left.iter().filter(|left| left.view == view).map(|left| left.generation);
@@ -100,9 +133,10 @@ impl Materialiser {
         Ok(newest.map_or(0, |newest| newest.saturating_add(1)))
     }
 
-    fn begin(&mut self, view: Digest) -> Result<Option<BuildProgress>, FeaturesError> {
+    async fn begin(&mut self, view: Digest) -> Result<Option<BuildProgress>, FeaturesError> {
         if !self.building.contains_key(&view) {
-            let progress = self.planned(view, self.progress.applied)?;
+            let planned = self.planned(view, self.progress.applied)?;
+            let progress = self.made_already(view, planned).await?;
             self.enter(Batch::new(), view, progress)?;
             self.publish();
         }

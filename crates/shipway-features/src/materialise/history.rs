@@ -16,7 +16,7 @@ use crate::{
     features::Inner,
     materialise::{batch::Missing, progress, views::ActiveView},
     model::schema::{ARRIVAL_COLUMN, LOAD_COLUMN, SourceSchema},
-    offline::{AskingEvent, EngineSettings, Enriched, Enricher, ViewPlan, plan_inner},
+    offline::{AskingEvent, EngineSettings, Enriched, Enricher, ViewPlan, plan_inner, remaining},
     source::SourceRuntime,
     store::loads,
 };
@@ -45,6 +45,9 @@ pub(crate) async fn select(
         Rows::Arrived(range) => arrived_in(inner, &source.name, range.clone()).await?,
     };
     let mut frame = inner.lake.scan(source.name.as_str()).await?.filter(arrived)?;
+    if source.corrections.is_some() {
+        frame = remaining(frame)?;
+    }
     if earliest != i64::MIN {
         let earliest = ScalarValue::TimestampMicrosecond(Some(earliest), Some("UTC".into()));
         let time = &source.columns[source.time_index].0;

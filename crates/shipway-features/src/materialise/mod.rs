@@ -7,6 +7,7 @@
 //! - `task`: follows the log; records in order, markers where they stand
 //! - `batch`: a run of events into the states they touch
 //! - `chain`: what the events of a run carry for chained views
+//! - `corrected`: events that take the place of earlier ones; `afresh`: states made from what is left of them
 //! - `bulk`: the rows of a load into states, at its marker, in steps that are never repeated
 //! - `beside`: new states, built from history while events are counted in them already
 //! - `begin_anew`: states that are gone, while the log no longer has all that they were made of
@@ -16,11 +17,13 @@
 //! - `seen`: the event ids of the dedupe horizon
 //! - `views`: the views that are kept, and what readers get
 
+mod afresh;
 mod batch;
 pub(crate) mod begin_anew;
 mod beside;
 pub(crate) mod bulk;
 mod chain;
+mod corrected;
 pub(crate) mod history;
 pub(crate) mod order;
 pub(crate) mod progress;

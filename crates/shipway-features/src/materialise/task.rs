@@ -160,7 +160,7 @@ impl Materialiser {
             Some(first) => match self.decode(first)? {
                 Record::Event { .. } | Record::Dead(_) | Record::Passed(_) => self.apply_run(records).await,
                 Record::Load(marker) => self.apply_load(first.offset, marker).await,
-                Record::View(hash) => self.apply_view(first.offset, hash),
+                Record::View(hash) => self.apply_view(first.offset, hash).await,
             },
         }
     }
@@ -238,7 +238,7 @@ impl Materialiser {
         loop {
             let (inner, shape) = (Arc::clone(&self.inner), Arc::clone(&self.shape));
             let runtime = Arc::clone(&self.runtime);
-            let work = move || applying.advance(&inner, &shape.schema, &runtime.outbox);
+            let work = move || applying.advance(&inner, &shape, &runtime.outbox);
             match off_the_executor(&self.inner, work).await? {
                 Outcome::Applied(progress, written) => {
                     self.progress = progress;
@@ -299,7 +299,7 @@ impl Materialiser {
     }
 
     /// From here on events are counted in the view; what had arrived before is merged in beside them.
-    fn apply_view(&mut self, offset: u64, hash: Digest) -> Result<(), FeaturesError> {
+    async fn apply_view(&mut self, offset: u64, hash: Digest) -> Result<(), FeaturesError> {
         // Once builds stood still at their marker: what such a build has merged stays merged.
         let begun = self.progress.bulk;
         let mut batch = Batch::new();
@@ -309,7 +309,7 @@ impl Materialiser {
         if is_known {
             self.inner.online.commit(batch)?;
         } else {
-            let mut build = planned;
+            let mut build = self.made_already(hash, planned).await?;
             if let Some(begun) = begun {
                 (build.buckets, build.done) = (Some(begun.buckets), begun.done);
             }

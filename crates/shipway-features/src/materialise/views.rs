@@ -140,11 +140,30 @@ pub(crate) fn stored_states_after(
     generation: u32,
     after: Option<&[u8]>,
 ) -> impl Iterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
+    of_generation(snapshot, Space::State, (view, generation), after)
+}
+
+/// All that `space` has of one generation, by the keys of the store.
+pub(crate) fn stored_in(
+    snapshot: &Snapshot,
+    space: Space,
+    view: &Digest,
+    generation: u32,
+) -> impl Iterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
+    of_generation(snapshot, space, (view, generation), None)
+}
+
+fn of_generation(
+    snapshot: &Snapshot,
+    space: Space,
+    (view, generation): (&Digest, u32),
+    after: Option<&[u8]>,
+) -> impl Iterator<Item = Result<(Bytes, Bytes), OnlineError>> + Send + use<> {
     let prefix = prefix(view, generation);
     let length = prefix.len();
     // Those of later generations come after all of the first.
     let is_own = move |key: &Bytes| generation > 0 || key.get(length) != Some(&LATER_GENERATION);
-    let states = snapshot.scan_after(Space::State, &prefix, after.unwrap_or_default());
+    let states = snapshot.scan_after(space, &prefix, after.unwrap_or_default());
     states.take_while(move |state| state.as_ref().map_or(true, |(key, _)| is_own(key)))
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Standing {
     Quarantined,
     /// Older than the retention: into the side table for late events.
     Late,
+    /// It only takes away the event that has its id: into the history and the state. It has no time of its own.
+    Deletion,
 }
 
 /// One event, its values in the order of its source's columns.

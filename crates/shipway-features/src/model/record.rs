@@ -91,6 +91,7 @@ fn write_event(fingerprint: u64, event: &SourceEvent, bytes: &mut Vec<u8>) {
         Standing::Regular => 0,
         Standing::Quarantined => 1,
         Standing::Late => 2,
+        Standing::Deletion => 3,
     });
     write_moment(event.time.micros(), bytes);
     write_moment(event.received.micros(), bytes);
@@ -107,6 +108,7 @@ fn read_event(from: &mut &[u8], origin: Option<Origin>) -> Option<Record> {
         0 => Standing::Regular,
         1 => Standing::Quarantined,
         2 => Standing::Late,
+        3 => Standing::Deletion,
         _ => return None,
     };
     let time = Timestamp(read_moment(from)?);

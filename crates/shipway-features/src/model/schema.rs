@@ -4,7 +4,8 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
 use shipway_core::{DataType, Digest, Name, Timestamp, Value};
-use shipway_definitions::{Source, View, ViewReference};
+use shipway_definitions::{Corrections, Source, View, ViewReference};
+use shipway_expression::{Expression, Row};
 
 use crate::{
     error::{FeaturesError, damaged, invalid},
@@ -22,6 +23,9 @@ pub const LOAD_COLUMN: &str = "_load";
 /// for rows that a release before this column wrote.
 pub const RECEIVED_COLUMN: &str = "_received";
 
+/// Whether a row only takes away the row that has its event id; there only where events are corrected by their ids.
+pub(crate) const DELETED_COLUMN: &str = "_deleted";
+
 /// A source's columns and limits, ready for use.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SourceSchema {
@@ -29,11 +33,33 @@ pub(crate) struct SourceSchema {
     pub(crate) columns: Vec<(Name, DataType)>,
     pub(crate) time_index: usize,
     pub(crate) id_index: Option<usize>,
+    /// Where an event takes the place of an earlier one with its id: what tells an event that only takes it away.
+    pub(crate) corrections: Option<Deletions>,
     /// Identifies names, types and order of the columns in log records.
     pub(crate) fingerprint: u64,
     pub(crate) max_ahead_us: i64,
     pub(crate) dedupe_us: i64,
     pub(crate) retention_us: i64,
+}
+
+/// Which events only take an earlier one away.
+#[derive(Debug, Clone)]
+pub(crate) struct Deletions {
+    said: Corrections,
+    condition: Option<Expression>,
+}
+
+impl PartialEq for Deletions {
+    fn eq(&self, other: &Self) -> bool {
+        self.said == other.said
+    }
+}
+
+impl Deletions {
+    /// Whether the event with these columns is one.
+    pub(crate) fn has(&self, values: &[Value]) -> bool {
+        self.condition.as_ref().is_some_and(|condition| condition.is_true(Row::new(values, &[])))
+    }
 }
 
 impl SourceSchema {
@@ -52,12 +78,18 @@ impl SourceSchema {
             name: source.name.clone(),
             time_index,
             id_index,
+            corrections: source.corrections.as_ref().map(|said| deletions(source, said)).transpose()?,
             fingerprint: fingerprint(&columns),
             columns,
             max_ahead_us: source.max_ahead.micros(),
             dedupe_us: source.dedupe.micros(),
             retention_us: source.retention.micros(),
         })
+    }
+
+    /// Whether an event whose id was there before is left out.
+    pub(crate) fn has_ids_once(&self) -> bool {
+        self.id_index.is_some() && self.corrections.is_none()
     }
 
     /// Where each column of this source is among `columns`; a column that is not there, or is of another type, is null.
@@ -92,13 +124,16 @@ impl SourceSchema {
         Arc::new(Schema::new(fields))
     }
 
-    /// The schema of the source's history: the declared columns and the four system columns.
+    /// The schema of the source's history: the declared columns and those of the system.
     pub(crate) fn history(&self) -> SchemaRef {
         let mut fields: Vec<Arc<Field>> = self.declared().fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new(EVENT_ID_COLUMN, ArrowType::Utf8, true)));
         fields.push(Arc::new(Field::new(ARRIVAL_COLUMN, ArrowType::Int64, true)));
         fields.push(Arc::new(Field::new(LOAD_COLUMN, ArrowType::Utf8, true)));
         fields.push(Arc::new(Field::new(RECEIVED_COLUMN, arrow_type(DataType::Timestamp), true)));
+        if self.corrections.is_some() {
+            fields.push(Arc::new(Field::new(DELETED_COLUMN, ArrowType::Boolean, true)));
+        }
         Arc::new(Schema::new(fields))
     }
 
@@ -116,6 +151,15 @@ impl SourceSchema {
     pub(crate) fn late_table(&self) -> String {
         format!("{}__late", self.name)
     }
+}
+
+fn deletions(source: &Source, said: &Corrections) -> Result<Deletions, FeaturesError> {
+    let compiled = said.deleted.as_ref().map(|text| Expression::condition(text, &source.scope()));
+    let condition = compiled.transpose().map_err(|error| FeaturesError::Expression {
+        thing: format!("source {}", source.name),
+        source: Box::new(error),
+    })?;
+    Ok(Deletions { said: said.clone(), condition })
 }
 
 /// The Arrow type that carries values of `data_type` in history.

@@ -6,14 +6,18 @@
 //! only up to the first that has not arrived for the present row; what follows waits. A row reads the windows, or a copy
 //! with the waiting events that have arrived for it. Should a row's watermark be lower than that of an event already
 //! taken in, the row is answered from windows that hold only the events that had arrived for every row of the spine,
-//! and the rest is added from the events themselves. Every way is exact.
+//! and the rest is added from the events themselves. An event that is taken away for some rows (`until`) is never in the
+//! windows: it is added to a copy for the rows that it counts for. Every way is exact.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use shipway_aggregate::{AggregationError, EventOrder, SlidingWindow};
 use shipway_core::{Timestamp, Value};
 
-use super::view_plan::{Failure, PlannedFeature};
+use super::{
+    events::STILL_COUNTS,
+    view_plan::{Failure, PlannedFeature},
+};
 
 /// An event as the sweep meets it. `values` are those of the view's inputs.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +25,16 @@ pub(crate) struct SweptEvent<'a> {
     pub(crate) time: i64,
     pub(crate) event_id: &'a str,
     pub(crate) arrival: u64,
+    /// The arrival of what takes it away.
+    pub(crate) until: u64,
     pub(crate) values: &'a [Value],
+}
+
+impl SweptEvent<'_> {
+    /// Whether it is taken away for some row that asks at or above `lowest`, and counts for another.
+    fn is_passing(&self, lowest: u64) -> bool {
+        self.until >= lowest && self.until != STILL_COUNTS
+    }
 }
 
 /// A value could not be given: which feature, and why.
@@ -108,6 +121,9 @@ struct ByArrival {
     waiting: VecDeque<Arc<OwnedEvent>>,
     /// Above the arrivals of all events in `windows`.
     arrived_bound: u64,
+    /// Events that are taken away for some rows, in the order of time, as far back as any window reaches. They are never in the
+    /// windows.
+    passing: VecDeque<Arc<OwnedEvent>>,
 }
 
 #[derive(Debug)]
@@ -115,12 +131,24 @@ struct OwnedEvent {
     time: i64,
     event_id: Box<str>,
     arrival: u64,
+    until: u64,
     values: Box<[Value]>,
 }
 
 impl OwnedEvent {
+    fn of(event: SweptEvent<'_>) -> Arc<Self> {
+        let SweptEvent { time, event_id, arrival, until, values } = event;
+        Arc::new(Self { time, event_id: event_id.into(), arrival, until, values: values.into() })
+    }
+
+    /// Whether it counts for a row with this watermark.
+    fn counts_at(&self, watermark: u64) -> bool {
+        self.arrival < watermark && self.until >= watermark
+    }
+
     fn as_swept(&self) -> SweptEvent<'_> {
-        SweptEvent { time: self.time, event_id: &self.event_id, arrival: self.arrival, values: &self.values }
+        let (arrival, until) = (self.arrival, self.until);
+        SweptEvent { time: self.time, event_id: &self.event_id, arrival, until, values: &self.values }
     }
 }
 
@@ -139,6 +167,7 @@ impl AggregateState {
                 uncertain: VecDeque::new(),
                 waiting: VecDeque::new(),
                 arrived_bound: 0,
+                passing: VecDeque::new(),
             })
         });
         Self { windows, by_arrival }
@@ -154,6 +183,13 @@ impl AggregateState {
         let Some(by_arrival) = &mut self.by_arrival else {
             return self.windows.push(features, tails, event);
         };
+        if event.until != STILL_COUNTS {
+            // One that was gone for the lowest row counts for nobody.
+            if event.is_passing(by_arrival.always_arrived) {
+                by_arrival.passing.push_back(OwnedEvent::of(event));
+            }
+            return Ok(());
+        }
         let is_certain = event.arrival < by_arrival.always_arrived;
         if is_certain {
             by_arrival.certain.push(features, tails, event)?;
@@ -168,12 +204,7 @@ impl AggregateState {
                 return self.windows.push(features, tails, event);
             }
         }
-        let owned = Arc::new(OwnedEvent {
-            time: event.time,
-            event_id: event.event_id.into(),
-            arrival: event.arrival,
-            values: event.values.into(),
-        });
+        let owned = OwnedEvent::of(event);
         if !is_certain {
             by_arrival.uncertain.push_back(Arc::clone(&owned));
         }
@@ -194,6 +225,9 @@ impl AggregateState {
         while by_arrival.uncertain.front().is_some_and(|event| event.time < earliest) {
             by_arrival.uncertain.pop_front();
         }
+        while by_arrival.passing.front().is_some_and(|event| event.time < earliest) {
+            by_arrival.passing.pop_front();
+        }
         if by_arrival.arrived_bound > watermark {
             return by_arrival.answer_from_events(features, tails, (q, watermark), put);
         }
@@ -201,7 +235,8 @@ impl AggregateState {
             by_arrival.arrived_bound = by_arrival.arrived_bound.max(event.arrival + 1);
             self.windows.push(features, tails, event.as_swept())?;
         }
-        let mut arrived = by_arrival.waiting.iter().filter(|event| event.arrival < watermark).peekable();
+        let arrived = by_arrival.waiting.iter().filter(|event| event.arrival < watermark);
+        let mut arrived = arrived.chain(by_arrival.counting_passers(watermark)).peekable();
         if arrived.peek().is_none() {
             return self.windows.answer(q, put);
         }
@@ -214,6 +249,11 @@ impl AggregateState {
 }
 
 impl ByArrival {
+    /// Those of the passing events that count for a row with this watermark.
+    fn counting_passers(&self, watermark: u64) -> impl Iterator<Item = &Arc<OwnedEvent>> {
+        self.passing.iter().filter(move |event| event.counts_at(watermark))
+    }
+
     /// For a row that must not see some event in the windows. The events are added out of the order of time, which is
     /// sound here because all of them lie inside the windows at `q` and the copy answers nothing but `q`.
     fn answer_from_events(
@@ -224,7 +264,8 @@ impl ByArrival {
         put: impl FnMut(usize, Value),
     ) -> Result<(), FeatureError> {
         let mut copy = self.certain.clone();
-        for event in self.uncertain.iter().filter(|event| event.arrival < watermark) {
+        let arrived = self.uncertain.iter().filter(|event| event.arrival < watermark);
+        for event in arrived.chain(self.counting_passers(watermark)) {
             copy.push(features, tails, event.as_swept())?;
         }
         copy.answer(q, put)

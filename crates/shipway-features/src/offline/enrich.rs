@@ -26,6 +26,7 @@ use super::{
     EngineSettings, OfflineError,
     canonical::arrow_type,
     column::{Column, ColumnBuilder},
+    corrected,
     event_rows::{EVENTS, EventRows, SEEN_COLUMN},
     events::{ArrivalClock, ArrivalRule},
     kept::Kept,
@@ -49,6 +50,9 @@ impl Engine<'_> {
             Some(version) => self.lake.scan_at(name, *version).await?,
             None => self.lake.scan(name).await?,
         };
+        if view.is_corrected {
+            return corrected::counting(history, arrival);
+        }
         if view.enrich.is_empty() {
             return Ok(history);
         }

@@ -22,6 +22,7 @@ use super::{
     OfflineError,
     canonical::{arrow_type, canonical, is_readable_as},
     column::Column,
+    corrected::UNTIL_COLUMN,
     keys::{self, KeyColumns},
     spine_rows::{HASH, ORDER},
     view_plan::ViewPlan,
@@ -30,6 +31,9 @@ use crate::model::schema::{ARRIVAL_COLUMN, LOAD_COLUMN, RECEIVED_COLUMN};
 
 /// The arrival of an event that has not arrived: a bulk load whose marker is not in the log yet.
 pub(crate) const NOT_ARRIVED: u64 = u64::MAX;
+
+/// The end of an event that nothing has taken away.
+pub(crate) const STILL_COUNTS: u64 = u64::MAX;
 
 /// Which events have arrived, and for whom.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +96,8 @@ pub(crate) struct EventColumns {
     pub(crate) key: usize,
     pub(crate) event_id: Option<usize>,
     pub(crate) arrival: Option<usize>,
+    /// The arrival of what took the event away, where events can be.
+    pub(crate) until: Option<usize>,
     pub(crate) first_input: usize,
 }
 
@@ -107,6 +113,9 @@ impl EventEncoding {
         }
         if arrival.carried.is_some() {
             fields.push(Field::new("arrival", ArrowType::UInt64, false));
+        }
+        if view.is_corrected && arrival.carried.is_some() {
+            fields.push(Field::new("until", ArrowType::UInt64, false));
         }
         for (index, (_, data_type)) in view.inputs.iter().enumerate() {
             fields.push(Field::new(format!("input_{index}"), arrow_type(*data_type), true));
@@ -126,8 +135,15 @@ impl EventEncoding {
         let event_id = self.view.needs_event_id().then_some(3);
         let after_id = 3 + usize::from(event_id.is_some());
         let arrival = self.arrival.carried.is_some().then_some(after_id);
-        let first_input = after_id + usize::from(arrival.is_some());
-        EventColumns { order: 1, key: 2, event_id, arrival, first_input }
+        let after_arrival = after_id + usize::from(arrival.is_some());
+        let until = self.ends().map(|_| after_arrival);
+        let first_input = after_arrival + usize::from(until.is_some());
+        EventColumns { order: 1, key: 2, event_id, arrival, until, first_input }
+    }
+
+    /// What the end of an event is measured in, where events are taken away for some rows and not for others.
+    fn ends(&self) -> Option<&ArrivalClock> {
+        self.arrival.carried.as_ref().filter(|_| self.view.is_corrected)
     }
 
     /// The columns in the order in which [`EventEncoding::encode`] reads them.
@@ -148,6 +164,11 @@ impl EventEncoding {
         }
         if self.arrival.needs_offsets() || self.arrival.needs_moments() {
             columns.push((LOAD_COLUMN.to_owned(), DataType::Text));
+        }
+        match self.ends() {
+            Some(ArrivalClock::Offset) => columns.push((UNTIL_COLUMN.to_owned(), DataType::Int)),
+            Some(ArrivalClock::Received(_)) => columns.push((UNTIL_COLUMN.to_owned(), DataType::Timestamp)),
+            None => {}
         }
         columns
     }
@@ -198,6 +219,7 @@ impl EventEncoding {
         }
         let event_id = if view.needs_event_id() { Some(canonical(next()?, DataType::Text)?) } else { None };
         let arrived = self.arrived(&mut next)?;
+        let until = self.ends().map(|clock| ends(next()?, clock)).transpose()?;
         let rows = batch.num_rows();
         let (mut hashes, mut orders) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         let mut encoded = BinaryBuilder::with_capacity(rows, rows * 16);
@@ -214,7 +236,9 @@ impl EventEncoding {
             }
         }
         let carried = arrived.carried.map(|arrivals| Arc::new(UInt64Array::from(arrivals)) as ArrayRef);
-        let beside = only(&kept, event_id.into_iter().chain(carried).chain(inputs).collect())?;
+        let until = until.map(|until| Arc::new(UInt64Array::from(until)) as ArrayRef);
+        let beside = event_id.into_iter().chain(carried).chain(until).chain(inputs);
+        let beside = only(&kept, beside.collect())?;
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from(hashes)),
             Arc::new(keys::order_column(orders)),
@@ -273,6 +297,23 @@ impl EventEncoding {
         }
         Ok(moments)
     }
+}
+
+/// The arrival of what took each event away; one that nobody reaches while it counts.
+fn ends(until: &ArrayRef, clock: &ArrivalClock) -> Result<Vec<u64>, DataFusionError> {
+    let data_type = match clock {
+        ArrivalClock::Offset => DataType::Int,
+        ArrivalClock::Received(_) => DataType::Timestamp,
+    };
+    Ok(match Column::read(until, data_type)? {
+        Column::Int(offsets) => {
+            offsets.iter().map(|end| end.map_or(STILL_COUNTS, i64::cast_unsigned)).collect()
+        }
+        Column::Timestamp(moments) => {
+            moments.iter().map(|end| end.map_or(STILL_COUNTS, arrival_of_moment)).collect()
+        }
+        _ => Vec::new(),
+    })
 }
 
 /// The arrivals of the events of a batch.

@@ -135,6 +135,7 @@ impl Label {
         let after_us = self.after.map_or(0, Length::micros);
         let planned = ViewPlan {
             name: name.map_err(|error| self.refused(error.to_string()))?,
+            is_corrected: events.is_corrected,
             source: events.table.parse().map_err(|_| self.refused("the table's name cannot be used"))?,
             event_time: events.time.clone(),
             event_keys: keys.into_iter().map(|(_, event)| event).collect(),
@@ -174,6 +175,7 @@ impl Label {
             }
             return Ok(Events {
                 table: name,
+                is_corrected: source.corrections.is_some(),
                 time: source.event_time.clone(),
                 event_id: Some(EVENT_ID_COLUMN.to_owned()),
                 columns: source
@@ -188,6 +190,7 @@ impl Label {
             self.time.clone().ok_or_else(|| self.refused("a table needs `time`, its column of times"))?;
         Ok(Events {
             table: name,
+            is_corrected: false,
             time,
             event_id: self.id.as_ref().map(Name::to_string),
             columns: schema
@@ -211,6 +214,7 @@ impl Label {
 /// Where the events of a label are.
 struct Events {
     table: String,
+    is_corrected: bool,
     time: Name,
     event_id: Option<String>,
     columns: BTreeMap<String, DataType>,

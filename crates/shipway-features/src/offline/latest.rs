@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use shipway_core::Value;
 
-use super::aggregates::SweptEvent;
+use super::{aggregates::SweptEvent, events::STILL_COUNTS};
 
 /// The candidates of one key, latest last.
 ///
@@ -13,6 +13,8 @@ use super::aggregates::SweptEvent;
 #[derive(Debug, Default)]
 pub(crate) struct LatestState {
     candidates: Vec<Candidate>,
+    /// Rows that are taken away for some of the spine, in the order of events.
+    passing: Vec<Candidate>,
 }
 
 #[derive(Debug)]
@@ -20,6 +22,7 @@ struct Candidate {
     time: i64,
     event_id: String,
     arrival: u64,
+    until: u64,
     values: Vec<Value>,
 }
 
@@ -27,6 +30,14 @@ impl LatestState {
     /// Takes in a row of the source. Without watermarks every `arrival` is 0, and so is `always_arrived` or above: the
     /// row displaces all earlier ones. `always_arrived` is the lowest watermark of the spine.
     pub(crate) fn push(&mut self, event: SweptEvent<'_>, always_arrived: u64) {
+        if event.until != STILL_COUNTS {
+            // One that was gone for the lowest row counts for nobody.
+            if event.until >= always_arrived {
+                let place = self.passing.partition_point(|held| held.order(&event) != Ordering::Greater);
+                self.passing.insert(place, Candidate::of(&event));
+            }
+            return;
+        }
         // To a row that sees both, only the order of events matters; below the lowest watermark everyone sees both.
         let arrival = if event.arrival < always_arrived { 0 } else { event.arrival };
         let mut place = self.candidates.len();
@@ -58,18 +69,37 @@ impl LatestState {
             |candidate: &Candidate| ttl_us.is_none_or(|ttl_us| q.saturating_sub(candidate.time) <= ttl_us);
         let stale = self.candidates.iter().take_while(|candidate| !is_fresh(candidate)).count();
         self.candidates.drain(..stale);
+        let stale = self.passing.iter().take_while(|candidate| !is_fresh(candidate)).count();
+        self.passing.drain(..stale);
         let seen = self.candidates.iter().rev().find(|candidate| candidate.arrival < watermark);
+        let counts = |passing: &&Candidate| passing.arrival < watermark && passing.until >= watermark;
+        let passing = self.passing.iter().rev().find(counts);
+        let seen = [seen, passing].into_iter().flatten().max_by(|one, other| one.place().cmp(&other.place()));
         seen.map(|candidate| (candidate.time, candidate.values.as_slice()))
     }
 }
 
 impl Candidate {
     fn blank() -> Self {
-        Self { time: 0, event_id: String::new(), arrival: 0, values: Vec::new() }
+        Self { time: 0, event_id: String::new(), arrival: 0, until: STILL_COUNTS, values: Vec::new() }
+    }
+
+    fn of(event: &SweptEvent<'_>) -> Self {
+        Self {
+            time: event.time,
+            event_id: event.event_id.to_owned(),
+            arrival: event.arrival,
+            until: event.until,
+            values: event.values.to_vec(),
+        }
+    }
+
+    fn place(&self) -> (i64, &str) {
+        (self.time, self.event_id.as_str())
     }
 
     fn order(&self, event: &SweptEvent<'_>) -> Ordering {
-        (self.time, self.event_id.as_str()).cmp(&(event.time, event.event_id))
+        self.place().cmp(&(event.time, event.event_id))
     }
 }
 
@@ -79,7 +109,7 @@ mod tests {
 
     fn push(state: &mut LatestState, time: i64, event_id: &str, arrival: u64, value: i64) {
         let values = [Value::Int(value)];
-        state.push(SweptEvent { time, event_id, arrival, values: &values }, 10);
+        state.push(SweptEvent { time, event_id, arrival, until: STILL_COUNTS, values: &values }, 10);
     }
 
     #[test]

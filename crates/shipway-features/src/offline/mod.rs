@@ -25,6 +25,7 @@ mod aggregates;
 mod canonical;
 mod column;
 mod computed;
+mod corrected;
 mod enrich;
 mod error;
 mod event_rows;
@@ -47,6 +48,7 @@ mod zip;
 
 pub(crate) use canonical::{canonical, is_readable_as};
 pub(crate) use column::Column;
+pub(crate) use corrected::remaining;
 pub(crate) use enrich::{AskingEvent, Enriched, Enricher};
 pub use error::OfflineError;
 pub(crate) use keys::hash as hash_of_key;

@@ -18,7 +18,7 @@ use super::{
     OfflineError,
     aggregates::{AggregateState, FeatureError, SweptEvent, Tails},
     column::{Column, ColumnBuilder},
-    events::EventColumns,
+    events::{EventColumns, STILL_COUNTS},
     keys::{hash_of, order_of, time_of},
     labels::LabelState,
     latest::LatestState,
@@ -41,6 +41,7 @@ struct Events {
     key: BinaryArray,
     event_id: Option<StringArray>,
     arrival: Option<ScalarBuffer<u64>>,
+    until: Option<ScalarBuffer<u64>>,
     inputs: Vec<Column>,
     next: usize,
 }
@@ -151,15 +152,15 @@ impl Sweep {
             return Ok(());
         };
         let columns = self.columns;
+        let numbers = |index| batch.column(index).as_primitive::<UInt64Type>().values().clone();
         let inputs = self.view.inputs.iter().zip(&batch.columns()[columns.first_input..]);
         let inputs = inputs.map(|((_, data_type), array)| Column::read(array, *data_type));
         self.events = Some(Events {
             order: batch.column(columns.order).as_primitive::<Decimal128Type>().values().clone(),
             key: batch.column(columns.key).as_binary().clone(),
             event_id: columns.event_id.map(|index| batch.column(index).as_string().clone()),
-            arrival: columns
-                .arrival
-                .map(|index| batch.column(index).as_primitive::<UInt64Type>().values().clone()),
+            arrival: columns.arrival.map(numbers),
+            until: columns.until.map(numbers),
             inputs: inputs.collect::<Result<_, _>>()?,
             next: 0,
         });
@@ -252,6 +253,7 @@ impl Sweep {
                 .as_ref()
                 .map_or("", |ids| if ids.is_null(row) { "" } else { ids.value(row) }),
             arrival: events.arrival.as_ref().map_or(0, |arrivals| arrivals[row]),
+            until: events.until.as_ref().map_or(STILL_COUNTS, |ends| ends[row]),
             values: &self.scratch,
         };
         let place = match self.group.iter().position(|(held, _)| held.as_ref() == key) {

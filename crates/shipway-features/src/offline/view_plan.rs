@@ -23,6 +23,8 @@ pub(crate) struct ViewPlan {
     pub(crate) name: Name,
     pub(crate) source: Name,
     pub(crate) event_time: Name,
+    /// Whether an event of the source takes the place of an earlier one with its id.
+    pub(crate) is_corrected: bool,
     /// Key columns of the spine and their types.
     pub(crate) spine_keys: Vec<(Name, DataType)>,
     /// The columns, of the source or derived, that hold the same keys.
@@ -134,6 +136,7 @@ fn plan_view(definitions: &DefinitionSet, reference: &ViewReference) -> Result<V
         name: view.name.clone(),
         source: view.source.clone(),
         event_time: view.event_time.clone(),
+        is_corrected: view.is_corrected,
         spine_keys: view.entity_keys.clone(),
         event_keys: view.key_columns.clone(),
         inputs,

@@ -153,6 +153,16 @@ pub(crate) fn count(slot: &Slot, partial: &mut Partial, event: &RecentEvent) {
     merge_or_keep(slot.aggregation.update_in(partial, value, bucket, event.order()));
 }
 
+/// Takes `event`, which was counted, away from `partial`; says no where that cannot be done, and then nothing is changed.
+pub(crate) fn unmerge(slot: &Slot, partial: &mut Partial, event: &RecentEvent) -> bool {
+    if !slot.aggregation.is_reversible() {
+        return false;
+    }
+    let mut alone = slot.aggregation.empty();
+    count(slot, &mut alone, event);
+    slot.aggregation.unmerge(partial, &alone).is_ok()
+}
+
 /// Adds `other` to `partial`.
 pub(crate) fn merge(aggregation: &Aggregation, partial: &mut Partial, other: &Partial) {
     merge_or_keep(aggregation.merge(partial, other));

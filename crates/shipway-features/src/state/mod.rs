@@ -8,6 +8,7 @@
 //! - `answer`: the values of its features at a moment
 //! - `latest`: recent rows of a latest-value view
 //! - `codec`: the stored form
+//! - `take_back`: an event that was counted leaves the state again
 //! - `merge`: two states of one key become one
 //! - `merged`: sums of complete tiles, kept beside a decoded state; `kept_values`: values that hold until the next hop
 //! - `cache`: decoded states of hot keys
@@ -23,6 +24,7 @@ pub(crate) mod latest;
 pub(crate) mod layout;
 mod merge;
 pub(crate) mod merged;
+pub(crate) mod take_back;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@
 //! - `selecting`: sources that are selected from other ones
 //! - `batch`: history that lies elsewhere
 //! - `chains`: views that stand on other views
+//! - `corrections`: events that take the place of earlier ones
 //! - `costing`: what building a view would cost, and what a dropped source takes
 //! - `sinks`: rows for whoever they are sent on to
 //! - `stored`: training sets that are kept, as jobs, and made again
@@ -36,6 +37,7 @@ mod backfill;
 mod batch;
 mod begin_anew;
 mod chains;
+mod corrections;
 mod costing;
 mod decimals;
 mod deliveries;

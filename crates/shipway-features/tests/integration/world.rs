@@ -253,6 +253,11 @@ impl World {
         self.set.service(name).unwrap().hash
     }
 
+    /// The lake.
+    pub(crate) fn lake(&self) -> &Lake {
+        &self.running().lake
+    }
+
     /// The store of the online states.
     pub(crate) fn online(&self) -> &OnlineStore {
         &self.running().online

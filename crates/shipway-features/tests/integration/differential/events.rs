@@ -10,8 +10,19 @@ use crate::world::{DAY, HOUR, MINUTE, SECOND};
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) arrival: u64,
-    pub(crate) time: Timestamp,
+    /// When it was taken in, by the server's clock.
+    pub(crate) received: Timestamp,
+    /// None of an event that only takes another one away.
+    pub(crate) time: Option<Timestamp>,
+    /// What took it away: the arrival and the moment.
+    pub(crate) until: Option<(u64, Timestamp)>,
     pub(crate) json: Json,
+}
+
+impl Known {
+    pub(crate) fn id(&self) -> &str {
+        self.json["id"].as_str().unwrap()
+    }
 }
 
 /// Makes events; remembers how far time has come.
@@ -53,6 +64,46 @@ impl Stream {
                 _ => self.event(random),
             })
             .collect()
+    }
+
+    /// The next events of a source whose events are corrected by their ids: half of them correct `known` ones, or take them away.
+    pub(crate) fn corrections(&mut self, random: &mut StdRng, most: usize, known: &[Known]) -> Vec<Json> {
+        let count = random.random_range(1..=most);
+        (0..count)
+            .map(|_| {
+                let fresh = self.event(random);
+                match known.choose(random) {
+                    Some(earlier) if random.random_bool(0.5) => self.correction(random, fresh, &earlier.json),
+                    _ => fresh,
+                }
+            })
+            .collect()
+    }
+
+    fn correction(&self, random: &mut StdRng, mut fresh: Json, earlier: &Json) -> Json {
+        let id = &earlier["id"];
+        match random.random_range(0..8) {
+            0 => return json!({ "id": id, "gone": true }),
+            1 => {
+                let mut whole = earlier.clone();
+                whole["gone"] = true.into();
+                return whole;
+            }
+            // The same once more, as a broker does it.
+            2 if !earlier["at"].is_null() => return earlier.clone(),
+            // One cell, all else as it was.
+            3 | 4 if !earlier["at"].is_null() => {
+                let column = ["a", "b", "c", "k", "f"].choose(random).unwrap();
+                let mut changed = earlier.clone();
+                changed["gone"] = Json::Null;
+                changed[*column] = fresh[*column].clone();
+                return changed;
+            }
+            5 if !earlier["at"].is_null() => fresh["at"] = earlier["at"].clone(),
+            _ => {}
+        }
+        fresh["id"] = id.clone();
+        fresh
     }
 
     fn event(&mut self, random: &mut StdRng) -> Json {

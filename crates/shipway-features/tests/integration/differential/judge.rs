@@ -20,6 +20,26 @@ pub(crate) struct Question {
     pub(crate) q: Timestamp,
 }
 
+/// Which events a question is asked over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Seen {
+    /// Those that arrived before.
+    Before(u64),
+    /// Those that were taken in by a moment, that one included.
+    By(Timestamp),
+}
+
+impl Seen {
+    fn has(self, event: &Known) -> bool {
+        match self {
+            Self::Before(watermark) => {
+                event.arrival < watermark && event.until.is_none_or(|(end, _)| end >= watermark)
+            }
+            Self::By(moment) => event.received <= moment && event.until.is_none_or(|(_, end)| end > moment),
+        }
+    }
+}
+
 /// Everything that was ever taken in, and what its events carry.
 #[derive(Default)]
 pub(crate) struct Judge {
@@ -29,13 +49,13 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// Every feature of the views of `service`, by column, over the events with an arrival before `watermark`.
+    /// Every feature of the views of `service`, by column, over the events that are `seen`.
     pub(crate) fn expected(
         &self,
         definitions: &DefinitionSet,
         service: &str,
         question: &Question,
-        watermark: u64,
+        seen: Seen,
     ) -> BTreeMap<String, Value> {
         let mut values = BTreeMap::new();
         let service = &definitions.service(service).unwrap().definition;
@@ -48,7 +68,7 @@ impl Judge {
             let key = keys
                 .map(|(key, data_type)| Value::from_json(&question.keys[key.as_str()], *data_type).unwrap());
             let key: Vec<Value> = key.collect();
-            for (name, value) in self.features(definitions, view, &key, question.q, watermark) {
+            for (name, value) in self.features(definitions, view, &key, question.q, seen) {
                 values.insert(format!("{}__{name}", view.name), value);
             }
         }
@@ -61,7 +81,7 @@ impl Judge {
         view: &View,
         key: &[Value],
         q: Timestamp,
-        watermark: u64,
+        seen: Seen,
     ) -> Vec<(Name, Value)> {
         if key.iter().any(Value::is_null) {
             return view.outputs().into_iter().map(|(name, _)| (name, Value::Null)).collect();
@@ -69,13 +89,13 @@ impl Judge {
         let read = |place: &usize, column: &Name| self.column(definitions, view, *place, column);
         let is_asked = |place: &usize| {
             let event = &self.known[*place];
-            event.arrival < watermark
-                && event.time < q
+            seen.has(event)
+                && event.time.is_some_and(|time| time < q)
                 && view.key_columns.iter().zip(key).all(|(column, part)| read(place, column) == *part)
                 && self.counts(definitions, view, *place)
         };
-        let seen: Vec<usize> = (0..self.known.len()).filter(is_asked).collect();
-        let id = |place: &usize| self.known[*place].json["id"].as_str().unwrap().to_owned();
+        let asked: Vec<usize> = (0..self.known.len()).filter(is_asked).collect();
+        let id = |place: &usize| self.known[*place].id().to_owned();
         match &view.body {
             ViewBody::Aggregates(features) => features
                 .iter()
@@ -84,21 +104,22 @@ impl Judge {
                         column.as_ref().map_or(Value::Null, |column| read(place, column))
                     };
                     let oracle_event = |place: &usize| OracleEvent {
-                        time: self.known[*place].time,
+                        time: self.known[*place].time.unwrap(),
                         event_id: id(place),
                         value: value_of(place, &feature.column),
                         bucket: value_of(place, &feature.by),
                     };
-                    let events: Vec<OracleEvent> = seen.iter().map(oracle_event).collect();
+                    let events: Vec<OracleEvent> = asked.iter().map(oracle_event).collect();
                     let value = oracle::value(&events, feature.aggregation, feature.window, q).unwrap();
                     (feature.name.clone(), value)
                 })
                 .collect(),
             ViewBody::Latest { columns, .. } => {
-                let rows: Vec<_> = seen.iter().map(|place| (self.known[*place].time, id(place))).collect();
+                let rows: Vec<_> =
+                    asked.iter().map(|place| (self.known[*place].time.unwrap(), id(place))).collect();
                 let value = |column: &Name| {
                     let found = oracle::latest(&rows, view.ttl(column), q);
-                    found.map_or(Value::Null, |found| read(&seen[found], column))
+                    found.map_or(Value::Null, |found| read(&asked[found], column))
                 };
                 columns.iter().map(|column| (column.clone(), value(column))).collect()
             }
@@ -119,7 +140,8 @@ impl Judge {
             let inner = &definitions.views_by_hash[&reference.hash].definition;
             let key = inner.key_columns.iter().map(|part| self.column(definitions, inner, place, part));
             let key: Vec<Value> = key.collect();
-            let said = self.features(definitions, inner, &key, event.time, event.arrival + 1);
+            let said =
+                self.features(definitions, inner, &key, event.time.unwrap(), Seen::Before(event.arrival + 1));
             let said = said.into_iter().map(|(name, value)| (format!("{}__{name}", inner.name), value));
             let said: BTreeMap<String, Value> = said.collect();
             let value = said[column.as_str()].clone();

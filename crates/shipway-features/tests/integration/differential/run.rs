@@ -3,19 +3,23 @@
 use std::{
     collections::{BTreeMap, HashSet},
     ops::AddAssign,
+    sync::Arc,
 };
 
 use futures::TryStreamExt as _;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::{Value as Json, json};
-use shipway_core::{Timestamp, Value};
+use shipway_core::{Clock as _, Timestamp, Value};
 use shipway_definitions::DefinitionSet;
-use shipway_features::{ArrivalRule, FeaturesError, Spine, TrainingSet};
+use shipway_features::{
+    ArrivalRule, FeaturesError, Spine, TrainingSet,
+    offline::{AsOf, EngineSettings, Pins, TrainingSetRequest, training_set_with},
+};
 
 use super::{
     definitions,
     events::{Known, Stream},
-    judge::{Judge, Question},
+    judge::{Judge, Question, Seen},
 };
 use crate::{
     offline::world::rows_of,
@@ -64,15 +68,20 @@ struct Run {
     token: String,
     /// Whether every view has its state.
     is_built: bool,
+    /// Whether events take the place of earlier ones with their ids.
+    are_corrected: bool,
     compared: Compared,
 }
 
-pub(crate) fn run(seed: u64, size: Size) -> Compared {
+pub(crate) fn run(seed: u64, size: Size, are_corrected: bool) -> Compared {
     let mut random = StdRng::seed_from_u64(seed);
-    let definitions = definitions::random(&mut random);
+    let definitions = definitions::random(&mut random, are_corrected);
     // Before and after 1970.
     let stream = Stream::starting(if random.random_bool(0.3) { -10 } else { 60 });
     let world = World::new(&definitions.first);
+    if are_corrected {
+        world.clock.set(Timestamp(stream.newest));
+    }
     world.block_on(world.features().built()).unwrap();
     let mut run = Run {
         seed,
@@ -84,6 +93,7 @@ pub(crate) fn run(seed: u64, size: Size) -> Compared {
         ids: HashSet::new(),
         token: String::new(),
         is_built: false,
+        are_corrected,
         compared: Compared::default(),
     };
     for step in 0..size.steps {
@@ -105,7 +115,9 @@ impl Run {
         match self.random.random_range(0..18) {
             0 => self.world.dies_and_returns(),
             1 => self.world.restarts(),
-            2 | 3 => self.load(size.events * 5),
+            // Of events that are corrected no file is loaded; their states are lost now and then.
+            2 if self.are_corrected => self.world.loses_its_states(),
+            2 | 3 if !self.are_corrected => self.load(size.events * 5),
             4..=10 => self.ingest(size.events),
             11 | 12 => self.rebuild(),
             _ => {
@@ -143,9 +155,18 @@ impl Run {
     }
 
     fn ingest(&mut self, most: usize) {
-        let events = self.stream.events(&mut self.random, most, &self.judge.known);
+        let known = &self.judge.known;
+        let events = if self.are_corrected {
+            self.stream.corrections(&mut self.random, most, known)
+        } else {
+            self.stream.events(&mut self.random, most, known)
+        };
+        if self.are_corrected {
+            // So that what was known at the moments of events is asked about too.
+            self.world.clock.set(Timestamp(self.stream.newest));
+        }
         let answer = self.world.ingests("stream", &events);
-        assert_eq!((answer.late, answer.quarantined), (0, 0), "seed {}", self.seed);
+        assert_eq!((answer.late, answer.quarantined, answer.refused.len()), (0, 0, 0), "seed {}", self.seed);
         let fresh = self.fresh(events);
         let first = offset(&answer.token) - fresh.len() as u64;
         for (position, json) in fresh.into_iter().enumerate() {
@@ -166,18 +187,29 @@ impl Run {
     }
 
     fn fresh(&mut self, events: Vec<Json>) -> Vec<Json> {
+        if self.are_corrected {
+            return events;
+        }
         events.into_iter().filter(|event| self.ids.insert(event["id"].as_str().unwrap().to_owned())).collect()
     }
 
     fn know(&mut self, json: Json, arrival: u64) {
-        let time = json["at"].as_str().unwrap().parse().unwrap();
-        self.judge.known.push(Known { arrival, time, json });
+        let received = self.world.clock.now();
+        let is_gone = json["gone"] == true;
+        let time = (!is_gone).then(|| json["at"].as_str().unwrap().parse().unwrap());
+        let event = Known { arrival, received, time, until: None, json };
+        if self.are_corrected {
+            let earlier = self.judge.known.iter_mut().rev().find(|earlier| earlier.id() == event.id());
+            earlier.into_iter().for_each(|earlier| earlier.until = Some((arrival, received)));
+        }
+        self.judge.known.push(event);
     }
 
     /// Often exactly the time of an event, a hop, or the edge of a window from one.
     fn moment(&mut self) -> Timestamp {
         let newest = self.stream.newest;
-        let event = self.judge.known.choose(&mut self.random).map_or(newest, |event| event.time.micros());
+        let event = self.judge.known.choose(&mut self.random).and_then(|event| event.time);
+        let event = event.map_or(newest, Timestamp::micros);
         let window = [MINUTE, 6 * MINUTE, HOUR, 12 * HOUR, DAY, 12 * DAY, 14 * DAY];
         Timestamp(match self.random.random_range(0..8) {
             0 => event,
@@ -215,7 +247,7 @@ impl Run {
                 let watermark = answer.watermarks["stream"];
                 let values =
                     answer.columns.iter().cloned().zip(answer.rows[0].values.iter().cloned()).collect();
-                self.agree(service, &question, watermark, &values);
+                self.agree(service, &question, Seen::Before(watermark), &values);
                 if service == "second" {
                     self.compared.rebuilt += values.len();
                 }
@@ -227,12 +259,12 @@ impl Run {
         }
     }
 
-    fn agree(&self, service: &str, question: &Question, watermark: u64, values: &BTreeMap<String, Value>) {
-        for (column, expected) in self.judge.expected(&self.definitions, service, question, watermark) {
+    fn agree(&self, service: &str, question: &Question, seen: Seen, values: &BTreeMap<String, Value>) {
+        for (column, expected) in self.judge.expected(&self.definitions, service, question, seen) {
             assert_eq!(
                 values.get(&column),
                 Some(&expected),
-                "seed {}: {column} of {question:?} before arrival {watermark}\n{}",
+                "seed {}: {column} of {question:?}, {seen:?}\n{}",
                 self.seed,
                 self.world.definitions,
             );
@@ -264,19 +296,59 @@ impl Run {
         let everything = offset(&self.token);
         let some = self.random.random_range(0..=everything);
         for service in ["first", "second"] {
-            self.compared.offline += self.train(service, &questions, ArrivalRule::Any, u64::MAX);
+            let everything_seen = |_: &Question| Seen::Before(u64::MAX);
+            self.compared.offline += self.train(service, &questions, ArrivalRule::Any, everything_seen);
+            if self.are_corrected {
+                let known_then = |question: &Question| Seen::By(question.q);
+                self.compared.by_arrival +=
+                    self.train(service, &questions, ArrivalRule::Received, known_then);
+                self.compared.by_arrival += self.trains_row_by_row(service, &questions, everything);
+            }
             for watermark in [some, everything] {
                 let before = BTreeMap::from([("stream".to_owned(), watermark)]);
                 let rule = ArrivalRule::Before(before);
-                self.compared.by_arrival += self.train(service, &questions, rule, watermark);
+                let seen = |_: &Question| Seen::Before(watermark);
+                self.compared.by_arrival += self.train(service, &questions, rule, seen);
             }
         }
     }
 
-    fn train(&self, service: &str, questions: &[Question], arrival: ArrivalRule, watermark: u64) -> usize {
+    /// Each row with a watermark of its own, as a replay of what was served has them.
+    fn trains_row_by_row(&mut self, service: &str, questions: &[Question], everything: u64) -> usize {
+        let marks: Vec<u64> = questions.iter().map(|_| self.random.random_range(0..=everything)).collect();
+        let request = TrainingSetRequest {
+            service: Arc::clone(self.definitions.service(service).unwrap()),
+            definitions: Arc::new(self.definitions.clone()),
+            spine: self.world.block_on(self.world.lake().query(&spine(questions, &marks))).unwrap(),
+            time_column: "q".to_owned(),
+            as_of: AsOf::ArrivalColumns(BTreeMap::from([("stream".to_owned(), "mark".to_owned())])),
+            load_arrivals: BTreeMap::new(),
+            labels: Vec::new(),
+            pins: Pins::default(),
+        };
+        let settings = EngineSettings { batch_rows: 7, ..EngineSettings::default() };
+        let batches: Vec<_> = self.world.block_on(async {
+            let stream = training_set_with(self.world.lake(), request, &settings).await.unwrap();
+            stream.try_collect().await.unwrap()
+        });
+        let rows = rows_of(&batches);
+        assert_eq!(rows.len(), questions.len(), "seed {}: one row for each row of the spine", self.seed);
+        for ((row, question), mark) in rows.iter().zip(questions).zip(marks) {
+            self.agree(service, question, Seen::Before(mark), row);
+        }
+        rows.iter().map(BTreeMap::len).sum()
+    }
+
+    fn train(
+        &self,
+        service: &str,
+        questions: &[Question],
+        arrival: ArrivalRule,
+        seen: impl Fn(&Question) -> Seen,
+    ) -> usize {
         let wanted = TrainingSet {
             service: service.to_owned(),
-            spine: Spine::Sql(spine(questions)),
+            spine: Spine::Sql(spine(questions, &[])),
             time: "q".to_owned(),
             arrival,
             from: None,
@@ -290,29 +362,31 @@ impl Run {
         let rows = rows_of(&batches);
         assert_eq!(rows.len(), questions.len(), "seed {}: one row for each row of the spine", self.seed);
         for (row, question) in rows.iter().zip(questions) {
-            self.agree(service, question, watermark, row);
+            self.agree(service, question, seen(question), row);
         }
         rows.iter().map(BTreeMap::len).sum()
     }
 }
 
-/// The questions as a query, in order.
-fn spine(questions: &[Question]) -> String {
-    let row = |question: &Question| {
+/// The questions as a query, in order, each with its mark where there are some.
+fn spine(questions: &[Question], marks: &[u64]) -> String {
+    let row = |(place, question): (usize, &Question)| {
         let text = |key: &str| {
             question.keys[key].as_str().map_or_else(|| "NULL".to_owned(), |text| format!("'{text}'"))
         };
         let n = question.keys["n"].as_i64().map_or_else(|| "NULL".to_owned(), |number| number.to_string());
-        format!("({}, {n}, {}, {}, {})", text("k"), text("p"), text("m"), question.q.micros())
+        let mark = marks.get(place).copied().unwrap_or_default();
+        format!("({}, {n}, {}, {}, {}, {mark})", text("k"), text("p"), text("m"), question.q.micros())
     };
-    let rows: Vec<String> = questions.iter().map(row).collect();
+    let rows: Vec<String> = questions.iter().enumerate().map(row).collect();
+    let mark = if marks.is_empty() { "" } else { ", CAST(mark AS BIGINT) AS mark" };
     let rows = rows.join(", ");
     // The key has another scale than the one that is declared: it widens.
     format!(
         "SELECT CAST(k AS VARCHAR) AS k, CAST(n AS BIGINT) AS n, CAST(p AS DECIMAL(7, 2)) AS p,
             arrow_cast(CAST(m AS TIMESTAMP), 'Timestamp(Microsecond, Some(\"UTC\"))') AS m,
-            to_timestamp_micros(q) AS q
-        FROM (VALUES {rows}) AS t(k, n, p, m, q)"
+            to_timestamp_micros(q) AS q{mark}
+        FROM (VALUES {rows}) AS t(k, n, p, m, q, mark)"
     )
 }
 
