@@ -261,6 +261,9 @@ impl Run {
 
     fn agree(&self, service: &str, question: &Question, seen: Seen, values: &BTreeMap<String, Value>) {
         for (column, expected) in self.judge.expected(&self.definitions, service, question, seen) {
+            if values.get(&column).is_some_and(|value| is_lost_to_underflow(value, &expected)) {
+                continue;
+            }
             assert_eq!(
                 values.get(&column),
                 Some(&expected),
@@ -365,6 +368,17 @@ impl Run {
             self.agree(service, question, seen(question), row);
         }
         rows.iter().map(BTreeMap::len).sum()
+    }
+}
+
+/// Powers of the least floats leave their range, and the digits that they lose may be a value that is no longer zero.
+fn is_lost_to_underflow(value: &Value, expected: &Value) -> bool {
+    match (value, expected) {
+        (Value::Float(value), Value::Float(expected)) => {
+            let apart = (value - expected).abs();
+            apart > 0.0 && apart < f64::MIN_POSITIVE
+        }
+        _ => false,
     }
 }
 
