@@ -13,7 +13,7 @@ use crate::{
         ActiveView,
         views::{decode, stored_states},
     },
-    state::{AggregateState, Body, Inexact, KeyState, LatestState, ViewLayout, answer},
+    state::{AggregateState, Body, Inexact, KeyState, LatestState, Recent, ViewLayout, answer},
 };
 
 /// A key that at least one state has, and what each has stored of it.
@@ -154,7 +154,7 @@ impl KeyState {
             }
             (Self::Latest(LatestState { base, mut recent }), _) => {
                 let last = recent.pop().or(base).filter(|row| row.time.micros() < rows_from)?;
-                Some(Self::Latest(LatestState { base: Some(last), recent: Vec::new() }))
+                Some(Self::Latest(LatestState { base: Some(last), recent: Recent::default() }))
             }
             (Self::Aggregates(_), Body::Latest { .. }) => None,
         }

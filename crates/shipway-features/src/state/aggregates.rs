@@ -8,7 +8,7 @@ use shipway_aggregate::{Aggregation, Partial};
 use shipway_core::{Timestamp, Value};
 
 use crate::state::{
-    RecentEvent, insert_recent,
+    Recent, RecentEvent,
     kept_values::KeptValues,
     layout::{AggregateLayout, Reach, Slot},
     merged::MergedTiles,
@@ -24,7 +24,7 @@ pub(crate) struct AggregateState {
     /// As the layout's lifetime slots; unused without any.
     pub(crate) lifetime: LifetimeState,
     /// Sorted by (time, event id).
-    pub(crate) recent: Vec<RecentEvent>,
+    pub(crate) recent: Recent,
     /// Sums of tiles, for the next read.
     pub(crate) merged: MergedTiles,
     /// Values that hold until the next hop or change.
@@ -71,7 +71,7 @@ impl AggregateState {
                     .map(|&slot| layout.slots[slot].aggregation.empty())
                     .collect(),
             },
-            recent: Vec::new(),
+            recent: Recent::default(),
             merged: MergedTiles::default(),
             kept_values: KeptValues::default(),
         }
@@ -80,7 +80,7 @@ impl AggregateState {
     pub(crate) fn apply(&mut self, layout: &AggregateLayout, reach: &Reach, event: RecentEvent) {
         self.kept_values.forget();
         self.newest = self.newest.max(Some(event.time));
-        if let Some(oldest) = insert_recent(&mut self.recent, event) {
+        if let Some(oldest) = self.recent.insert(event) {
             self.fold(layout, reach, &oldest);
         }
     }
@@ -127,7 +127,7 @@ impl AggregateState {
                 let end = last.time.floor_to(level.hop_us).micros().saturating_add(level.hop_us);
                 state.pruned_before = state.pruned_before.max(end);
             }
-            self.recent.drain(..dropped);
+            self.recent.drop_oldest(dropped);
         }
     }
 }

@@ -20,7 +20,7 @@ use shipway_core::{Timestamp, Value};
 use crate::{
     model::bytes::{read_byte, read_moment, read_number, read_text, write_moment, write_number, write_text},
     state::{
-        AggregateState, Body, KeyState, LatestState, RecentEvent, ViewLayout,
+        AggregateState, Body, KeyState, LatestState, Recent, RecentEvent, ViewLayout,
         aggregates::{LevelState, LifetimeState, Tile},
         kept_values::KeptValues,
         layout::{AggregateLayout, Level},
@@ -144,14 +144,15 @@ fn read_partials(layout: &AggregateLayout, slots: &[usize], from: &mut &[u8]) ->
     slots.iter().map(|&slot| layout.slots[slot].aggregation.decode(from)).collect()
 }
 
-fn write_events(events: &[RecentEvent], into: &mut Vec<u8>) {
+fn write_events(events: &Recent, into: &mut Vec<u8>) {
     write_number(events.len() as u64, into);
-    events.iter().for_each(|event| write_event(event, into));
+    events.write(into);
 }
 
-fn read_events(width: usize, from: &mut &[u8]) -> Option<Vec<RecentEvent>> {
+fn read_events(width: usize, from: &mut &[u8]) -> Option<Recent> {
     let count = read_number(from)?;
-    (0..count).map(|_| read_event(width, from)).collect()
+    let events: Option<Vec<RecentEvent>> = (0..count).map(|_| read_event(width, from)).collect();
+    events.map(Recent::from)
 }
 
 /// Appends the stored form of an event as its view keeps it.

@@ -2,14 +2,14 @@
 
 use shipway_core::{Timestamp, Value};
 
-use crate::state::{Inexact, RecentEvent, insert_recent};
+use crate::state::{Inexact, Recent, RecentEvent};
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct LatestState {
     /// The greatest row, by (time, event id), of those that are no longer kept one by one.
     pub(crate) base: Option<RecentEvent>,
     /// Sorted by (time, event id).
-    pub(crate) recent: Vec<RecentEvent>,
+    pub(crate) recent: Recent,
 }
 
 /// What a latest-value view says at a moment.
@@ -60,7 +60,7 @@ impl LatestState {
     }
 
     pub(crate) fn apply(&mut self, row: RecentEvent) {
-        if let Some(oldest) = insert_recent(&mut self.recent, row)
+        if let Some(oldest) = self.recent.insert(row)
             && self.base.as_ref().is_none_or(|base| oldest.order() > base.order())
         {
             self.base = Some(oldest);

@@ -1,12 +1,13 @@
 //! Two states of one key become one: the state that all their events would have made.
 //!
-//! A state is a function of the set of its events: the newest [`crate::state::RECENT_LIMIT`] are kept one by one, all
+//! A state is a function of the set of its events: the newest [`crate::state::recent::RECENT_LIMIT`] are kept one by one, all
 //! others are folded. Whatever either part has folded is older than as many events as are kept one by one, so it would be
 //! folded in the whole too; of the events that both keep one by one the newest stay, and the others are folded. What one
-//! part has dropped because nobody could ask for it any more is missing in the whole too, and is refused there too.
+//! part has dropped because nobody could ask for it any more is missing in the whole too, and is refused there too. States that
+//! events are taken back out of are made in one go, and never merged.
 
 use crate::state::{
-    AggregateState, Body, KeyState, LatestState, RECENT_LIMIT, Reach, RecentEvent, ViewLayout,
+    AggregateState, Body, KeyState, LatestState, Reach, ViewLayout,
     aggregates::{LevelState, Tile, merge},
     layout::{AggregateLayout, Level},
     merged::MergedTiles,
@@ -44,7 +45,7 @@ impl AggregateState {
         }
         self.merged = MergedTiles::default();
         self.kept_values.forget();
-        for oldest in merge_recent(&mut self.recent, other.recent) {
+        for oldest in self.recent.merge(other.recent) {
             self.fold(layout, reach, &oldest);
         }
     }
@@ -89,20 +90,8 @@ impl Tile {
 
 impl LatestState {
     fn merge(&mut self, other: Self) {
-        let surplus = merge_recent(&mut self.recent, other.recent);
+        let surplus = self.recent.merge(other.recent);
         let bases = self.base.take().into_iter().chain(other.base).chain(surplus);
         self.base = bases.reduce(|held, row| if row.order() > held.order() { row } else { held });
     }
-}
-
-/// Adds `other` to `recent`, both sorted; returns the oldest of all, those that are too many.
-fn merge_recent(recent: &mut Vec<RecentEvent>, other: Vec<RecentEvent>) -> Vec<RecentEvent> {
-    if other.is_empty() {
-        return Vec::new();
-    }
-    recent.extend(other);
-    // The two runs are found by the sort, so it costs no more than going through them.
-    recent.sort_by(|left, right| left.order().cmp(&right.order()));
-    let kept = recent.split_off(recent.len().saturating_sub(RECENT_LIMIT));
-    std::mem::replace(recent, kept)
 }

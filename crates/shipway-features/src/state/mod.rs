@@ -7,6 +7,7 @@
 //! - `aggregates`: tiles and recent events of a view of aggregates
 //! - `answer`: the values of its features at a moment
 //! - `latest`: recent rows of a latest-value view
+//! - `recent`: the newest events, kept one by one
 //! - `codec`: the stored form
 //! - `take_back`: an event that was counted leaves the state again
 //! - `merge`: two states of one key become one
@@ -24,21 +25,17 @@ pub(crate) mod latest;
 pub(crate) mod layout;
 mod merge;
 pub(crate) mod merged;
+pub(crate) mod recent;
 pub(crate) mod take_back;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use shipway_aggregate::{EventOrder, Partial};
-use shipway_core::{Timestamp, Value};
+use shipway_aggregate::Partial;
 
 pub(crate) use aggregates::AggregateState;
 pub(crate) use latest::LatestState;
 pub(crate) use layout::{Body, Reach, ViewLayout};
-
-/// How many recent events of a key are kept one by one. Older ones are folded into tiles.
-pub(crate) const RECENT_LIMIT: usize = 64;
+pub(crate) use recent::{Recent, RecentEvent};
 
 /// The state cannot answer this moment exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,32 +48,6 @@ pub(crate) enum KeyState {
     Latest(LatestState),
 }
 
-/// An event as a view sees it: the columns that the view needs.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct RecentEvent {
-    pub(crate) time: Timestamp,
-    pub(crate) id: Arc<str>,
-    pub(crate) values: Box<[Value]>,
-}
-
-impl RecentEvent {
-    pub(crate) fn order(&self) -> EventOrder<'_> {
-        EventOrder { time: self.time, event_id: &self.id }
-    }
-}
-
-/// Puts `event` at its place in `recent`, which is sorted by (time, event id); returns the oldest when there are too many.
-pub(crate) fn insert_recent(recent: &mut Vec<RecentEvent>, event: RecentEvent) -> Option<RecentEvent> {
-    let is_newest = recent.last().is_none_or(|last| last.order() <= event.order());
-    let at =
-        if is_newest { recent.len() } else { recent.partition_point(|held| held.order() <= event.order()) };
-    if at == 0 && recent.len() == RECENT_LIMIT {
-        return Some(event);
-    }
-    recent.insert(at, event);
-    (recent.len() > RECENT_LIMIT).then(|| recent.remove(0))
-}
-
 impl KeyState {
     pub(crate) fn empty(layout: &ViewLayout) -> Self {
         match &layout.body {
@@ -87,17 +58,13 @@ impl KeyState {
 
     /// About what the state takes in memory beyond its stored form, which stands for what its parts hold elsewhere.
     pub(crate) fn decoded_bytes(&self) -> usize {
-        let events = |events: &[RecentEvent]| {
-            let of_values: usize = events.iter().map(|event| size_of_val::<[Value]>(&event.values)).sum();
-            size_of_val(events) + of_values
-        };
         match self {
-            Self::Latest(state) => size_of::<Self>() + events(&state.recent),
+            Self::Latest(state) => size_of::<Self>() + state.recent.decoded_bytes(),
             Self::Aggregates(state) => {
                 let tiles = state.levels.iter().flat_map(|level| &level.tiles);
                 let of_tiles: usize =
                     tiles.map(|tile| size_of_val(tile) + size_of_val::<[Partial]>(&tile.partials)).sum();
-                size_of::<Self>() + of_tiles + events(&state.recent)
+                size_of::<Self>() + of_tiles + state.recent.decoded_bytes()
             }
         }
     }

@@ -57,7 +57,7 @@ impl KeyState {
             }
             (Self::Latest(state), _) if stale.base => {
                 let all = members.between(i64::MIN, i64::MAX)?;
-                let folded = all.into_iter().rev().find(|row| !holds(&state.recent, row));
+                let folded = all.into_iter().rev().find(|row| !state.recent.has(row));
                 state.base = folded;
                 Ok(())
             }
@@ -66,23 +66,9 @@ impl KeyState {
     }
 }
 
-/// Takes `event` out of `recent`, if it is there.
-fn leave_out(recent: &mut Vec<RecentEvent>, event: &RecentEvent) -> bool {
-    let at = recent.partition_point(|held| held.order() < event.order());
-    let is_there = recent.get(at).is_some_and(|held| held.order() == event.order());
-    if is_there {
-        recent.remove(at);
-    }
-    is_there
-}
-
-fn holds(recent: &[RecentEvent], event: &RecentEvent) -> bool {
-    recent.binary_search_by(|held| held.order().cmp(&event.order())).is_ok()
-}
-
 impl LatestState {
     fn take_back(&mut self, row: &RecentEvent, stale: &mut Stale) {
-        if !leave_out(&mut self.recent, row) {
+        if !self.recent.leave_out(row) {
             stale.base |= self.base.as_ref().is_some_and(|base| base.order() == row.order());
         }
     }
@@ -92,7 +78,7 @@ impl AggregateState {
     fn take_back(&mut self, layout: &AggregateLayout, event: &RecentEvent, stale: &mut Stale) {
         self.kept_values.forget();
         stale.newest = true;
-        if leave_out(&mut self.recent, event) {
+        if self.recent.leave_out(event) {
             return;
         }
         let time = event.time.micros();
@@ -139,7 +125,7 @@ impl AggregateState {
                 }
                 let end = start.saturating_add(level.hop_us);
                 let mut folded = members.between(start, end)?;
-                folded.retain(|event| !holds(&self.recent, event));
+                folded.retain(|event| !self.recent.has(event));
                 self.merged.forget(position, start);
                 let tiles = &mut self.levels[position].tiles;
                 let Ok(at) = tiles.binary_search_by_key(&start, |tile| tile.start) else { continue };
@@ -157,7 +143,7 @@ impl AggregateState {
         }
         if stale.lifetime {
             let mut folded = members.between(i64::MIN, i64::MAX)?;
-            folded.retain(|event| !holds(&self.recent, event));
+            folded.retain(|event| !self.recent.has(event));
             self.lifetime.newest = folded.last().map_or(i64::MIN, |event| event.time.micros());
             for (&slot, partial) in layout.lifetime.iter().zip(&mut self.lifetime.partials) {
                 *partial = layout.slots[slot].aggregation.empty();
