@@ -27,6 +27,7 @@ PROBES_A_SECOND = 20
 FRESH_MS = 50
 PER_CORE = 150_000
 FLOOD = 400_000
+FULL_FLOOD = 1_200_000
 EVENTS_A_FLOOD_REQUEST = 5_000
 SOURCES = ("departures", "arrivals")
 PARTITIONS = 3
@@ -200,7 +201,8 @@ def _await(server: Server, token: str) -> None:
 
 def _flood(setting: Setting, topics: Topics, definitions: Path) -> Lane:
     """As many events as fit, from their first byte until the last of them can be read."""
-    prepared = batches(SOURCES, FLOOD // EVENTS_A_FLOOD_REQUEST, EVENTS_A_FLOOD_REQUEST, _second(), 4)
+    flood = FULL_FLOOD if setting.full else FLOOD
+    prepared = batches(SOURCES, flood // EVENTS_A_FLOOD_REQUEST, EVENTS_A_FLOOD_REQUEST, _second(), 4)
     requests = [request(batch.source, batch.lines) for batch in prepared]
     for source in SOURCES:
         own = [batch for batch in prepared if batch.source == source]
@@ -220,12 +222,12 @@ def _flood(setting: Setting, topics: Topics, definitions: Path) -> Lane:
             before, began = Used.now(server, topics), time.monotonic()
             taken = take_in(server)
             durable = time.monotonic() - began
-            if taken != FLOOD:
-                raise Failed(f"{taken} of {FLOOD} events were new and taken in")
+            if taken != flood:
+                raise Failed(f"{taken} of {flood} events were new and taken in")
             _await(server, tokens(server, list(SOURCES)))
             seconds, used = time.monotonic() - began, Used.now(server, topics).since(before)
-        extra = {"events/s": FLOOD / seconds, "durable/s": FLOOD / durable, "processor s": used.server, "generator s": used.generator, "broker s": used.broker}
-        return Sample(FLOOD / used.server, extra)
+        extra = {"events/s": flood / seconds, "durable/s": flood / durable, "processor s": used.server, "generator s": used.generator, "broker s": used.broker}
+        return Sample(flood / used.server, extra)
 
     sides = in_turn({"Shipway, over HTTP": lambda: run(over_http), "Shipway, over Kafka": lambda: run(over_kafka)}, setting.runs)
     goals = []
@@ -234,7 +236,7 @@ def _flood(setting: Setting, topics: Topics, definitions: Path) -> Lane:
         way = side.name.removeprefix("Shipway, ")
         goals.append(Goal(f"{PER_CORE:,} events/s and core {way}, durable, in every run", f"{least:,.0f}", least >= PER_CORE))
     notes = [
-        f"{FLOOD:,} departures and arrivals as JSON with ids into the four views of the two, each run on a fresh server; by the server's processor time from the first byte "
+        f"{flood:,} departures and arrivals as JSON with ids into the four views of the two, each run on a fresh server; by the server's processor time from the first byte "
         "until the last event can be read: parsing, deduplication, log, states and history included",
         f"over HTTP: {EVENTS_A_FLOOD_REQUEST:,} events a request on one connection, acknowledged after fsync. Over Kafka: topics of {PARTITIONS} partitions that were filled "
         "beforehand, from the moment at which the definitions with the streams are applied; joining the group is in it. The generator is this program: it sends requests, "

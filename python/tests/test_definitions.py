@@ -49,6 +49,10 @@ def everything() -> Definitions:
             tags=["raw", "on"],
         ),
         Source(
+            "orders", columns={"id": "int", "at": "timestamp", "op": "text"}, event_time="at", event_id="id", same_id="replace",
+            deleted="op = 'delete'",
+        ),
+        Source(
             "late_clicks", event_time="at", event_id="id", description="those of the app",
             select='SELECT id, at, c.on AS "on", info.tier\nFROM clicks c LEFT JOIN home info ON info.id = c.id\nWHERE "on" -- not: the web\n',
         ),
@@ -275,6 +279,12 @@ def source_of(**given) -> Source:
     return Source("s", columns={"at": "timestamp", "n": "int"}, event_time="at", stream=stream)
 
 
+def orders_of(**given) -> Source:
+    """A source whose events are corrected, as it should be but for what is given."""
+    whole = {"columns": {"id": "int", "at": "timestamp"}, "event_time": "at", "event_id": "id", "same_id": "replace", "deleted": "id = 0"}
+    return Source("s", **(whole | given))
+
+
 def sink_of(**given) -> shipway.Sink:
     """A sink that is as it should be but for what is given."""
     topic = shipway.Topic(broker="main", topic="rows", format="json")
@@ -290,6 +300,10 @@ def sink_of(**given) -> shipway.Sink:
         (lambda: Source("s", columns={"at": "time"}, event_time="at"), "has the type time, which does not exist"),
         (lambda: Source("s", columns={"at": "text"}, event_time="at"), "event_time needs timestamp"),
         (lambda: Source("s", columns={"at": "timestamp"}, event_time="at", dedupe="0s"), "not a length of time"),
+        (lambda: orders_of(same_id="last"), "same_id is once or replace, got last"),
+        (lambda: orders_of(same_id="once"), "deleted needs same_id='replace'"),
+        (lambda: orders_of(event_id=None), "needs an event_id"),
+        (lambda: orders_of(dedupe="1d"), "has no dedupe"),
         (lambda: Aggregate("a", operations="avg", windows=["1h"]), "operations is a list"),
         (lambda: Aggregate(operations=["avg"], windows=["1h"]), "operation avg needs a column"),
         (lambda: Aggregate("a", operations=["avg"], windows=["1 hour"]), "window `1 hour`"),

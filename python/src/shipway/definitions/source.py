@@ -183,6 +183,17 @@ class Source:
     shipway.errors.InvalidDefinition: error: source departures: event_time departed is not in columns
     hint: did you mean departed_at?
 
+    Where events are rows that change, one with an id that was there takes the place of the earlier one, or only takes it away.
+
+    >>> orders = shipway.Source(
+    ...     "orders",
+    ...     columns={"order_id": "int", "ordered_at": "timestamp", "op": "text"},
+    ...     event_time="ordered_at",
+    ...     event_id="order_id",
+    ...     same_id="replace",
+    ...     deleted="op = 'delete'",
+    ... )
+
     The events of a source may be selected from those of another one. Then its columns are what the text gives.
 
     >>> late = shipway.Source(
@@ -197,14 +208,16 @@ class Source:
 
     kind: ClassVar[str] = "source"
     FIELDS: ClassVar[tuple[str, ...]] = (
-        "kind", "name", "event_time", "event_id", "columns", "max_ahead", "dedupe", "retention", "batch", "stream",
-        "select", "description", "owner", "tags",
+        "kind", "name", "event_time", "event_id", "columns", "same_id", "deleted", "max_ahead", "dedupe", "retention",
+        "batch", "stream", "select", "description", "owner", "tags",
     )  # fmt: skip
 
     name: str
     columns: dict[str, str]
     event_time: str
     event_id: str | None = None
+    same_id: str | None = None
+    deleted: str | None = None
     max_ahead: str | None = None
     dedupe: str | None = None
     retention: str | None = None
@@ -222,6 +235,8 @@ class Source:
         *,
         event_time: str,
         event_id: str | None = None,
+        same_id: str | None = None,
+        deleted: str | None = None,
         max_ahead: str | None = None,
         dedupe: str | None = None,
         retention: str | None = None,
@@ -248,6 +263,7 @@ class Source:
             _check_column(thing, "event_time", event_time, ("timestamp",), columns)
         if columns and event_id is not None:
             _check_column(thing, "event_id", event_id, ("text", "int"), columns)
+        _check_corrections(thing, same_id, deleted, {"dedupe": dedupe, "batch": batch, "select": select}, event_id)
         for what, length in (("max_ahead", max_ahead), ("dedupe", dedupe), ("retention", retention)):
             if length is not None:
                 checked_length(f"{thing}: {what}", length)
@@ -260,9 +276,9 @@ class Source:
         if stream is not None:
             stream.check_columns(thing, columns)
         fill(
-            self, name=name, columns=columns, event_time=event_time, event_id=event_id, max_ahead=max_ahead,
-            dedupe=dedupe, retention=retention, batch=batch, stream=stream, select=select, description=description,
-            owner=owner, tags=tags,
+            self, name=name, columns=columns, event_time=event_time, event_id=event_id, same_id=same_id, deleted=deleted,
+            max_ahead=max_ahead, dedupe=dedupe, retention=retention, batch=batch, stream=stream, select=select,
+            description=description, owner=owner, tags=tags,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -276,6 +292,8 @@ class Source:
                 "tags": list(self.tags) or None,
                 "event_time": self.event_time,
                 "event_id": self.event_id,
+                "same_id": self.same_id,
+                "deleted": self.deleted,
                 "columns": dict(self.columns) or None,
                 "max_ahead": self.max_ahead,
                 "dedupe": self.dedupe,
@@ -305,6 +323,26 @@ def _check_batch(thing: str, batch: Batch, columns: Mapping[str, str], needed: t
         if column in needed:
             hint = "every event needs its time and, where events have one, its id"
             raise InvalidDefinition(f"{thing}: column {column} cannot be optional in batch", hint=hint)
+
+
+def _check_corrections(
+    thing: str, same_id: str | None, deleted: str | None, others: Mapping[str, Any], event_id: str | None
+) -> None:
+    if same_id not in (None, "once", "replace"):
+        hint = "once: an event whose id was there is left out; replace: it takes the place of the earlier one"
+        raise InvalidDefinition(f"{thing}: same_id is once or replace, got {same_id}", hint=hint)
+    if deleted is not None:
+        checked_text(f"{thing}: deleted", deleted)
+    if same_id != "replace":
+        if deleted is not None:
+            hint = "give same_id: without replace no event takes another one away"
+            raise InvalidDefinition(f"{thing}: deleted needs same_id='replace'", hint=hint)
+        return
+    if event_id is None:
+        raise InvalidDefinition(f"{thing}: same_id='replace' needs an event_id", hint="name the column that is the key of a row")
+    for what, other in others.items():
+        if other is not None:
+            raise InvalidDefinition(f"{thing}: a source with same_id='replace' has no {what}", hint=f"leave {what} out")
 
 
 def _check_column(thing: str, what: str, column: str, types: tuple[str, ...], columns: Mapping[str, str]) -> None:
