@@ -140,8 +140,7 @@ impl Recent {
 
     /// About what they take in memory beyond their stored form in the store.
     pub(crate) fn decoded_bytes(&self) -> usize {
-        let of_values: usize =
-            self.events.iter().map(|event| size_of_val::<[Value]>(&event.values)).sum();
+        let of_values: usize = self.events.iter().map(|event| size_of_val::<[Value]>(&event.values)).sum();
         let of_stored = self.stored.as_ref().map_or(0, |stored| stored.bytes.len());
         size_of_val::<[RecentEvent]>(&self.events) + of_values + of_stored
     }
