@@ -58,6 +58,7 @@ async fn messages_become_features_and_what_cannot_be_read_is_kept_and_read_again
     assert_eq!(status["counts"]["duplicates"], 1, "{status}");
     assert_eq!(status["counts"]["dead"], 102, "{status}");
     assert_eq!(status["counts"]["empty"], 1, "{status}");
+    shows(&server, ["orders", "main/orders", "reading", "0", "300", "1", "0", "0", "0", "102"]);
     let at = world::after(&orders);
     world::equals_the_oracle(server.client(), now, at, Some(&token(&server).await)).await;
 
@@ -88,6 +89,18 @@ async fn messages_become_features_and_what_cannot_be_read_is_kept_and_read_again
     );
     let rows = sql(&server, "SELECT count(*), count(DISTINCT order_id) FROM orders").await;
     assert_eq!(rows, json!([[400, 400]]));
+}
+
+/// What `shipway sources status` prints of a source begins with `row`: source, from, state, lag, events, duplicates, late, too early,
+/// refused, dead.
+fn shows(server: &Server, row: [&str; 10]) {
+    let output =
+        std::process::Command::new(BINARY).args(["sources", "status", "--server", &server.url()]).output();
+    let printed = String::from_utf8(output.unwrap().stdout).unwrap();
+    let words = |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+    let found = printed.lines().map(words).find(|words| words.first().is_some_and(|word| word == row[0]));
+    assert_eq!(found.unwrap_or_default().get(..row.len()), Some(&row.map(str::to_owned)[..]), "{printed}");
+    assert!(printed.contains("READABLE P50 / P99 MS"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
