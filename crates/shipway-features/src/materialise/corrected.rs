@@ -46,7 +46,6 @@ pub(crate) fn changes(
     run: &Run,
     batch: &mut Batch,
 ) -> Result<Vec<Change>, FeaturesError> {
-    let source = &shape.schema.name;
     let mut held: HashMap<&str, Option<SourceEvent>, RandomState> = HashMap::default();
     let mut changes = Vec::with_capacity(run.events.len());
     for (_, event) in &run.events {
@@ -63,23 +62,22 @@ pub(crate) fn changes(
         changes.push(Change { before, after });
     }
     for (id, event) in held {
-        put_row(batch, shape, id, event.as_ref(), source);
+        put_row(batch, shape, id, event.as_ref());
     }
     Ok(changes)
 }
 
-fn put_row(batch: &mut Batch, shape: &SourceShape, id: &str, event: Option<&SourceEvent>, source: &Name) {
+fn put_row(batch: &mut Batch, shape: &SourceShape, id: &str, event: Option<&SourceEvent>) {
+    let (schema, key) = (&shape.schema, row_key(&shape.schema.name, id));
     match event {
-        Some(event) => {
-            batch.put(Space::Row, row_key(source, id), record::encode_event(shape.schema.fingerprint, event));
-        }
-        None => batch.delete(Space::Row, row_key(source, id)),
+        Some(event) => batch.put(Space::Row, key, record::encode_event(schema.fingerprint, event)),
+        None => batch.delete(Space::Row, key),
     }
 }
 
 /// Puts the row of an event that counts.
 pub(crate) fn keep_row(batch: &mut Batch, shape: &SourceShape, event: &SourceEvent) {
-    put_row(batch, shape, &event.id, Some(event), &shape.schema.name);
+    put_row(batch, shape, &event.id, Some(event));
 }
 
 /// The event that counts under `id`.

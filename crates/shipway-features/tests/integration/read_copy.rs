@@ -160,6 +160,31 @@ fn a_reader_of_a_cluster_comes_to_say_what_the_owner_says_whatever_happens() {
     comes_to_say_what_the_owner_says(&cluster(), World::with_copy, seed);
 }
 
+#[test]
+fn a_reader_says_what_the_owner_says_of_events_that_are_corrected() {
+    let place = one();
+    let definitions = DEFINITIONS.replace("dedupe: 7d", "same_id: replace");
+    let mut world = World::with_copy(&definitions, place.options());
+    let reader = Reader::new(&world, &place);
+    let mut sales = Till::new(5).sales(300);
+    let token = world.ingests("sales", &sales).token;
+    world.reads(&[], Timestamp(NOON), Some(&token)).unwrap();
+    reader.catches_up(&world);
+    for sale in sales.iter_mut().step_by(3) {
+        sale["amount"] = 7.0.into();
+        sale["number"] = 2.into();
+    }
+    let token = world.ingests("sales", &sales).token;
+    // States that are made in one go, beside those that follow.
+    world.applies(LATE_VIEW);
+    world.block_on(world.features().begin_rebuild("shop_sales", None)).unwrap();
+    world.block_on(world.features().built()).unwrap();
+    world.reads(&[], Timestamp(NOON), Some(&token)).unwrap();
+    reader.catches_up(&world);
+    compare(&world, &reader, "shop_features", NOON);
+    compare(&world, &reader, "late_features", NOON);
+}
+
 #[expect(clippy::disallowed_methods, reason = "the configuration of a test run")]
 fn seed() -> u64 {
     let given = std::env::var("SHIPWAY_FAULTS_SEED").ok().map(|text| text.parse().unwrap());
