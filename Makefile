@@ -29,6 +29,7 @@ unit: setup ## unit, property and integration tests
 
 clients: setup build ## the unmodified Python clients and the SDK against the real binary
 	SHIPWAY_BINARY=$(shipway) $(python) -m pytest --quiet tests/clients
+	SHIPWAY_BINARY=$(shipway) SHIPWAY_TEST_METADATA=postgresql $(python) -m pytest --quiet tests/clients/test_mlflow*.py
 	cd python && ../$(python) -m mypy
 	cd python && SHIPWAY_BINARY=$(shipway) ../$(python) -m pytest --quiet
 

@@ -22,6 +22,7 @@ from reads import reads
 from recovery import recovery
 from server import Server
 from setting import DEMO, HERE, Setting
+from tracking import tracking
 
 SCALED = HERE / "definitions" / "scaled"
 
@@ -82,4 +83,5 @@ LANES: dict[str, Callable[[Setting], list[Lane] | Iterator[Lane]]] = {
     "flow": flow,
     "recovery": recovery,
     "flink": flink,
+    "tracking": tracking,
 }

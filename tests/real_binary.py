@@ -1,7 +1,7 @@
 """Fixtures of the real binary, for every folder of Python tests: its conftest imports what it uses.
 
 `binary` is the path in SHIPWAY_BINARY; `server` is one server for the session, on a free loopback port with a fresh
-data folder; it may read the files in `allowed_folder`.
+data folder; it may read the files in `allowed_folder`. With SHIPWAY_TEST_METADATA=postgresql its metadata are in a PostgreSQL of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ sys.path.insert(0, str(ROOT / "demo"))
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
+from private_postgres import Postgres, newest_installed  # noqa: E402
 from server import Server  # noqa: E402
 
 __all__ = ["ROOT", "Server", "allowed_folder", "binary", "data_dir", "server", "server_url"]
@@ -35,11 +37,18 @@ def binary() -> str:
 def server(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     (folder / "in").mkdir()
-    with pytest.MonkeyPatch.context() as environment:
+    with pytest.MonkeyPatch.context() as environment, ExitStack() as running:
         environment.setenv("SHIPWAY_SOURCES__ALLOWED_FOLDERS", json.dumps([str(folder / "in")]))
+        if os.environ.get("SHIPWAY_TEST_METADATA") == "postgresql":
+            programs = newest_installed()
+            assert programs, "PostgreSQL is not installed: run scripts/setup"
+            postgres = Postgres(programs)
+            running.callback(postgres.stop)
+            environment.setenv("SHIPWAY_METADATA__URL", postgres.create("clients"))
         started = Server(binary, folder / "data", folder / "server.log")
-    yield started
-    started.stop()
+        environment.undo()
+        yield started
+        started.stop()
 
 
 @pytest.fixture(scope="session")

@@ -265,5 +265,5 @@ require:
     client.set_registered_model_alias(name, "champion", "2")
     with pytest.raises(RestException, match="does not beat version 2's 0.7") as refused:
         client.set_registered_model_alias(name, "champion", "3")
-    assert refused.value.error_code == "RESOURCE_CONFLICT"
+    assert refused.value.error_code == "PERMISSION_DENIED"
     assert client.get_model_version_by_alias(name, "champion").version == "2"

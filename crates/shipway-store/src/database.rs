@@ -1,42 +1,37 @@
-//! Opening, reading and writing the metadata database.
-//!
-//! SQLite allows one writer at a time. Writers therefore queue for the one writing connection here, in the order they
-//! came, instead of colliding inside the database; readers have connections of their own and never wait for a writer.
+//! Opening, reading and writing the metadata database, whichever engine keeps it.
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use shipway_core::{Clock, SystemClock};
-use sqlx::{
-    SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use uuid::Uuid;
 
 use crate::{
-    Migration, Row, SqlValue, StoreError, Transaction,
-    migration::migrate,
-    row::read_rows,
-    transaction::{bind, fetch},
+    Migration, Row, SqlValue, StoreError, Transaction, home::settle, migration::migrate,
+    postgres::PostgresPool, sqlite::SqlitePools,
 };
 
-const READERS: u32 = 4;
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const OWN_MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "audit", sql: include_str!("../migrations/0001_audit.sql") },
     Migration { version: 2, name: "jobs", sql: include_str!("../migrations/0002_jobs.sql") },
+    Migration { version: 3, name: "home", sql: include_str!("../migrations/0003_home.sql") },
 ];
 
 /// The metadata database. Clones share it.
 #[derive(Clone)]
 pub struct Store {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    engine: Engine,
     clock: Arc<dyn Clock>,
     ephemeral: Option<Arc<Ephemeral>>,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Sqlite(SqlitePools),
+    Postgres(PostgresPool),
 }
 
 /// A folder that is removed with its last owner.
@@ -50,7 +45,7 @@ impl Drop for Ephemeral {
 }
 
 impl Store {
-    /// Opens the database at `path`, or creates it; its folder must exist.
+    /// Opens the SQLite database at `path`, or creates it; its folder must exist.
     ///
     /// What is committed survives a crash of the machine (write-ahead log, synchronous FULL).
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
@@ -59,17 +54,25 @@ impl Store {
 
     /// As [`Store::open`], with the clock that dates migrations.
     pub async fn open_with_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let path = std::path::absolute(path)
-            .map_err(|error| StoreError::Open { path: path.to_owned(), source: error.into() })?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full);
-        Self::connect(options, clock).await.map_err(|error| match error {
-            StoreError::Statement(source) => StoreError::Open { path, source },
+        let unopened = |source| StoreError::Open { place: path.display().to_string(), source };
+        let path = std::path::absolute(path).map_err(|error| unopened(error.into()))?;
+        let options = sqlite_options(&path).synchronous(SqliteSynchronous::Full);
+        let opened = Self::over_sqlite(options, clock).await;
+        opened.map_err(|error| match error {
+            StoreError::Statement(source) => StoreError::Open { place: path.display().to_string(), source },
             other => other,
         })
+    }
+
+    /// Opens a database of PostgreSQL 13 or newer, whose encoding is UTF-8, over at most so many connections, half of them for
+    /// reading (2 at least).
+    ///
+    /// `url` is `postgresql://user:password@host:port/database`, with `?sslmode=verify-full&sslrootcert=…` for TLS. The database must
+    /// exist; its user must be allowed to make tables in it. What is committed is as durable as that server makes it;
+    /// `synchronous_commit` is on, whatever the server's default is.
+    pub async fn open_postgres(url: &str, connections: u32) -> Result<Self, StoreError> {
+        let engine = Engine::Postgres(PostgresPool::connect(url, connections).await?);
+        Self::over(engine, Arc::new(SystemClock)).await
     }
 
     /// A database of its own that vanishes with the last clone of the store, for tests.
@@ -78,26 +81,23 @@ impl Store {
     /// write-ahead log, which databases in memory do not have, and a test should not block where a server would not.
     pub async fn in_memory() -> Result<Self, StoreError> {
         let folder = std::env::temp_dir().join(format!("shipway-store-{}", Uuid::now_v7()));
-        fs_err::create_dir(&folder)
-            .map_err(|error| StoreError::Open { path: folder.clone(), source: error.into() })?;
+        fs_err::create_dir(&folder).map_err(|error| StoreError::Open {
+            place: folder.display().to_string(),
+            source: error.into(),
+        })?;
         let ephemeral = Arc::new(Ephemeral(folder));
-        let options = SqliteConnectOptions::new()
-            .filename(ephemeral.0.join("meta.db"))
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Off);
-        let mut store = Self::connect(options, Arc::new(SystemClock)).await?;
+        let options = sqlite_options(&ephemeral.0.join("meta.db")).synchronous(SqliteSynchronous::Off);
+        let mut store = Self::over_sqlite(options, Arc::new(SystemClock)).await?;
         store.ephemeral = Some(ephemeral);
         Ok(store)
     }
 
-    async fn connect(options: SqliteConnectOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let options = options.foreign_keys(true).busy_timeout(BUSY_TIMEOUT);
-        let pool = || SqlitePoolOptions::new().min_connections(1).acquire_timeout(BUSY_TIMEOUT);
-        let writer = pool().max_connections(1).connect_with(options.clone()).await?;
-        let readers =
-            pool().max_connections(READERS).connect_with(options.pragma("query_only", "ON")).await?;
-        let store = Self { writer, readers, clock, ephemeral: None };
+    async fn over_sqlite(options: SqliteConnectOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        Self::over(Engine::Sqlite(SqlitePools::connect(options).await?), clock).await
+    }
+
+    async fn over(engine: Engine, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let store = Self { engine, clock, ephemeral: None };
         store.migrate("store", OWN_MIGRATIONS).await?;
         Ok(store)
     }
@@ -109,10 +109,12 @@ impl Store {
         migrate(self, &*self.clock, owner, migrations).await
     }
 
-    /// All rows of a query. Sees everything committed before, and refuses to write.
+    /// All rows of a query. Sees everything committed before. It is for reading only: a write is refused.
     pub async fn fetch_all(&self, sql: &str, parameters: Vec<SqlValue>) -> Result<Vec<Row>, StoreError> {
-        let mut connection = self.readers.acquire().await?;
-        read_rows(&fetch(&mut connection, sql, parameters).await?)
+        match &self.engine {
+            Engine::Sqlite(pools) => Box::pin(pools.fetch(sql, parameters)).await,
+            Engine::Postgres(pool) => Box::pin(pool.fetch(sql, parameters)).await,
+        }
     }
 
     /// The first row of a query, if it has one.
@@ -126,20 +128,52 @@ impl Store {
 
     /// Runs one statement in a transaction of its own and says how many rows it changed. Durable when it returns.
     pub async fn execute(&self, sql: &str, parameters: Vec<SqlValue>) -> Result<u64, StoreError> {
-        Ok(bind(sql, parameters)?.execute(&self.writer).await?.rows_affected())
+        match &self.engine {
+            Engine::Sqlite(pools) => Box::pin(pools.execute(sql, parameters)).await,
+            Engine::Postgres(pool) => {
+                let mut transaction = Box::pin(pool.begin()).await?;
+                let changed = Box::pin(transaction.execute(sql, parameters)).await?;
+                Box::pin(transaction.commit()).await?;
+                Ok(changed)
+            }
+        }
     }
 
     /// Begins a write transaction, when those before it are done. Everything it reads stays as it is until it ends.
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(Transaction { inner: self.writer.begin_with("BEGIN IMMEDIATE").await? })
+        match &self.engine {
+            Engine::Sqlite(pools) => Ok(Box::pin(pools.begin()).await?.into()),
+            Engine::Postgres(pool) => Ok(Box::pin(pool.begin()).await?.into()),
+        }
     }
 
-    /// Waits for what is running and closes the files. Whoever uses the store afterwards gets [`StoreError::Closed`].
-    pub async fn close(&self) {
-        // Readers first: the last connection to close folds the write-ahead log into the file, and only a writer can.
-        self.readers.close().await;
-        self.writer.close().await;
+    /// Begins a write transaction that changes nothing but what belongs to `subject`, such as one run. What of that it reads stays as
+    /// it is until it ends, and so does everything that is only changed in transactions of [`Store::begin`].
+    ///
+    /// On PostgreSQL those of different subjects run beside each other; on SQLite this is [`Store::begin`].
+    pub async fn begin_on(&self, subject: &str) -> Result<Transaction, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(pools) => Ok(Box::pin(pools.begin()).await?.into()),
+            Engine::Postgres(pool) => Ok(Box::pin(pool.begin_on(subject)).await?.into()),
+        }
     }
+
+    /// Binds a database of a server elsewhere to the data folder called `home`; one that is bound to another folder is refused.
+    pub async fn settle(&self, home: &str) -> Result<(), StoreError> {
+        settle(self, home).await
+    }
+
+    /// Waits for what is running and closes the connections. Whoever uses the store afterwards gets [`StoreError::Closed`].
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Sqlite(pools) => pools.close().await,
+            Engine::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal)
 }
 
 impl std::fmt::Debug for Store {

@@ -1,8 +1,10 @@
 //! What can go wrong with the metadata database, told apart by what the caller can do about it.
 
-use std::{borrow::Cow, path::PathBuf};
+use std::borrow::Cow;
 
 use shipway_core::{Failure, Kind};
+
+use crate::{postgres, sqlite};
 
 /// The error of the database engine, whose type stays inside this crate.
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -23,13 +25,36 @@ pub enum StoreError {
     /// The store was closed: the server is shutting down.
     #[error("the metadata database is closed")]
     Closed,
-    /// The file cannot be opened or created.
-    #[error("metadata database {}: cannot be opened", path.display())]
+    /// The database server cannot be reached, or is not taking work just now.
+    #[error("the metadata database cannot be reached")]
+    Unreachable(#[source] Cause),
+    /// The file cannot be opened or created, or the server does not let us in.
+    #[error("metadata database {place}: cannot be opened")]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the address without its password.
+        place: String,
         /// Why.
         source: Cause,
+    },
+    /// The server is too old, or keeps text in another encoding than UTF-8.
+    #[error("metadata database {place}: PostgreSQL 13 or newer with the encoding UTF8 is needed; {found}")]
+    Unsuitable {
+        /// The address without its password.
+        place: String,
+        /// What the server is.
+        found: String,
+    },
+    /// The database belongs to another data folder.
+    #[error("the metadata database belongs to another data folder, {home}")]
+    OtherHome {
+        /// What that folder is called.
+        home: String,
+    },
+    /// Metadata can only be moved into a database without tables.
+    #[error("the database to move to has tables already, such as {table}")]
+    NotEmpty {
+        /// One of them.
+        table: String,
     },
     /// The file is not a database, or is damaged.
     #[error("the metadata database is damaged")]
@@ -40,6 +65,12 @@ pub enum StoreError {
     /// A parameter is NaN, which SQLite would turn into null.
     #[error("parameter ${position} is not a number")]
     NotANumber {
+        /// Which one, from 1.
+        position: usize,
+    },
+    /// A parameter is text with the character NUL, which PostgreSQL cannot keep.
+    #[error("the text of parameter ${position} contains the character NUL")]
+    NulCharacter {
         /// Which one, from 1.
         position: usize,
     },
@@ -122,7 +153,9 @@ impl Failure for StoreError {
     fn kind(&self) -> Kind {
         match self {
             Self::Conflict(_) => Kind::Conflict,
-            Self::Busy(_) | Self::Full(_) | Self::Closed => Kind::Unavailable,
+            Self::NulCharacter { .. } => Kind::Invalid,
+            Self::OtherHome { .. } | Self::NotEmpty { .. } => Kind::Conflict,
+            Self::Busy(_) | Self::Full(_) | Self::Unreachable(_) | Self::Closed => Kind::Unavailable,
             _ => Kind::Internal,
         }
     }
@@ -133,10 +166,15 @@ impl Failure for StoreError {
             Self::Busy(_) => "store.busy",
             Self::Full(_) => "store.disk_full",
             Self::Closed => "store.closed",
+            Self::Unreachable(_) => "store.unreachable",
             Self::Open { .. } => "store.cannot_open",
+            Self::Unsuitable { .. } => "store.unsuitable",
+            Self::OtherHome { .. } => "store.other_home",
+            Self::NotEmpty { .. } => "store.not_empty",
             Self::Damaged(_) => "store.damaged",
             Self::Statement(_) => "store.statement_failed",
             Self::NotANumber { .. } => "store.not_a_number",
+            Self::NulCharacter { .. } => "store.nul_character",
             Self::MissingParameters { .. } => "store.missing_parameters",
             Self::NoColumn { .. } | Self::ColumnType { .. } => "store.column_mismatch",
             Self::MigrationChanged { .. } => "store.migration_changed",
@@ -150,7 +188,17 @@ impl Failure for StoreError {
         let hint = match self {
             Self::Busy(_) => "try again",
             Self::Full(_) => "make room on the disk; nothing that was acknowledged is lost",
-            Self::Open { .. } => "check that the data folder exists and may be written",
+            Self::Unreachable(_) => "try again; nothing that was acknowledged is lost",
+            Self::Open { .. } => {
+                "check that the data folder exists and may be written, or that metadata.url names a database that lets this user in"
+            }
+            Self::Unsuitable { .. } => "give metadata.url another database",
+            Self::OtherHome { .. } => {
+                "a data folder and its metadata belong together: give this server a database of its own, or the folder whose file \
+                 metadata.home says that name"
+            }
+            Self::NotEmpty { .. } => "make an empty database, and name it in metadata.url",
+            Self::NulCharacter { .. } => "leave that character out",
             Self::Damaged(_) => "restore the metadata database from a backup",
             Self::MigrationUnknown { .. } => {
                 "the data folder was written by a newer release; run that release or a later one"
@@ -162,35 +210,23 @@ impl Failure for StoreError {
     }
 }
 
-/// Result codes of SQLite (sqlite.org/rescode.html): the primary code is the low byte of the extended one.
-mod sqlite_code {
-    pub(super) const BUSY: i32 = 5;
-    pub(super) const LOCKED: i32 = 6;
-    pub(super) const CORRUPT: i32 = 11;
-    pub(super) const FULL: i32 = 13;
-    pub(super) const NOT_A_DATABASE: i32 = 26;
-    /// The shared index of the write-ahead log could not grow.
-    pub(super) const IO_SHARED_MEMORY_SIZE: i32 = 4874;
-}
-
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let database = match &error {
             sqlx::Error::PoolTimedOut => return Self::Busy(error.into()),
             sqlx::Error::PoolClosed => return Self::Closed,
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => return Self::Unreachable(error.into()),
             sqlx::Error::Database(database) => database,
             _ => return Self::Statement(error.into()),
         };
         if database.is_unique_violation() || database.is_foreign_key_violation() {
             return Self::Conflict(error.into());
         }
-        let extended: i32 = database.code().and_then(|code| code.parse().ok()).unwrap_or_default();
-        match extended & 0xff {
-            _ if extended == sqlite_code::IO_SHARED_MEMORY_SIZE => Self::Full(error.into()),
-            sqlite_code::FULL => Self::Full(error.into()),
-            sqlite_code::BUSY | sqlite_code::LOCKED => Self::Busy(error.into()),
-            sqlite_code::CORRUPT | sqlite_code::NOT_A_DATABASE => Self::Damaged(error.into()),
-            _ => Self::Statement(error.into()),
-        }
+        let meaning = if database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+            postgres::meaning(database.as_ref())
+        } else {
+            sqlite::meaning(database.as_ref())
+        };
+        meaning.unwrap_or(Self::Statement)(error.into())
     }
 }

@@ -1,6 +1,10 @@
-//! The metadata database: SQLite today, written so that PostgreSQL can take its place. The only crate that uses sqlx.
+//! The metadata database, in SQLite or PostgreSQL. The only crate that uses sqlx.
 //!
-//! - `database`: opening, reading, writing; one writer, a few readers
+//! - `database`: opening, reading, writing
+//! - `sqlite`, `postgres`: the engines: connections, values, what their errors mean
+//! - `statement`: what their statements have in common
+//! - `home`: which data folder a database belongs to
+//! - `moving`: from SQLite to PostgreSQL
 //! - `transaction`: a write transaction; dropped without a commit it leaves nothing behind
 //! - `migration`: each crate brings its own tables, in order, once, and they may not change afterwards
 //! - `value`: parameters, as they go in
@@ -17,8 +21,12 @@
 //! |---|---|---|
 //! | `BIGINT` | integers; times as microseconds in `…_us`; booleans as 0 and 1 | `BIGINT` |
 //! | `DOUBLE PRECISION` | floats; never NaN, which SQLite cannot keep | `DOUBLE PRECISION` |
-//! | `TEXT` | text, names, digests, JSON | `TEXT` |
+//! | `TEXT` | text without the character NUL, names, digests, JSON | `TEXT COLLATE "C"`: ordered by its bytes, as in SQLite |
 //! | `BLOB` | bytes | written `BYTEA` there by this crate |
+//!
+//! PostgreSQL is the stricter one: a text is never compared with a number, a sum of integers is cast back (`CAST(SUM(n) AS BIGINT)`),
+//! `LIKE` distinguishes upper and lower case there and not in SQLite (compare `lower(…)`), and after a failed statement nothing
+//! but a rollback is possible.
 //!
 //! Ids are texts that the caller makes (there is no AUTOINCREMENT or SERIAL that both speak).
 #![deny(missing_docs)]
@@ -26,15 +34,21 @@
 pub mod audit;
 mod database;
 mod error;
+mod home;
 pub mod jobs;
 mod migration;
+mod moving;
+mod postgres;
 mod row;
+mod sqlite;
+mod statement;
 mod transaction;
 mod value;
 
 pub use database::Store;
 pub use error::{Cause, StoreError};
 pub use migration::Migration;
+pub use moving::{Moved, move_to_postgres};
 pub use row::Row;
 pub use transaction::Transaction;
 pub use value::SqlValue;

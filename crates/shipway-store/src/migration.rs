@@ -42,7 +42,7 @@ pub(crate) async fn migrate(
     migrations: &[Migration],
 ) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
-    transaction.execute(LEDGER, parameters![]).await?;
+    transaction.run_script(LEDGER).await?;
     let applied = applied_by(&mut transaction, owner).await?;
     for migration in missing(owner, migrations, &applied)? {
         transaction.run_script(migration.sql).await.map_err(|error| failed(owner, migration, error))?;
@@ -54,6 +54,36 @@ pub(crate) async fn migrate(
             .await?;
     }
     transaction.commit().await
+}
+
+/// A script of table definitions as PostgreSQL takes it: bytes are BYTEA there, and texts compare by their bytes, as in SQLite, so
+/// that pages of both are ordered alike.
+pub(crate) fn for_postgres(script: &str) -> String {
+    let line = |line: &str| {
+        let (code, comment) = line.split_once("--").unwrap_or((line, ""));
+        let mut written = String::with_capacity(line.len() + 16);
+        let mut rest = code;
+        while let Some(start) = rest.find(|letter: char| letter.is_ascii_alphanumeric() || letter == '_') {
+            let word = &rest[start..];
+            let end = word
+                .find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
+                .unwrap_or(word.len());
+            written.push_str(&rest[..start]);
+            written.push_str(match &word[..end] {
+                "TEXT" => "TEXT COLLATE \"C\"",
+                "BLOB" => "BYTEA",
+                other => other,
+            });
+            rest = &word[end..];
+        }
+        written.push_str(rest);
+        if !comment.is_empty() {
+            written.push_str("--");
+            written.push_str(comment);
+        }
+        written
+    };
+    script.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Names the migration, unless it is the disk or another writer that failed.
@@ -146,6 +176,13 @@ mod tests {
         assert_eq!(judged(&[FIRST, SECOND], &[]), Ok(vec![1, 2]));
         assert_eq!(judged(&[FIRST, SECOND], &[FIRST]), Ok(vec![2]));
         assert_eq!(judged(&[FIRST, SECOND], &[FIRST, SECOND]), Ok(vec![]));
+    }
+
+    #[test]
+    fn types_are_written_as_postgresql_calls_them() {
+        let script = "CREATE TABLE a (\n  file_BLOB BLOB, -- a BLOB\n  name TEXT NOT NULL);";
+        let expected = "CREATE TABLE a (\n  file_BLOB BYTEA, -- a BLOB\n  name TEXT COLLATE \"C\" NOT NULL);";
+        assert_eq!(for_postgres(script), expected);
     }
 
     #[test]

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use shipway_core::Timestamp;
-use sqlx::{Column, Row as _, TypeInfo, ValueRef, sqlite::SqliteRow};
-
 use crate::{SqlValue, StoreError};
+use shipway_core::Timestamp;
 
 /// One row. Columns are asked for by name; of two columns with one name the first answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +13,10 @@ pub struct Row {
 }
 
 impl Row {
+    pub(crate) fn new(columns: Arc<[String]>, values: Vec<SqlValue>) -> Self {
+        Self { columns, values }
+    }
+
     /// The integer in `column`; an error when it is null.
     pub fn int(&self, column: &str) -> Result<i64, StoreError> {
         self.optional_int(column)?.ok_or_else(|| null(column, "an integer"))
@@ -107,32 +109,4 @@ fn null(column: &str, expected: &'static str) -> StoreError {
 
 fn mismatch(column: &str, expected: &'static str, found: &SqlValue) -> StoreError {
     StoreError::ColumnType { column: column.to_owned(), expected, found: found.type_name() }
-}
-
-/// Takes the rows out of the engine's form. All rows of a result share the names of their columns.
-pub(crate) fn read_rows(rows: &[SqliteRow]) -> Result<Vec<Row>, StoreError> {
-    let Some(first) = rows.first() else { return Ok(Vec::new()) };
-    let columns: Arc<[String]> = first.columns().iter().map(|column| column.name().to_owned()).collect();
-    rows.iter()
-        .map(|row| {
-            let values = (0..row.len()).map(|index| read_value(row, index)).collect::<Result<_, _>>()?;
-            Ok(Row { columns: Arc::clone(&columns), values })
-        })
-        .collect()
-}
-
-/// The type stored decides, not the type declared: a result column of an expression declares none.
-fn read_value(row: &SqliteRow, index: usize) -> Result<SqlValue, StoreError> {
-    let raw = row.try_get_raw(index)?;
-    if raw.is_null() {
-        return Ok(SqlValue::Null);
-    }
-    let stored = raw.type_info().name().to_owned();
-    drop(raw);
-    Ok(match stored.as_str() {
-        "INTEGER" => SqlValue::Int(row.try_get_unchecked(index)?),
-        "REAL" => SqlValue::Real(row.try_get_unchecked(index)?),
-        "TEXT" => SqlValue::Text(row.try_get_unchecked(index)?),
-        _ => SqlValue::Blob(row.try_get_unchecked(index)?),
-    })
 }

@@ -1,5 +1,5 @@
 //! What tests share: data folders that vanish, the real binary as a process, a small HTTP client, a real Kafka and what it needs, a real
-//! Pulsar, a real Redis.
+//! Pulsar, a real Redis, a real PostgreSQL.
 //!
 //! For dev-dependencies only: everything here panics where a test should fail.
 //!
@@ -13,6 +13,7 @@
 //! - `authority`: a certificate authority and what it signs
 //! - `stepped_clock`: a wall clock that is set while a process runs by it
 //! - `pulsar`: a real Pulsar, and topics of any
+//! - `postgres`: a real PostgreSQL; shared, or crashed and restarted
 //! - `redis`: a real Redis server, or a cluster; killed, restarted empty or with its data
 #![deny(missing_docs)]
 #![expect(clippy::panic, clippy::expect_used, reason = "a test whose surroundings fail must fail")]
@@ -22,6 +23,7 @@ mod client;
 mod data;
 mod kafka;
 mod kafka_wire;
+mod postgres;
 mod process;
 mod pulsar;
 mod redis;
@@ -33,6 +35,7 @@ pub use authority::{Authority, Signed};
 pub use client::{Answer, Client};
 pub use data::TempData;
 pub use kafka::Kafka;
+pub use postgres::Postgres;
 pub use pulsar::{Pulsar, PulsarTopics};
 pub use redis::{Redis, RedisCluster};
 pub use registry::{Registry, RegistryFault};

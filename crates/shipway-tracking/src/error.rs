@@ -6,7 +6,7 @@ use shipway_blob::BlobError;
 use shipway_core::{Failure, Kind};
 use shipway_store::StoreError;
 
-use crate::{filter::FilterError, promote::Refusal};
+use crate::{filter::FilterError, otlp::OtlpError, promote::Refusal};
 
 /// The families of things that tracking names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,16 @@ pub enum Thing {
     Artifact,
     /// A tag of any thing.
     Tag,
+    /// Records of inputs and what is expected of them.
+    EvaluationDataset,
+    /// A judge that a client defined, for an experiment.
+    Scorer,
+    /// A receiver of news.
+    Webhook,
+    /// What one request did, as a tree of spans.
+    Trace,
+    /// What somebody thinks of a trace.
+    Assessment,
 }
 
 impl Thing {
@@ -41,6 +51,11 @@ impl Thing {
             Self::Alias => "alias",
             Self::Artifact => "artifact",
             Self::Tag => "tag",
+            Self::EvaluationDataset => "evaluation dataset",
+            Self::Scorer => "scorer",
+            Self::Webhook => "webhook",
+            Self::Trace => "trace",
+            Self::Assessment => "assessment",
         }
     }
 }
@@ -113,6 +128,25 @@ pub enum TrackingError {
         /// One alias that the version holds.
         alias: String,
     },
+    /// The endpoint is known and not served.
+    #[error("{name} is not implemented: {reason}")]
+    NotImplemented {
+        /// What clients call the endpoint.
+        name: &'static str,
+        /// What there is instead, or why not.
+        reason: &'static str,
+    },
+    /// The spans of a trace are not here, or not all of them.
+    #[error("trace {trace}: {reason}")]
+    SpansMissing {
+        /// The trace.
+        trace: String,
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// Spans that arrived over the OpenTelemetry protocol cannot be kept.
+    #[error(transparent)]
+    Otlp(#[from] OtlpError),
     /// A gate refused the promotion.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -140,13 +174,14 @@ impl TrackingError {
 impl Failure for TrackingError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Missing { .. } => Kind::NotFound,
+            Self::Missing { .. } | Self::NotImplemented { .. } | Self::SpansMissing { .. } => Kind::NotFound,
             Self::Invalid { .. } | Self::Filter(_) => Kind::Invalid,
             Self::Exists { .. }
             | Self::WrongLifecycle { .. }
             | Self::ParamChanged { .. }
             | Self::Frozen { .. }
             | Self::Refused(_) => Kind::Conflict,
+            Self::Otlp(error) => error.kind(),
             Self::Elsewhere(error) => error.kind(),
             Self::Store(store) => store.kind(),
             Self::Blob(blob) => blob.kind(),
@@ -164,6 +199,11 @@ impl Failure for TrackingError {
                 Thing::Alias => "tracking.alias_not_found",
                 Thing::Artifact => "tracking.artifact_not_found",
                 Thing::Tag => "tracking.tag_not_found",
+                Thing::EvaluationDataset => "tracking.dataset_not_found",
+                Thing::Scorer => "tracking.scorer_not_found",
+                Thing::Webhook => "tracking.webhook_not_found",
+                Thing::Trace => "tracking.trace_not_found",
+                Thing::Assessment => "tracking.assessment_not_found",
             },
             Self::Exists { .. } => "tracking.already_exists",
             Self::Invalid { .. } => "tracking.invalid_value",
@@ -171,7 +211,10 @@ impl Failure for TrackingError {
             Self::WrongLifecycle { .. } => "tracking.wrong_lifecycle",
             Self::ParamChanged { .. } => "tracking.param_changed",
             Self::Frozen { .. } => "tracking.artifact_frozen",
+            Self::NotImplemented { .. } => "tracking.not_implemented",
             Self::Refused(refusal) => refusal.code(),
+            Self::SpansMissing { .. } => "tracking.spans_missing",
+            Self::Otlp(error) => error.code(),
             Self::Elsewhere(error) => error.code(),
             Self::Store(store) => store.code(),
             Self::Blob(blob) => blob.code(),
@@ -185,6 +228,7 @@ impl Failure for TrackingError {
             Self::ParamChanged { .. } => Some("changing param values is not allowed: start a new run".into()),
             Self::Frozen { .. } => Some("log a new model, or take the alias away first".into()),
             Self::Refused(refusal) => refusal.hint(),
+            Self::Otlp(error) => error.hint(),
             Self::Elsewhere(error) => error.hint(),
             Self::Store(store) => store.hint(),
             Self::Blob(blob) => blob.hint(),

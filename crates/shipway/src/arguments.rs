@@ -1,9 +1,13 @@
 //! What can be typed. The doc comments are the help texts and, through `reference`, docs/reference/cli.md.
 
+mod metadata;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use metadata::Metadata;
 
 use crate::output::Format;
 
@@ -86,6 +90,9 @@ pub(crate) enum Command {
     Jobs(Jobs),
     /// Show what the server holds and how fresh it is
     Status,
+    /// Move the metadata database, while no server runs
+    #[command(subcommand)]
+    Metadata(Metadata),
     /// Print completions for a shell
     Completions {
         /// The shell

@@ -13,6 +13,7 @@ mod client;
 mod commands;
 mod configuration;
 mod failure;
+mod metadata;
 mod output;
 mod parquet_file;
 mod reference;

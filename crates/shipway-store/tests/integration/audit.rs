@@ -4,7 +4,7 @@ use serde_json::json;
 use shipway_core::Timestamp;
 use shipway_store::audit::{AuditEntry, list, record};
 
-use crate::store_with_tables;
+use super::store_with_tables;
 
 fn entry(subject: &str) -> AuditEntry {
     AuditEntry {

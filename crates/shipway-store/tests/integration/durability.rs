@@ -3,7 +3,7 @@
 use shipway_core::{Failure, Kind};
 use shipway_store::{Store, parameters};
 
-use crate::{TABLES, names, store_with_tables};
+use crate::{TABLES, names, with_tables};
 
 const INSERT: &str = "INSERT INTO models (name, file) VALUES ($1, $2)";
 
@@ -39,7 +39,7 @@ async fn what_was_committed_is_there_for_whoever_finds_the_files_as_they_lie() {
 
 #[tokio::test]
 async fn a_full_disk_refuses_the_change_and_keeps_the_rest() {
-    let store = store_with_tables().await;
+    let store = with_tables(Store::in_memory().await.unwrap()).await;
     store.execute(INSERT, parameters!["kept", None::<&str>]).await.unwrap();
     // The engine answers a bound on its pages as it answers a full disk.
     store.execute("PRAGMA max_page_count = 1", vec![]).await.unwrap();

@@ -92,7 +92,7 @@ async fn outcome(server: &Server, job: &Job) -> (JobState, Option<Value>, Option
 
 #[tokio::test]
 async fn a_job_is_recorded_done_and_shown() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     let server = serve(&store, &Arc::default(), JobOptions::default()).await;
 
     let job = server.jobs.submit(echo("a", "hello")).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_job_is_recorded_done_and_shown() {
 
 #[tokio::test]
 async fn a_failure_keeps_its_code_and_hint_and_a_panic_is_a_failure() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     let server = serve(&store, &Arc::default(), JobOptions::default()).await;
     let failed = server.jobs.submit(echo("a", "fails")).await.unwrap();
     assert_eq!(outcome(&server, &failed).await, (JobState::Failed, None, Some("store.closed".to_owned())));
@@ -120,13 +120,16 @@ async fn a_failure_keeps_its_code_and_hint_and_a_panic_is_a_failure() {
 
 #[tokio::test]
 async fn jobs_wait_for_their_turn() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     let (gate, handler) = gated();
     let options = JobOptions { concurrency: 2, ..JobOptions::default() };
     let server = serve(&store, &handler, options).await;
     let mut jobs = Vec::new();
     for number in 0..6 {
         jobs.push(server.jobs.submit(echo(&number.to_string(), "x")).await.unwrap());
+    }
+    while handler.most_at_once.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
     }
     gate.add_permits(6);
     for job in &jobs {
@@ -137,7 +140,7 @@ async fn jobs_wait_for_their_turn() {
 
 #[tokio::test]
 async fn a_waiting_job_is_cancelled_at_once_and_a_running_one_when_its_handler_hears_it() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     let (_gate, handler) = gated();
     let server = serve(&store, &handler, JobOptions { concurrency: 1, ..JobOptions::default() }).await;
     let running = server.jobs.submit(echo("a", "x")).await.unwrap();
@@ -153,7 +156,7 @@ async fn a_waiting_job_is_cancelled_at_once_and_a_running_one_when_its_handler_h
 
 #[tokio::test]
 async fn a_handler_that_does_not_hear_is_dropped() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     let gate = Some(Arc::new(Semaphore::new(0)));
     let handler = Arc::new(Echo { gate, deaf: true, ..Echo::default() });
     let options = JobOptions { patience: Duration::from_millis(20), ..JobOptions::default() };
@@ -166,7 +169,7 @@ async fn a_handler_that_does_not_hear_is_dropped() {
 
 #[tokio::test]
 async fn one_subject_one_job_and_the_same_request_is_the_same_job() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     let (gate, handler) = gated();
     let server = serve(&store, &handler, JobOptions::default()).await;
     let first = server.jobs.submit(echo("table/a", "x")).await.unwrap();
@@ -183,7 +186,7 @@ async fn one_subject_one_job_and_the_same_request_is_the_same_job() {
 
 #[tokio::test]
 async fn what_cannot_be_done_is_refused_and_leaves_no_trace() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     let server = serve(&store, &Arc::default(), JobOptions::default()).await;
     let refused = server.jobs.submit(NewJob { kind: "dance", ..echo("a", "x") }).await.unwrap_err();
     assert_eq!((refused.kind(), refused.code()), (Kind::Invalid, "jobs.unknown_kind"));
@@ -252,7 +255,7 @@ fn a_job_that_a_death_interrupted_is_begun_again_but_not_for_ever() {
 
 #[tokio::test]
 async fn ended_jobs_are_forgotten_beyond_a_number() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     let server = serve(&store, &Arc::default(), JobOptions::default()).await;
     let mut last = String::new();
     for number in 0..5 {

@@ -25,7 +25,7 @@ async fn migrations_run_once_and_are_dated() {
 
 #[tokio::test]
 async fn a_failed_migration_leaves_nothing_behind() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     let broken = [
         TABLES[0],
         Migration {
@@ -47,7 +47,7 @@ async fn a_failed_migration_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn an_edited_migration_is_refused_by_name() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     store.migrate("test", TABLES).await.unwrap();
     let edited = [Migration { sql: "CREATE TABLE models (x BIGINT)", ..TABLES[0] }];
     let error = store.migrate("test", &edited).await.unwrap_err();
@@ -57,7 +57,7 @@ async fn an_edited_migration_is_refused_by_name() {
 
 #[tokio::test]
 async fn owners_number_their_migrations_on_their_own() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     store.migrate("test", TABLES).await.unwrap();
     let other = [Migration { version: 1, name: "other", sql: "CREATE TABLE other (x BIGINT)" }];
     store.migrate("other", &other).await.unwrap();

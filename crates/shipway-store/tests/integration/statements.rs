@@ -3,7 +3,7 @@
 use shipway_core::{Failure, Kind};
 use shipway_store::{StoreError, parameters};
 
-use crate::store_with_tables;
+use super::store_with_tables;
 
 const INSERT: &str = "INSERT INTO models (name, score, size, file) VALUES ($1, $2, $3, $4)";
 
@@ -11,14 +11,14 @@ const INSERT: &str = "INSERT INTO models (name, score, size, file) VALUES ($1, $
 async fn values_come_out_as_they_went_in() {
     let store = store_with_tables().await;
     store.execute(INSERT, parameters!["a", f64::INFINITY, i64::MIN, vec![0_u8, 255]]).await.unwrap();
-    store.execute(INSERT, parameters!["\u{fc}\0'; --", -0.5, None::<i64>, Vec::<u8>::new()]).await.unwrap();
+    store.execute(INSERT, parameters!["\u{fc}\u{1}'; --", -0.5, None::<i64>, Vec::<u8>::new()]).await.unwrap();
 
     let rows = store.fetch_all("SELECT * FROM models ORDER BY name", parameters![]).await.unwrap();
     assert_eq!(rows[0].text("name").unwrap(), "a");
     assert_eq!(rows[0].real("score").unwrap(), f64::INFINITY);
     assert_eq!(rows[0].int("size").unwrap(), i64::MIN);
     assert_eq!(rows[0].blob("file").unwrap(), [0, 255]);
-    assert_eq!(rows[1].text("name").unwrap(), "\u{fc}\0'; --");
+    assert_eq!(rows[1].text("name").unwrap(), "\u{fc}\u{1}'; --");
     assert_eq!(rows[1].optional_int("size").unwrap(), None);
     assert_eq!(rows[1].blob("file").unwrap(), Vec::<u8>::new());
 }
@@ -67,6 +67,43 @@ async fn a_value_that_is_not_a_number_is_refused_rather_than_lost() {
     let store = store_with_tables().await;
     let error = store.execute(INSERT, parameters!["a", f64::NAN, 1_i64, None::<&str>]).await.unwrap_err();
     assert_eq!(error.to_string(), "parameter $2 is not a number");
+}
+
+#[tokio::test]
+async fn text_with_the_character_nul_is_refused_by_its_place() {
+    let store = store_with_tables().await;
+    let error = store.execute(INSERT, parameters!["a\0b", 0.5, 1_i64, None::<&str>]).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Invalid, "store.nul_character"));
+    assert_eq!(error.to_string(), "the text of parameter $1 contains the character NUL");
+}
+
+#[tokio::test]
+async fn rows_are_inserted_with_few_statements_and_nulls_of_every_type() {
+    let store = store_with_tables().await;
+    let rows = |from: i64| {
+        (from..from + 700).map(|number| {
+            let odd = number % 2 == 1;
+            parameters![
+                format!("m{number:04}"),
+                odd.then_some(0.5),
+                odd.then_some(number),
+                (!odd).then(|| vec![1_u8])
+            ]
+        })
+    };
+    let sql = "INSERT INTO models (name, score, size, file) VALUES {rows} ON CONFLICT (name) DO NOTHING";
+    for (from, added) in [(0, 700), (350, 350), (0, 0)] {
+        let mut transaction = store.begin().await.unwrap();
+        assert_eq!(transaction.insert_rows(sql, rows(from).collect()).await.unwrap(), added);
+        transaction.commit().await.unwrap();
+    }
+    let sql = "SELECT COUNT(*) AS rows_in_all, COUNT(score) AS scores, CAST(SUM(size) AS BIGINT) AS sizes FROM models";
+    let row = store.fetch_optional(sql, vec![]).await.unwrap().unwrap();
+    let sizes: i64 = (0..1_050).filter(|number| number % 2 == 1).sum();
+    let found = ["rows_in_all", "scores", "sizes"].map(|column| row.int(column).unwrap());
+    assert_eq!(found, [1_050, 525, sizes]);
+    let mut transaction = store.begin().await.unwrap();
+    assert_eq!(transaction.insert_rows("INSERT INTO models (name) VALUES {rows}", vec![]).await.unwrap(), 0);
 }
 
 #[tokio::test]

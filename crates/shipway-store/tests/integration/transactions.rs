@@ -4,7 +4,8 @@ use futures::future::join_all;
 use shipway_core::{Failure, Kind};
 use shipway_store::parameters;
 
-use crate::{names, store_with_tables};
+use super::store_with_tables;
+use crate::names;
 
 const INSERT: &str = "INSERT INTO models (name) VALUES ($1)";
 
@@ -74,7 +75,7 @@ async fn concurrent_writers_queue_and_none_is_lost() {
 }
 
 #[tokio::test]
-async fn two_stores_in_memory_share_nothing() {
+async fn two_stores_share_nothing() {
     let (one, other) = (store_with_tables().await, store_with_tables().await);
     one.execute(INSERT, parameters!["a"]).await.unwrap();
     assert_eq!(names(&other).await, Vec::<String>::new());

@@ -1,48 +1,44 @@
 //! Tokens to comparisons and orders: a conjunction of `field operator value`, no more.
+//!
+//! Which fields there are, and which operators each takes, is the business of a vocabulary.
 
 use super::{
-    AttributeKind, Comparison, DatasetField, Field, FilterError, Order, Relation, Subject, Test,
-    subject::{Attribute, Metrics},
-    token::{Part, Token, tokens},
+    Clause, Comparison, Condition, Field, FilterError, Order, Relation, Subject, Test,
+    regular::regular,
+    token::{Placed, Token, end_of, tokens},
+    vocabulary::{Rules, Values, Vocabulary},
 };
 
-/// Reads a filter. Empty text is the filter that everything passes.
+/// Reads a filter of a subject. Empty text is the filter that everything passes.
 pub(crate) fn parse_filter(text: &str, subject: &Subject) -> Result<Vec<Comparison>, FilterError> {
+    let comparison = |clause: Clause<Field>| match clause.condition {
+        Condition::Test(test) => Ok(Comparison { field: clause.field, test }),
+        Condition::Matches(_) => Err(FilterError::at(1, "Invalid comparator 'RLIKE'", "LIKE or ILIKE")),
+    };
+    parse_clauses(text, subject)?.into_iter().map(comparison).collect()
+}
+
+/// Reads a filter in the words of a vocabulary.
+pub(crate) fn parse_clauses<V: Vocabulary>(
+    text: &str,
+    vocabulary: &V,
+) -> Result<Vec<Clause<V::Field>>, FilterError> {
     let tokens = tokens(text)?;
-    let mut reader = Reader { tokens: &tokens, at: 0 };
-    let mut comparisons = Vec::new();
+    let mut reader = Reader { tokens: &tokens, at: 0, end: end_of(text) };
+    let mut clauses = Vec::new();
     while !reader.is_done() {
-        if !comparisons.is_empty() {
-            reader.keyword("and")?;
+        if !clauses.is_empty() {
+            reader.keyword("AND", "AND or the end of the filter")?;
         }
-        comparisons.push(reader.comparison(subject)?);
+        clauses.push(reader.clause(vocabulary)?);
     }
-    Ok(comparisons)
+    Ok(clauses)
 }
 
 /// Reads one order clause: a field, then ASC or DESC or nothing.
 pub(crate) fn parse_order(text: &str, subject: &Subject) -> Result<Order, FilterError> {
-    let wrong = || FilterError(format!("Invalid order_by clause '{text}'"));
-    let tokens = tokens(text).map_err(|_| wrong())?;
-    let (field, direction) = match tokens.as_slice() {
-        [field] => (field, None),
-        [field, direction] => (field, Some(direction)),
-        _ => return Err(wrong()),
-    };
-    let ascending = match direction {
-        None => true,
-        Some(word) if word.is_word("asc") => true,
-        Some(word) if word.is_word("desc") => false,
-        Some(_) => return Err(wrong()),
-    };
-    match field {
-        Token::Identifier { parts } => {
-            let field = field_of(parts, subject)?;
-            let orderable = !matches!(field, Field::Dataset(_));
-            if orderable { Ok(Order { field, ascending }) } else { Err(wrong()) }
-        }
-        _ => Err(wrong()),
-    }
+    let (field, ascending) = parse_order_of(text, subject)?;
+    Ok(Order { field, ascending })
 }
 
 /// Reads the field of an order that states its direction apart.
@@ -50,9 +46,43 @@ pub(crate) fn parse_order_field(text: &str, subject: &Subject) -> Result<Field, 
     Ok(parse_order(text, subject)?.field)
 }
 
+/// Reads one order clause in the words of a vocabulary: the field, and whether it ascends.
+pub(crate) fn parse_order_of<V: Vocabulary>(
+    text: &str,
+    vocabulary: &V,
+) -> Result<(V::Field, bool), FilterError> {
+    let wrong = |at: usize, expected: &str| {
+        FilterError::at(at, &format!("Invalid order_by clause '{text}'"), expected)
+    };
+    let tokens =
+        tokens(text).map_err(|error| FilterError(format!("Invalid order_by clause '{text}': {error}")))?;
+    let Some(Placed { token: Token::Identifier { parts }, at }) = tokens.first() else {
+        return Err(wrong(tokens.first().map_or(end_of(text), |token| token.at), &vocabulary.expected()));
+    };
+    let ascending = match tokens.get(1) {
+        None => true,
+        Some(word) if word.token.is_word("asc") => true,
+        Some(word) if word.token.is_word("desc") => false,
+        Some(other) => return Err(wrong(other.at, "ASC, DESC or the end of the clause")),
+    };
+    if let Some(more) = tokens.get(2) {
+        return Err(wrong(more.at, "the end of the clause"));
+    }
+    let field = vocabulary.field(parts, *at)?;
+    if !vocabulary.orders(&field) {
+        return Err(wrong(
+            *at,
+            &format!("a field with an order, which {} is not", vocabulary.describe(&field)),
+        ));
+    }
+    Ok((field, ascending))
+}
+
 struct Reader<'a> {
-    tokens: &'a [Token],
+    tokens: &'a [Placed],
     at: usize,
+    /// The position after the text.
+    end: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -60,120 +90,157 @@ impl<'a> Reader<'a> {
         self.at >= self.tokens.len()
     }
 
-    fn take(&mut self) -> Result<&'a Token, FilterError> {
+    fn take(&mut self, expected: &str) -> Result<&'a Placed, FilterError> {
         let token = self.tokens.get(self.at);
         self.at += 1;
-        token.ok_or_else(|| FilterError("Invalid clause(s) in filter string: it ends too early".to_owned()))
+        let early =
+            || FilterError::at(self.end, "Invalid clause(s) in filter string: it ends too early", expected);
+        token.ok_or_else(early)
     }
 
-    fn keyword(&mut self, keyword: &str) -> Result<(), FilterError> {
-        let token = self.take()?;
-        if token.is_word(keyword) { Ok(()) } else { Err(unexpected(token)) }
+    fn keyword(&mut self, keyword: &str, expected: &str) -> Result<(), FilterError> {
+        let token = self.take(expected)?;
+        if token.token.is_word(keyword) { Ok(()) } else { Err(unexpected(token, expected)) }
     }
 
     fn skip_word(&mut self, keyword: &str) -> bool {
-        let found = self.tokens.get(self.at).is_some_and(|token| token.is_word(keyword));
+        let found = self.tokens.get(self.at).is_some_and(|placed| placed.token.is_word(keyword));
         self.at += usize::from(found);
         found
     }
 
-    fn comparison(&mut self, subject: &Subject) -> Result<Comparison, FilterError> {
-        let token = self.take()?;
-        let Token::Identifier { parts } = token else { return Err(unexpected(token)) };
-        let field = field_of(parts, subject)?;
-        let operator = self.take()?;
-        let test = match operator {
+    fn clause<V: Vocabulary>(&mut self, vocabulary: &V) -> Result<Clause<V::Field>, FilterError> {
+        let expected = vocabulary.expected();
+        let placed = self.take(&expected)?;
+        let Token::Identifier { parts } = &placed.token else { return Err(unexpected(placed, &expected)) };
+        let field = vocabulary.field(parts, placed.at)?;
+        let of = Compared { name: vocabulary.describe(&field), rules: vocabulary.rules(&field) };
+        let condition = self.condition(&of)?;
+        if let (Some(expected), Some(last)) =
+            (vocabulary.fault(&field, &condition), self.tokens.get(self.at - 1))
+        {
+            return Err(of.wrong_value(last, &expected));
+        }
+        Ok(Clause { field, condition })
+    }
+
+    fn condition(&mut self, of: &Compared) -> Result<Condition, FilterError> {
+        let operators = of.rules.operators();
+        let operator = self.take(&operators)?;
+        let need = |fits: bool| if fits { Ok(()) } else { Err(of.wrong_operator(operator)) };
+        let test = match &operator.token {
             Token::Symbol(symbol) => {
-                let relation = relation(symbol).ok_or_else(|| unexpected(operator))?;
-                self.relational(&field, relation)?
+                let relation = relation(symbol).ok_or_else(|| unexpected(operator, &operators))?;
+                need(of.rules.allows(relation))?;
+                self.relational(of, relation)?
             }
             word if word.is_word("like") || word.is_word("ilike") => {
-                self.need(&field, allows_text(&field), operator)?;
-                Test::Like { pattern: self.text(&field)?, case_sensitive: word.is_word("like") }
+                need(of.rules.like)?;
+                Test::Like { pattern: self.text(of)?, case_sensitive: word.is_word("like") }
             }
-            word if word.is_word("in") => self.list(&field, operator, true)?,
+            word if word.is_word("rlike") => {
+                need(of.rules.regular)?;
+                return self.regular(of);
+            }
+            word if word.is_word("in") => {
+                need(of.rules.list)?;
+                Test::Among { inside: true, values: self.list(of)? }
+            }
             word if word.is_word("not") => {
-                self.keyword("in")?;
-                self.list(&field, operator, false)?
+                self.keyword("IN", "IN")?;
+                need(of.rules.list)?;
+                Test::Among { inside: false, values: self.list(of)? }
             }
             word if word.is_word("is") => {
                 let present = self.skip_word("not");
-                self.keyword("null")?;
-                self.need(&field, matches!(field, Field::Tag(_) | Field::Param(_)), operator)?;
+                self.keyword("NULL", "NULL or NOT NULL")?;
+                need(of.rules.null)?;
                 Test::Present(present)
             }
-            other => return Err(unexpected(other)),
+            _ => return Err(unexpected(operator, &operators)),
         };
-        Ok(Comparison { field, test })
+        Ok(Condition::Test(test))
     }
 
-    fn need(&self, field: &Field, fits: bool, operator: &Token) -> Result<(), FilterError> {
-        if fits {
-            return Ok(());
-        }
-        let operator = operator.quote();
-        Err(FilterError(format!("Invalid comparator '{operator}' for {}", describe(field))))
-    }
-
-    fn relational(&mut self, field: &Field, relation: Relation) -> Result<Test, FilterError> {
-        if is_number(field) {
-            return match self.take()? {
-                Token::Number(number) => Ok(Test::Number(relation, *number)),
-                other => Err(wrong_value(field, "a number", other)),
-            };
-        }
-        let equal = match relation {
-            Relation::Equal => true,
-            Relation::NotEqual => false,
-            other => {
-                return Err(FilterError(format!(
-                    "Invalid comparator '{}' for {}",
-                    other.sql(),
-                    describe(field)
-                )));
+    fn relational(&mut self, of: &Compared, relation: Relation) -> Result<Test, FilterError> {
+        let equality = match relation {
+            Relation::Equal => Some(true),
+            Relation::NotEqual => Some(false),
+            _ => None,
+        };
+        match (equality, of.rules.equal) {
+            (Some(equal), Values::Text) => Ok(Test::Text { equal, value: self.text(of)? }),
+            (Some(equal), Values::TextOrNumber) => {
+                let placed = self.take("a quoted string or a number")?;
+                match &placed.token {
+                    Token::Text(text) => Ok(Test::Text { equal, value: text.clone() }),
+                    Token::Number(number) => Ok(Test::Text { equal, value: number.to_string() }),
+                    _ => Err(of.wrong_value(placed, "a quoted string or a number")),
+                }
             }
-        };
-        if let (Field::Attribute(attribute), Some(Token::Number(number))) = (field, self.tokens.get(self.at))
-            && attribute.kind == AttributeKind::NumberAsText
-        {
-            self.at += 1;
-            return Ok(Test::Text { equal, value: number.to_string() });
+            _ => {
+                let placed = self.take("a number")?;
+                match placed.token {
+                    Token::Number(number) => Ok(Test::Number(relation, number)),
+                    _ => Err(of.wrong_value(placed, "a number")),
+                }
+            }
         }
-        if let Field::Attribute(Attribute { kind: AttributeKind::OrderOnly, .. }) = field {
-            return Err(FilterError(format!("Invalid attribute key for a filter: {}", describe(field))));
-        }
-        Ok(Test::Text { equal, value: self.text(field)? })
     }
 
-    fn text(&mut self, field: &Field) -> Result<String, FilterError> {
-        match self.take()? {
+    fn text(&mut self, of: &Compared) -> Result<String, FilterError> {
+        let placed = self.take("a quoted string")?;
+        match &placed.token {
             Token::Text(text) => Ok(text.clone()),
-            other => Err(wrong_value(field, "a quoted string", other)),
+            _ => Err(of.wrong_value(placed, "a quoted string")),
         }
     }
 
-    fn list(&mut self, field: &Field, operator: &Token, inside: bool) -> Result<Test, FilterError> {
-        let fits = match field {
-            Field::Dataset(_) => true,
-            Field::Attribute(attribute) => {
-                matches!(attribute.kind, AttributeKind::TextOrList | AttributeKind::NumberAsText)
+    fn regular(&mut self, of: &Compared) -> Result<Condition, FilterError> {
+        let at = self.tokens.get(self.at).map_or(self.end, |placed| placed.at);
+        let text = self.text(of)?;
+        match regular(&text) {
+            Ok(_) => Ok(Condition::Matches(text)),
+            Err(reason) => {
+                let problem = format!("Invalid regular expression '{text}' for {}", of.name);
+                Err(FilterError::at(at, &problem, &reason))
             }
-            _ => false,
-        };
-        self.need(field, fits, operator)?;
-        match self.take()? {
-            Token::Symbol("(") => {}
-            other => return Err(wrong_value(field, "a list in parentheses", other)),
+        }
+    }
+
+    fn list(&mut self, of: &Compared) -> Result<Vec<String>, FilterError> {
+        let placed = self.take("a list in parentheses")?;
+        if placed.token != Token::Symbol("(") {
+            return Err(of.wrong_value(placed, "a list in parentheses"));
         }
         let mut values = Vec::new();
         loop {
-            values.push(self.text(field)?);
-            match self.take()? {
+            values.push(self.text(of)?);
+            let next = self.take(", or )")?;
+            match next.token {
                 Token::Symbol(",") => {}
-                Token::Symbol(")") => return Ok(Test::Among { inside, values }),
-                other => return Err(unexpected(other)),
+                Token::Symbol(")") => return Ok(values),
+                _ => return Err(unexpected(next, ", or )")),
             }
         }
+    }
+}
+
+/// The field that is being compared: its name in messages, and what it takes.
+struct Compared {
+    name: String,
+    rules: Rules,
+}
+
+impl Compared {
+    fn wrong_operator(&self, operator: &Placed) -> FilterError {
+        let problem = format!("Invalid comparator '{}' for {}", operator.token.quote(), self.name);
+        FilterError::at(operator.at, &problem, &self.rules.operators())
+    }
+
+    fn wrong_value(&self, got: &Placed, expected: &str) -> FilterError {
+        let problem = format!("Invalid value '{}' for {}", got.token.quote(), self.name);
+        FilterError::at(got.at, &problem, expected)
     }
 }
 
@@ -189,96 +256,22 @@ fn relation(symbol: &str) -> Option<Relation> {
     })
 }
 
-fn is_number(field: &Field) -> bool {
-    match field {
-        Field::Metric(_) => true,
-        Field::Attribute(attribute) => attribute.kind == AttributeKind::Number,
-        _ => false,
-    }
-}
-
-fn allows_text(field: &Field) -> bool {
-    match field {
-        Field::Metric(_) => false,
-        Field::Attribute(attribute) => {
-            matches!(attribute.kind, AttributeKind::Text | AttributeKind::TextOrList)
-        }
-        _ => true,
-    }
-}
-
-fn field_of(parts: &[Part], subject: &Subject) -> Result<Field, FilterError> {
-    let joined = |parts: &[Part]| parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
-    let [first, rest @ ..] = parts else { return Err(FilterError("Invalid filter: no field".to_owned())) };
-    if rest.is_empty() {
-        return attribute_of(&first.text, subject);
-    }
-    let key = joined(rest);
-    let wrong_entity = || {
-        let known = known_entities(subject).join(", ");
-        FilterError(format!("Invalid entity type '{}'. Valid values are [{known}]", first.text))
-    };
-    match first.text.to_ascii_lowercase().as_str() {
-        "attribute" | "attributes" | "attr" | "run" => attribute_of(&key, subject),
-        "metric" | "metrics" if subject.metrics != Metrics::None => Ok(Field::Metric(key)),
-        "param" | "params" | "parameter" | "parameters" if subject.params.is_some() => Ok(Field::Param(key)),
-        "tag" | "tags" if subject.tags.is_some() => Ok(Field::Tag(key)),
-        "dataset" | "datasets" if subject.datasets => match key.as_str() {
-            "name" => Ok(Field::Dataset(DatasetField::Name)),
-            "digest" => Ok(Field::Dataset(DatasetField::Digest)),
-            "context" => Ok(Field::Dataset(DatasetField::Context)),
-            _ => Err(FilterError(format!(
-                "Invalid dataset attribute '{key}'. Valid values are [name, digest, context]"
-            ))),
-        },
-        _ => Err(wrong_entity()),
-    }
-}
-
-fn known_entities(subject: &Subject) -> Vec<&'static str> {
-    let mut known = vec!["attribute"];
-    known.extend((subject.metrics != Metrics::None).then_some("metric"));
-    known.extend(subject.params.map(|_| "parameter"));
-    known.extend(subject.tags.map(|_| "tag"));
-    known.extend(subject.datasets.then_some("dataset"));
-    known
-}
-
-fn attribute_of(name: &str, subject: &Subject) -> Result<Field, FilterError> {
-    let found = subject.attributes.iter().find(|attribute| attribute.names.contains(&name));
-    found.map(Field::Attribute).ok_or_else(|| {
-        let known: Vec<_> = subject.attributes.iter().map(|attribute| attribute.names[0]).collect();
-        FilterError(format!(
-            "Invalid attribute key '{name}' specified. Valid keys are [{}]",
-            known.join(", ")
-        ))
-    })
-}
-
-fn describe(field: &Field) -> String {
-    match field {
-        Field::Attribute(attribute) => format!("attribute '{}'", attribute.names[0]),
-        Field::Metric(key) => format!("metric '{key}'"),
-        Field::Param(key) => format!("parameter '{key}'"),
-        Field::Tag(key) => format!("tag '{key}'"),
-        Field::Dataset(_) => "dataset".to_owned(),
-    }
-}
-
-fn wrong_value(field: &Field, expected: &str, got: &Token) -> FilterError {
-    FilterError(format!("Expected {expected} for {}, got '{}'", describe(field), got.quote()))
-}
-
-fn unexpected(token: &Token) -> FilterError {
-    FilterError(format!("Invalid clause(s) in filter string: '{}'", token.quote()))
+fn unexpected(placed: &Placed, expected: &str) -> FilterError {
+    let problem = format!("Invalid clause(s) in filter string: '{}'", placed.token.quote());
+    FilterError::at(placed.at, &problem, expected)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::subject::{EXPERIMENTS, MODEL_VERSIONS, RUNS};
-    use super::*;
+    use super::{
+        super::{
+            DatasetField,
+            subject::{EXPERIMENTS, MODEL_VERSIONS, RUNS},
+        },
+        *,
+    };
 
     proptest! {
         #[test]
@@ -385,8 +378,52 @@ mod tests {
         ] {
             assert!(parse_filter(bad, &RUNS).is_err(), "{bad}");
         }
-        let error = parse_filter("metrics.a > 1 OR metrics.b > 1", &RUNS).unwrap_err();
-        assert_eq!(error.to_string(), "Invalid clause(s) in filter string: 'OR'");
+    }
+
+    #[test]
+    fn every_error_names_the_position_and_what_was_expected() {
+        for (text, message) in [
+            (
+                "metrics.a > 1 OR metrics.b > 1",
+                "Invalid clause(s) in filter string: 'OR' at position 15; expected AND or the end of the filter",
+            ),
+            (
+                "tags.\u{e4} > 'x'",
+                "Invalid comparator '>' for tag '\u{e4}' at position 8; expected one of =, !=, LIKE, ILIKE, IS NULL, \
+                 IS NOT NULL",
+            ),
+            ("metrics.a > '1'", "Invalid value '1' for metric 'a' at position 13; expected a number"),
+            (
+                "metrics.a >",
+                "Invalid clause(s) in filter string: it ends too early at position 12; expected a number",
+            ),
+            (
+                "tags.x = 'open",
+                "Invalid clause(s) in filter string: ''open' at position 10; expected a closing '",
+            ),
+            (
+                "dataset.owner = 'x'",
+                "Invalid dataset attribute 'owner' at position 1; expected one of name, digest, context",
+            ),
+            (
+                "run_id IN ('a' 'b')",
+                "Invalid clause(s) in filter string: 'b' at position 16; expected , or )",
+            ),
+        ] {
+            assert_eq!(parse_filter(text, &RUNS).unwrap_err().to_string(), message, "{text}");
+        }
+        let unknown = parse_filter("tags.a = 'b' and colour = 'red'", &RUNS).unwrap_err().to_string();
+        assert!(
+            unknown.starts_with(
+                "Invalid attribute key 'colour' specified at position 18; expected one of run_id"
+            ),
+            "{unknown}"
+        );
+        let order = parse_order("start_time sideways", &RUNS).unwrap_err().to_string();
+        assert_eq!(
+            order,
+            "Invalid order_by clause 'start_time sideways' at position 12; expected ASC, DESC or the end of the clause"
+        );
     }
 
     #[test]

@@ -1,23 +1,41 @@
-//! The filter and order language of the search endpoints: text in, checked comparisons out. Pure; `store/search.rs` turns
-//! them into SQL.
+//! The filter and order language of the search endpoints: text in, checked comparisons out. Pure; `store/search.rs` and
+//! `store/traces/search.rs` turn them into SQL.
 //!
 //! - `token`: text to tokens
-//! - `grammar`: tokens to comparisons and orders, checked against what may be searched
-//! - `subject`: what may be searched, per kind of thing
+//! - `vocabulary`: what a language of filters must say of itself
+//! - `grammar`: tokens to comparisons and orders, in the words of a vocabulary
+//! - `subject`: what may be searched of runs, models and their kin
+//! - `traces`: what may be searched of traces, and which traces count in a metric
+//! - `regular`: regular expressions within bounds
+//! - `print`: comparisons as text that reads as the same comparisons
 //! - `page`: page sizes and page tokens
+//!
+//! Every error names the position of what is wrong, counted in characters from 1, and what was expected there.
 
 mod grammar;
 pub(crate) mod page;
+pub(crate) mod print;
+pub(crate) mod regular;
 pub(crate) mod subject;
 mod token;
+pub(crate) mod traces;
+mod vocabulary;
 
-pub(crate) use grammar::{parse_filter, parse_order, parse_order_field};
+pub(crate) use grammar::{parse_clauses, parse_filter, parse_order, parse_order_field, parse_order_of};
 pub(crate) use subject::{Attribute, AttributeKind, Subject};
+pub(crate) use vocabulary::{Clause, Condition};
 
 /// A filter, an order or a page token that cannot be read; the message quotes what was wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct FilterError(pub(crate) String);
+
+impl FilterError {
+    /// The one form of what is wrong with a filter.
+    pub(crate) fn at(position: usize, problem: &str, expected: &str) -> Self {
+        Self(format!("{problem} at position {position}; expected {expected}"))
+    }
+}
 
 /// What a comparison or an order looks at.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +89,14 @@ impl Relation {
             Self::LessOrEqual => "<=",
             Self::Greater => ">",
             Self::GreaterOrEqual => ">=",
+        }
+    }
+
+    /// As a filter writes it.
+    pub(crate) const fn symbol(self) -> &'static str {
+        match self {
+            Self::NotEqual => "!=",
+            other => other.sql(),
         }
     }
 }

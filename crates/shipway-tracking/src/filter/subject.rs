@@ -1,5 +1,11 @@
 //! What may be searched: for each kind of thing its attributes, and which collections of keys it has.
 
+use super::{
+    DatasetField, Field, FilterError,
+    token::Part,
+    vocabulary::{Rules, Values, Vocabulary, joined},
+};
+
 /// A kind of thing that can be searched, and the table that holds it.
 #[derive(Debug)]
 pub(crate) struct Subject {
@@ -44,6 +50,93 @@ pub(crate) enum AttributeKind {
     NumberAsText,
     /// Can be ordered by, not filtered on.
     OrderOnly,
+}
+
+impl Vocabulary for Subject {
+    type Field = Field;
+
+    fn field(&self, parts: &[Part], at: usize) -> Result<Field, FilterError> {
+        let (first, rest) = match parts {
+            [] => return Err(FilterError::at(at, "Invalid filter: no field", &self.expected())),
+            [only] => return self.attribute(&only.text, at),
+            [first, rest @ ..] => (first, rest),
+        };
+        let key = joined(rest);
+        match first.text.to_ascii_lowercase().as_str() {
+            "attribute" | "attributes" | "attr" | "run" => self.attribute(&key, at),
+            "metric" | "metrics" if self.metrics != Metrics::None => Ok(Field::Metric(key)),
+            "param" | "params" | "parameter" | "parameters" if self.params.is_some() => Ok(Field::Param(key)),
+            "tag" | "tags" if self.tags.is_some() => Ok(Field::Tag(key)),
+            "dataset" | "datasets" if self.datasets => match key.as_str() {
+                "name" => Ok(Field::Dataset(DatasetField::Name)),
+                "digest" => Ok(Field::Dataset(DatasetField::Digest)),
+                "context" => Ok(Field::Dataset(DatasetField::Context)),
+                _ => {
+                    let problem = format!("Invalid dataset attribute '{key}'");
+                    Err(FilterError::at(at, &problem, "one of name, digest, context"))
+                }
+            },
+            _ => {
+                let problem = format!("Invalid entity type '{}'", first.text);
+                Err(FilterError::at(at, &problem, &format!("one of {}", self.entities().join(", "))))
+            }
+        }
+    }
+
+    fn describe(&self, field: &Field) -> String {
+        match field {
+            Field::Attribute(attribute) => format!("attribute '{}'", attribute.names[0]),
+            Field::Metric(key) => format!("metric '{key}'"),
+            Field::Param(key) => format!("parameter '{key}'"),
+            Field::Tag(key) => format!("tag '{key}'"),
+            Field::Dataset(_) => "dataset".to_owned(),
+        }
+    }
+
+    fn rules(&self, field: &Field) -> Rules {
+        match field {
+            Field::Attribute(attribute) => match attribute.kind {
+                Number => Rules::NUMBER,
+                Text => Rules::TEXT,
+                TextOrList => Rules { list: true, ..Rules::TEXT },
+                NumberAsText => {
+                    Rules { equal: Values::TextOrNumber, unequal: true, list: true, ..Rules::NOTHING }
+                }
+                OrderOnly => Rules::NOTHING,
+            },
+            Field::Metric(_) => Rules::NUMBER,
+            Field::Param(_) | Field::Tag(_) => Rules { null: true, ..Rules::TEXT },
+            Field::Dataset(_) => Rules { list: true, ..Rules::TEXT },
+        }
+    }
+
+    fn orders(&self, field: &Field) -> bool {
+        !matches!(field, Field::Dataset(_))
+    }
+
+    fn expected(&self) -> String {
+        format!("an attribute or {}.key", self.entities().join(".key, "))
+    }
+}
+
+impl Subject {
+    fn attribute(&self, name: &str, at: usize) -> Result<Field, FilterError> {
+        let found = self.attributes.iter().find(|attribute| attribute.names.contains(&name));
+        found.map(Field::Attribute).ok_or_else(|| {
+            let known: Vec<_> = self.attributes.iter().map(|attribute| attribute.names[0]).collect();
+            let problem = format!("Invalid attribute key '{name}' specified");
+            FilterError::at(at, &problem, &format!("one of {}", known.join(", ")))
+        })
+    }
+
+    fn entities(&self) -> Vec<&'static str> {
+        let mut known = vec!["attribute"];
+        known.extend((self.metrics != Metrics::None).then_some("metric"));
+        known.extend(self.params.map(|_| "parameter"));
+        known.extend(self.tags.map(|_| "tag"));
+        known.extend(self.datasets.then_some("dataset"));
+        known
+    }
 }
 
 const fn attribute(names: &'static [&'static str], column: &'static str, kind: AttributeKind) -> Attribute {

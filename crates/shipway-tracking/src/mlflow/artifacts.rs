@@ -26,7 +26,7 @@ pub(crate) fn routes() -> Routes<Tracking> {
     routes.get("/get-artifact", Read, download_of_run)
 }
 
-async fn list_run(State(tracking): State<Tracking>, message: Message) -> Answer {
+pub(super) async fn list_run(State(tracking): State<Tracking>, message: Message) -> Answer {
     let folder = ArtifactPath::parse(&message.text_or_empty("path")?)?;
     let (root, entries) = tracking.list_run_artifacts(&message.run_id()?, &folder).await?;
     let fields = view::Fields::default().set("root_uri", view::artifact_uri(&root));
@@ -50,25 +50,34 @@ async fn download_of_run(State(tracking): State<Tracking>, message: Message) -> 
 }
 
 /// A file is sent as a download and never as something that a browser would run.
-async fn send(tracking: &Tracking, path: &ArtifactPath) -> Result<Response, WireError> {
+pub(super) async fn send(tracking: &Tracking, path: &ArtifactPath) -> Result<Response, WireError> {
     let (bytes, content) = tracking.artifact(path).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, bytes.to_string()),
         (header::CONTENT_DISPOSITION, "attachment".to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        // Should a browser show it all the same, it has no scripts and no origin.
+        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'".to_owned()),
     ];
     Ok((headers, StreamBody::from_stream(content)).into_response())
 }
 
-/// A body that passes its limit while it is read is told so, as one that declared its length is.
 async fn upload(
     State(tracking): State<Tracking>,
     Path(path): Path<String>,
     content: BodyStream,
 ) -> Result<Body, Problem> {
-    let path = ArtifactPath::parse(&path).map_err(WireError::from)?;
-    match tracking.put_artifact(&path, content).await {
+    put(&tracking, &ArtifactPath::parse(&path).map_err(WireError::from)?, content).await
+}
+
+/// A body that passes its limit while it is read is told so, as one that declared its length is.
+pub(super) async fn put(
+    tracking: &Tracking,
+    path: &ArtifactPath,
+    content: BodyStream,
+) -> Result<Body, Problem> {
+    match tracking.put_artifact(path, content).await {
         Ok(()) => Ok(Body::empty()),
         Err(TrackingError::Blob(blob)) => match blob.content::<BodyError>() {
             Some(BodyError::TooLarge { limit_bytes }) => {

@@ -43,6 +43,9 @@ impl fmt::Display for WireError {
                 "Changing param values is not allowed. Param with key='{key}' was already logged with value='{old}' \
                  for run ID='{owner}'. Attempted logging new value '{new}'."
             ),
+            TrackingError::SpansMissing { trace, reason } => {
+                write!(formatter, "Trace with ID {trace} cannot be read: {reason}")
+            }
             other => other.fmt(formatter),
         }
     }
@@ -62,6 +65,24 @@ fn missing(thing: Thing, name: &str, formatter: &mut fmt::Formatter<'_>) -> fmt:
             let (_, alias) = name.rsplit_once('@').unwrap_or(("", name));
             write!(formatter, "Registered model alias {alias} not found.")
         }
+        Thing::EvaluationDataset => {
+            write!(formatter, "Evaluation dataset with id '{name}' not found")
+        }
+        Thing::Scorer => {
+            let (scorer, experiment) = name.rsplit_once(" of experiment ").unwrap_or((name, ""));
+            match scorer.rsplit_once(" version ") {
+                Some((scorer, version)) => write!(
+                    formatter,
+                    "Scorer with name '{scorer}' and version {version} not found for experiment {experiment}."
+                ),
+                None => {
+                    write!(formatter, "Scorer with name '{scorer}' not found for experiment {experiment}.")
+                }
+            }
+        }
+        Thing::Webhook => write!(formatter, "Webhook with ID {name} not found."),
+        Thing::Trace => write!(formatter, "Trace with ID '{name}' not found."),
+        Thing::Assessment => write!(formatter, "Assessment with ID '{name}' not found"),
         Thing::Artifact | Thing::Tag => write!(formatter, "No {} with name: {name}", thing.words()),
     }
 }
@@ -105,9 +126,15 @@ pub(crate) fn render(problem: Problem) -> Response {
 fn status_and_code(problem: &Problem) -> (StatusCode, &'static str) {
     match problem.code() {
         "tracking.already_exists" => (StatusCode::BAD_REQUEST, "RESOURCE_ALREADY_EXISTS"),
-        "tracking.param_changed" | "tracking.wrong_lifecycle" => {
+        // An alias that a model does not have is a wrong parameter here, and not a thing that is missing.
+        "tracking.param_changed" | "tracking.wrong_lifecycle" | "tracking.alias_not_found" => {
             (StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")
         }
+        // A gate decides who may do it, so the client is told that it may not; the native API says that the version is not fit.
+        "tracking.version_not_evaluated" | "tracking.gate_not_met" => {
+            (StatusCode::FORBIDDEN, "PERMISSION_DENIED")
+        }
+        "tracking.not_implemented" => (StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED"),
         "web.unknown_path" | "web.wrong_method" => (problem.status(), "ENDPOINT_NOT_FOUND"),
         _ => {
             let code = match problem.kind() {

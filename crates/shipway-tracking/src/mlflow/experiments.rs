@@ -47,7 +47,7 @@ async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(Body(json!({ "experiment_id": id.to_string() })))
 }
 
-async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
+pub(super) async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
     let experiment = tracking.experiment(&message.required_text("experiment_id")?).await?;
     Ok(Body(json!({ "experiment": view::experiment(&experiment) })))
 }
@@ -90,7 +90,7 @@ async fn delete_tag(State(tracking): State<Tracking>, message: Message) -> Answe
     Ok(Body::empty())
 }
 
-async fn search_datasets(State(tracking): State<Tracking>, message: Message) -> Answer {
+pub(super) async fn search_datasets(State(tracking): State<Tracking>, message: Message) -> Answer {
     let summaries = tracking.dataset_summaries(&message.texts("experiment_ids")?).await?;
     let summary = |(experiment_id, name, digest, context): &(i64, String, String, Option<String>)| -> Value {
         view::Fields::default()

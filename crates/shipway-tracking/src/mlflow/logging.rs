@@ -1,10 +1,10 @@
 //! Endpoints that log for a run: metrics, params, tags, inputs, outputs.
 
 use axum::extract::State;
-use shipway_core::Permission::{Read, Write};
+use shipway_core::Permission::Write;
 use shipway_web::Routes;
 
-use super::{Answer, Body, WireError, both, message::Message, view};
+use super::{Answer, Body, WireError, both, message::Message};
 use crate::{
     model::{DatasetInput, LinkedModel, Metric},
     service::Tracking,
@@ -23,8 +23,8 @@ pub(crate) fn routes() -> Routes<Tracking> {
     let routes = both!(routes, post_with_limit, "2.0/mlflow/runs/log-batch", Write, BATCH_BYTES, log_batch);
     let routes =
         both!(routes, post_with_limit, "2.0/mlflow/runs/log-inputs", Write, INPUTS_BYTES, log_inputs);
-    let routes = both!(routes, post, "2.0/mlflow/runs/outputs", Write, log_outputs);
-    both!(routes, get, "2.0/mlflow/metrics/get-history", Read, get_history)
+    let routes = both!(routes, post, "2.0/mlflow/runs/log-model", Write, log_model);
+    both!(routes, post, "2.0/mlflow/runs/outputs", Write, log_outputs)
 }
 
 fn metric(message: &Message) -> Result<Metric, WireError> {
@@ -87,16 +87,13 @@ async fn log_inputs(State(tracking): State<Tracking>, message: Message) -> Answe
     Ok(Body::empty())
 }
 
+async fn log_model(State(tracking): State<Tracking>, message: Message) -> Answer {
+    tracking.record_model(&message.run_id()?, &message.required_text("model_json")?).await?;
+    Ok(Body::empty())
+}
+
 async fn log_outputs(State(tracking): State<Tracking>, message: Message) -> Answer {
     let models = message.messages("models")?.iter().map(linked_model).collect::<Result<Vec<_>, _>>()?;
     tracking.log_outputs(&message.run_id()?, &models).await?;
     Ok(Body::empty())
-}
-
-async fn get_history(State(tracking): State<Tracking>, message: Message) -> Answer {
-    let key = message.required_text("metric_key")?;
-    let max_results = message.integer("max_results")?;
-    let token = message.text_or_empty("page_token")?;
-    let found = tracking.metric_history(&message.run_id()?, &key, max_results, &token).await?;
-    Ok(Body(view::page("metrics", &found, view::metric)))
 }

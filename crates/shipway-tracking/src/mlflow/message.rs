@@ -5,6 +5,7 @@
 
 use axum::extract::{FromRequest, Request};
 use serde_json::{Map, Value};
+use shipway_core::Timestamp;
 use shipway_web::{BodyBytes, Problem};
 use url::form_urlencoded;
 
@@ -34,7 +35,7 @@ impl<S: Send + Sync> FromRequest<S> for Message {
 
 impl Message {
     /// Repeated keys of a query are the values of a repeated field.
-    fn from_query(query: &str) -> Field<Self> {
+    pub(crate) fn from_query(query: &str) -> Field<Self> {
         let mut fields: Map<String, Value> = Map::new();
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             let value = Value::from(value.into_owned());
@@ -61,6 +62,11 @@ impl Message {
             Ok(_) => Err(refuse("the request body must be a JSON object".to_owned())),
             Err(error) => Err(refuse(format!("the request body is not JSON: {error}"))),
         }
+    }
+
+    /// The fields of a request that came in another form, in either spelling.
+    pub(crate) fn of(fields: Map<String, Value>) -> Field<Self> {
+        Self::from_fields(fields, String::new())
     }
 
     fn from_fields(fields: Map<String, Value>, path: String) -> Field<Self> {
@@ -95,6 +101,11 @@ impl Message {
             self.path
         );
         TrackingError::invalid(format!("parameter '{}{name}'", self.path), reason).into()
+    }
+
+    /// Whether the field is set.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
     }
 
     pub(crate) fn text(&self, name: &str) -> Field<Option<String>> {
@@ -148,8 +159,8 @@ impl Message {
         match self.fields.get(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(Value::String(text)) if text == "true" => Ok(Some(true)),
-            Some(Value::String(text)) if text == "false" => Ok(Some(false)),
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
             Some(other) => Err(self.wrong_type(name, other, "true or false")),
         }
     }
@@ -194,6 +205,49 @@ impl Message {
         }
     }
 
+    /// An object as it is; empty when unset.
+    pub(crate) fn object(&self, name: &str) -> Field<Map<String, Value>> {
+        match self.fields.get(name) {
+            Some(Value::Object(fields)) => Ok(fields.clone()),
+            Some(other) => Err(self.wrong_type(name, other, "an object")),
+            None => Ok(Map::new()),
+        }
+    }
+
+    /// A field as it came; null is unset.
+    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name)
+    }
+
+    /// A map of texts; an unset one is empty.
+    pub(crate) fn map(&self, name: &str) -> Field<Vec<Pair>> {
+        let fields = match self.fields.get(name) {
+            None => return Ok(Vec::new()),
+            Some(Value::Object(fields)) => fields,
+            Some(other) => return Err(self.wrong_type(name, other, "an object of strings")),
+        };
+        let pair = |(key, value): (&String, &Value)| match value {
+            Value::String(text) => Ok(Pair::new(key.as_str(), text.as_str())),
+            other => Err(self.wrong_type(&format!("{name}.{key}"), other, "a string")),
+        };
+        fields.iter().map(pair).collect()
+    }
+
+    /// A moment, in milliseconds since the epoch; what is finer is cut off.
+    pub(crate) fn timestamp_ms(&self, name: &str) -> Field<Option<i64>> {
+        let Some(value) = self.fields.get(name) else { return Ok(None) };
+        let read = value.as_str().and_then(|text| Timestamp::parse(text).ok());
+        let wrong = || self.wrong_type(name, value, "a moment such as 2026-01-31T12:00:00Z");
+        read.map(|moment| Some(moment.micros().div_euclid(1_000))).ok_or_else(wrong)
+    }
+
+    /// A length of time such as `1.5s`, in milliseconds; what is finer is cut off.
+    pub(crate) fn duration_ms(&self, name: &str) -> Field<Option<i64>> {
+        let Some(value) = self.fields.get(name) else { return Ok(None) };
+        let read = value.as_str().and_then(milliseconds);
+        read.map(Some).ok_or_else(|| self.wrong_type(name, value, "a length of time such as 1.5s"))
+    }
+
     /// A repeated pair of key and value.
     pub(crate) fn pairs(&self, name: &str) -> Field<Vec<Pair>> {
         self.messages(name)?.iter().map(Self::pair).collect()
@@ -224,6 +278,22 @@ impl Message {
         let wrong = || self.wrong_type(name, value, &format!("one of {}", known.join(", ")));
         found.map(|(.., meaning)| Some(*meaning)).ok_or_else(wrong)
     }
+}
+
+/// Reads `1.5s`: seconds with at most nine digits behind the period.
+fn milliseconds(text: &str) -> Option<i64> {
+    let number = text.strip_suffix('s')?;
+    let (sign, digits) = match number.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, number),
+    };
+    let (seconds, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if seconds.is_empty() || fraction.len() > 9 || !all_digits(seconds) || !all_digits(fraction) {
+        return None;
+    }
+    let fraction: i64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    seconds.parse::<i64>().ok()?.checked_mul(1_000)?.checked_add(fraction)?.checked_mul(sign)
 }
 
 /// `modelId` to `model_id`.
@@ -282,12 +352,31 @@ mod tests {
     }
 
     #[test]
+    fn times_and_maps_are_read_as_protobuf_writes_them() {
+        let message = body(
+            r#"{"at": "2023-11-14T22:13:20.505123456Z", "took": "1.5s", "short": "-0.0019s", "m": {"a b": "c"},
+                "bad": "1.5", "n": {"a": 1}}"#,
+        );
+        assert_eq!(message.timestamp_ms("at").unwrap(), Some(1_700_000_000_505));
+        assert_eq!(message.duration_ms("took").unwrap(), Some(1_500));
+        assert_eq!(message.duration_ms("short").unwrap(), Some(-1));
+        assert_eq!(message.map("m").unwrap(), [Pair::new("a b", "c")]);
+        assert!(message.duration_ms("bad").is_err() && message.timestamp_ms("bad").is_err());
+        assert!(message.map("n").is_err() && message.map("bad").is_err());
+        for bad in ["", "s", ".5s", "1.s5", "1e3s", "99999999999999999999s", "1.0000000001s"] {
+            assert_eq!(milliseconds(bad), None, "{bad}");
+        }
+        assert_eq!(milliseconds("1.s"), Some(1_000));
+    }
+
+    #[test]
     fn a_query_repeats_keys_for_lists_and_writes_flags_in_words() {
         let message = Message::from_query("stages=A&stages=B%20C&flag=true&order_by=x&maxResults=7").unwrap();
         assert_eq!(message.texts("stages").unwrap(), ["A", "B C"]);
         assert_eq!(message.texts("order_by").unwrap(), ["x"]);
         assert_eq!(message.flag("flag").unwrap(), Some(true));
         assert_eq!(message.integer("max_results").unwrap(), Some(7));
-        assert!(Message::from_query("flag=True").unwrap().flag("flag").is_err());
+        assert_eq!(Message::from_query("flag=False").unwrap().flag("flag").unwrap(), Some(false));
+        assert!(Message::from_query("flag=1").unwrap().flag("flag").is_err());
     }
 }

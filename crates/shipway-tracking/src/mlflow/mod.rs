@@ -3,21 +3,39 @@
 //! - `message`: requests: JSON bodies and query strings, read leniently as protobuf JSON is
 //! - `view`: answers: unset fields left out, 64-bit integers as numbers
 //! - `error`: the error body and its codes
-//! - `experiments`, `runs`, `logging`, `logged_models`, `artifacts`, `registry`, `versions`, `server`: the endpoints
+//! - `experiments`, `runs`, `logging`, `metrics`, `logged_models`, `artifacts`, `registry`, `versions`, `datasets`, `scorers`,
+//!   `webhooks`, `server`: the endpoints
+//! - `graphql`, `browser`: what MLflow's own interface asks beside them
+//! - `left_out`: the endpoints that are known and not served
+//! - `traces`, `trace_view`, `assessments`, `trace_metrics`, `legacy_traces`: the endpoints of traces
+//! - `otlp`: the endpoint that takes spans over the OpenTelemetry protocol
 //!
 //! Every endpoint answers under `/api/…`, where the Python client asks, and under `/ajax-api/…`, where the browser does.
 
 mod artifacts;
+mod assessments;
+mod browser;
+mod datasets;
 mod error;
 mod experiments;
+mod graphql;
+mod left_out;
+mod legacy_traces;
 mod logged_models;
 mod logging;
 mod message;
+mod metrics;
+mod otlp;
 mod registry;
 mod runs;
+mod scorers;
 mod server;
+mod trace_metrics;
+mod trace_view;
+mod traces;
 mod versions;
 mod view;
+mod webhooks;
 
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -25,6 +43,7 @@ use shipway_web::Routes;
 
 use crate::service::Tracking;
 use error::{WireError, render};
+pub use otlp::UNPACKING_PATH;
 
 /// What a handler of this wire gives back.
 type Answer = Result<Body, WireError>;
@@ -71,10 +90,22 @@ pub(crate) fn routes() -> Routes<Tracking> {
         .merge(experiments::routes())
         .merge(runs::routes())
         .merge(logging::routes())
+        .merge(metrics::routes())
         .merge(logged_models::routes())
         .merge(artifacts::routes())
         .merge(registry::routes())
         .merge(versions::routes())
+        .merge(graphql::routes())
+        .merge(browser::routes())
+        .merge(datasets::routes())
+        .merge(scorers::routes())
+        .merge(webhooks::routes())
+        .merge(left_out::routes())
+        .merge(traces::routes())
+        .merge(assessments::routes())
+        .merge(trace_metrics::routes())
+        .merge(legacy_traces::routes())
+        .merge(otlp::routes())
         .with_problem_renderer(render)
         .with_unknown_path_renderer("/api/2.0/mlflow", render)
         .with_unknown_path_renderer("/api/3.0/mlflow", render)

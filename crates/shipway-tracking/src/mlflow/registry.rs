@@ -9,7 +9,11 @@ use super::{
     Answer, Body, WireError, both, experiments::search_request, message::Message, versions::version_number,
     view,
 };
-use crate::{model::RegisteredModel, service::Tracking};
+use crate::{
+    error::{Thing, TrackingError},
+    model::RegisteredModel,
+    service::Tracking,
+};
 
 pub(crate) fn routes() -> Routes<Tracking> {
     let routes = Routes::new();
@@ -81,10 +85,13 @@ async fn set_alias(State(tracking): State<Tracking>, caller: Caller, message: Me
     Ok(Body::empty())
 }
 
+/// One that is not there is as if it were deleted: clients send a request again that was answered but not heard.
 async fn delete_alias(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
     let alias = message.required_text("alias")?;
-    tracking.delete_alias(&caller.name, &name(&message)?, &alias).await?;
-    Ok(Body::empty())
+    match tracking.delete_alias(&caller.name, &name(&message)?, &alias).await {
+        Ok(()) | Err(TrackingError::Missing { thing: Thing::Alias, .. }) => Ok(Body::empty()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn get_by_alias(State(tracking): State<Tracking>, message: Message) -> Answer {

@@ -47,7 +47,7 @@ async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(Body(json!({ "run": view::run(&run) })))
 }
 
-async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
+pub(super) async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
     let run = tracking.run(&message.run_id()?).await?;
     Ok(Body(json!({ "run": view::run(&run) })))
 }
@@ -72,7 +72,7 @@ async fn restore(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(Body::empty())
 }
 
-async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
+pub(super) async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
     let wanted = message.word("run_view_type", &VIEWS)?.unwrap_or(View::Active);
     let experiments = message.texts("experiment_ids")?;
     let found = tracking.search_runs(&experiments, wanted, &search_request(&message)?).await?;

@@ -65,7 +65,7 @@ async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(body(&tracking.model_version(&name, version_number(&message)?).await?))
 }
 
-async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
+pub(super) async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
     let found = tracking.search_model_versions(&search_request(&message)?).await?;
     Ok(Body(view::page("model_versions", &found, view::model_version)))
 }

@@ -41,7 +41,7 @@ impl Fields {
 }
 
 /// A double; what JSON has no number for is a text.
-fn double(number: f64) -> Value {
+pub(super) fn double(number: f64) -> Value {
     if number.is_nan() {
         "NaN".into()
     } else if number.is_infinite() {

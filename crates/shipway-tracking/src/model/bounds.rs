@@ -1,6 +1,7 @@
-//! What keys, values, names and batches may be. Beyond a bound is an error; nothing is shortened in silence.
+//! What keys, values, names and batches may be. Beyond a bound is an error, but for the values of params and of tags of runs,
+//! which are shortened: training code that logs a long one must not fail of it.
 
-use super::{DatasetInput, Metric, Pair};
+use super::{Assessment, DatasetInput, Metric, Pair, trace};
 use crate::error::TrackingError;
 
 pub(crate) const KEY_LENGTH: usize = 250;
@@ -8,6 +9,15 @@ pub(crate) const PARAM_VALUE_LENGTH: usize = 6_000;
 pub(crate) const RUN_TAG_VALUE_LENGTH: usize = 8_000;
 pub(crate) const EXPERIMENT_TAG_VALUE_LENGTH: usize = 20_000;
 pub(crate) const REGISTRY_TAG_VALUE_LENGTH: usize = 100_000;
+pub(crate) const TRACE_VALUE_LENGTH: usize = 8_000;
+/// Tags and metadata of one trace.
+pub(crate) const TRACE_PAIRS: usize = 1_000;
+pub(crate) const TRACE_ASSESSMENTS: usize = 1_000;
+pub(crate) const TRACE_LINKS: usize = 100;
+pub(crate) const TRACE_BATCH: usize = 500;
+/// Characters of a value, of a rationale and of previews.
+pub(crate) const ASSESSMENT_LENGTH: usize = 1_000_000;
+pub(crate) const ASSESSMENT_METADATA: usize = 1_000;
 pub(crate) const BATCH_METRICS: usize = 1_000;
 pub(crate) const BATCH_PARAMS: usize = 100;
 pub(crate) const BATCH_TAGS: usize = 100;
@@ -53,6 +63,19 @@ fn pair(kind: &str, pair: &Pair, value_bound: usize) -> Checked {
     within(&format!("{kind}.value"), &pair.value, value_bound)
 }
 
+/// Pairs whose values are cut off at a bound.
+pub(crate) fn shortened(pairs: &[Pair], value_bound: usize) -> Vec<Pair> {
+    let shorten = |pair: &Pair| match pair.value.char_indices().nth(value_bound) {
+        None => pair.clone(),
+        Some((end, _)) => {
+            let kept = pair.value.get(..end).unwrap_or_default();
+            tracing::warn!(key = pair.key, bound = value_bound, "a long value is shortened");
+            Pair::new(pair.key.as_str(), kept)
+        }
+    };
+    pairs.iter().map(shorten).collect()
+}
+
 pub(crate) fn param(one: &Pair) -> Checked {
     pair("param", one, PARAM_VALUE_LENGTH)
 }
@@ -65,12 +88,64 @@ pub(crate) fn experiment_tag(one: &Pair) -> Checked {
     pair("tag", one, EXPERIMENT_TAG_VALUE_LENGTH)
 }
 
+pub(crate) fn trace_tag(one: &Pair) -> Checked {
+    pair("tag", one, TRACE_VALUE_LENGTH)
+}
+
+/// Metadata of a trace: as a tag, and a run or a session that it names is an id.
+pub(crate) fn trace_metadata(one: &Pair) -> Checked {
+    pair("trace_metadata", one, TRACE_VALUE_LENGTH)?;
+    let is_id = one.key == trace::key::SESSION || one.key == trace::key::SOURCE_RUN;
+    if is_id { within("trace_metadata.value", &one.value, KEY_LENGTH) } else { Ok(()) }
+}
+
+/// The id of a trace is a part of paths.
+pub(crate) fn trace_id(id: &str) -> Checked {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    if id.is_empty() || !id.chars().all(fits) {
+        return Err(invalid(
+            "trace_id",
+            format!("`{id}` may only hold letters, digits, underscores and dashes"),
+        ));
+    }
+    within("trace_id", id, 64)
+}
+
+pub(crate) fn trace_text(parameter: &str, text: Option<&str>, bound: usize) -> Checked {
+    within(parameter, text.unwrap_or_default(), bound)
+}
+
+/// An assessment: names, texts and the size of its value.
+pub(crate) fn assessment(one: &Assessment) -> Checked {
+    if one.name.is_empty() {
+        return Err(invalid("assessment.assessment_name", "must not be empty".to_owned()));
+    }
+    within("assessment.assessment_name", &one.name, KEY_LENGTH)?;
+    within("assessment.assessment_id", &one.assessment_id, 64)?;
+    within("assessment.source.source_id", &one.source_id, KEY_LENGTH)?;
+    within("assessment.span_id", one.span_id.as_deref().unwrap_or_default(), 64)?;
+    within("assessment.rationale", one.rationale.as_deref().unwrap_or_default(), ASSESSMENT_LENGTH)?;
+    within("assessment value", &one.value.json().to_string(), ASSESSMENT_LENGTH)?;
+    if one.metadata.len() > ASSESSMENT_METADATA {
+        let reason = format!("at most {ASSESSMENT_METADATA} entries are possible");
+        return Err(invalid("assessment.metadata", reason));
+    }
+    for pair in &one.metadata {
+        within("assessment.metadata.key", &pair.key, KEY_LENGTH)?;
+        within("assessment.metadata.value", &pair.value, TRACE_VALUE_LENGTH)?;
+    }
+    Ok(())
+}
+
 pub(crate) fn registry_tag(one: &Pair) -> Checked {
     pair("tag", one, REGISTRY_TAG_VALUE_LENGTH)
 }
 
 pub(crate) fn metric(one: &Metric) -> Checked {
     key("metric.key", &one.key)?;
+    if one.timestamp_ms < 0 {
+        return Err(invalid("metric.timestamp", format!("{} must not be negative", one.timestamp_ms)));
+    }
     within("metric.dataset_name", &one.dataset_name, 500)?;
     within("metric.dataset_digest", &one.dataset_digest, 36)
 }
@@ -147,6 +222,9 @@ pub(crate) fn model_name(name: &str) -> Checked {
     if name.contains(['/', ':']) {
         return Err(invalid("name", format!("registered model name `{name}` must not contain / or :")));
     }
+    if name == "." || name == ".." {
+        return Err(invalid("name", format!("registered model name `{name}` would read as a folder")));
+    }
     within("name", name, 256)
 }
 
@@ -169,6 +247,61 @@ pub(crate) fn alias(alias: &str) -> Checked {
     within("alias", alias, 255)
 }
 
+pub(crate) fn dataset_name(name: &str) -> Checked {
+    if name.trim().is_empty() {
+        return Err(invalid("name", "an evaluation dataset's name must not be empty".to_owned()));
+    }
+    within("name", name, 255)
+}
+
+pub(crate) fn dataset_tag(key: &str, value: &str) -> Checked {
+    if key.is_empty() {
+        return Err(invalid("tags", "a tag's key must not be empty".to_owned()));
+    }
+    within("tags.key", key, 255)?;
+    within("tags.value", value, 5_000)
+}
+
+pub(crate) fn scorer_name(name: &str) -> Checked {
+    if name.trim().is_empty() {
+        return Err(invalid("name", "Scorer name cannot be empty or contain only whitespace.".to_owned()));
+    }
+    within("name", name, 256)
+}
+
+/// 1 to 63 letters, digits, `._-`, with a letter or a digit at both ends.
+pub(crate) fn webhook_name(name: &str) -> Checked {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric();
+    let fits = name.len() <= 63
+        && name.starts_with(is_plain)
+        && name.ends_with(is_plain)
+        && name.chars().all(|letter| is_plain(letter) || "._-".contains(letter));
+    if fits {
+        return Ok(());
+    }
+    let reason = format!(
+        "Webhook name '{name}' is invalid: 1 to 63 letters, digits, dots, underscores and hyphens, with a letter or a digit \
+         at both ends"
+    );
+    Err(invalid("name", reason))
+}
+
+pub(crate) fn webhook_description(description: &str) -> Checked {
+    within("description", description, 1_000)
+}
+
+pub(crate) fn webhook_url(url: &str) -> Checked {
+    within("url", url, 2_000)
+}
+
+/// The text is not shown: it is a secret.
+pub(crate) fn webhook_secret(secret: &str) -> Checked {
+    if secret.chars().count() <= 1_000 {
+        return Ok(());
+    }
+    Err(invalid("secret", "it has more than 1000 characters".to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +317,10 @@ mod tests {
     }
 
     #[test]
-    fn a_value_beyond_its_bound_is_refused_not_shortened() {
+    fn a_value_beyond_its_bound_is_refused_or_cut_off_on_purpose() {
+        let cut =
+            shortened(&[Pair::new("p", "\u{e9}".repeat(6_001)), Pair::new("q", "v")], PARAM_VALUE_LENGTH);
+        assert_eq!(cut, [Pair::new("p", "\u{e9}".repeat(6_000)), Pair::new("q", "v")]);
         assert!(param(&Pair::new("p", "v".repeat(6_000))).is_ok());
         let refused = param(&Pair::new("p", "v".repeat(6_001))).unwrap_err().to_string();
         assert!(refused.contains("6001") && refused.contains("6000"), "{refused}");
@@ -198,6 +334,23 @@ mod tests {
         assert!(batch(&metrics, &params[..1], &[]).is_err(), "1001 in total");
         assert!(batch(&[], &params, &[]).is_err(), "101 params");
         assert!(batch(&[], &[params[0].clone(), params[0].clone()], &[]).is_err(), "a parameter twice");
+    }
+
+    #[test]
+    fn names_of_webhooks_scorers_and_data_sets_are_bounded() {
+        for good in ["a", "A1", "my-hook_1.x", &"a".repeat(63)] {
+            assert!(webhook_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "a-", ".", "a b", "a/b", "\u{e9}", &"a".repeat(64)] {
+            assert!(webhook_name(bad).is_err(), "{bad}");
+        }
+        let secret = "hush".repeat(300);
+        assert!(!webhook_secret(&secret).unwrap_err().to_string().contains("hush"));
+        assert!(scorer_name(" ").is_err() && scorer_name(&"s".repeat(257)).is_err());
+        assert!(dataset_name("").is_err() && dataset_name(&"d".repeat(256)).is_err());
+        assert!(model_name("..").is_err() && model_name("...").is_ok());
+        let early = Metric { key: "m".into(), timestamp_ms: -1, ..Metric::default() };
+        assert!(metric(&early).is_err());
     }
 
     #[test]

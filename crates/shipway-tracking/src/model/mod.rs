@@ -2,18 +2,30 @@
 //!
 //! - `run`: runs, their metrics, inputs and outputs
 //! - `experiment`, `logged_model`, `registry`: the other families
+//! - `evaluation_dataset`, `scorer`, `webhook`: what evaluations stand on, and who is told of changes
+//! - `trace`: traces, their spans and assessments
 //! - `bounds`: what a key, a value, a name and a batch may be
 
 pub(crate) mod bounds;
+pub(crate) mod evaluation_dataset;
 pub(crate) mod experiment;
 pub(crate) mod logged_model;
 pub(crate) mod registry;
 pub(crate) mod run;
+pub(crate) mod scorer;
+pub(crate) mod trace;
+pub(crate) mod webhook;
 
+pub(crate) use evaluation_dataset::{EvaluationDataset, EvaluationRecord, RecordSource};
 pub(crate) use experiment::Experiment;
 pub(crate) use logged_model::{LoggedModel, ModelStatus};
 pub(crate) use registry::{ModelVersion, RegisteredModel, Stage};
 pub(crate) use run::{DatasetInput, LinkedModel, Metric, Run, RunInfo, RunStatus};
+pub(crate) use scorer::ScorerVersion;
+pub(crate) use trace::{
+    Assessment, AssessmentError, AssessmentValue, SourceType, StoredSpan, TraceInfo, TraceState,
+};
+pub(crate) use webhook::{Webhook, WebhookStatus};
 
 /// A tag or a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,15 @@
 
 use super::Pair;
 
+/// The tag that makes a registered model, or a version, a prompt.
+pub(crate) const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+
+/// Whether these are the tags of a prompt. Of two tags with one key the last counts, as when they are kept.
+pub(crate) fn is_prompt(tags: &[Pair]) -> bool {
+    let last = tags.iter().rev().find(|tag| tag.key == PROMPT_TAG);
+    last.is_some_and(|tag| tag.value.eq_ignore_ascii_case("true"))
+}
+
 /// The stages of the old registry, still on the wire. Gates guard aliases, not stages: nothing is deployed from a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {

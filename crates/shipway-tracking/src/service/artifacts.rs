@@ -20,22 +20,30 @@ use crate::{
 /// A line of a listing: a file with its size, or a folder without.
 pub(crate) type FileEntry = (String, Option<i64>);
 
-/// Where a path of the artifact service points: a root that a run or a logged model owns, and the path below it.
+/// Where a path of the artifact service points: a root that a run, a logged model or a trace owns, and the path below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) root: String,
     pub(super) path: String,
-    /// The logged model or the run that owns the root.
+    /// Who owns the root.
     pub(super) owner: Owner,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Owner {
-    Run { run_id: String },
-    LoggedModel { model_id: String, run_id: String },
+    Run {
+        run_id: String,
+    },
+    LoggedModel {
+        model_id: String,
+        run_id: String,
+    },
+    /// A trace: what its client uploads beside its spans.
+    Trace,
 }
 
-/// Finds the owner of a path. A path that nobody owns is not there: nothing is written outside of runs and models.
+/// Finds the owner of a path. A path that nobody owns is not there: nothing is written outside of runs, models and
+/// traces.
 pub(super) async fn place(rows: &mut impl Rows, path: &ArtifactPath) -> Result<Place, TrackingError> {
     for (root, below) in path.possible_roots() {
         let place = |owner| Place { root: root.to_owned(), path: below.to_owned(), owner };
@@ -45,6 +53,9 @@ pub(super) async fn place(rows: &mut impl Rows, path: &ArtifactPath) -> Result<P
         }
         if let Some(run) = store::runs::by_root(rows, root).await? {
             return Ok(place(Owner::Run { run_id: run.run_id }));
+        }
+        if store::traces::by_root(rows, root).await?.is_some() {
+            return Ok(place(Owner::Trace));
         }
     }
     Err(TrackingError::missing(Thing::Artifact, path.as_str()))

@@ -10,11 +10,19 @@ use crate::{
     store::{self, Rows, pairs::EXPERIMENT_TAGS},
 };
 
-/// Reads the id of an experiment; text that is not a number names none.
+/// Finds an experiment by its id, which is a number.
 pub(super) async fn find(rows: &mut impl Rows, id: &str) -> Result<Experiment, TrackingError> {
-    let missing = || TrackingError::missing(Thing::Experiment, id);
-    let number = id.parse::<i64>().map_err(|_| missing())?;
-    store::experiments::by_id(rows, number).await?.ok_or_else(missing)
+    let found = store::experiments::by_id(rows, number(id)?).await?;
+    found.ok_or_else(|| TrackingError::missing(Thing::Experiment, id))
+}
+
+/// The number that the id of an experiment must be.
+pub(super) fn number(id: &str) -> Result<i64, TrackingError> {
+    let wrong = || {
+        let reason = format!("Invalid experiment ID '{id}'. Experiment ID must be a valid integer.");
+        TrackingError::invalid("experiment_id", reason)
+    };
+    id.parse().map_err(|_| wrong())
 }
 
 pub(super) fn must_be(experiment: &Experiment, lifecycle: Lifecycle) -> Result<(), TrackingError> {

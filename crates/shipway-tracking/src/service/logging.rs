@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
 use shipway_store::Transaction;
 
 use crate::{
     artifact_digest,
     error::{Thing, TrackingError},
-    filter::page::{Bounds, Page},
+    filter::page::{Bounds, Page, wrong_token},
     model::{DatasetInput, Lifecycle, LinkedModel, Metric, Pair, RunInfo, bounds},
     service::{
         Found, Tracking, logged_models,
@@ -20,6 +21,10 @@ use crate::{
         pairs::{PairTable, RUN_PARAMS, RUN_TAGS},
     },
 };
+
+/// The tag of a run that lists its models in the old way.
+const MODELS_TAG: &str = "mlflow.log-model.history";
+const MODELS_BYTES: usize = 1_000_000;
 
 const HISTORY_BOUNDS: Bounds = Bounds { default: 25_000, max: 25_000 };
 
@@ -56,15 +61,40 @@ impl Tracking {
         params: &[Pair],
         tags: &[Pair],
     ) -> Result<(), TrackingError> {
-        bounds::batch(metrics, params, tags)?;
-        let mut transaction = self.begin().await?;
+        let params = bounds::shortened(params, bounds::PARAM_VALUE_LENGTH);
+        let tags = bounds::shortened(tags, bounds::RUN_TAG_VALUE_LENGTH);
+        bounds::batch(metrics, &params, &tags)?;
+        let mut transaction = self.begin_on_run(run_id).await?;
         let info = find_active(&mut transaction, run_id).await?;
-        add_params(&mut transaction, RUN_PARAMS, run_id, params).await?;
+        add_params(&mut transaction, RUN_PARAMS, run_id, &params).await?;
         if !metrics.is_empty() {
-            store::metrics::add(&mut transaction, run_id, metrics).await?;
+            store::metrics::add(&mut transaction, &info, metrics).await?;
             add_evaluations(&mut transaction, run_id, metrics).await?;
         }
-        set_tags(&mut transaction, info, tags).await?;
+        set_tags(&mut transaction, info, &tags).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Adds a model, described as JSON, to the list of models in the run's tag: what clients did before logged models.
+    pub(crate) async fn record_model(&self, run_id: &str, text: &str) -> Result<(), TrackingError> {
+        let described = described_model(text)?;
+        let mut transaction = self.begin_on_run(run_id).await?;
+        find_active(&mut transaction, run_id).await?;
+        let tags = RUN_TAGS.of(&mut transaction, run_id).await?;
+        let present = tags.iter().find(|tag| tag.key == MODELS_TAG);
+        let mut list: Vec<Value> = match present {
+            None => Vec::new(),
+            Some(tag) => serde_json::from_str(&tag.value).map_err(|_| {
+                TrackingError::invalid(MODELS_TAG, "the run's tag is not the list that it should be")
+            })?,
+        };
+        list.push(described);
+        let value = Value::from(list).to_string();
+        if value.len() > MODELS_BYTES {
+            let reason = format!("the list of the run's models would be longer than {MODELS_BYTES} bytes");
+            return Err(TrackingError::invalid("model_json", reason));
+        }
+        RUN_TAGS.set(&mut transaction, &run_id.into(), &[Pair::new(MODELS_TAG, value)]).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -80,8 +110,11 @@ impl Tracking {
             return Err(TrackingError::invalid("datasets", reason));
         }
         datasets.iter().try_for_each(bounds::dataset)?;
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_on_run(run_id).await?;
         let info = find_active(&mut transaction, run_id).await?;
+        // In one order: two runs of an experiment that record the same data sets must not wait for each other in a circle.
+        let mut datasets: Vec<&DatasetInput> = datasets.iter().collect();
+        datasets.sort_by_key(|input| (&input.name, &input.digest));
         for input in datasets {
             store::inputs::add_dataset(&mut transaction, info.experiment_id, run_id, &new_id(), input)
                 .await?;
@@ -96,7 +129,7 @@ impl Tracking {
         run_id: &str,
         models: &[LinkedModel],
     ) -> Result<(), TrackingError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_on_run(run_id).await?;
         find_active(&mut transaction, run_id).await?;
         link_models(&mut transaction, run_id, Direction::Output, models).await?;
         Ok(transaction.commit().await?)
@@ -113,8 +146,9 @@ impl Tracking {
         let identity = format!("history|{run_id}|{key}");
         let page = Page::of(max_results, page_token, HISTORY_BOUNDS, &identity)?;
         self.run_info(run_id).await?;
-        let (items, more) = store::metrics::history(&mut self.reader(), run_id, key, page).await?;
-        Ok(Found { items, next_page_token: more.then(|| page.next_token(&identity)) })
+        let found = store::metrics::history(&mut self.reader(), run_id, key, &page).await?;
+        let (items, end) = found.ok_or_else(wrong_token)?;
+        Ok(Found { items, next_page_token: end.map(|place| place.token(&identity)) })
     }
 
     /// The data sets that runs of these experiments read; at most 1,000, as the wire has no pages for them.
@@ -125,6 +159,36 @@ impl Tracking {
         let ids: Vec<i64> = experiment_ids.iter().filter_map(|id| id.parse().ok()).collect();
         Ok(store::inputs::summaries(&mut self.reader(), &ids, 1_000).await?)
     }
+}
+
+/// What the list in the tag keeps of a model's description.
+fn described_model(text: &str) -> Result<Value, TrackingError> {
+    let wrong = |reason: String| TrackingError::invalid("model_json", reason);
+    let model: Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| wrong(format!("Malformed model info: it is not a JSON object: {error}")))?;
+    let required = ["artifact_path", "flavors", "utc_time_created", "run_id"];
+    let missing: Vec<&str> = required.into_iter().filter(|field| !model.contains_key(*field)).collect();
+    if !missing.is_empty() {
+        return Err(wrong(format!("Model json is missing mandatory fields: {}", missing.join(", "))));
+    }
+    let kept = ["run_id", "utc_time_created", "artifact_path", "model_uuid"];
+    let mut described: Map<String, Value> =
+        model.iter().filter(|(field, _)| kept.contains(&field.as_str())).map(owned).collect();
+    if let Some(Value::Object(flavors)) = model.get("flavors") {
+        let without_config = |(flavor, settings): (&String, &Value)| match settings {
+            Value::Object(settings) => {
+                let settings = settings.iter().filter(|(field, _)| *field != "config").map(owned);
+                (flavor.clone(), Value::Object(settings.collect()))
+            }
+            other => (flavor.clone(), other.clone()),
+        };
+        described.insert("flavors".to_owned(), flavors.iter().map(without_config).collect());
+    }
+    Ok(Value::Object(described))
+}
+
+fn owned((key, value): (&String, &Value)) -> (String, Value) {
+    (key.clone(), value.clone())
 }
 
 /// The name tag renames the run.

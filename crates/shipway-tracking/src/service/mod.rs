@@ -1,26 +1,44 @@
 //! Use cases: fetch, judge, record. One file per family; every change is one transaction.
 //!
 //! - `experiments`, `runs`, `logging`, `logged_models`: what training code records
+//! - `metric_samples`: histories of metrics for charts
+//! - `evaluation_datasets`, `evaluation_records`, `scorers`: what evaluations stand on
+//! - `webhooks`: who is told of changes, and what is still to be told
+//! - `cursor`: page tokens that say after which item a page begins
 //! - `artifacts`: files of runs and logged models
 //! - `registry`, `versions`: registered models
 //! - `promotion`: who may take an alias
 //! - `bound`: which versions carry a tag
 //! - `resolve`: what serving needs to know of a version
 //! - `search`: what a search asks for and gives
+//! - `traces`, `spans`, `assessments`: what is recorded of traces
+//! - `trace_reading`, `trace_search`, `trace_metrics`: what is read of them
 
 mod artifacts;
+mod assessments;
 mod bound;
+mod cursor;
+mod evaluation_datasets;
+mod evaluation_records;
 mod experiments;
 mod gates;
 mod logged_models;
 mod logging;
+mod metric_samples;
 mod names;
 mod promotion;
 mod registry;
 mod resolve;
 mod runs;
+mod scorers;
 mod search;
+mod spans;
+mod trace_metrics;
+mod trace_reading;
+mod trace_search;
+mod traces;
 mod versions;
+mod webhooks;
 
 use std::{
     fmt,
@@ -35,9 +53,12 @@ use shipway_store::{
     audit::{self, AuditEntry},
 };
 use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use artifacts::FileEntry;
+pub(crate) use assessments::{AssessmentChange, whole};
 pub use bound::TaggedVersion;
+pub(crate) use evaluation_datasets::NewDataset;
 pub use gates::{GateSource, ReplaySource};
 pub(crate) use logged_models::NewLoggedModel;
 pub use promotion::Promotion;
@@ -45,9 +66,13 @@ pub(crate) use registry::{ModelReport, VersionReport};
 pub use resolve::{ModelFile, ResolvedVersion};
 pub(crate) use runs::{NewRun, RunChange};
 pub(crate) use search::{Found, LoggedModelSearch, OrderRequest, SearchRequest};
+pub(crate) use trace_metrics::MetricRequest;
+pub(crate) use trace_reading::Part;
+pub(crate) use traces::{NewTrace, TraceDeletion};
 pub(crate) use versions::NewVersion;
+pub(crate) use webhooks::{NewWebhook, WebhookChange};
 
-use crate::{error::TrackingError, store};
+use crate::{error::TrackingError, store, webhook::send::Sender};
 
 /// Experiments, runs, artifacts and the model registry. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -63,6 +88,12 @@ struct Inner {
     replays: OnceLock<Arc<dyn ReplaySource>>,
     clock: Arc<dyn Clock>,
     alias_changes: watch::Sender<u64>,
+    /// Counts commits that may have left something for webhooks.
+    news: watch::Sender<u64>,
+    /// Who sends to webhooks, once the operator has decided what they may reach.
+    sender: OnceLock<Sender>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl fmt::Debug for Tracking {
@@ -81,9 +112,19 @@ impl Tracking {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TrackingError> {
         store.migrate("tracking", store::MIGRATIONS).await?;
-        let (alias_changes, _) = watch::channel(0);
-        let replays = OnceLock::new();
-        let tracking = Self { inner: Arc::new(Inner { store, blobs, gates, replays, clock, alias_changes }) };
+        let inner = Inner {
+            store,
+            blobs,
+            gates,
+            replays: OnceLock::new(),
+            clock,
+            alias_changes: watch::channel(0).0,
+            news: watch::channel(0).0,
+            sender: OnceLock::new(),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        let tracking = Self { inner: Arc::new(inner) };
         tracking.create_default_experiment().await?;
         Ok(tracking)
     }
@@ -102,7 +143,7 @@ impl Tracking {
         self.inner.alias_changes.send_modify(|count| *count += 1);
     }
 
-    fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.inner.clock.now().micros().div_euclid(1_000)
     }
 
@@ -112,6 +153,11 @@ impl Tracking {
 
     async fn begin(&self) -> Result<Transaction, TrackingError> {
         Ok(self.inner.store.begin().await?)
+    }
+
+    /// Begins a change of what belongs to one run alone.
+    async fn begin_on_run(&self, run_id: &str) -> Result<Transaction, TrackingError> {
+        Ok(self.inner.store.begin_on(run_id).await?)
     }
 
     async fn audit(

@@ -13,6 +13,7 @@ use crate::{
     promote::{Contender, Evaluation, Gate, Judgement, Refusal, Replays, approve},
     service::{Tracking, artifacts::is_within, registry, versions},
     store::{self, Rows, artifacts::StoredFile},
+    webhook::news,
 };
 
 /// An alias that was given.
@@ -131,8 +132,11 @@ impl Tracking {
             "judged": promotion.judged,
         });
         self.audit(&mut transaction, caller, "tracking.promote", subject, detail).await?;
+        let is_prompt = store::registry::is_prompt(&mut transaction, name).await?;
+        self.tell(&mut transaction, &news::alias(is_prompt, name, alias, Some(version))).await?;
         transaction.commit().await?;
         self.announce_alias_change();
+        self.announce_news();
         Ok(promotion)
     }
 
@@ -162,8 +166,11 @@ impl Tracking {
         let subject = format!("model/{name}@{alias}");
         let detail = json!({ "version": holder });
         self.audit(&mut transaction, caller, "tracking.delete_alias", subject, detail).await?;
+        let is_prompt = store::registry::is_prompt(&mut transaction, name).await?;
+        self.tell(&mut transaction, &news::alias(is_prompt, name, alias, None)).await?;
         transaction.commit().await?;
         self.announce_alias_change();
+        self.announce_news();
         Ok(())
     }
 }

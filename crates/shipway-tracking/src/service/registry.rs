@@ -9,6 +9,7 @@ use crate::{
     promote::{Evaluation, Refusal, approve},
     service::{Tracking, promotion},
     store::{self, Rows, pairs::REGISTERED_MODEL_TAGS},
+    webhook::news,
 };
 
 /// A registered model with all that a person wants to know of it.
@@ -62,7 +63,9 @@ impl Tracking {
             latest_versions: Vec::new(),
         };
         store::registry::insert(&mut transaction, &model).await?;
+        self.tell(&mut transaction, &news::model_created(&model)).await?;
         transaction.commit().await?;
+        self.announce_news();
         Ok(model)
     }
 
@@ -166,9 +169,15 @@ impl Tracking {
         bounds::registry_tag(&tag)?;
         let mut transaction = self.begin().await?;
         must_exist(&mut transaction, name).await?;
-        REGISTERED_MODEL_TAGS.set(&mut transaction, &name.into(), &[tag]).await?;
+        REGISTERED_MODEL_TAGS.set(&mut transaction, &name.into(), std::slice::from_ref(&tag)).await?;
         store::registry::touch(&mut transaction, name, self.now_ms()).await?;
-        Ok(transaction.commit().await?)
+        let is_prompt = store::registry::is_prompt(&mut transaction, name).await?;
+        if let Some(news) = news::model_tag(is_prompt, name, &tag.key, Some(&tag.value)) {
+            self.tell(&mut transaction, &news).await?;
+        }
+        transaction.commit().await?;
+        self.announce_news();
+        Ok(())
     }
 
     /// Takes a tag away; nothing happens when it is not there.
@@ -179,7 +188,13 @@ impl Tracking {
     ) -> Result<(), TrackingError> {
         let mut transaction = self.begin().await?;
         must_exist(&mut transaction, name).await?;
-        REGISTERED_MODEL_TAGS.delete(&mut transaction, &name.into(), key).await?;
-        Ok(transaction.commit().await?)
+        let was_there = REGISTERED_MODEL_TAGS.delete(&mut transaction, &name.into(), key).await?;
+        let is_prompt = store::registry::is_prompt(&mut transaction, name).await?;
+        if let Some(news) = news::model_tag(is_prompt && was_there, name, key, None) {
+            self.tell(&mut transaction, &news).await?;
+        }
+        transaction.commit().await?;
+        self.announce_news();
+        Ok(())
     }
 }

@@ -63,13 +63,15 @@ fn name_of(new: &NewRun) -> Result<String, TrackingError> {
 
 impl Tracking {
     pub(crate) async fn create_run(&self, new: NewRun) -> Result<Run, TrackingError> {
+        let mut new = new;
+        new.tags = bounds::shortened(&new.tags, bounds::RUN_TAG_VALUE_LENGTH);
         new.tags.iter().try_for_each(bounds::run_tag)?;
         let name = name_of(&new)?;
-        let mut transaction = self.begin().await?;
+        let run_id = new_id();
+        let mut transaction = self.begin_on_run(&run_id).await?;
         let experiment_id = if new.experiment_id.is_empty() { "0" } else { &new.experiment_id };
         let experiment = experiments::find(&mut transaction, experiment_id).await?;
         experiments::must_be(&experiment, Lifecycle::Active)?;
-        let run_id = new_id();
         let info = RunInfo {
             experiment_id: experiment.id,
             name: name.clone(),
@@ -100,7 +102,7 @@ impl Tracking {
     }
 
     pub(crate) async fn update_run(&self, run_id: &str, change: RunChange) -> Result<RunInfo, TrackingError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_on_run(run_id).await?;
         let mut info = find_active(&mut transaction, run_id).await?;
         info.status = change.status.unwrap_or(info.status);
         info.end_ms = change.end_ms.or(info.end_ms);
@@ -117,7 +119,7 @@ impl Tracking {
 
     /// Deletes or restores a run; doing it twice changes nothing.
     pub(crate) async fn move_run(&self, run_id: &str, to: Lifecycle) -> Result<(), TrackingError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_on_run(run_id).await?;
         let mut info = find(&mut transaction, run_id).await?;
         info.lifecycle = to;
         store::runs::update(&mut transaction, &info).await?;
@@ -125,7 +127,7 @@ impl Tracking {
     }
 
     pub(crate) async fn delete_run_tag(&self, run_id: &str, key: &str) -> Result<(), TrackingError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_on_run(run_id).await?;
         find_active(&mut transaction, run_id).await?;
         if !RUN_TAGS.delete(&mut transaction, &run_id.into(), key).await? {
             return Err(TrackingError::missing(Thing::Tag, key));

@@ -1,16 +1,21 @@
 //! What a search asks for and gives, and how each kind of thing is searched.
 
+use shipway_store::Row;
+
 use crate::{
     error::TrackingError,
     filter::{
         Order, Subject,
-        page::{Bounds, Page},
+        page::{Bounds, Page, wrong_token},
         parse_filter, parse_order, parse_order_field,
         subject::{EXPERIMENTS, LOGGED_MODELS, MODEL_VERSIONS, REGISTERED_MODELS, RUNS},
     },
     model::{Experiment, Lifecycle, LoggedModel, ModelVersion, RegisteredModel, Run, View},
     service::Tracking,
-    store::{self, search::Search},
+    store::{
+        self, Rows,
+        search::{PageOfRows, Search},
+    },
 };
 
 /// A search as a client words it.
@@ -68,15 +73,25 @@ impl SearchRequest {
         subject: &'static Subject,
         bounds: Bounds,
         scope: &str,
+        experiments: Option<&[String]>,
     ) -> Result<Prepared, TrackingError> {
         let identity = format!("{}|{scope}|{}|{:?}", subject.table, self.filter, self.order_by);
         let page = Page::of(self.max_results, &self.page_token, bounds, &identity)?;
         let filter = parse_filter(&self.filter, subject)?;
         let orders =
             self.order_by.iter().map(|clause| parse_order(clause, subject)).collect::<Result<Vec<_>, _>>()?;
-        let search = Search::of(subject).matching(&filter).ordered_by(&orders);
+        let mut search = Search::of(subject);
+        if let Some(ids) = experiments {
+            search = search.within(numbers(ids));
+        }
+        let search = search.matching(&filter).ordered_by(&orders);
         Ok(Prepared { search, page, identity })
     }
+}
+
+/// An id that is not a number names no experiment, so it finds nothing.
+fn numbers(ids: &[String]) -> Vec<i64> {
+    ids.iter().filter_map(|id| id.parse().ok()).collect()
 }
 
 impl Prepared {
@@ -90,16 +105,11 @@ impl Prepared {
         self
     }
 
-    /// An id that is not a number names no experiment, so it finds nothing.
-    fn in_experiments(mut self, ids: &[String]) -> Self {
-        self.search =
-            self.search.among("s.experiment_id", ids.iter().filter_map(|id| id.parse::<i64>().ok()));
-        self
+    /// The page, and the token of the one after it.
+    async fn run(self, rows: &mut impl Rows) -> Result<(Vec<Row>, Option<String>), TrackingError> {
+        let PageOfRows { rows, end } = self.search.run(rows, &self.page).await?.ok_or_else(wrong_token)?;
+        Ok((rows, end.map(|place| place.token(&self.identity))))
     }
-}
-
-fn found<T>(items: Vec<T>, more: bool, page: Page, identity: &str) -> Found<T> {
-    Found { items, next_page_token: more.then(|| page.next_token(identity)) }
 }
 
 impl Tracking {
@@ -111,11 +121,10 @@ impl Tracking {
         request: &SearchRequest,
     ) -> Result<Found<Run>, TrackingError> {
         let scope = format!("{experiment_ids:?}|{view:?}");
-        let prepared = request.prepare(&RUNS, RUN_BOUNDS, &scope)?.viewing(view);
-        let Prepared { search, page, identity } = prepared.in_experiments(experiment_ids);
-        let (rows, more) = search.run(&mut self.reader(), page).await?;
+        let prepared = request.prepare(&RUNS, RUN_BOUNDS, &scope, Some(experiment_ids))?;
+        let (rows, next_page_token) = prepared.viewing(view).run(&mut self.reader()).await?;
         let runs = store::runs::from_rows(&mut self.reader(), &rows).await?;
-        Ok(found(runs, more, page, &identity))
+        Ok(Found { items: runs, next_page_token })
     }
 
     pub(crate) async fn search_experiments(
@@ -123,33 +132,30 @@ impl Tracking {
         view: View,
         request: &SearchRequest,
     ) -> Result<Found<Experiment>, TrackingError> {
-        let prepared = request.prepare(&EXPERIMENTS, EXPERIMENT_BOUNDS, &format!("{view:?}"))?;
-        let Prepared { search, page, identity } = prepared.viewing(view);
-        let (rows, more) = search.run(&mut self.reader(), page).await?;
+        let prepared = request.prepare(&EXPERIMENTS, EXPERIMENT_BOUNDS, &format!("{view:?}"), None)?;
+        let (rows, next_page_token) = prepared.viewing(view).run(&mut self.reader()).await?;
         let experiments = store::experiments::from_rows(&mut self.reader(), &rows).await?;
-        Ok(found(experiments, more, page, &identity))
+        Ok(Found { items: experiments, next_page_token })
     }
 
     pub(crate) async fn search_registered_models(
         &self,
         request: &SearchRequest,
     ) -> Result<Found<RegisteredModel>, TrackingError> {
-        let Prepared { search, page, identity } =
-            request.prepare(&REGISTERED_MODELS, REGISTERED_MODEL_BOUNDS, "")?;
-        let (rows, more) = search.run(&mut self.reader(), page).await?;
+        let prepared = request.prepare(&REGISTERED_MODELS, REGISTERED_MODEL_BOUNDS, "", None)?;
+        let (rows, next_page_token) = prepared.run(&mut self.reader()).await?;
         let models = store::registry::from_rows(&mut self.reader(), &rows).await?;
-        Ok(found(models, more, page, &identity))
+        Ok(Found { items: models, next_page_token })
     }
 
     pub(crate) async fn search_model_versions(
         &self,
         request: &SearchRequest,
     ) -> Result<Found<ModelVersion>, TrackingError> {
-        let Prepared { search, page, identity } =
-            request.prepare(&MODEL_VERSIONS, MODEL_VERSION_BOUNDS, "")?;
-        let (rows, more) = search.run(&mut self.reader(), page).await?;
+        let prepared = request.prepare(&MODEL_VERSIONS, MODEL_VERSION_BOUNDS, "", None)?;
+        let (rows, next_page_token) = prepared.run(&mut self.reader()).await?;
         let versions = store::versions::from_rows(&mut self.reader(), &rows).await?;
-        Ok(found(versions, more, page, &identity))
+        Ok(Found { items: versions, next_page_token })
     }
 
     /// Logged models of the experiments that match. Where data sets are named, metrics count only on those.
@@ -161,16 +167,19 @@ impl Tracking {
         let identity = format!("logged|{experiment_ids:?}|{filter}|{datasets:?}|{order_by:?}");
         let page = Page::of(request.max_results, &request.page_token, LOGGED_MODEL_BOUNDS, &identity)?;
         let comparisons = parse_filter(filter, &LOGGED_MODELS)?;
-        let mut search = Search::of(&LOGGED_MODELS).on_datasets(datasets.clone()).matching(&comparisons);
+        let mut search = Search::of(&LOGGED_MODELS)
+            .within(numbers(experiment_ids))
+            .on_datasets(datasets.clone())
+            .matching(&comparisons);
         for order in order_by {
             let field = parse_order_field(&order.field, &LOGGED_MODELS)?;
             let place = order.dataset.clone().map_or_else(|| datasets.clone(), |one| vec![one]);
             search = search.on_datasets(place).ordered_by(&[Order { field, ascending: order.ascending }]);
         }
-        let ids = experiment_ids.iter().filter_map(|id| id.parse::<i64>().ok());
-        let search = search.among("s.experiment_id", ids).among("s.lifecycle", [Lifecycle::Active.word()]);
-        let (rows, more) = search.run(&mut self.reader(), page).await?;
+        let search = search.among("s.lifecycle", [Lifecycle::Active.word()]);
+        let prepared = Prepared { search, page, identity };
+        let (rows, next_page_token) = prepared.run(&mut self.reader()).await?;
         let models = store::logged_models::from_rows(&mut self.reader(), &rows).await?;
-        Ok(found(models, more, page, &identity))
+        Ok(Found { items: models, next_page_token })
     }
 }

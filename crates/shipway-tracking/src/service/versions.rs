@@ -6,7 +6,7 @@ use shipway_store::Transaction;
 use crate::{
     artifact_path::ArtifactPath,
     error::{Thing, TrackingError},
-    model::{ModelVersion, Pair, Stage, bounds},
+    model::{ModelVersion, Pair, Stage, bounds, registry::is_prompt},
     model_source::ModelSource,
     service::{
         Tracking,
@@ -14,11 +14,14 @@ use crate::{
         logged_models, registry, runs,
     },
     store::{self, Rows, pairs::LOGGED_MODEL_TAGS},
+    webhook::news,
 };
 
 /// The tag of a logged model that lists the versions made of it; clients read and write it too.
 const VERSIONS_TAG: &str = "mlflow.modelVersions";
-const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+
+/// How clients ask for the newest version.
+const LATEST: &str = "latest";
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NewVersion {
@@ -106,6 +109,7 @@ async fn artifact_origin(
     let (model_id, run_id) = match owner {
         Owner::Run { run_id } => (String::new(), run_id),
         Owner::LoggedModel { model_id, run_id } => (model_id, run_id),
+        Owner::Trace => return Err(TrackingError::missing(Thing::Artifact, root)),
     };
     Ok(Origin { root, folder: path, model_id, run_id })
 }
@@ -127,8 +131,7 @@ impl Tracking {
         new: NewVersion,
     ) -> Result<ModelVersion, TrackingError> {
         new.tags.iter().try_for_each(bounds::registry_tag)?;
-        let is_prompt =
-            new.tags.iter().any(|tag| tag.key == PROMPT_TAG && tag.value.eq_ignore_ascii_case("true"));
+        let is_prompt = is_prompt(&new.tags);
         let mut transaction = self.begin().await?;
         // A prompt's text is in its tags. Its source is kept as text and never resolved to files.
         let origin =
@@ -161,7 +164,9 @@ impl Tracking {
         };
         store::versions::insert(&mut transaction, &version).await?;
         tag_logged_model(&mut transaction, &version).await?;
+        self.tell(&mut transaction, &news::version_created(&version)).await?;
         transaction.commit().await?;
+        self.announce_news();
         Ok(version)
     }
 
@@ -169,11 +174,18 @@ impl Tracking {
         find(&mut self.reader(), name, number).await
     }
 
+    /// The version that holds an alias. `latest`, which no version can hold, is the newest one.
     pub(crate) async fn model_version_by_alias(
         &self,
         name: &str,
         alias: &str,
     ) -> Result<ModelVersion, TrackingError> {
+        if alias.eq_ignore_ascii_case(LATEST) {
+            let newest = self.registered_model(name).await?.latest_versions.into_iter();
+            let newest = newest.max_by_key(|version| version.version);
+            let missing = || TrackingError::missing(Thing::ModelVersion, format!("{name}/{LATEST}"));
+            return newest.ok_or_else(missing);
+        }
         find_by_alias(&mut self.reader(), name, alias).await
     }
 
@@ -262,7 +274,12 @@ impl Tracking {
         let mut transaction = self.begin().await?;
         find(&mut transaction, name, number).await?;
         store::versions::set_tag(&mut transaction, name, number, &tag).await?;
-        Ok(transaction.commit().await?)
+        let is_prompt = store::registry::is_prompt(&mut transaction, name).await?;
+        let news = news::version_tag(is_prompt, name, number, &tag.key, Some(&tag.value));
+        self.tell(&mut transaction, &news).await?;
+        transaction.commit().await?;
+        self.announce_news();
+        Ok(())
     }
 
     /// Takes a tag away; nothing happens when it is not there.
@@ -274,8 +291,14 @@ impl Tracking {
     ) -> Result<(), TrackingError> {
         let mut transaction = self.begin().await?;
         find(&mut transaction, name, number).await?;
-        store::versions::delete_tag(&mut transaction, name, number, key).await?;
-        Ok(transaction.commit().await?)
+        if store::versions::delete_tag(&mut transaction, name, number, key).await? {
+            let is_prompt = store::registry::is_prompt(&mut transaction, name).await?;
+            let news = news::version_tag(is_prompt, name, number, key, None);
+            self.tell(&mut transaction, &news).await?;
+        }
+        transaction.commit().await?;
+        self.announce_news();
+        Ok(())
     }
 }
 

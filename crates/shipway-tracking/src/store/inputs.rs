@@ -7,6 +7,9 @@ use shipway_store::{Transaction, parameters};
 use super::{Rows, Stored, all_of, placeholders};
 use crate::model::{DatasetInput, LinkedModel, Pair};
 
+/// The tag of an input that says what its data set was read for.
+pub(crate) const CONTEXT_TAG: &str = "mlflow.data.context";
+
 /// Records that a run read a data set. The same data set of an experiment is kept once; saying it again changes nothing.
 pub(crate) async fn add_dataset(
     transaction: &mut Transaction,

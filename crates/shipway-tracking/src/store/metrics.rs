@@ -4,13 +4,17 @@ use std::collections::HashMap;
 
 use shipway_store::{Row, Transaction, parameters};
 
-use super::{Rows, Stored, all_of};
+use super::{
+    Rows, Stored, all_of,
+    search::keyset::{self, Term, TermKind},
+};
 use crate::{
-    filter::page::Page,
-    model::{Metric, run::stored_value},
+    filter::page::{Page, Place},
+    model::{Metric, RunInfo, run::stored_value},
 };
 
-fn metric(row: &Row) -> Stored<Metric> {
+/// A point as it is kept.
+pub(crate) fn metric(row: &Row) -> Stored<Metric> {
     let value = if row.int("is_nan")? != 0 { f64::NAN } else { row.real("value")? };
     Ok(Metric {
         key: row.text("key")?,
@@ -22,16 +26,17 @@ fn metric(row: &Row) -> Stored<Metric> {
     })
 }
 
-/// Adds points and moves the latest point of each metric forward, with two prepared statements whatever the number of
-/// points. A point that is there already changes nothing, so that a request may be sent again.
-pub(crate) async fn add(transaction: &mut Transaction, run_id: &str, points: &[Metric]) -> Stored<()> {
+/// Adds points and moves the latest point of each metric forward. A point that is there already changes nothing, so that a request may
+/// be sent again.
+pub(crate) async fn add(transaction: &mut Transaction, run: &RunInfo, points: &[Metric]) -> Stored<()> {
+    let run_id = run.run_id.as_str();
     let values = |point: &Metric| {
         let (value, is_nan) = stored_value(point.value);
         parameters![run_id, point.key.as_str(), point.step, point.timestamp_ms, value, is_nan]
     };
     transaction
-        .execute_many(
-            "INSERT INTO metrics (run_id, key, step, timestamp_ms, value, is_nan) VALUES ($1, $2, $3, $4, $5, $6) \
+        .insert_rows(
+            "INSERT INTO metrics (run_id, key, step, timestamp_ms, value, is_nan) VALUES {rows} \
              ON CONFLICT (run_id, key, step, timestamp_ms, value, is_nan) DO NOTHING",
             points.iter().map(values).collect(),
         )
@@ -43,11 +48,16 @@ pub(crate) async fn add(transaction: &mut Transaction, run_id: &str, points: &[M
             *entry = point;
         }
     }
+    let values = |point: &Metric| {
+        let (value, is_nan) = stored_value(point.value);
+        let (key, experiment) = (point.key.as_str(), run.experiment_id);
+        parameters![run_id, key, experiment, point.step, point.timestamp_ms, value, is_nan]
+    };
     // NaN counts as the smallest value of its moment, as in `Metric::recency`.
     transaction
-        .execute_many(
-            "INSERT INTO latest_metrics (run_id, key, step, timestamp_ms, value, is_nan) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (run_id, key) DO UPDATE SET step = excluded.step, \
+        .insert_rows(
+            "INSERT INTO latest_metrics (run_id, key, experiment_id, step, timestamp_ms, value, is_nan) \
+             VALUES {rows} ON CONFLICT (run_id, key) DO UPDATE SET step = excluded.step, \
              timestamp_ms = excluded.timestamp_ms, value = excluded.value, is_nan = excluded.is_nan \
              WHERE excluded.step > latest_metrics.step OR (excluded.step = latest_metrics.step \
              AND (excluded.timestamp_ms > latest_metrics.timestamp_ms \
@@ -73,17 +83,45 @@ pub(crate) async fn latest_of_all(
     Ok(found)
 }
 
-/// The points of one metric by time, step and value, and whether there are more after the page.
+/// The points of one metric by time, step and value, and the place where the page ends if there are more after it. `None` when the
+/// place that it begins after is none of this order.
 pub(crate) async fn history(
     rows: &mut impl Rows,
     run_id: &str,
     key: &str,
-    page: Page,
-) -> Stored<(Vec<Metric>, bool)> {
-    let sql = "SELECT * FROM metrics WHERE run_id = $1 AND key = $2 ORDER BY timestamp_ms, step, is_nan DESC, value \
-               LIMIT $3 OFFSET $4";
-    let found = rows.all(sql, parameters![run_id, key, page.size.saturating_add(1), page.offset]).await?;
-    let wanted = usize::try_from(page.size).unwrap_or(usize::MAX);
-    let points: Vec<Metric> = found.iter().take(wanted).map(metric).collect::<Stored<_>>()?;
-    Ok((points, found.len() > wanted))
+    page: &Page,
+) -> Stored<Option<(Vec<Metric>, Option<Place>)>> {
+    let terms = [("timestamp_ms", true), ("step", true), ("is_nan", false)].map(|(column, ascending)| Term {
+        rank: None,
+        value: column.to_owned(),
+        ascending,
+        kind: TermKind::Integer,
+    });
+    let by_value = Term { rank: None, value: "value".to_owned(), ascending: true, kind: TermKind::Number };
+    let terms: Vec<Term> = terms.into_iter().chain([by_value]).collect();
+    if page.after.as_ref().is_some_and(|place| !keyset::fits(place, &terms)) {
+        return Ok(None);
+    }
+    let mut parameters = parameters![run_id, key];
+    let after = page.after.as_ref().map_or_else(
+        || "1 = 1".to_owned(),
+        |place| {
+            keyset::after(place, &terms, |value| {
+                parameters.push(value);
+                format!("${}", parameters.len())
+            })
+        },
+    );
+    let sql = format!(
+        "SELECT m.*, {} FROM metrics m WHERE run_id = $1 AND key = $2 AND {after} ORDER BY {} LIMIT {}",
+        keyset::selected(&terms).join(", "),
+        keyset::order(&terms),
+        page.size.saturating_add(1)
+    );
+    let found = rows.all(&sql, parameters).await?;
+    let (wanted, more) = (page.wanted(), found.len() > page.wanted());
+    let last = found.get(wanted.saturating_sub(1)).filter(|_| more);
+    let end = last.map(|row| keyset::place_of(row, &terms)).transpose()?;
+    let points = found.iter().take(wanted).map(metric).collect::<Stored<_>>()?;
+    Ok(Some((points, end)))
 }

@@ -1,31 +1,54 @@
 //! The SQL of this crate's own tables; no SQL elsewhere. One file per family of tables.
 //!
-//! - `experiments`, `runs`, `metrics`, `inputs`: what runs record
+//! - `experiments`, `runs`, `metrics`, `metric_samples`, `inputs`: what runs record
 //! - `logged_models`, `evaluations`: models and their scores
 //! - `artifacts`: which blob lies at which path
 //! - `registry`, `versions`: registered models, versions, aliases
+//! - `evaluation_datasets`, `evaluation_records`: data sets of evaluations; `dataset_search`: how they are searched
+//! - `scorers`, `webhooks`, `deliveries`: judges, and who is told of changes
 //! - `pairs`: tags and params, which every family has in the same form
 //! - `search`: checked filters to SQL
+//! - `traces`: traces, spans, assessments, and their own searches
 
 pub(crate) mod artifacts;
+pub(crate) mod dataset_search;
+pub(crate) mod deliveries;
+pub(crate) mod evaluation_datasets;
+pub(crate) mod evaluation_records;
 pub(crate) mod evaluations;
 pub(crate) mod experiments;
 pub(crate) mod inputs;
 pub(crate) mod logged_models;
+pub(crate) mod metric_samples;
 pub(crate) mod metrics;
 pub(crate) mod pairs;
 pub(crate) mod registry;
 pub(crate) mod runs;
+pub(crate) mod scorers;
 pub(crate) mod search;
+pub(crate) mod traces;
 pub(crate) mod versions;
+pub(crate) mod webhooks;
 
 use std::future::Future;
 
 use shipway_store::{Migration, Row, SqlValue, Store, StoreError, Transaction};
 
 /// This crate's tables, in order.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "tracking", sql: include_str!("../../migrations/0001_tracking.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "tracking", sql: include_str!("../../migrations/0001_tracking.sql") },
+    Migration { version: 2, name: "traces", sql: include_str!("../../migrations/0002_traces.sql") },
+    Migration {
+        version: 3,
+        name: "datasets_scorers_webhooks",
+        sql: include_str!("../../migrations/0003_datasets_scorers_webhooks.sql"),
+    },
+    Migration {
+        version: 4,
+        name: "latest metrics by value",
+        sql: include_str!("../../migrations/0004_latest_metrics_by_value.sql"),
+    },
+];
 
 pub(crate) type Stored<T> = Result<T, StoreError>;
 

@@ -1,6 +1,6 @@
 //! Tags and params: tables of (owner, key, value), the same for every family.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use shipway_store::{Row, SqlValue, Transaction, parameters};
 
@@ -22,6 +22,11 @@ pub(crate) const LOGGED_MODEL_PARAMS: PairTable =
     PairTable { table: "logged_model_params", owner: "model_id" };
 pub(crate) const REGISTERED_MODEL_TAGS: PairTable =
     PairTable { table: "registered_model_tags", owner: "name" };
+pub(crate) const EVALUATION_DATASET_TAGS: PairTable =
+    PairTable { table: "evaluation_dataset_tags", owner: "dataset_id" };
+
+pub(crate) const TRACE_TAGS: PairTable = PairTable { table: "trace_tags", owner: "trace_id" };
+pub(crate) const TRACE_METADATA: PairTable = PairTable { table: "trace_metadata", owner: "trace_id" };
 
 fn pair(row: &Row) -> Stored<Pair> {
     Ok(Pair { key: row.text("key")?, value: row.text("value")? })
@@ -60,13 +65,13 @@ impl PairTable {
     ) -> Stored<()> {
         let Self { table, owner: column } = self;
         let sql = format!(
-            "INSERT INTO {table} ({column}, key, value) VALUES ($1, $2, $3) \
+            "INSERT INTO {table} ({column}, key, value) VALUES {{rows}} \
              ON CONFLICT ({column}, key) DO UPDATE SET value = excluded.value"
         );
-        self.write(transaction, &sql, owner, pairs).await
+        self.write(transaction, &sql, owner, pairs.iter()).await
     }
 
-    /// Adds pairs; a key that exists keeps its value.
+    /// Adds pairs; a key that exists keeps its value, and of two equal keys the first counts.
     pub(crate) async fn add(
         self,
         transaction: &mut Transaction,
@@ -75,9 +80,9 @@ impl PairTable {
     ) -> Stored<()> {
         let Self { table, owner: column } = self;
         let sql = format!(
-            "INSERT INTO {table} ({column}, key, value) VALUES ($1, $2, $3) ON CONFLICT ({column}, key) DO NOTHING"
+            "INSERT INTO {table} ({column}, key, value) VALUES {{rows}} ON CONFLICT ({column}, key) DO NOTHING"
         );
-        self.write(transaction, &sql, owner, pairs).await
+        self.write(transaction, &sql, owner, pairs.iter().rev()).await
     }
 
     async fn write(
@@ -85,16 +90,13 @@ impl PairTable {
         transaction: &mut Transaction,
         sql: &str,
         owner: &SqlValue,
-        pairs: &[Pair],
+        pairs: impl Iterator<Item = &Pair>,
     ) -> Stored<()> {
-        if pairs.is_empty() {
-            return Ok(());
-        }
-        let values = pairs
-            .iter()
-            .map(|pair| vec![owner.clone(), pair.key.as_str().into(), pair.value.as_str().into()])
-            .collect();
-        transaction.execute_many(sql, values).await?;
+        // No statement may change a row twice, so of two equal keys only the last is written.
+        let last: BTreeMap<&str, &str> = pairs.map(|pair| (pair.key.as_str(), pair.value.as_str())).collect();
+        let values =
+            last.into_iter().map(|(key, value)| vec![owner.clone(), key.into(), value.into()]).collect();
+        transaction.insert_rows(sql, values).await?;
         Ok(())
     }
 

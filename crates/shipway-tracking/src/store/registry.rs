@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use shipway_store::{Row, Transaction, parameters};
 
 use super::{Rows, Stored, all_of, pairs::REGISTERED_MODEL_TAGS, versions};
-use crate::model::{ModelVersion, RegisteredModel};
+use crate::model::{ModelVersion, RegisteredModel, registry::is_prompt as is_prompt_by};
 
 fn model(row: &Row) -> Stored<RegisteredModel> {
     Ok(RegisteredModel {
@@ -28,6 +28,11 @@ pub(crate) async fn by_name(rows: &mut impl Rows, name: &str) -> Stored<Option<R
 pub(crate) async fn exists(rows: &mut impl Rows, name: &str) -> Stored<bool> {
     let found = rows.first("SELECT name FROM registered_models WHERE name = $1", parameters![name]).await?;
     Ok(found.is_some())
+}
+
+/// Whether the registered model is a prompt.
+pub(crate) async fn is_prompt(rows: &mut impl Rows, name: &str) -> Stored<bool> {
+    Ok(is_prompt_by(&REGISTERED_MODEL_TAGS.of(rows, name).await?))
 }
 
 /// Every registered model's name, in order.

@@ -6,9 +6,9 @@ use axum::{Router, body::Body};
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use shipway_blob::BlobStore;
-use shipway_core::{ManualClock, Timestamp};
+use shipway_core::{Clock, ManualClock, SystemClock, Timestamp};
 use shipway_store::Store;
-use shipway_tracking::{Gate, GateSource, Requirement, Rule, Tracking};
+use shipway_tracking::{Gate, GateSource, Requirement, Rule, Tracking, WebhookSettings};
 use shipway_web::Guard;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -62,12 +62,56 @@ impl Response {
     }
 }
 
+/// The location of experiment 0.
+pub(crate) fn zero() -> Value {
+    json!({ "type": "MLFLOW_EXPERIMENT", "mlflow_experiment": { "experiment_id": "0" } })
+}
+
+/// A span of the trace of 16 bytes `trace`, in milliseconds since the epoch; without a parent it is the root.
+pub(crate) fn span(trace: u8, id: u8, parent: Option<u8>, times: (u64, u64), attributes: Value) -> Value {
+    let hex = |byte: u8, length: usize| format!("{byte:02x}").repeat(length);
+    let attributes: Vec<Value> = attributes
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(key, value)| match value {
+            Value::Number(number) => json!({ "key": key, "value": { "intValue": number } }),
+            other => json!({ "key": key, "value": { "stringValue": other } }),
+        })
+        .collect();
+    json!({
+        "traceId": hex(trace, 16), "spanId": hex(id, 8), "parentSpanId": parent.map_or(String::new(), |one| hex(one, 8)),
+        "name": format!("span {id}"), "startTimeUnixNano": (times.0 * 1_000_000).to_string(),
+        "endTimeUnixNano": (times.1 * 1_000_000).to_string(), "attributes": attributes,
+    })
+}
+
+/// The name of the trace of 16 bytes `trace`.
+pub(crate) fn trace_name(trace: u8) -> String {
+    format!("tr-{}", format!("{trace:02x}").repeat(16))
+}
+
 impl App {
     pub(crate) async fn new() -> Self {
-        let objects = TempDir::new().unwrap();
-        let store = Store::in_memory().await.unwrap();
-        let blobs = BlobStore::open_local(objects.path()).unwrap();
+        Self::over(super::empty_store().await).await
+    }
+
+    /// Over a database that may have tables and rows.
+    pub(crate) async fn over(store: Store) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp(1_700_000_000_000_000)));
+        Self::with_clock(store, clock).await
+    }
+
+    /// A server whose time goes on, with webhooks as these settings have them; nothing is sent yet.
+    pub(crate) async fn with_webhooks(store: Store, settings: &WebhookSettings) -> Self {
+        let app = Self::with_clock(store, Arc::new(SystemClock)).await;
+        app.tracking.set_webhooks(settings).unwrap();
+        app
+    }
+
+    async fn with_clock(store: Store, clock: Arc<dyn Clock>) -> Self {
+        let objects = TempDir::new().unwrap();
+        let blobs = BlobStore::open_local(objects.path()).unwrap();
         let gates = Arc::new(Gates::default());
         let tracking = Tracking::open(store.clone(), blobs, gates.clone(), clock).await.unwrap();
         let router =
@@ -82,12 +126,21 @@ impl App {
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Response {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", "application/json")
-            .body(body.into())
-            .unwrap();
+        self.send_with(method, path, &[("content-type", "application/json")], body).await
+    }
+
+    pub(crate) async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Response {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.into()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
@@ -100,6 +153,49 @@ impl App {
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Response {
         self.send(Method::POST, &format!("/api/2.0/mlflow/{path}"), body.to_string()).await
+    }
+
+    /// A request to version 3 of the wire.
+    pub(crate) async fn v3(&self, method: Method, path: &str, body: Value) -> Response {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        self.send(method, &format!("/api/3.0/mlflow/{path}"), body).await
+    }
+
+    /// A request of REST 3.0.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Value) -> Response {
+        self.send(method, &format!("/api/3.0/mlflow/{path}"), body.to_string()).await
+    }
+
+    pub(crate) async fn get_3(&self, path: &str) -> Response {
+        self.send(Method::GET, &format!("/api/3.0/mlflow/{path}"), Body::empty()).await
+    }
+
+    /// Tells of a trace; `more` adds to what is told.
+    pub(crate) async fn tells_trace(&self, trace_id: &str, start: &str, more: Value) -> Value {
+        let mut info = json!({
+            "trace_id": trace_id, "request_time": start, "state": "OK",
+            "trace_location": { "type": "MLFLOW_EXPERIMENT", "mlflow_experiment": { "experiment_id": "0" } },
+        });
+        for (name, value) in more.as_object().unwrap() {
+            info[name] = value.clone();
+        }
+        let body = json!({ "trace": { "trace_info": info } });
+        let told = self.call(Method::POST, "traces", body).await.ok();
+        told["trace"]["trace_info"].clone()
+    }
+
+    /// Sends spans as JSON over the OpenTelemetry protocol.
+    pub(crate) async fn exports(&self, spans: Value) -> Response {
+        let body = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] });
+        let headers = [("content-type", "application/json"), ("x-mlflow-experiment-id", "0")];
+        self.send_with(Method::POST, "/v1/traces", &headers, body.to_string()).await
+    }
+
+    pub(crate) async fn finds_traces(&self, filter: &str) -> Vec<String> {
+        let body = json!({ "locations": [zero()], "filter": filter });
+        let found = self.call(Method::POST, "traces/search", body).await.ok();
+        let traces = found["traces"].as_array().cloned().unwrap_or_default();
+        traces.iter().map(|trace| trace["trace_id"].as_str().unwrap().to_owned()).collect()
     }
 
     pub(crate) async fn creates_run(&self) -> String {

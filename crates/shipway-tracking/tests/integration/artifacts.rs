@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Method;
 use serde_json::json;
 
-use crate::app::App;
+use super::app::App;
 
 const PROXY: &str = "/api/2.0/mlflow-artifacts/artifacts";
 
@@ -88,4 +88,36 @@ async fn the_files_of_a_version_that_holds_an_alias_do_not_change() {
     let path = format!("{PROXY}/0/models/{model_id}/artifacts/model.lgb");
     assert_eq!(app.send(Method::DELETE, &path, Body::empty()).await.refused().0, 409);
     assert_eq!(app.send(Method::GET, &path, Body::empty()).await.bytes, b"better trees");
+}
+
+#[tokio::test]
+async fn a_browser_gets_files_by_what_they_belong_to_and_never_as_a_page() {
+    let app = App::new().await;
+    let run_id = app.creates_run().await;
+    let upload = format!("/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run_id}&path=notes/page.html");
+    app.send(Method::POST, &upload, "<script>alert(1)</script>").await.ok();
+    let asked = format!("/get-artifact?run_uuid={run_id}&path=notes/page.html");
+    let sent = app.send(Method::GET, &asked, Body::empty()).await;
+    assert_eq!(sent.bytes, b"<script>alert(1)</script>");
+    let header = |name: &str| sent.headers[name].to_str().unwrap().to_owned();
+    assert_eq!(header("content-disposition"), "attachment");
+    assert_eq!(header("content-security-policy"), "sandbox; default-src 'none'");
+    assert_eq!(header("content-type"), "application/octet-stream");
+
+    app.post("registered-models/create", json!({ "name": "late" })).await.ok();
+    let version = json!({ "name": "late", "source": format!("runs:/{run_id}/notes"), "run_id": run_id });
+    app.post("model-versions/create", version).await.ok();
+    let of_version = "/model-versions/get-artifact?name=late&version=1&path=";
+    let sent = app.send(Method::GET, &format!("{of_version}page.html"), Body::empty()).await;
+    assert_eq!(sent.bytes, b"<script>alert(1)</script>");
+    for bad in ["../notes/page.html", "/etc/passwd", "%252e%252e/x", "x%23y", "C:/x"] {
+        for path in [format!("{of_version}{bad}"), format!("/get-artifact?run_uuid={run_id}&path={bad}")] {
+            assert_eq!(app.send(Method::GET, &path, Body::empty()).await.refused().0, 400, "{path}");
+        }
+        let upload = format!("/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run_id}&path={bad}");
+        assert_eq!(app.send(Method::POST, &upload, "x").await.refused().0, 400, "{upload}");
+    }
+    let large = vec![b'x'; 10 * 1024 * 1024 + 1];
+    let upload = format!("/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run_id}&path=large");
+    assert_eq!(app.send(Method::POST, &upload, large).await.refused().0, 413);
 }

@@ -1,13 +1,71 @@
-//! Tracking as its clients see it: the router in process, over a database in memory and a folder of objects.
+//! Tracking as its clients see it: the router in process, over SQLite and over PostgreSQL, with a folder of objects.
 //!
 //! - `app`: the server under test, and the words to drive it with
-//! - `runs`, `search`, `artifacts`, `registry`, `promotion`, `wire`: what is promised, by family
+//! - `runs`, `search`, `artifacts`, `registry`, `promotion`, `datasets`, `scorers`, `metrics`, `webhooks`, `wire`: what is
+//!   promised, by family
+//! - `graphql`: the queries of MLflow's own interface
+//! - `traces`, `trace_search`, `trace_metrics`, `assessments`, `otlp`: traces and their spans
+//! - `upgrade`: earlier forms of the tables
+//! - `receiver`: a receiver of webhooks
+//! - `endpoints`: nothing of the protocol is forgotten
+#![expect(clippy::duplicate_mod, reason = "every test runs over both engines")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod app;
-mod artifacts;
-mod promotion;
-mod registry;
-mod runs;
-mod search;
-mod wire;
+mod receiver;
+
+/// Every test of these files runs over both engines.
+macro_rules! over {
+    ($engine:ident, $store:expr) => {
+        #[path = "."]
+        mod $engine {
+            #[path = "app.rs"]
+            mod app;
+            #[path = "artifacts.rs"]
+            mod artifacts;
+            #[path = "assessments.rs"]
+            mod assessments;
+            #[path = "datasets.rs"]
+            mod datasets;
+            #[path = "endpoints.rs"]
+            mod endpoints;
+            #[path = "graphql.rs"]
+            mod graphql;
+            #[path = "metrics.rs"]
+            mod metrics;
+            #[path = "otlp.rs"]
+            mod otlp;
+            #[path = "promotion.rs"]
+            mod promotion;
+            #[path = "registry.rs"]
+            mod registry;
+            #[path = "runs.rs"]
+            mod runs;
+            #[path = "scorers.rs"]
+            mod scorers;
+            #[path = "search.rs"]
+            mod search;
+            #[path = "trace_metrics.rs"]
+            mod trace_metrics;
+            #[path = "trace_search.rs"]
+            mod trace_search;
+            #[path = "traces.rs"]
+            mod traces;
+            #[path = "upgrade.rs"]
+            mod upgrade;
+            #[path = "webhooks.rs"]
+            mod webhooks;
+            #[path = "wire.rs"]
+            mod wire;
+
+            async fn empty_store() -> shipway_store::Store {
+                $store
+            }
+        }
+    };
+}
+
+over!(sqlite, shipway_store::Store::in_memory().await.unwrap());
+over!(postgres, {
+    let url = shipway_testkit::Postgres::shared().await.new_database();
+    shipway_store::Store::open_postgres(&url, 4).await.unwrap()
+});

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::json;
 use shipway_tracking::Rule;
 
-use crate::app::App;
+use super::app::App;
 
 const BEATS: Rule = Rule::BeatsHolder { margin: 0.0 };
 
@@ -54,10 +54,10 @@ async fn the_mlflow_wire_is_no_way_round_a_gate() {
     let weak = version(&app, "weak", Some(0.6)).await;
     let body = json!({ "name": "late", "alias": "champion", "version": weak.to_string() });
     let refused = app.post("registered-models/alias", body.clone()).await;
-    assert_eq!(refused.refused(), (409, "RESOURCE_CONFLICT".to_owned()));
+    assert_eq!(refused.refused(), (403, "PERMISSION_DENIED".to_owned()));
     assert!(refused.message().contains("auc 0.6 on autumn (d1) is below 0.65"), "{}", refused.message());
     let path = "/ajax-api/2.0/mlflow/registered-models/alias";
-    assert_eq!(app.send(Method::POST, path, body.to_string()).await.refused().0, 409);
+    assert_eq!(app.send(Method::POST, path, body.to_string()).await.refused().0, 403);
     assert_eq!(app.holder_of("late", "champion").await, None);
     let free = json!({ "name": "late", "alias": "trial", "version": weak.to_string() });
     app.post("registered-models/alias", free).await.ok();
@@ -72,7 +72,7 @@ async fn renaming_is_no_way_round_a_gate() {
     app.promotes("late", "champion", weak).await.ok();
     let refused =
         app.post("registered-models/rename", json!({ "name": "late", "new_name": "guarded" })).await;
-    assert_eq!(refused.refused().0, 409);
+    assert_eq!(refused.refused().0, 403);
     assert_eq!(app.holder_of("late", "champion").await, Some(weak));
 }
 

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Method;
 use serde_json::json;
 
-use crate::app::App;
+use super::app::App;
 
 #[tokio::test]
 async fn a_version_knows_where_it_comes_from() {
@@ -155,4 +155,34 @@ async fn the_native_api_shows_versions_evaluations_and_the_nearest_name() {
     assert_eq!(missing.status, 404);
     assert_eq!(missing.json()["code"], "tracking.model_not_found");
     assert_eq!(missing.json()["hint"], "did you mean late_arrivals?");
+}
+
+#[tokio::test]
+async fn an_alias_is_asked_for_set_and_taken_away_as_clients_expect() {
+    let app = App::new().await;
+    let model_id = app.logs_model("trees").await;
+    let by_alias =
+        async |alias: &str| app.get(&format!("registered-models/alias?name=late&alias={alias}")).await;
+    assert_eq!(by_alias("latest").await.refused(), (404, "RESOURCE_DOES_NOT_EXIST".to_owned()), "no model");
+    app.post("registered-models/create", json!({ "name": "late" })).await.ok();
+    assert_eq!(by_alias("latest").await.refused(), (404, "RESOURCE_DOES_NOT_EXIST".to_owned()), "no version");
+    app.registers("late", &model_id).await;
+    app.registers("late", &model_id).await;
+    let staged =
+        json!({ "name": "late", "version": "1", "stage": "Production", "archive_existing_versions": false });
+    app.post("model-versions/transition-stage", staged).await.ok();
+    for latest in ["latest", "Latest"] {
+        assert_eq!(by_alias(latest).await.ok()["model_version"]["version"], "2", "the newest of all stages");
+    }
+    assert_eq!(by_alias("none").await.refused(), (400, "INVALID_PARAMETER_VALUE".to_owned()));
+    let alias = json!({ "name": "late", "alias": "champion", "version": "1" });
+    app.post("registered-models/alias", alias.clone()).await.ok();
+    for _ in 0..2 {
+        let path = "/api/2.0/mlflow/registered-models/alias";
+        app.send(Method::DELETE, path, alias.to_string()).await.ok();
+    }
+    let native = app.send(Method::DELETE, "/api/v1/models/late/aliases/champion", Body::empty()).await;
+    assert_eq!(native.status, 404, "the native API says that it is not there");
+    let latest = json!({ "name": "late", "alias": "latest", "version": "1" });
+    assert_eq!(app.post("registered-models/alias", latest).await.refused().0, 400);
 }

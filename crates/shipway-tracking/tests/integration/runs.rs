@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::App;
+use super::app::App;
 
 fn field<'a>(list: &'a Value, key: &str) -> Option<&'a Value> {
     list.as_array().and_then(|all| all.iter().find(|one| one["key"] == key)).map(|one| &one["value"])
@@ -111,7 +111,9 @@ async fn limits_and_wrong_values_are_errors() {
     let too_many: Vec<Value> = (0..1_001).map(metric).collect();
     for batch in [
         json!({ "metrics": too_many }),
-        json!({ "params": [{ "key": "p", "value": "v".repeat(6_001) }] }),
+        json!({ "params": [{ "key": "p", "value": "1" }, { "key": "p", "value": "1" }] }),
+        json!({ "params": vec![json!({ "key": "p", "value": "1" }); 101] }),
+        json!({ "metrics": [{ "key": "m", "value": 1, "timestamp": -1 }] }),
         json!({ "tags": [{ "key": "../t", "value": "v" }] }),
         json!({ "metrics": [{ "key": "m", "value": "abc", "timestamp": 1 }] }),
         json!({ "metrics": [{ "key": "m", "timestamp": 1 }] }),
@@ -124,6 +126,63 @@ async fn limits_and_wrong_values_are_errors() {
     }
     let large = json!({ "run_id": run_id, "tags": [{ "key": "t", "value": "v".repeat(1_000_000) }] });
     assert_eq!(app.post("runs/log-batch", large).await.status, 413);
+}
+
+#[tokio::test]
+async fn long_values_of_params_and_tags_are_shortened_and_may_be_sent_again() {
+    let app = App::new().await;
+    let run_id = app.creates_run().await;
+    let long = json!({
+        "run_id": run_id,
+        "params": [{ "key": "p", "value": "\u{e9}".repeat(6_001) }],
+        "tags": [{ "key": "t", "value": "v".repeat(8_001) }],
+    });
+    for _ in 0..2 {
+        app.post("runs/log-batch", long.clone()).await.ok();
+    }
+    let run = app.get(&format!("runs/get?run_id={run_id}")).await.ok();
+    let length = |list: &str, key: &str| {
+        let value = field(&run["run"]["data"][list], key).unwrap();
+        value.as_str().unwrap().chars().count()
+    };
+    assert_eq!((length("params", "p"), length("tags", "t")), (6_000, 8_000));
+    let tags = json!([{ "key": "t", "value": "v".repeat(8_001) }]);
+    app.post("runs/create", json!({ "experiment_id": "0", "tags": tags })).await.ok();
+    let key = json!({ "run_id": run_id, "key": "k".repeat(251), "value": "v" });
+    assert_eq!(app.post("runs/set-tag", key).await.refused().0, 400, "keys are not shortened");
+}
+
+#[tokio::test]
+async fn models_are_listed_in_the_tag_of_their_run_as_old_clients_do() {
+    let app = App::new().await;
+    let run_id = app.creates_run().await;
+    let model = |path: &str| {
+        json!({
+            "run_id": run_id, "artifact_path": path, "utc_time_created": "2026-01-01", "model_uuid": "u",
+            "signature": {}, "flavors": { "python_function": { "loader_module": "x", "config": { "secret": 1 } } },
+        })
+    };
+    for path in ["first", "second"] {
+        let body = json!({ "run_id": run_id, "model_json": model(path).to_string() });
+        app.post("runs/log-model", body).await.ok();
+    }
+    let run = app.get(&format!("runs/get?run_id={run_id}")).await.ok();
+    let tag = field(&run["run"]["data"]["tags"], "mlflow.log-model.history").unwrap();
+    let list: Value = serde_json::from_str(tag.as_str().unwrap()).unwrap();
+    assert_eq!(list[1]["artifact_path"], "second");
+    assert_eq!(
+        list[0],
+        json!({
+            "run_id": run_id, "artifact_path": "first", "utc_time_created": "2026-01-01", "model_uuid": "u",
+            "flavors": { "python_function": { "loader_module": "x" } },
+        })
+    );
+    for model_json in ["{", "[]", "{}", r#"{"run_id": "x"}"#] {
+        let body = json!({ "run_id": run_id, "model_json": model_json });
+        assert_eq!(app.post("runs/log-model", body).await.refused().0, 400, "{model_json}");
+    }
+    let body = json!({ "run_id": "none", "model_json": model("first").to_string() });
+    assert_eq!(app.post("runs/log-model", body).await.refused().0, 404);
 }
 
 #[tokio::test]
@@ -219,4 +278,20 @@ async fn experiments_have_one_name_each_and_come_back_when_restored() {
         let body = json!({ "name": location, "artifact_location": location });
         assert_eq!(app.post("experiments/create", body).await.refused().0, 400, "{location}");
     }
+}
+
+#[tokio::test]
+async fn tags_of_runs_and_experiments_are_taken_away() {
+    let app = App::new().await;
+    let run_id = app.creates_run().await;
+    let tag = json!({ "run_id": run_id, "experiment_id": "0", "key": "k", "value": "v" });
+    app.post("runs/set-tag", tag.clone()).await.ok();
+    app.post("experiments/set-experiment-tag", tag.clone()).await.ok();
+    app.post("runs/delete-tag", tag.clone()).await.ok();
+    app.post("experiments/delete-experiment-tag", tag.clone()).await.ok();
+    let run = app.get(&format!("runs/get?run_id={run_id}")).await.ok();
+    assert_eq!(field(&run["run"]["data"]["tags"], "k"), None);
+    let experiment = app.get("experiments/get?experiment_id=0").await.ok();
+    assert_eq!(experiment["experiment"].get("tags"), None);
+    assert_eq!(app.post("runs/delete-tag", tag).await.refused().0, 404);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::App;
+use super::app::App;
 
 /// Four runs, named by their param `p`: auc 0.5, 0.9, NaN and none.
 async fn four_runs(app: &App) {
@@ -154,4 +154,169 @@ async fn logged_models_are_found_by_their_scores_on_a_data_set() {
     let order = json!([{ "field_name": "metrics.auc", "ascending": false, "dataset_name": "autumn" }]);
     let body = json!({ "experiment_ids": ["0"], "order_by": order });
     assert_eq!(values(&app.post("logged-models/search", body).await.ok()), [0.8, 0.6]);
+}
+
+/// What a run of the random searches is, beside its name.
+struct Made {
+    name: String,
+    auc: Option<f64>,
+    loss: Option<f64>,
+    kind: Option<&'static str>,
+    start: i64,
+}
+
+/// Forty runs whose values repeat, are no numbers, or are missing.
+async fn made_runs(app: &App) -> Vec<Made> {
+    let mut made = Vec::new();
+    for number in 0_i64..40 {
+        let value = |modulus: i64, factor: i64| match (number * factor) % modulus {
+            0 => None,
+            1 => Some(f64::NAN),
+            other => Some(other as f64 / 4.0 - 1.0),
+        };
+        let run = Made {
+            name: format!("run-{number:02}"),
+            auc: value(9, 7),
+            loss: value(5, 3),
+            kind: [None, Some("a"), Some("B"), Some("b")][(number % 4) as usize],
+            start: (number * 11) % 13,
+        };
+        let body = json!({ "experiment_id": "0", "run_name": run.name, "start_time": run.start });
+        let run_id = app.post("runs/create", body).await.ok()["run"]["info"]["run_id"].clone();
+        let number = |value: f64| if value.is_nan() { json!("NaN") } else { json!(value) };
+        let metric = |key, value: Option<f64>| {
+            value.map(|value| json!({ "key": key, "value": number(value), "timestamp": 1 }))
+        };
+        let metrics: Vec<Value> = [metric("auc", run.auc), metric("loss", run.loss)].into_iter().flatten().collect();
+        let params: Vec<Value> = run.kind.map(|kind| json!({ "key": "kind", "value": kind })).into_iter().collect();
+        let batch = json!({ "run_id": run_id, "metrics": metrics, "params": params });
+        app.post("runs/log-batch", batch).await.ok();
+        made.push(run);
+    }
+    made
+}
+
+/// All names, read page after page of `size` rows.
+async fn paged(app: &App, mut search: Value, size: usize) -> Vec<String> {
+    search["experiment_ids"] = json!(["0"]);
+    search["max_results"] = json!(size);
+    let mut all = Vec::new();
+    loop {
+        let found = app.post("runs/search", search.clone()).await.ok();
+        let page = names(&found).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert!(page.len() <= size);
+        all.extend(page);
+        match found["next_page_token"].as_str() {
+            Some(token) => search["page_token"] = json!(token),
+            None => return all,
+        }
+    }
+}
+
+/// Numbers in order, then what is no number, then what is missing.
+fn by_metric(one: Option<f64>, other: Option<f64>, ascending: bool) -> std::cmp::Ordering {
+    let rank = |value: Option<f64>| value.map_or(2, |value| u8::from(value.is_nan()));
+    rank(one).cmp(&rank(other)).then_with(|| match (one, other) {
+        (Some(one), Some(other)) if !one.is_nan() => {
+            if ascending { one.total_cmp(&other) } else { other.total_cmp(&one) }
+        }
+        _ => std::cmp::Ordering::Equal,
+    })
+}
+
+#[tokio::test]
+async fn every_page_size_gives_the_same_order_with_ties_and_missing_values() {
+    let app = App::new().await;
+    let mut made = made_runs(&app).await;
+    type Fits = fn(&Made) -> bool;
+    let filters: [(&str, Fits); 5] = [
+        ("", |_| true),
+        ("metrics.auc > 0.1", |run| run.auc.is_some_and(|auc| auc > 0.1)),
+        ("metrics.loss != -0.5 and metrics.auc <= 0.75", |run| {
+            run.loss.is_some_and(|loss| !loss.is_nan() && loss != -0.5) && run.auc.is_some_and(|auc| auc <= 0.75)
+        }),
+        ("params.kind LIKE 'b'", |run| run.kind == Some("b")),
+        ("params.kind ILIKE 'b' and metrics.loss < 5", |run| {
+            run.kind.is_some_and(|kind| kind != "a") && run.loss.is_some_and(|loss| loss < 5.0)
+        }),
+    ];
+    for ascending in [true, false] {
+        let direction = if ascending { "ASC" } else { "DESC" };
+        for leading in ["metrics.auc", "metrics.loss", "params.kind", "start_time"] {
+            made.sort_by(|one, other| {
+                let first = match leading {
+                    "metrics.auc" => by_metric(one.auc, other.auc, ascending),
+                    "metrics.loss" => by_metric(one.loss, other.loss, ascending),
+                    "params.kind" => one.kind.is_none().cmp(&other.kind.is_none()).then_with(|| {
+                        if ascending { one.kind.cmp(&other.kind) } else { other.kind.cmp(&one.kind) }
+                    }),
+                    _ if ascending => one.start.cmp(&other.start),
+                    _ => other.start.cmp(&one.start),
+                };
+                // Names are unique, so the order is whole.
+                first.then_with(|| by_metric(one.loss, other.loss, true)).then_with(|| one.name.cmp(&other.name))
+            });
+            let order = json!([format!("{leading} {direction}"), "metrics.loss", "run_name"]);
+            for (filter, fits) in filters {
+                let expected: Vec<&str> =
+                    made.iter().filter(|run| fits(run)).map(|run| run.name.as_str()).collect();
+                for size in [1, 7, 1_000] {
+                    let found = paged(&app, json!({ "filter": filter, "order_by": order }), size).await;
+                    assert_eq!(found, expected, "{filter} by {leading} {direction}, pages of {size}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_begins_where_the_one_before_ended_whatever_came_or_went_meanwhile() {
+    let app = App::new().await;
+    made_runs(&app).await;
+    for order in [json!(["metrics.auc DESC", "run_name"]), json!(["run_name"])] {
+        let mut search = json!({ "experiment_ids": ["0"], "max_results": 10, "order_by": order });
+        let all = paged(&app, search.clone(), 1_000).await;
+        let first = app.post("runs/search", search.clone()).await.ok();
+        // A run that is before all others, and one of the first page that goes.
+        let body = json!({ "experiment_id": "0", "run_name": " first" });
+        let run_id = app.post("runs/create", body).await.ok()["run"]["info"]["run_id"].clone();
+        let metric = json!({ "run_id": run_id, "key": "auc", "value": 99, "timestamp": 1 });
+        app.post("runs/log-metric", metric).await.ok();
+        let gone = first["runs"][3]["info"]["run_id"].clone();
+        app.post("runs/delete", json!({ "run_id": gone })).await.ok();
+
+        search["page_token"] = first["next_page_token"].clone();
+        let second = app.post("runs/search", search).await.ok();
+
+        assert_eq!(names(&second), all[10..20].iter().map(String::as_str).collect::<Vec<_>>());
+        app.post("runs/restore", json!({ "run_id": gone })).await.ok();
+        app.post("runs/delete", json!({ "run_id": run_id })).await.ok();
+    }
+}
+
+/// Above a bound a condition is asked of each run instead of beginning with those that fit.
+#[tokio::test]
+async fn a_condition_that_many_fit_finds_what_one_that_few_fit_finds() {
+    let app = App::new().await;
+    let mut transaction = app.store.begin().await.unwrap();
+    let (mut runs, mut metrics) = (Vec::new(), Vec::new());
+    for number in 0_i64..2_100 {
+        let run_id = format!("{number:032}");
+        runs.push(shipway_store::parameters![
+            run_id.as_str(), 0_i64, format!("run-{number:04}"), "unknown", "RUNNING", number, run_id.as_str(), "active"
+        ]);
+        metrics.push(shipway_store::parameters![run_id.as_str(), "auc", 0_i64, 0_i64, 1_i64, number as f64, 0_i64]);
+    }
+    let sql = "INSERT INTO runs (run_id, experiment_id, name, user_id, status, start_ms, artifact_root, lifecycle) VALUES {rows}";
+    transaction.insert_rows(sql, runs).await.unwrap();
+    let sql = "INSERT INTO latest_metrics (run_id, key, experiment_id, step, timestamp_ms, value, is_nan) VALUES {rows}";
+    transaction.insert_rows(sql, metrics).await.unwrap();
+    transaction.commit().await.unwrap();
+    let expected: Vec<String> = (0..2_100).rev().map(|number| format!("run-{number:04}")).collect();
+    for (filter, count) in [("metrics.auc >= 0", 2_100), ("metrics.auc >= 2090", 10), ("metrics.auc < 0", 0)] {
+        for order in [json!([]), json!(["metrics.auc DESC"]), json!(["metrics.loss", "start_time DESC"])] {
+            let found = paged(&app, json!({ "filter": filter, "order_by": order }), 900).await;
+            assert_eq!(found, expected[..count], "{filter} {order}");
+        }
+    }
 }

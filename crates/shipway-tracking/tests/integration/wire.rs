@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Method;
 use serde_json::json;
 
-use crate::app::App;
+use super::app::App;
 
 #[tokio::test]
 async fn probes_answer_as_clients_expect() {
@@ -40,6 +40,8 @@ async fn every_refusal_has_the_body_of_the_wire() {
         "{}",
         missing.message()
     );
+    let no_number = app.get("experiments/get?experiment_id=abc").await;
+    assert_eq!(no_number.refused(), (400, "INVALID_PARAMETER_VALUE".to_owned()));
     let malformed = app.send(Method::POST, "/api/2.0/mlflow/runs/search", "{").await;
     assert_eq!(malformed.refused(), (400, "INVALID_PARAMETER_VALUE".to_owned()));
     let nowhere = app.get("nowhere").await;

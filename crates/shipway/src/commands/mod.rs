@@ -7,6 +7,7 @@ mod deploy;
 mod drop;
 mod ingest;
 mod jobs;
+mod metadata;
 mod models;
 mod read;
 mod rows;
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandFailure> {
         }
         Command::Reference(action) => reference::run(&action),
         Command::Serve(options) => serve::run(&options, arguments.connection.token),
+        Command::Metadata(action) => metadata::run(&action, arguments.connection.output),
         command => {
             let context =
                 Context { client: Client::new(&arguments.connection), format: arguments.connection.output };
@@ -94,6 +96,8 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
         Command::Predict(options) => read::predictions(context, &options.deployment, &options.rows).await,
         Command::Jobs(action) => jobs::run(context, &action).await,
         Command::Status => status::run(context).await,
-        Command::Serve(_) | Command::Completions { .. } | Command::Reference(_) => Ok(ExitCode::SUCCESS),
+        Command::Serve(_) | Command::Metadata(_) | Command::Completions { .. } | Command::Reference(_) => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

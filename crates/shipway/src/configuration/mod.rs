@@ -1,8 +1,10 @@
 //! The server's configuration: defaults < shipway.toml < SHIPWAY_* < flags. The one place that reads the environment.
 
 mod brokers;
+mod metadata;
 mod read_copy;
 mod sources;
+mod webhooks;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -15,8 +17,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use brokers::{BrokerConfiguration, options as broker_options};
+pub(crate) use metadata::MetadataConfiguration;
 pub(crate) use read_copy::{ReadCopyConfiguration, Role};
 pub(crate) use sources::SourcesConfiguration;
+pub(crate) use webhooks::WebhooksConfiguration;
 
 use crate::failure::CommandFailure;
 
@@ -37,6 +41,10 @@ pub(crate) struct Configuration {
     pub(crate) shutdown_seconds: u64,
     /// What the server writes about itself
     pub(crate) log: LogConfiguration,
+    /// Definitions, runs, models, jobs, the audit log
+    pub(crate) metadata: MetadataConfiguration,
+    /// What MLflow's clients and people see
+    pub(crate) mlflow: MlflowConfiguration,
     /// Tables, SQL and training sets
     pub(crate) lake: LakeConfiguration,
     /// Online features
@@ -53,6 +61,8 @@ pub(crate) struct Configuration {
     pub(crate) sources: SourcesConfiguration,
     /// The online states in Redis or Valkey, for readers elsewhere
     pub(crate) read_copy: ReadCopyConfiguration,
+    /// Requests to others when the model registry changes
+    pub(crate) webhooks: WebhooksConfiguration,
     /// Clusters of Kafka or Pulsar that sources may read from, each in a section `[brokers.NAME]`
     pub(crate) brokers: BTreeMap<String, BrokerConfiguration>,
 }
@@ -87,6 +97,14 @@ pub(crate) struct LakeConfiguration {
     pub(crate) retention_hours: u64,
     /// Seconds between two looks at the tables for files to join, sort and remove; 0 means never
     pub(crate) upkeep_seconds: u64,
+}
+
+/// What MLflow's clients and people see.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct MlflowConfiguration {
+    /// Folder of an installed `mlflow` package (3.x), whose web interface is then served at `/`
+    pub(crate) interface: Option<PathBuf>,
 }
 
 /// Online features.
@@ -155,6 +173,8 @@ impl Default for Configuration {
             allowed_hosts: Vec::new(),
             shutdown_seconds: 20,
             log: LogConfiguration::default(),
+            metadata: MetadataConfiguration::default(),
+            mlflow: MlflowConfiguration::default(),
             lake: LakeConfiguration::default(),
             online: OnlineConfiguration::default(),
             features: FeaturesConfiguration::default(),
@@ -163,6 +183,7 @@ impl Default for Configuration {
             jobs: JobsConfiguration::default(),
             sources: SourcesConfiguration::default(),
             read_copy: ReadCopyConfiguration::default(),
+            webhooks: WebhooksConfiguration::default(),
             brokers: BTreeMap::new(),
         }
     }
@@ -210,7 +231,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 39] = [
+pub(crate) const KEYS: [&str; 45] = [
     "data",
     "listen",
     "token",
@@ -218,6 +239,9 @@ pub(crate) const KEYS: [&str; 39] = [
     "shutdown_seconds",
     "log.level",
     "log.format",
+    "metadata.url",
+    "metadata.connections",
+    "mlflow.interface",
     "lake.memory_limit_mib",
     "lake.partitions",
     "lake.retention_hours",
@@ -250,18 +274,23 @@ pub(crate) const KEYS: [&str; 39] = [
     "read_copy.username",
     "read_copy.password",
     "read_copy.ca",
+    "webhooks.allowed_hosts",
+    "webhooks.allow_http",
+    "webhooks.secret_key",
 ];
 
 /// Keys whose values are text, whatever they look like: a password of digits is no number, and must not be printed as one that does
 /// not fit.
-const TEXTS: [&str; 7] = [
+const TEXTS: [&str; 9] = [
     "token",
+    "metadata.url",
     "sources.s3.access_key_id",
     "sources.s3.secret_access_key",
     "sources.s3.session_token",
     "read_copy.prefix",
     "read_copy.username",
     "read_copy.password",
+    "webhooks.secret_key",
 ];
 
 fn texts_of_environment() -> Dict {

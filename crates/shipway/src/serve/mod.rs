@@ -18,6 +18,12 @@ mod reading;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use axum::{
+    extract::Request,
+    http::{StatusCode, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
 use shipway_web::{Authentication, Guard, Routes, Token};
 use tokio::{net::TcpListener, signal::unix, sync::watch};
 use tower_http::decompression::RequestDecompressionLayer;
@@ -62,7 +68,10 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     let (stopping, stop) = watch::channel(false);
     let routes = served.routes(metrics.clone(), stop.clone());
     // Outermost, so that body limits count what comes out of a compressed body, not what is sent.
-    let router = routes.into_router(Arc::new(guard)).layer(RequestDecompressionLayer::new());
+    let router = routes
+        .into_router(Arc::new(guard))
+        .layer(from_fn(refuse_packed))
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true));
     tracing::info!(%address, data = %configuration.data.display(), version = env!("CARGO_PKG_VERSION"), "ready");
 
     let mut graceful = stop.clone();
@@ -87,6 +96,15 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     served.shutdown().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Refuses a body that is still packed here, but where the handler unpacks it: others would take it for what it is not.
+async fn refuse_packed(request: Request, next: Next) -> Response {
+    let packed = request.headers().get(header::CONTENT_ENCODING).is_some_and(|packing| packing != "identity");
+    if packed && request.uri().path() != shipway_tracking::UNPACKING_PATH {
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(header::ACCEPT_ENCODING, "gzip")]).into_response();
+    }
+    next.run(request).await
 }
 
 /// What this process is.

@@ -1,8 +1,6 @@
 //! Opens every part in order, and takes them down in reverse without losing anything.
 
 use std::{
-    io::ErrorKind,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,10 +19,9 @@ use shipway_store::{
     jobs::{JobOptions, Jobs},
 };
 use shipway_streams::{Sinks, Streams, StreamsOptions};
-use shipway_tracking::Tracking;
+use shipway_tracking::{Interface, Tracking};
 use shipway_web::Routes;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use super::{
     intake::IntakeForStreams,
@@ -38,6 +35,7 @@ use super::{
 use crate::{
     configuration::{Configuration, broker_options},
     failure::CommandFailure,
+    metadata,
 };
 
 /// How long background work may take to end after the last request.
@@ -51,6 +49,7 @@ pub(super) struct Platform {
     pub(super) sinks: Sinks,
     catalog: Catalog,
     tracking: Tracking,
+    interface: Option<Interface>,
     log: EventLog,
     store: Store,
     jobs: Jobs,
@@ -65,10 +64,11 @@ impl Platform {
         fs_err::create_dir_all(data)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tracker = TaskTracker::new();
+        let interface = configuration.mlflow.interface.as_deref();
+        let interface = interface.map(Interface::open).transpose().map_err(because)?;
         // The log first: its lock keeps a second server off this data folder.
         let log = EventLog::open(&data.join("log"), LogOptions::default()).map_err(because)?;
-        let store = Store::open(&data.join("meta.db")).await.map_err(because)?;
-        let blobs = BlobStore::open_local(&data.join("objects")).map_err(because)?;
+        let store = metadata::open(configuration).await?;
         let lake = open_lake(configuration)?;
         let online_options =
             OnlineOptions { cache_bytes: configuration.online.cache_mib << 20, ..OnlineOptions::default() };
@@ -89,20 +89,12 @@ impl Platform {
         })
         .await
         .map_err(because)?;
-        let streams = Streams::new(StreamsOptions {
-            brokers: broker_options(&configuration.brokers, &own_group(data)?)?,
-            intake: Arc::new(IntakeForStreams(features.clone())),
-            clock: Arc::clone(&clock),
-            tracker: tracker.clone(),
-        });
+        let streams = open_streams(configuration, &features, &clock, &tracker)?;
         let sinks = Sinks::new(&streams, Arc::new(OutflowForSinks(features.clone())));
         let install =
             InstallViews { features: features.clone(), streams: streams.clone(), sinks: sinks.clone() };
         catalog.listen(Arc::new(install)).await;
-        let tracking =
-            Tracking::open(store.clone(), blobs, Arc::new(catalog.subscribe()), Arc::clone(&clock))
-                .await
-                .map_err(because)?;
+        let tracking = open_tracking(configuration, &store, &catalog, &clock).await?;
         let ports = ServingPorts {
             models: Arc::new(ModelsForServing(tracking.clone())),
             features: Arc::new(FeaturesForServing {
@@ -110,13 +102,81 @@ impl Platform {
                 definitions: catalog.subscribe(),
             }),
         };
-        let runtime = RuntimeOptions {
-            onnx_library: configuration.runtime.onnx_library.clone(),
-            threads: configuration.runtime.threads,
-        };
+        let runtime = runtime_options(configuration);
         let serving = Serving::open(store.clone(), lake, ports, runtime, Arc::clone(&clock), tracker.clone())
             .await
             .map_err(because)?;
+        let parts = Parts { features: &features, tracking: &tracking, serving: &serving };
+        parts.plug_into_each_other(&catalog, configuration);
+        let jobs = open_jobs(configuration, &store, clock).await?;
+        features.set_jobs(jobs.clone());
+        features.care_for_views(care(configuration));
+        // Last: what a crash interrupted goes on only when everything that it needs is there.
+        jobs.start(&tracker);
+        tracking.start_webhooks(&tracker);
+        begin_to_flow(&catalog, &streams, &sinks).await?;
+        let started = Instant::now();
+        Ok(Self {
+            features,
+            serving,
+            streams,
+            sinks,
+            catalog,
+            tracking,
+            interface,
+            log,
+            store,
+            jobs,
+            tracker,
+            started,
+        })
+    }
+
+    /// Every route of every capability.
+    pub(super) fn routes(&self) -> Routes {
+        shipway_catalog::routes(self.catalog.clone())
+            .merge(shipway_features::routes(self.features.clone()))
+            .merge(shipway_streams::routes(self.streams.clone()))
+            .merge(shipway_streams::sink_routes(self.sinks.clone()))
+            .merge(shipway_tracking::routes(self.tracking.clone()))
+            .merge(shipway_serving::routes(self.serving.clone()))
+            .merge(jobs::routes(self.jobs.clone()))
+            .merge(self.interface.clone().map(Interface::routes).unwrap_or_default())
+    }
+
+    pub(super) fn uptime_seconds(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Writes what is in memory to its place and closes everything. Called after the last request was answered.
+    pub(super) async fn shutdown(&self) {
+        self.streams.shutdown().await;
+        self.sinks.shutdown().await;
+        self.jobs.stop().await;
+        self.tracking.stop_webhooks().await;
+        if let Err(error) = self.serving.shutdown().await {
+            tracing::error!(error = %shipway_core::failure::chain(&error), "the prediction log could not be written out");
+        }
+        self.features.shutdown().await;
+        self.tracker.close();
+        if tokio::time::timeout(BACKGROUND_PATIENCE, self.tracker.wait()).await.is_err() {
+            tracing::warn!("background work did not end in time; it is taken up again at the next start");
+        }
+        self.log.close().await;
+        self.store.close().await;
+    }
+}
+
+/// Capabilities that ask each other through ports.
+struct Parts<'a> {
+    features: &'a Features,
+    tracking: &'a Tracking,
+    serving: &'a Serving,
+}
+
+impl Parts<'_> {
+    fn plug_into_each_other(&self, catalog: &Catalog, configuration: &Configuration) {
+        let Self { features, tracking, serving } = *self;
         features.set_served_vectors(Arc::new(ServedVectors(serving.clone())));
         tracking.set_replays(Arc::new(ReplaysForGates(features.clone())));
         catalog.plug(CatalogPorts {
@@ -134,46 +194,29 @@ impl Platform {
                 vectors: configuration.verify.vectors,
             });
         }
-        let jobs = open_jobs(configuration, &store, clock).await?;
-        features.set_jobs(jobs.clone());
-        features.care_for_views(care(configuration));
-        // Last: what a crash interrupted goes on only when everything that it needs is there.
-        jobs.start(&tracker);
-        begin_to_flow(&catalog, &streams, &sinks).await?;
-        let started = Instant::now();
-        Ok(Self { features, serving, streams, sinks, catalog, tracking, log, store, jobs, tracker, started })
     }
+}
 
-    /// Every route of every capability.
-    pub(super) fn routes(&self) -> Routes {
-        shipway_catalog::routes(self.catalog.clone())
-            .merge(shipway_features::routes(self.features.clone()))
-            .merge(shipway_streams::routes(self.streams.clone()))
-            .merge(shipway_streams::sink_routes(self.sinks.clone()))
-            .merge(shipway_tracking::routes(self.tracking.clone()))
-            .merge(shipway_serving::routes(self.serving.clone()))
-            .merge(jobs::routes(self.jobs.clone()))
-    }
+/// The streams of this server, whose groups at brokers are called as the server is.
+fn open_streams(
+    configuration: &Configuration,
+    features: &Features,
+    clock: &Arc<dyn Clock>,
+    tracker: &TaskTracker,
+) -> Result<Streams, CommandFailure> {
+    let own_group = format!("shipway-{}", metadata::server_id(&configuration.data)?);
+    Ok(Streams::new(StreamsOptions {
+        brokers: broker_options(&configuration.brokers, &own_group)?,
+        intake: Arc::new(IntakeForStreams(features.clone())),
+        clock: Arc::clone(clock),
+        tracker: tracker.clone(),
+    }))
+}
 
-    pub(super) fn uptime_seconds(&self) -> u64 {
-        self.started.elapsed().as_secs()
-    }
-
-    /// Writes what is in memory to its place and closes everything. Called after the last request was answered.
-    pub(super) async fn shutdown(&self) {
-        self.streams.shutdown().await;
-        self.sinks.shutdown().await;
-        self.jobs.stop().await;
-        if let Err(error) = self.serving.shutdown().await {
-            tracing::error!(error = %shipway_core::failure::chain(&error), "the prediction log could not be written out");
-        }
-        self.features.shutdown().await;
-        self.tracker.close();
-        if tokio::time::timeout(BACKGROUND_PATIENCE, self.tracker.wait()).await.is_err() {
-            tracing::warn!("background work did not end in time; it is taken up again at the next start");
-        }
-        self.log.close().await;
-        self.store.close().await;
+fn runtime_options(configuration: &Configuration) -> RuntimeOptions {
+    RuntimeOptions {
+        onnx_library: configuration.runtime.onnx_library.clone(),
+        threads: configuration.runtime.threads,
     }
 }
 
@@ -184,19 +227,17 @@ async fn begin_to_flow(catalog: &Catalog, streams: &Streams, sinks: &Sinks) -> R
     sinks.installed(&definitions).await.map_err(because)
 }
 
-/// What this server's groups at brokers are called: the same for as long as the data folder lives, and no other server's.
-fn own_group(data: &Path) -> Result<String, CommandFailure> {
-    let path = data.join("server-id");
-    let id = match fs_err::read_to_string(&path) {
-        Ok(id) => id.trim().to_owned(),
-        Err(missing) if missing.kind() == ErrorKind::NotFound => {
-            let id = Uuid::new_v4().simple().to_string()[..12].to_owned();
-            fs_err::write(&path, format!("{id}\n"))?;
-            id
-        }
-        Err(failure) => return Err(failure.into()),
-    };
-    Ok(format!("shipway-{id}"))
+async fn open_tracking(
+    configuration: &Configuration,
+    store: &Store,
+    catalog: &Catalog,
+    clock: &Arc<dyn Clock>,
+) -> Result<Tracking, CommandFailure> {
+    let blobs = BlobStore::open_local(&configuration.data.join("objects")).map_err(because)?;
+    let gates = Arc::new(catalog.subscribe());
+    let tracking = Tracking::open(store.clone(), blobs, gates, Arc::clone(clock)).await.map_err(because)?;
+    tracking.set_webhooks(&configuration.webhooks.settings()).map_err(because)?;
+    Ok(tracking)
 }
 
 async fn open_jobs(

@@ -7,6 +7,7 @@ mod catalog;
 mod chains;
 mod command_line;
 mod crash;
+mod metadata;
 mod read_copy;
 mod shutdown;
 mod sink_formats;

@@ -1,0 +1,25 @@
+-- Rows as the first form of the tables has them (migration 1), for the test that brings them forward. Never edited: a new form gets a new file.
+INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle, created_ms, updated_ms) VALUES (0, 'Default', 'mlflow-artifacts:/0', 'active', 1, 1);
+INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle, created_ms, updated_ms) VALUES (1, 'autumn', 'mlflow-artifacts:/1', 'active', 2, 3);
+INSERT INTO experiment_tags (experiment_id, key, value) VALUES (1, 'team', 'ops');
+INSERT INTO runs (run_id, experiment_id, name, user_id, status, start_ms, end_ms, artifact_root, lifecycle) VALUES ('0123456789abcdef0123456789abcdef', 1, 'first', 'ada', 'FINISHED', 10, 20, '1/0123456789abcdef0123456789abcdef/artifacts', 'active');
+INSERT INTO runs (run_id, experiment_id, name, user_id, status, start_ms, end_ms, artifact_root, lifecycle) VALUES ('fedcba9876543210fedcba9876543210', 1, 'second', 'ada', 'RUNNING', 11, NULL, '1/fedcba9876543210fedcba9876543210/artifacts', 'active');
+INSERT INTO run_tags (run_id, key, value) VALUES ('0123456789abcdef0123456789abcdef', 'mlflow.runName', 'first');
+INSERT INTO run_params (run_id, key, value) VALUES ('0123456789abcdef0123456789abcdef', 'rate', '0.1');
+INSERT INTO metrics (run_id, key, step, timestamp_ms, value, is_nan) VALUES ('0123456789abcdef0123456789abcdef', 'auc', 0, 12, 0.5, 0);
+INSERT INTO metrics (run_id, key, step, timestamp_ms, value, is_nan) VALUES ('0123456789abcdef0123456789abcdef', 'auc', 1, 13, 0.75, 0);
+INSERT INTO metrics (run_id, key, step, timestamp_ms, value, is_nan) VALUES ('fedcba9876543210fedcba9876543210', 'auc', 0, 14, 0, 1);
+INSERT INTO latest_metrics (run_id, key, step, timestamp_ms, value, is_nan) VALUES ('0123456789abcdef0123456789abcdef', 'auc', 1, 13, 0.75, 0);
+INSERT INTO latest_metrics (run_id, key, step, timestamp_ms, value, is_nan) VALUES ('fedcba9876543210fedcba9876543210', 'auc', 0, 14, 0, 1);
+INSERT INTO datasets (dataset_id, experiment_id, name, digest, source_type, source, schema_text, profile) VALUES ('d1', 1, 'flights', 'abc', 'local', '{}', NULL, '{"num_rows": 3}');
+INSERT INTO run_inputs (run_id, dataset_id) VALUES ('0123456789abcdef0123456789abcdef', 'd1');
+INSERT INTO run_input_tags (run_id, dataset_id, key, value) VALUES ('0123456789abcdef0123456789abcdef', 'd1', 'mlflow.data.context', 'training');
+INSERT INTO logged_models (model_id, experiment_id, name, model_type, source_run_id, status, artifact_root, lifecycle, created_ms, updated_ms) VALUES ('m-0123456789abcdef0123456789abcdef', 1, 'model', '', '0123456789abcdef0123456789abcdef', 'LOGGED_MODEL_READY', '1/models/m-0123456789abcdef0123456789abcdef/artifacts', 'active', 15, 16);
+INSERT INTO logged_model_params (model_id, key, value) VALUES ('m-0123456789abcdef0123456789abcdef', 'leaves', '7');
+INSERT INTO run_models (run_id, model_id, direction, step) VALUES ('0123456789abcdef0123456789abcdef', 'm-0123456789abcdef0123456789abcdef', 'output', 0);
+INSERT INTO evaluations (model_id, metric, dataset_name, dataset_digest, step, timestamp_ms, value, is_nan, run_id, artifact_digest) VALUES ('m-0123456789abcdef0123456789abcdef', 'auc', 'flights', 'abc', 1, 13, 0.75, 0, '0123456789abcdef0123456789abcdef', '');
+INSERT INTO registered_models (name, description, next_version, created_ms, updated_ms) VALUES ('late_arrivals', 'delays', 3, 17, 18);
+INSERT INTO registered_model_tags (name, key, value) VALUES ('late_arrivals', 'team', 'ops');
+INSERT INTO model_versions (name, version, source, artifact_root, artifact_folder, model_id, run_id, run_link, description, user_id, stage, created_ms, updated_ms) VALUES ('late_arrivals', 2, 'models:/m-0123456789abcdef0123456789abcdef', '1/models/m-0123456789abcdef0123456789abcdef/artifacts', '', 'm-0123456789abcdef0123456789abcdef', '0123456789abcdef0123456789abcdef', '', 'the second', 'ada', 'None', 17, 18);
+INSERT INTO model_version_tags (name, version, key, value) VALUES ('late_arrivals', 2, 'checked', 'yes');
+INSERT INTO model_aliases (name, alias, version) VALUES ('late_arrivals', 'champion', 2);
