@@ -28,15 +28,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Status, StatusCode
-
-
-@pytest.fixture
-def client(server_url):
-    mlflow.set_tracking_uri(server_url)
-    mlflow.set_registry_uri(server_url)
-    yield MlflowClient(server_url)
-    while mlflow.active_run():
-        mlflow.end_run()
+from test_mlflow import client  # noqa: F401  fixture
 
 
 @pytest.fixture

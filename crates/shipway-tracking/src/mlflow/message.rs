@@ -297,7 +297,7 @@ fn milliseconds(text: &str) -> Option<i64> {
 }
 
 /// `modelId` to `model_id`.
-fn snake(name: &str) -> String {
+pub(crate) fn snake(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for letter in name.chars() {
         if letter.is_ascii_uppercase() {

@@ -4,10 +4,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use shipway_core::Digest;
 
-use crate::{error::TrackingError, filter::FilterError};
+use crate::{
+    error::TrackingError,
+    filter::page::{Bounds, Page, wrong_token},
+};
 
 fn wrong() -> TrackingError {
-    FilterError("Invalid page token: it does not belong to this search".to_owned()).into()
+    wrong_token().into()
 }
 
 /// The token of the page after an item with these values. It belongs to `request` and to no other.
@@ -41,15 +44,7 @@ pub(super) fn refuse() -> TrackingError {
 
 /// Checks the size of a page.
 pub(super) fn size(asked: Option<i64>, default: i64, max: i64) -> Result<i64, TrackingError> {
-    match asked.unwrap_or(default) {
-        size if (1..=max).contains(&size) => Ok(size),
-        size => {
-            let reason = format!(
-                "Invalid value {size} for parameter 'max_results' supplied: It must be a positive integer of at most {max}"
-            );
-            Err(FilterError(reason).into())
-        }
-    }
+    Ok(Page::of(asked, "", Bounds { default, max }, "")?.size)
 }
 
 #[cfg(test)]

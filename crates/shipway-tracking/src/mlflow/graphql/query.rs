@@ -9,6 +9,7 @@ use graphql_parser::query::{
 use serde_json::{Map, Value, json};
 
 use super::schema::{Kind, SCHEMA};
+use crate::mlflow::message::snake;
 
 /// How deep brackets may be nested, which bounds the parser, and how deep selections may be.
 const DEPTH: usize = 32;
@@ -276,18 +277,6 @@ fn name_of<'a>(operation: &'a OperationDefinition<'static, String>) -> Option<&'
 
 fn no_such_field(field: &str, of: &str) -> String {
     format!("Cannot query field '{field}' on type '{of}'")
-}
-
-/// `experimentId` to `experiment_id`.
-fn snake(name: &str) -> String {
-    let mut snake = String::with_capacity(name.len() + 4);
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(letter.to_ascii_lowercase());
-    }
-    snake
 }
 
 /// The parser follows brackets by calling itself, so they are counted first, wherever they stand.
