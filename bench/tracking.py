@@ -15,10 +15,12 @@ from itertools import count
 
 from equality import Unequal
 from live import raw
+from load import Load
 from measure import Goal, Lane, Sample, Side, in_turn, progress
 from setting import Setting
 from tracking_sides import OURS, Memory, Sides, TrackingSide, running
-from tracking_wire import Client, MadeRun, check_points, check_same, comparable, history, metric, new_experiment, post, record_all
+from tools import LoadGenerator
+from tracking_wire import API, Client, MadeRun, check_points, check_same, comparable, history, metric, new_experiment, post, record_all
 
 BATCH = 1_000
 BATCH_KEYS = 10
@@ -28,6 +30,8 @@ WIDE_RUN = (50, 5)
 PAGE = 100
 PAGE_MS = 100
 READY_SECONDS = 1.0
+# More than a server on two cores takes in, so that a load generator never has to send a point twice.
+MOST_PER_SECOND = 60_000
 MEMORY_SHARE = 5
 # Most runs match, so that a server which sorts them all has them all to sort.
 FILTER = "metrics.m0 > 0.25 AND params.p1 != 'v3'"
@@ -56,6 +60,7 @@ def tracking(setting: Setting, sizes: Sizes | None = None) -> Iterator[Lane]:
         bench = Bench(setting, sizes, sides)
         bench.remember_idle()
         yield bench.log_metric()
+        yield bench.log_metric_at_once()
         yield bench.log_batch()
         for connections in (1, CONNECTIONS):
             yield bench.record(connections)
@@ -99,6 +104,31 @@ class Bench:
             *self.sides.notes,
         ]
         return self._lane("log-metric", "requests/s", False, measured, notes, 50)
+
+    def log_metric_at_once(self) -> Lane:
+        """A metric a request, on many connections, from a load generator in C: a client in Python would be the bottleneck of ours."""
+        generator = LoadGenerator(self.setting.cache)
+
+        def run(side: TrackingSide) -> Sample:
+            run_ids = [self._new_run(side) for _ in range(CONNECTIONS)]
+            # The runs in turn, and more points than can be sent, so that none is sent twice.
+            count = int(self.setting.seconds * MOST_PER_SECOND) // CONNECTIONS * CONNECTIONS
+            points = (metric("loss", 1 / (step + 1), step) for step in range(count))
+            bodies = [json.dumps({"run_id": run_ids[number % CONNECTIONS], **point}) for number, point in enumerate(points)]
+            load = Load(generator, self.setting.out, CONNECTIONS, 1, self.setting.seconds)
+            sample = load.run(f"http://127.0.0.1:{side.port}", "POST", f"{API}/runs/log-metric", bodies)
+            kept = sum(len(history(side.port, run_id, "loss")) for run_id in run_ids)
+            answered = round(sample.value * self.setting.seconds)
+            # What it sent in the moments before and after the time that it measured is kept too.
+            if not 0.97 * answered <= kept <= 1.1 * answered + 4 * CONNECTIONS or kept >= count:
+                raise Unequal(f"{side.name}: {answered} points were acknowledged, and {kept} are kept")
+            return sample
+
+        notes = [
+            f"{CONNECTIONS} connections, one run for each, every point another; {self.setting.seconds} s a run; the points that are kept are counted",
+            "sent by wrk, on the same box, so that it takes its part of the two cores",
+        ]
+        return self._lane(f"log-metric, {CONNECTIONS} connections", "requests/s", False, self._in_turn(run), notes, 50)
 
     def log_batch(self) -> Lane:
         """A thousand metrics a request, on one connection."""

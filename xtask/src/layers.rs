@@ -40,6 +40,7 @@ use Place::{Capability, Edge, Foundation, Tool, Word};
 /// The map. A crate that is not on it fails the check.
 const PLACES: &[(&str, Place)] = &[
     ("shipway", Edge),
+    ("shipway-access", Capability),
     ("shipway-catalog", Capability),
     ("shipway-features", Capability),
     ("shipway-serving", Capability),
@@ -65,6 +66,7 @@ const PLACES: &[(&str, Place)] = &[
 /// Engines and the crates that may use them. An entry covers the crates of its family too: `sqlx` and `sqlx-…`.
 const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["shipway-store"]),
+    ("rusqlite", &["shipway-store"]),
     ("sqlparser", &["shipway-expression"]),
     ("object_store", &["shipway-blob", "shipway-lake"]),
     ("fjall", &["shipway-online"]),
@@ -74,11 +76,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("deltalake", &["shipway-lake"]),
     ("datafusion", &["shipway-lake", "shipway-features"]),
     ("ort", &["shipway-runtime"]),
+    ("argon2", &["shipway-access"]),
     ("prost-reflect", &["shipway-formats"]),
     (
         "axum",
         &[
             "shipway-web",
+            "shipway-access",
             "shipway-catalog",
             "shipway-features",
             "shipway-serving",

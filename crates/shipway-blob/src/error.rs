@@ -28,6 +28,12 @@ pub enum BlobError {
         /// The digest of what is stored.
         found: Digest,
     },
+    /// The stored bytes are fewer than those that were put.
+    #[error("object {digest} is damaged: it ends before its end")]
+    Short {
+        /// The digest asked for.
+        digest: Digest,
+    },
     /// The disk failed; the source names the file.
     #[error("the object store failed")]
     Disk(#[source] io::Error),
@@ -58,7 +64,7 @@ impl Failure for BlobError {
             Self::NotFound { .. } => Kind::NotFound,
             Self::Content(_) => Kind::Invalid,
             Self::Full(_) => Kind::Unavailable,
-            Self::Damaged { .. } | Self::Disk(_) => Kind::Internal,
+            Self::Damaged { .. } | Self::Short { .. } | Self::Disk(_) => Kind::Internal,
         }
     }
 
@@ -67,7 +73,7 @@ impl Failure for BlobError {
             Self::NotFound { .. } => "blob.not_found",
             Self::Content(_) => "blob.content_interrupted",
             Self::Full(_) => "blob.disk_full",
-            Self::Damaged { .. } => "blob.damaged",
+            Self::Damaged { .. } | Self::Short { .. } => "blob.damaged",
             Self::Disk(_) => "blob.disk_failed",
         }
     }
@@ -75,7 +81,9 @@ impl Failure for BlobError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Full(_) => Some("make room on the disk; nothing that was acknowledged is lost".into()),
-            Self::Damaged { .. } => Some("put the same content again, or restore it from a backup".into()),
+            Self::Damaged { .. } | Self::Short { .. } => {
+                Some("put the same content again, or restore it from a backup".into())
+            }
             _ => None,
         }
     }

@@ -5,7 +5,8 @@
 
 use std::{
     error::Error,
-    io,
+    io::{self, SeekFrom},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,10 +16,13 @@ use fs_err::tokio as fs;
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use sha2::{Digest as _, Sha256};
 use shipway_core::Digest;
-use tokio::io::{AsyncWriteExt, BufWriter};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufWriter};
 use uuid::Uuid;
 
-use crate::{BlobError, content::verified};
+use crate::{
+    BlobError,
+    content::{self, verified},
+};
 
 const WRITE_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -36,6 +40,30 @@ pub struct StoredBlob {
     pub digest: Digest,
     /// The length of its content.
     pub bytes: u64,
+}
+
+/// Content that is on disk and has no name yet.
+#[derive(Debug)]
+pub struct StagedBlob {
+    blob: StoredBlob,
+    store: BlobStore,
+    unfinished: Unfinished,
+}
+
+impl StagedBlob {
+    /// Gives the content its name. When it returns, the object is durable.
+    pub async fn store(self) -> Result<StoredBlob, BlobError> {
+        let Self { blob, store, unfinished } = self;
+        let path = store.path(&blob.digest);
+        let folder = path.parent().unwrap_or(&store.objects);
+        if !fs::try_exists(folder).await? {
+            fs::create_dir_all(folder).await?;
+            sync_folder(&store.objects).await?;
+        }
+        fs::rename(&unfinished.0, &path).await?;
+        sync_folder(folder).await?;
+        Ok(blob)
+    }
 }
 
 impl BlobStore {
@@ -58,8 +86,20 @@ impl BlobStore {
     /// When it returns, the object is durable. When it fails or is dropped, nothing was stored.
     pub async fn put<E>(
         &self,
-        mut content: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        content: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
     ) -> Result<StoredBlob, BlobError>
+    where
+        E: Into<Box<dyn Error + Send + Sync + 'static>>,
+    {
+        self.stage(content).await?.store().await
+    }
+
+    /// Takes in `content` as it streams by, without giving it a name yet: what takes long is done then, and [`StagedBlob::store`] is short. When
+    /// it fails or the result is dropped, nothing was stored.
+    pub async fn stage<E>(
+        &self,
+        mut content: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    ) -> Result<StagedBlob, BlobError>
     where
         E: Into<Box<dyn Error + Send + Sync + 'static>>,
     {
@@ -74,17 +114,8 @@ impl BlobStore {
         }
         file.flush().await?;
         file.get_ref().sync_all().await?;
-
-        let digest = Digest::from_bytes(hash.finalize().into());
-        let path = self.path(&digest);
-        let folder = path.parent().unwrap_or(&self.objects);
-        if !fs::try_exists(folder).await? {
-            fs::create_dir_all(folder).await?;
-            sync_folder(&self.objects).await?;
-        }
-        fs::rename(&unfinished.0, &path).await?;
-        sync_folder(folder).await?;
-        Ok(StoredBlob { digest, bytes })
+        let blob = StoredBlob { digest: Digest::from_bytes(hash.finalize().into()), bytes };
+        Ok(StagedBlob { blob, store: self.clone(), unfinished })
     }
 
     /// Stores `content`, which is in memory already.
@@ -105,6 +136,24 @@ impl BlobStore {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A part of the content as a stream of chunks, from the byte `part.start` to the one before `part.end`. It is not checked against the
+    /// digest, which only the whole has; a content that ends before `part.end` is [`BlobError::Short`].
+    pub async fn get_part(
+        &self,
+        digest: &Digest,
+        part: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, BlobError>>, BlobError> {
+        let mut file = match fs::File::open(self.path(digest)).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(BlobError::NotFound { digest: *digest });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        file.seek(SeekFrom::Start(part.start)).await?;
+        Ok(content::part(file.take(part.end.saturating_sub(part.start)), *digest))
     }
 
     /// The whole content, checked.
@@ -154,6 +203,7 @@ async fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Removes its file when the writing did not come to its end; after the rename there is nothing left to remove.
+#[derive(Debug)]
 struct Unfinished(PathBuf);
 
 impl Drop for Unfinished {

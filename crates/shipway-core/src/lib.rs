@@ -1,5 +1,6 @@
 //! The words that every other crate speaks: names, time, values, keys, failures and permissions. No I/O.
 //!
+//! - `access`: what a caller may do: grants, levels, scopes
 //! - `failure`: the nine kinds of failure and the trait that every domain error answers
 //! - `location`: where files and tables of somebody else lie
 //! - `name`: validated names, and the nearest name for a misspelt one
@@ -14,6 +15,7 @@
 
 #![deny(missing_docs)]
 
+pub mod access;
 pub mod data_type;
 pub mod decimal;
 pub mod digest;
@@ -27,6 +29,7 @@ pub mod sampling;
 pub mod time;
 pub mod value;
 
+pub use access::{Access, Grant, Granted, Level, NotAGrant, ResourceType, Visible};
 pub use data_type::{DataType, ItemType, ScalarType};
 pub use decimal::{Decimal, DecimalType};
 pub use digest::Digest;

@@ -6,12 +6,14 @@ use std::{
 };
 
 use shipway_core::{Clock, SystemClock};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use uuid::Uuid;
 
 use crate::{
-    Migration, Row, SqlValue, StoreError, Transaction, home::settle, migration::migrate,
-    postgres::PostgresPool, sqlite::SqlitePools,
+    Migration, Row, SqlValue, StoreError, Transaction,
+    home::settle,
+    migration::migrate,
+    postgres::PostgresPool,
+    sqlite::{self, Pace, SqliteOptions, SqlitePools},
 };
 
 const OWN_MIGRATIONS: &[Migration] = &[
@@ -56,7 +58,7 @@ impl Store {
     pub async fn open_with_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let unopened = |source| StoreError::Open { place: path.display().to_string(), source };
         let path = std::path::absolute(path).map_err(|error| unopened(error.into()))?;
-        let options = sqlite_options(&path).synchronous(SqliteSynchronous::Full);
+        let options = SqliteOptions { path: path.clone(), is_durable: true, may_create: true };
         let opened = Self::over_sqlite(options, clock).await;
         opened.map_err(|error| match error {
             StoreError::Statement(source) => StoreError::Open { place: path.display().to_string(), source },
@@ -86,13 +88,14 @@ impl Store {
             source: error.into(),
         })?;
         let ephemeral = Arc::new(Ephemeral(folder));
-        let options = sqlite_options(&ephemeral.0.join("meta.db")).synchronous(SqliteSynchronous::Off);
+        let path = ephemeral.0.join("meta.db");
+        let options = SqliteOptions { path, is_durable: false, may_create: true };
         let mut store = Self::over_sqlite(options, Arc::new(SystemClock)).await?;
         store.ephemeral = Some(ephemeral);
         Ok(store)
     }
 
-    async fn over_sqlite(options: SqliteConnectOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    async fn over_sqlite(options: SqliteOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         Self::over(Engine::Sqlite(SqlitePools::connect(options).await?), clock).await
     }
 
@@ -114,6 +117,17 @@ impl Store {
         match &self.engine {
             Engine::Sqlite(pools) => Box::pin(pools.fetch(sql, parameters)).await,
             Engine::Postgres(pool) => Box::pin(pool.fetch(sql, parameters)).await,
+        }
+    }
+
+    /// All rows of a query with `IN ({ids})`, where `ids` are as many texts as there are. The query has no other parameters.
+    pub async fn fetch_among(&self, sql: &str, ids: &[String]) -> Result<Vec<Row>, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(pools) => {
+                let (sql, parameters) = sqlite::among(sql, ids);
+                Box::pin(pools.fetch(&sql, parameters)).await
+            }
+            Engine::Postgres(pool) => Box::pin(pool.fetch_among(sql, ids)).await,
         }
     }
 
@@ -142,7 +156,7 @@ impl Store {
     /// Begins a write transaction, when those before it are done. Everything it reads stays as it is until it ends.
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
         match &self.engine {
-            Engine::Sqlite(pools) => Ok(Box::pin(pools.begin()).await?.into()),
+            Engine::Sqlite(pools) => Ok(Box::pin(pools.begin(Pace::Any)).await?.into()),
             Engine::Postgres(pool) => Ok(Box::pin(pool.begin()).await?.into()),
         }
     }
@@ -150,10 +164,11 @@ impl Store {
     /// Begins a write transaction that changes nothing but what belongs to `subject`, such as one run. What of that it reads stays as
     /// it is until it ends, and so does everything that is only changed in transactions of [`Store::begin`].
     ///
-    /// On PostgreSQL those of different subjects run beside each other; on SQLite this is [`Store::begin`].
+    /// On PostgreSQL those of different subjects run beside each other. On SQLite they take turns, and those that waited at the same time
+    /// share one commit; each of them is still rolled back alone. Their statements must be short: they run where their caller runs.
     pub async fn begin_on(&self, subject: &str) -> Result<Transaction, StoreError> {
         match &self.engine {
-            Engine::Sqlite(pools) => Ok(Box::pin(pools.begin()).await?.into()),
+            Engine::Sqlite(pools) => Ok(Box::pin(pools.begin(Pace::Short)).await?.into()),
             Engine::Postgres(pool) => Ok(Box::pin(pool.begin_on(subject)).await?.into()),
         }
     }
@@ -170,10 +185,6 @@ impl Store {
             Engine::Postgres(pool) => pool.close().await,
         }
     }
-}
-
-fn sqlite_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal)
 }
 
 impl std::fmt::Debug for Store {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use shipway_core::{Failure, Kind};
 
-use crate::{postgres, sqlite};
+use crate::postgres;
 
 /// The error of the database engine, whose type stays inside this crate.
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -222,11 +222,6 @@ impl From<sqlx::Error> for StoreError {
         if database.is_unique_violation() || database.is_foreign_key_violation() {
             return Self::Conflict(error.into());
         }
-        let meaning = if database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
-            postgres::meaning(database.as_ref())
-        } else {
-            sqlite::meaning(database.as_ref())
-        };
-        meaning.unwrap_or(Self::Statement)(error.into())
+        postgres::meaning(database.as_ref()).unwrap_or(Self::Statement)(error.into())
     }
 }

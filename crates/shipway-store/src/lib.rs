@@ -1,4 +1,4 @@
-//! The metadata database, in SQLite or PostgreSQL. The only crate that uses sqlx.
+//! The metadata database, in SQLite or PostgreSQL. The only crate that uses rusqlite and sqlx.
 //!
 //! - `database`: opening, reading, writing
 //! - `sqlite`, `postgres`: the engines: connections, values, what their errors mean
@@ -28,6 +28,8 @@
 //! `LIKE` distinguishes upper and lower case there and not in SQLite (compare `lower(…)`), and after a failed statement nothing
 //! but a rollback is possible.
 //!
+//! A table that is defined `WITHOUT ROWID` lies in the order of its primary key on SQLite; PostgreSQL is not told of it.
+//!
 //! Ids are texts that the caller makes (there is no AUTOINCREMENT or SERIAL that both speak).
 #![deny(missing_docs)]
 
@@ -50,5 +52,5 @@ pub use error::{Cause, StoreError};
 pub use migration::Migration;
 pub use moving::{Moved, move_to_postgres};
 pub use row::Row;
-pub use transaction::Transaction;
+pub use transaction::{Change, Transaction};
 pub use value::SqlValue;

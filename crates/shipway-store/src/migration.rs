@@ -57,7 +57,7 @@ pub(crate) async fn migrate(
 }
 
 /// A script of table definitions as PostgreSQL takes it: bytes are BYTEA there, and texts compare by their bytes, as in SQLite, so
-/// that pages of both are ordered alike.
+/// that pages of both are ordered alike. Tables without row ids, which lie in the order of their primary key, are SQLite's alone.
 pub(crate) fn for_postgres(script: &str) -> String {
     let line = |line: &str| {
         let (code, comment) = line.split_once("--").unwrap_or((line, ""));
@@ -83,7 +83,7 @@ pub(crate) fn for_postgres(script: &str) -> String {
         }
         written
     };
-    script.lines().map(line).collect::<Vec<_>>().join("\n")
+    script.replace(") WITHOUT ROWID", ")").lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Names the migration, unless it is the disk or another writer that failed.
@@ -183,6 +183,12 @@ mod tests {
         let script = "CREATE TABLE a (\n  file_BLOB BLOB, -- a BLOB\n  name TEXT NOT NULL);";
         let expected = "CREATE TABLE a (\n  file_BLOB BYTEA, -- a BLOB\n  name TEXT COLLATE \"C\" NOT NULL);";
         assert_eq!(for_postgres(script), expected);
+    }
+
+    #[test]
+    fn tables_without_row_ids_are_sqlites_alone() {
+        let script = "CREATE TABLE a (x BIGINT PRIMARY KEY) WITHOUT ROWID;";
+        assert_eq!(for_postgres(script), "CREATE TABLE a (x BIGINT PRIMARY KEY);");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Moves the metadata of a server from SQLite to PostgreSQL: every table as it is, all of them or none.
 
-use sqlx::sqlite::SqliteConnectOptions;
-
 use crate::{
-    Row, SqlValue, StoreError, Transaction, parameters, postgres::PostgresPool, sqlite::SqlitePools,
+    Row, SqlValue, StoreError, Transaction, parameters,
+    postgres::PostgresPool,
+    sqlite::{SqliteOptions, SqlitePools},
+    statement::placeholders_of_rows,
 };
 
 /// Rows that are held in memory at a time.
-const BATCH: i64 = 2_000;
+const BATCH: u32 = 2_000;
 
 /// What was moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub async fn move_to_postgres(
     home: &str,
     mut progress: impl FnMut(&str, u64),
 ) -> Result<Moved, StoreError> {
-    let options = SqliteConnectOptions::new().filename(from).create_if_missing(false);
+    let options = SqliteOptions { path: from.to_owned(), is_durable: true, may_create: false };
     let source = SqlitePools::connect(options).await?;
     let pool = PostgresPool::connect(url, 2).await?;
     let mut target = Transaction::from(pool.begin().await?);
@@ -57,20 +58,59 @@ pub async fn move_to_postgres(
 }
 
 async fn copy_rows(source: &SqlitePools, target: &mut Transaction, table: &str) -> Result<u64, StoreError> {
-    let columns =
-        source.fetch("SELECT name FROM pragma_table_info($1) ORDER BY cid", parameters![table]).await?;
-    let columns = columns.iter().map(|row| row.text("name")).collect::<Result<Vec<_>, _>>()?;
-    let quoted: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
-    let select =
-        format!("SELECT rowid AS place_of_row, * FROM \"{table}\" WHERE rowid > $1 ORDER BY rowid LIMIT $2");
-    let insert = format!("INSERT INTO \"{table}\" ({}) VALUES {{rows}}", quoted.join(", "));
-    let (mut last, mut copied) = (i64::MIN, 0);
-    loop {
-        let rows = source.fetch(&select, parameters![last, BATCH]).await?;
-        let Some(newest) = rows.last() else { return Ok(copied) };
-        last = newest.int("place_of_row")?;
-        let values = |row: &Row| columns.iter().map(|column| row.value(column).cloned()).collect();
+    let Shape { columns, place, order } = shape(source, table).await?;
+    let quoted = columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
+    let insert = format!("INSERT INTO \"{table}\" ({quoted}) VALUES {{rows}}");
+    let selected = place.iter().zip(&order).map(|(name, column)| format!("{column} AS {name}"));
+    let selected = selected.collect::<Vec<_>>().join(", ");
+    let (order, placeholders) = (order.join(", "), placeholders_of_rows(1, place.len()));
+    let select = |condition: &str| {
+        format!("SELECT {selected}, * FROM \"{table}\" {condition} ORDER BY {order} LIMIT {BATCH}")
+    };
+    let (first, next) = (select(""), select(&format!("WHERE ({order}) > {placeholders}")));
+    let mut rows = source.fetch(&first, vec![]).await?;
+    let mut copied = 0;
+    while let Some(newest) = rows.last() {
+        let after = place.iter().map(|name| newest.value(name)).collect::<Result<Vec<_>, _>>()?;
+        let values = |row: &Row| columns.iter().map(|column| row.value(column)).collect();
         let values = rows.iter().map(values).collect::<Result<Vec<Vec<SqlValue>>, _>>()?;
         copied += target.insert_rows(&insert, values).await?;
+        rows = source.fetch(&next, after).await?;
     }
+    Ok(copied)
+}
+
+/// How the rows of a table are read.
+struct Shape {
+    columns: Vec<String>,
+    /// What the columns are called that say where a row is.
+    place: Vec<String>,
+    /// What these columns hold, which orders the rows: their number, or in a table without such numbers its primary key.
+    order: Vec<String>,
+}
+
+async fn shape(source: &SqlitePools, table: &str) -> Result<Shape, StoreError> {
+    let described =
+        source.fetch("SELECT name, pk FROM pragma_table_info($1) ORDER BY cid", parameters![table]).await?;
+    let (mut columns, mut key) = (Vec::new(), Vec::new());
+    for row in &described {
+        columns.push(row.text("name")?);
+        key.push((row.int("pk")?, quoted(row.str("name")?)));
+    }
+    let without_numbers = "SELECT wr FROM pragma_table_list($1) WHERE schema = 'main'";
+    let listed = source.fetch(without_numbers, parameters![table]).await?;
+    let order = match listed.first() {
+        Some(row) if row.boolean("wr")? => {
+            key.retain(|(place, _)| *place > 0);
+            key.sort();
+            key.into_iter().map(|(_, column)| column).collect()
+        }
+        _ => vec!["rowid".to_owned()],
+    };
+    let place = (0..order.len()).map(|number| format!("place_{number}_of_row")).collect();
+    Ok(Shape { columns, place, order })
+}
+
+fn quoted(column: &str) -> String {
+    format!("\"{column}\"")
 }

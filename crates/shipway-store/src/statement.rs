@@ -8,6 +8,11 @@ pub(crate) fn check(sql: &str, parameters: &[SqlValue]) -> Result<(), StoreError
     if expected > parameters.len() {
         return Err(StoreError::MissingParameters { expected, given: parameters.len() });
     }
+    check_values(parameters)
+}
+
+/// Refuses values that one engine cannot keep.
+pub(crate) fn check_values(parameters: &[SqlValue]) -> Result<(), StoreError> {
     for (index, parameter) in parameters.iter().enumerate() {
         match parameter {
             SqlValue::Real(value) if value.is_nan() => {
@@ -22,42 +27,6 @@ pub(crate) fn check(sql: &str, parameters: &[SqlValue]) -> Result<(), StoreError
     Ok(())
 }
 
-/// Binds every parameter to a query of an engine; `$null` is what that engine takes for a null of any type.
-macro_rules! bind_all {
-    ($query:expr, $parameters:expr, $null:expr) => {{
-        let mut query = $query;
-        for parameter in $parameters {
-            query = match parameter {
-                $crate::SqlValue::Null => query.bind($null),
-                $crate::SqlValue::Int(value) => query.bind(value),
-                $crate::SqlValue::Real(value) => query.bind(value),
-                $crate::SqlValue::Text(value) => query.bind(value),
-                $crate::SqlValue::Blob(value) => query.bind(value),
-            };
-        }
-        query
-    }};
-}
-
-/// Takes rows out of an engine's form; all rows of a result share the names of their columns.
-macro_rules! to_rows {
-    ($rows:expr, $read_value:expr) => {{
-        let rows = $rows;
-        let Some(first) = rows.first() else { return Ok(Vec::new()) };
-        let columns: std::sync::Arc<[String]> =
-            first.columns().iter().map(|column| column.name().to_owned()).collect();
-        rows.iter()
-            .map(|row| {
-                let values =
-                    (0..row.len()).map(|index| $read_value(row, index)).collect::<Result<Vec<_>, _>>()?;
-                Ok(Row::new(std::sync::Arc::clone(&columns), values))
-            })
-            .collect()
-    }};
-}
-
-pub(crate) use {bind_all, to_rows};
-
 /// The highest N of the placeholders `$N` outside quoted text.
 fn highest_placeholder(sql: &str) -> usize {
     // Every second piece lies between quotes; a doubled quote inside them only adds an empty piece outside.
@@ -67,6 +36,32 @@ fn highest_placeholder(sql: &str) -> usize {
         after[..end].parse().ok()
     });
     numbers.max().unwrap_or_default()
+}
+
+/// A statement whose placeholders are counted from `by + 1`.
+pub(crate) fn shifted(sql: &str, by: usize) -> String {
+    let mut shifted = String::with_capacity(sql.len() + 8);
+    // Every second piece lies between quotes.
+    for (number, piece) in sql.split('\'').enumerate() {
+        if number > 0 {
+            shifted.push('\'');
+        }
+        if number % 2 == 1 {
+            shifted.push_str(piece);
+            continue;
+        }
+        let mut parts = piece.split('$');
+        shifted.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            let end = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
+            let (digits, rest) = part.split_at(end);
+            match digits.parse::<usize>() {
+                Ok(placeholder) => shifted.push_str(&format!("${}{rest}", placeholder + by)),
+                Err(_) => shifted.push_str(&format!("${part}")),
+            }
+        }
+    }
+    shifted
 }
 
 /// The most rows that one statement inserts, and the most values: what every engine takes.
@@ -104,6 +99,13 @@ mod tests {
         assert_eq!(highest_placeholder("SELECT 1"), 0);
         assert_eq!(highest_placeholder("SELECT $2 FROM a WHERE b = $12 AND c = $1"), 12);
         assert_eq!(highest_placeholder("SELECT '$7', $1, 'it''s $9'"), 1);
+    }
+
+    #[test]
+    fn placeholders_are_counted_on_outside_quoted_text_only() {
+        let sql = "UPDATE a SET b = $2, c = '$1 it''s $9' WHERE d = $1 AND e = $12";
+        assert_eq!(shifted(sql, 3), "UPDATE a SET b = $5, c = '$1 it''s $9' WHERE d = $4 AND e = $15");
+        assert_eq!(shifted(sql, 0), sql);
     }
 
     #[test]

@@ -6,14 +6,45 @@ use crate::{
     Row, SqlValue, StoreError,
     migration::for_postgres,
     postgres::PostgresTransaction,
-    sqlite::SqliteTransaction,
-    statement::{chunks_of_rows, placeholders_of_rows},
+    sqlite::{self, SqliteTransaction},
+    statement::placeholders_of_rows,
 };
+
+/// A change of a database.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// One statement.
+    Statement {
+        /// `UPDATE t SET a = $1`.
+        sql: String,
+        /// What stands for the placeholders.
+        parameters: Vec<SqlValue>,
+    },
+    /// Rows, all of the same length.
+    Rows {
+        /// `INSERT INTO t (a, b) VALUES {rows}`.
+        sql: String,
+        /// What stands for `{rows}`; none changes nothing.
+        rows: Vec<Vec<SqlValue>>,
+    },
+}
+
+impl Change {
+    /// One statement.
+    pub fn statement(sql: impl Into<String>, parameters: Vec<SqlValue>) -> Self {
+        Self::Statement { sql: sql.into(), parameters }
+    }
+
+    /// Rows, all of the same length, for `VALUES {rows}`.
+    pub fn rows(sql: impl Into<String>, rows: Vec<Vec<SqlValue>>) -> Self {
+        Self::Rows { sql: sql.into(), rows }
+    }
+}
 
 /// A write transaction. It keeps other writers of the store waiting: keep it short, and never wait for anything else inside.
 ///
 /// Dropped without [`Transaction::commit`] it is rolled back. After an error nothing but dropping it is possible: an engine may
-/// refuse everything that follows.
+/// refuse everything that follows, and a commit is refused.
 #[derive(Debug)]
 pub struct Transaction {
     inner: Inner,
@@ -63,28 +94,76 @@ impl Transaction {
         }
     }
 
+    /// All rows of a query with `IN ({ids})`, where `ids` are as many texts as there are. The query has no other parameters.
+    pub async fn fetch_among(&mut self, sql: &str, ids: &[String]) -> Result<Vec<Row>, StoreError> {
+        match &mut self.inner {
+            Inner::Sqlite(inner) => {
+                let (sql, parameters) = sqlite::among(sql, ids);
+                Box::pin(inner.fetch(&sql, parameters)).await
+            }
+            Inner::Postgres(inner) => Box::pin(inner.fetch_among(sql, ids)).await,
+        }
+    }
+
     /// Runs one statement once for each set of parameters and says how many rows were changed in all.
     pub async fn execute_many(&mut self, sql: &str, sets: Vec<Vec<SqlValue>>) -> Result<u64, StoreError> {
-        let mut changed = 0;
-        for parameters in sets {
-            changed += self.execute(sql, parameters).await?;
+        match &mut self.inner {
+            Inner::Sqlite(inner) => Box::pin(inner.execute_each(sql, sets)).await,
+            Inner::Postgres(inner) => {
+                let mut changed = 0;
+                for parameters in sets {
+                    changed += Box::pin(inner.execute(sql, parameters)).await?;
+                }
+                Ok(changed)
+            }
         }
-        Ok(changed)
     }
 
     /// Inserts rows, all of the same length, with few statements, and says how many rows were changed in all.
     ///
-    /// `{rows}` in `sql` stands for the rows: `INSERT INTO t (a, b) VALUES {rows} ON CONFLICT (a) DO NOTHING`. With
+    /// `VALUES {rows}` in `sql` stands for the rows: `INSERT INTO t (a, b) VALUES {rows} ON CONFLICT (a) DO NOTHING`. With
     /// `DO UPDATE` no two rows may conflict with each other: PostgreSQL refuses to change a row twice in one statement.
     pub async fn insert_rows(&mut self, sql: &str, rows: Vec<Vec<SqlValue>>) -> Result<u64, StoreError> {
-        let columns = rows.first().map_or(0, Vec::len);
-        let chunks = chunks_of_rows(rows.len(), columns);
-        let (mut rows, mut changed) = (rows.into_iter(), 0);
-        for size in chunks {
-            let statement = sql.replace("{rows}", &placeholders_of_rows(size, columns));
-            changed += self.execute(&statement, rows.by_ref().take(size).flatten().collect()).await?;
+        if rows.is_empty() {
+            return Ok(0);
         }
-        Ok(changed)
+        match &mut self.inner {
+            Inner::Sqlite(inner) => {
+                let columns = rows.first().map_or(0, Vec::len);
+                let statement = sql.replace("{rows}", &placeholders_of_rows(1, columns));
+                Box::pin(inner.execute_each(&statement, rows)).await
+            }
+            Inner::Postgres(inner) => Box::pin(inner.insert_rows(sql, rows)).await,
+        }
+    }
+
+    /// Makes changes that do not depend on each other, with one message to a server elsewhere, and says how many rows each of them changed.
+    ///
+    /// None may read or change what another one writes; a row may refer to one that another change inserts.
+    pub async fn execute_together(&mut self, changes: Vec<Change>) -> Result<Vec<u64>, StoreError> {
+        let mut counts = vec![0; changes.len()];
+        let is_empty = |change: &Change| matches!(change, Change::Rows { rows, .. } if rows.is_empty());
+        let present = changes.into_iter().enumerate().filter(|(_, change)| !is_empty(change));
+        let (places, changes): (Vec<usize>, Vec<Change>) = present.unzip();
+        let changed = match &mut self.inner {
+            Inner::Postgres(inner) => Box::pin(inner.execute_together(changes)).await?,
+            Inner::Sqlite(_) => {
+                let mut changed = Vec::new();
+                for change in changes {
+                    changed.push(match change {
+                        Change::Statement { sql, parameters } => self.execute(&sql, parameters).await?,
+                        Change::Rows { sql, rows } => self.insert_rows(&sql, rows).await?,
+                    });
+                }
+                changed
+            }
+        };
+        for (place, changed) in places.into_iter().zip(changed) {
+            if let Some(count) = counts.get_mut(place) {
+                *count = changed;
+            }
+        }
+        Ok(counts)
     }
 
     /// Makes the changes durable and visible to others.

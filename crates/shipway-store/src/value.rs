@@ -17,19 +17,6 @@ pub enum SqlValue {
     Blob(Vec<u8>),
 }
 
-impl SqlValue {
-    /// The type in words, for messages.
-    pub(crate) const fn type_name(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Int(_) => "an integer",
-            Self::Real(_) => "a float",
-            Self::Text(_) => "text",
-            Self::Blob(_) => "bytes",
-        }
-    }
-}
-
 /// The parameters of a statement, in order: `parameters![name, 3_i64, Some("x")]`.
 #[macro_export]
 macro_rules! parameters {

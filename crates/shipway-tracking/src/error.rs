@@ -144,6 +144,12 @@ pub enum TrackingError {
         /// What is missing.
         reason: &'static str,
     },
+    /// Spans belong to a trace of an experiment that the caller may not write to.
+    #[error("trace {trace} belongs to an experiment that the caller may not write to")]
+    TraceOfAnother {
+        /// The trace.
+        trace: String,
+    },
     /// Spans that arrived over the OpenTelemetry protocol cannot be kept.
     #[error(transparent)]
     Otlp(#[from] OtlpError),
@@ -181,6 +187,7 @@ impl Failure for TrackingError {
             | Self::ParamChanged { .. }
             | Self::Frozen { .. }
             | Self::Refused(_) => Kind::Conflict,
+            Self::TraceOfAnother { .. } => Kind::Forbidden,
             Self::Otlp(error) => error.kind(),
             Self::Elsewhere(error) => error.kind(),
             Self::Store(store) => store.kind(),
@@ -214,6 +221,7 @@ impl Failure for TrackingError {
             Self::NotImplemented { .. } => "tracking.not_implemented",
             Self::Refused(refusal) => refusal.code(),
             Self::SpansMissing { .. } => "tracking.spans_missing",
+            Self::TraceOfAnother { .. } => "tracking.trace_of_another",
             Self::Otlp(error) => error.code(),
             Self::Elsewhere(error) => error.code(),
             Self::Store(store) => store.code(),

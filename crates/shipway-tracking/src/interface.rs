@@ -18,7 +18,7 @@ use fs_err as fs;
 use http::{HeaderValue, header};
 use shipway_core::{
     Failure, Kind,
-    Permission::{Public, Read},
+    Permission::{Known, Public},
 };
 use shipway_web::{Path, Problem, Routes};
 
@@ -84,7 +84,7 @@ impl Interface {
 
     /// `/` and what its page loads.
     pub fn routes(self) -> Routes<()> {
-        let page = Routes::new().get("/", Read, index).with_problem_renderer(ask_for_a_login);
+        let page = Routes::new().get("/", Known, index).with_problem_renderer(ask_for_a_login);
         page.merge(Routes::new().get("/static-files/{*path}", Public, file)).with_state(self)
     }
 

@@ -4,6 +4,7 @@
 //! - `error`: what can go wrong
 //! - `promote`: whether a version may take an alias; pure
 //! - `artifact_path`, `artifact_digest`, `model_source`: paths, digests and sources that clients give; pure
+//! - `byte_range`: which bytes of a file a request asks for; pure
 //! - `evaluation_record`: records that clients give to evaluation data sets; pure
 //! - `otlp`: spans as the OpenTelemetry protocol sends them; pure
 //! - `filter`: the language of searches; pure
@@ -17,6 +18,7 @@
 
 mod artifact_digest;
 mod artifact_path;
+mod byte_range;
 mod error;
 mod evaluation_record;
 mod filter;
@@ -34,10 +36,13 @@ mod webhook;
 pub use error::{Thing, TrackingError};
 pub use filter::FilterError;
 pub use interface::{Interface, NoInterface};
-pub use mlflow::UNPACKING_PATH;
+pub use mlflow::{UNPACKING_PATH, render_mlflow_problem};
 pub use otlp::OtlpError;
 pub use promote::{Gate, Judgement, Missing, Refusal, Replay, Unmet};
 pub use routes::routes;
-pub use service::{GateSource, ModelFile, Promotion, ReplaySource, ResolvedVersion, TaggedVersion, Tracking};
+pub use service::{
+    GateSource, ModelFile, Ownership, PURGE_JOB, Promotion, ReplaySource, ResolvedVersion, TaggedVersion,
+    Tracking,
+};
 pub use shipway_definitions::{Requirement, Rule};
 pub use webhook::{WebhookSettings, WebhookSetupError};

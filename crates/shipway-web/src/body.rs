@@ -66,10 +66,14 @@ impl<S: Sync> FromRequest<S> for BodyBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
-        match axum::body::to_bytes(request.into_body(), usize::MAX).await {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(error) => Err(body_error(error).into()),
-        }
+        Ok(Self::read(request.into_body()).await?)
+    }
+}
+
+impl BodyBytes {
+    /// Reads a body to its end.
+    pub(crate) async fn read(body: Body) -> Result<Self, BodyError> {
+        axum::body::to_bytes(body, usize::MAX).await.map(Self).map_err(body_error)
     }
 }
 

@@ -42,7 +42,7 @@ impl Token {
 
     /// Whether `presented` is the secret. Takes the same time for every guess of the same length: digests are compared,
     /// and every byte of them.
-    fn equals(&self, presented: &str) -> bool {
+    pub(crate) fn equals(&self, presented: &str) -> bool {
         let presented = Digest::of(presented);
         let different = self.0.as_bytes().iter().zip(presented.as_bytes()).fold(0, |seen, (left, right)| {
             // The black box keeps the compiler from leaving the loop at the first difference.
@@ -58,43 +58,74 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What an `Authorization` header says.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Missing,
-    Unreadable,
-    Wrong,
-    /// The secret is right; the name is the basic user name, if one was given.
-    Right(Option<String>),
+/// What a caller shows of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// A token.
+    Bearer(String),
+    /// A user name and a password, or a token in the place of the password.
+    Basic {
+        /// The user name, empty when it was left out.
+        user: String,
+        /// The password.
+        password: String,
+    },
 }
 
-/// Judges the `Authorization` header: `Bearer <secret>`, or `Basic` with the secret as the password.
-pub(crate) fn judge(token: &Token, authorization: Option<&HeaderValue>) -> Verdict {
-    let Some(authorization) = authorization else { return Verdict::Missing };
-    let Some((scheme, credentials)) = authorization.to_str().ok().and_then(|text| text.split_once(' '))
-    else {
-        return Verdict::Unreadable;
-    };
-    let credentials = credentials.trim();
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return if token.equals(credentials) { Verdict::Right(None) } else { Verdict::Wrong };
+impl fmt::Debug for Credentials {
+    /// Without the secret.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Bearer(_) => "Bearer(…)",
+            Self::Basic { .. } => "Basic(…)",
+        })
     }
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return Verdict::Unreadable;
+}
+
+/// The `Authorization` header is there and says nothing that can be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+impl Credentials {
+    /// What an `Authorization` header says; `None` without one.
+    pub(crate) fn read(authorization: Option<&HeaderValue>) -> Result<Option<Self>, Unreadable> {
+        let Some(authorization) = authorization else { return Ok(None) };
+        let text = authorization.to_str().map_err(|_| Unreadable)?;
+        let (scheme, credentials) = text.split_once(' ').ok_or(Unreadable)?;
+        let credentials = credentials.trim();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Ok(Some(Self::Bearer(credentials.to_owned())));
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Err(Unreadable);
+        }
+        let decoded = BASE64.decode(credentials).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let (user, password) = decoded.as_deref().and_then(|text| text.split_once(':')).ok_or(Unreadable)?;
+        Ok(Some(Self::Basic { user: user.to_owned(), password: password.to_owned() }))
     }
-    let decoded = BASE64.decode(credentials).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let Some((user, password)) = decoded.as_deref().and_then(|text| text.split_once(':')) else {
-        return Verdict::Unreadable;
-    };
-    if token.equals(password) { Verdict::Right(presentable(user)) } else { Verdict::Wrong }
+
+    /// The token, or what stands in its place.
+    pub fn secret(&self) -> &str {
+        match self {
+            Self::Bearer(secret) | Self::Basic { password: secret, .. } => secret,
+        }
+    }
+
+    /// The user name that the caller gives, if it may stand in a log and in the audit table.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::Bearer(_) => None,
+            Self::Basic { user, .. } => presentable(user),
+        }
+    }
 }
 
 /// A user name that may stand in a log and in the audit table.
-fn presentable(user: &str) -> Option<String> {
+fn presentable(user: &str) -> Option<&str> {
     let fits = !user.is_empty()
         && user.chars().count() <= MAXIMUM_USER_CHARACTERS
         && user.chars().all(|character| !character.is_control());
-    fits.then(|| user.to_owned())
+    fits.then_some(user)
 }
 
 #[cfg(test)]
@@ -103,8 +134,15 @@ mod tests {
 
     const SECRET: &str = "correct horse battery";
 
-    fn judged(header: &str) -> Verdict {
-        judge(&Token::new(SECRET).unwrap(), Some(&HeaderValue::from_str(header).unwrap()))
+    fn read(header: &str) -> Result<Option<Credentials>, Unreadable> {
+        Credentials::read(Some(&HeaderValue::from_str(header).unwrap()))
+    }
+
+    /// The user name, and whether the secret is right.
+    fn judged(header: &str) -> (Option<String>, bool) {
+        let credentials = read(header).unwrap().unwrap();
+        let right = Token::new(SECRET).unwrap().equals(credentials.secret());
+        (credentials.user().map(str::to_owned), right)
     }
 
     fn basic(text: &str) -> String {
@@ -113,27 +151,33 @@ mod tests {
 
     #[test]
     fn the_secret_comes_as_bearer_token_or_as_basic_password() {
-        assert_eq!(judged(&format!("Bearer {SECRET}")), Verdict::Right(None));
-        assert_eq!(judged(&format!("bearer {SECRET}")), Verdict::Right(None));
-        assert_eq!(judged(&basic(&format!("alice:{SECRET}"))), Verdict::Right(Some("alice".into())));
-        assert_eq!(judged(&basic(&format!(":{SECRET}"))), Verdict::Right(None));
+        assert_eq!(judged(&format!("Bearer {SECRET}")), (None, true));
+        assert_eq!(judged(&format!("bearer {SECRET}")), (None, true));
+        assert_eq!(judged(&basic(&format!("alice:{SECRET}"))), (Some("alice".into()), true));
+        assert_eq!(judged(&basic(&format!(":{SECRET}"))), (None, true));
     }
 
     #[test]
     fn a_wrong_secret_is_wrong_and_anything_else_is_unreadable() {
-        assert_eq!(judged("Bearer correct horse batter"), Verdict::Wrong);
-        assert_eq!(judged(&basic("alice:guess")), Verdict::Wrong);
-        assert_eq!(judged("Basic %%%"), Verdict::Unreadable);
-        assert_eq!(judged(&basic("no colon")), Verdict::Unreadable);
-        assert_eq!(judged("Digest x"), Verdict::Unreadable);
-        assert_eq!(judged("Bearer"), Verdict::Unreadable);
-        assert_eq!(judge(&Token::new(SECRET).unwrap(), None), Verdict::Missing);
+        assert_eq!(judged("Bearer correct horse batter"), (None, false));
+        assert_eq!(judged(&basic("alice:guess")), (Some("alice".into()), false));
+        for unreadable in ["Basic %%%", &basic("no colon"), "Digest x", "Bearer"] {
+            assert_eq!(read(unreadable), Err(Unreadable), "{unreadable}");
+        }
+        assert_eq!(Credentials::read(None), Ok(None));
     }
 
     #[test]
     fn a_user_name_that_would_forge_a_log_line_is_dropped() {
-        assert_eq!(judged(&basic(&format!("a\nb:{SECRET}"))), Verdict::Right(None));
-        assert_eq!(judged(&basic(&format!("{}:{SECRET}", "a".repeat(129)))), Verdict::Right(None));
+        assert_eq!(judged(&basic(&format!("a\nb:{SECRET}"))), (None, true));
+        assert_eq!(judged(&basic(&format!("{}:{SECRET}", "a".repeat(129)))), (None, true));
+    }
+
+    #[test]
+    fn credentials_are_never_printed() {
+        for header in [format!("Bearer {SECRET}"), basic(&format!("alice:{SECRET}"))] {
+            assert!(!format!("{:?}", read(&header).unwrap()).contains("horse"));
+        }
     }
 
     #[test]

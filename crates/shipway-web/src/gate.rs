@@ -1,4 +1,4 @@
-//! The steps in front of every handler, in order: the guard, the limit of the body, the net for panics.
+//! The steps in front of every handler, in order: the guard, the limit of the body, what the caller may do, the net for panics.
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 
@@ -8,22 +8,26 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
-use shipway_core::{Kind, Permission};
+use shipway_core::Kind;
 
-use crate::{Guard, Problem, ProblemRenderer, body::limit_body};
+use crate::{
+    Guard, Problem, ProblemRenderer, RouteDescription,
+    access::{Locate, authorise},
+    body::limit_body,
+};
 
 /// What one route demands.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
     pub(crate) guard: Arc<Guard>,
-    pub(crate) permission: Permission,
-    pub(crate) limit_bytes: u64,
+    pub(crate) route: RouteDescription,
+    pub(crate) locator: Option<Arc<dyn Locate>>,
     pub(crate) renderer: Option<ProblemRenderer>,
 }
 
 /// Lets a request through to its handler, and gives every problem the body of its wire.
 pub(crate) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let response = match gate.admit(request) {
+    let response = match gate.admit(request).await {
         Ok(request) => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(answer_panic),
         Err(problem) => problem.into_response(),
     };
@@ -31,10 +35,12 @@ pub(crate) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: 
 }
 
 impl Gate {
-    fn admit(&self, mut request: Request) -> Result<Request, Problem> {
-        let caller = self.guard.admit(self.permission, request.method(), request.uri(), request.headers())?;
-        request.extensions_mut().insert(caller);
-        Ok(limit_body(request, self.limit_bytes)?)
+    async fn admit(&self, mut request: Request) -> Result<Request, Problem> {
+        let (permission, method) = (self.route.permission, request.method());
+        let caller = self.guard.admit(permission, method, request.uri(), request.headers()).await?;
+        request.extensions_mut().insert(caller.clone());
+        let request = limit_body(request, self.route.body_limit_bytes)?;
+        authorise(&caller, &self.route, self.locator.as_deref(), request).await
     }
 
     fn render(&self, mut response: Response) -> Response {

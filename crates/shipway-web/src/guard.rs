@@ -3,14 +3,15 @@
 //! Deny by default. Without authentication a server listens on loopback only and answers to loopback names only;
 //! any other address demands a token.
 
-use std::{borrow::Cow, net::SocketAddr};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
+use async_trait::async_trait;
 use http::{HeaderMap, Method, Uri, header};
 use shipway_core::{Failure, Kind, Permission};
 
 use crate::{
     Caller, Problem,
-    credentials::{Token, Verdict, judge},
+    credentials::{Credentials, Token},
     host::{contains, host_of, is_loopback, is_own_origin},
 };
 
@@ -19,8 +20,17 @@ use crate::{
 pub enum Authentication {
     /// Nobody is asked; possible only on a loopback address.
     OpenOnLoopback,
-    /// Everybody shows this token, as a bearer token or as a basic password. It carries every permission.
+    /// The operator shows this token, as a bearer token or as a basic password; it carries every permission. Others are users, where
+    /// the guard knows who tells them.
     Token(Token),
+}
+
+/// Who knows the users of this server, and the tokens that they made.
+#[async_trait]
+pub trait Identify: std::fmt::Debug + Send + Sync {
+    /// The caller with these credentials, or `None` when they are wrong. Takes as long for a user that does not exist as for one that
+    /// does.
+    async fn identify(&self, credentials: &Credentials) -> Result<Option<Caller>, Problem>;
 }
 
 /// Judges every request before its body is read.
@@ -28,6 +38,7 @@ pub enum Authentication {
 pub struct Guard {
     authentication: Authentication,
     allowed_hosts: Vec<String>,
+    users: Option<Arc<dyn Identify>>,
 }
 
 /// A server without authentication was told to listen where others can reach it.
@@ -55,7 +66,7 @@ impl Failure for BindRefused {
 impl Guard {
     /// A guard that answers to loopback names only (without authentication) or to every name (with a token).
     pub fn new(authentication: Authentication) -> Self {
-        Self { authentication, allowed_hosts: Vec::new() }
+        Self { authentication, allowed_hosts: Vec::new(), users: None }
     }
 
     /// The guard of a server that nobody but this machine can reach.
@@ -71,6 +82,13 @@ impl Guard {
         self
     }
 
+    /// The same guard, letting in who these users are. Without a token of the operator everybody is let in already.
+    #[must_use]
+    pub fn with_users(mut self, users: Arc<dyn Identify>) -> Self {
+        self.users = Some(users);
+        self
+    }
+
     /// Refuses an address that others can reach while nobody is asked who they are. Call it before binding.
     pub fn check_bind(&self, address: SocketAddr) -> Result<(), BindRefused> {
         match self.authentication {
@@ -82,7 +100,7 @@ impl Guard {
     }
 
     /// Lets a request in under the name of its caller, or says why not.
-    pub(crate) fn admit(
+    pub(crate) async fn admit(
         &self,
         permission: Permission,
         method: &Method,
@@ -94,7 +112,7 @@ impl Guard {
         if !method.is_safe() {
             self.check_origin(headers, authority)?;
         }
-        self.check_credentials(permission, headers)
+        self.check_credentials(permission, headers).await
     }
 
     /// A request without a host name comes from no browser, so it cannot have been rebound.
@@ -135,21 +153,38 @@ impl Guard {
         .with_hint("add the host of that page to the allowed hosts of the server if it is yours"))
     }
 
-    fn check_credentials(&self, permission: Permission, headers: &HeaderMap) -> Result<Caller, Problem> {
+    async fn check_credentials(
+        &self,
+        permission: Permission,
+        headers: &HeaderMap,
+    ) -> Result<Caller, Problem> {
         let Authentication::Token(token) = &self.authentication else {
-            return Ok(Caller { name: "local".to_owned() });
+            return Ok(Caller::operator("local"));
         };
         if permission == Permission::Public {
-            return Ok(Caller { name: "anonymous".to_owned() });
+            return Ok(Caller::anonymous());
         }
-        let (code, detail) = match judge(token, headers.get(header::AUTHORIZATION)) {
-            Verdict::Right(user) => return Ok(Caller { name: user.unwrap_or_else(|| "token".to_owned()) }),
-            Verdict::Missing => ("web.no_credentials", "the request says nothing about who sends it"),
-            Verdict::Unreadable => ("web.unreadable_credentials", "the authorization header cannot be read"),
-            Verdict::Wrong => ("web.wrong_credentials", "the access token is wrong"),
+        let shown = Credentials::read(headers.get(header::AUTHORIZATION));
+        if let Ok(Some(credentials)) = &shown {
+            if token.equals(credentials.secret()) {
+                return Ok(Caller::operator(credentials.user().unwrap_or("token")));
+            }
+            if let Some(users) = &self.users
+                && let Some(caller) = users.identify(credentials).await?
+            {
+                return Ok(caller);
+            }
+        }
+        let (code, detail) = match shown {
+            Ok(Some(_)) => {
+                ("web.wrong_credentials", "the token, or the user name with its password, is wrong")
+            }
+            Ok(None) => ("web.no_credentials", "the request says nothing about who sends it"),
+            Err(_) => ("web.unreadable_credentials", "the authorization header cannot be read"),
         };
-        Err(Problem::new(Kind::Unauthenticated, code, detail)
-            .with_hint("send the access token as `Authorization: Bearer <token>`, or as the password of basic credentials"))
+        Err(Problem::new(Kind::Unauthenticated, code, detail).with_hint(
+            "send a token as `Authorization: Bearer <token>`, or a user name and a password as basic credentials",
+        ))
     }
 }
 
@@ -175,7 +210,7 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
-    fn admits(
+    async fn admits(
         guard: &Guard,
         permission: Permission,
         method: Method,
@@ -183,6 +218,7 @@ mod tests {
     ) -> Result<String, &'static str> {
         guard
             .admit(permission, &method, &Uri::from_static("/x"), &headers(pairs))
+            .await
             .map(|caller| caller.name)
             .map_err(|problem| problem.code())
     }
@@ -200,53 +236,51 @@ mod tests {
         assert!(closed.check_bind("0.0.0.0:8700".parse().unwrap()).is_ok());
     }
 
-    #[test]
-    fn without_authentication_a_rebound_host_name_is_refused_on_every_route() {
+    #[tokio::test]
+    async fn without_authentication_a_rebound_host_name_is_refused_on_every_route() {
         let open = Guard::open_on_loopback().with_allowed_hosts(["shipway.lan"]);
         for host in ["localhost:8700", "127.0.0.1:8700", "[::1]:8700", "shipway.lan:8700", "SHIPWAY.lan"] {
             assert_eq!(
-                admits(&open, Permission::Read, Method::GET, &[(header::HOST, host)]),
+                admits(&open, Permission::Read, Method::GET, &[(header::HOST, host)]).await,
                 Ok("local".into())
             );
         }
         for permission in [Permission::Public, Permission::Read] {
-            let refused = admits(&open, permission, Method::GET, &[(header::HOST, "evil.example:8700")]);
+            let refused =
+                admits(&open, permission, Method::GET, &[(header::HOST, "evil.example:8700")]).await;
             assert_eq!(refused, Err("web.unknown_host"));
         }
     }
 
-    #[test]
-    fn the_authority_of_the_request_line_decides_before_the_host_header() {
+    #[tokio::test]
+    async fn the_authority_of_the_request_line_decides_before_the_host_header() {
         let uri = Uri::from_static("http://evil.example/x");
-        let admitted = Guard::open_on_loopback().admit(
-            Permission::Read,
-            &Method::GET,
-            &uri,
-            &headers(&[(header::HOST, "localhost")]),
-        );
+        let admitted = Guard::open_on_loopback()
+            .admit(Permission::Read, &Method::GET, &uri, &headers(&[(header::HOST, "localhost")]))
+            .await;
         assert_eq!(admitted.unwrap_err().code(), "web.unknown_host");
     }
 
-    #[test]
-    fn a_page_of_another_site_may_not_change_anything() {
+    #[tokio::test]
+    async fn a_page_of_another_site_may_not_change_anything() {
         let open = Guard::open_on_loopback();
         let from = |origin| [(header::HOST, "localhost:8700"), (header::ORIGIN, origin)];
-        assert!(admits(&open, Permission::Write, Method::POST, &from("http://localhost:8700")).is_ok());
+        assert!(admits(&open, Permission::Write, Method::POST, &from("http://localhost:8700")).await.is_ok());
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-            let refused = admits(&open, Permission::Write, method, &from("https://evil.example"));
+            let refused = admits(&open, Permission::Write, method, &from("https://evil.example")).await;
             assert_eq!(refused, Err("web.foreign_origin"));
         }
-        assert!(admits(&open, Permission::Read, Method::GET, &from("https://evil.example")).is_ok());
+        assert!(admits(&open, Permission::Read, Method::GET, &from("https://evil.example")).await.is_ok());
     }
 
-    #[test]
-    fn with_a_token_every_route_but_the_public_ones_asks_for_it() {
+    #[tokio::test]
+    async fn with_a_token_every_route_but_the_public_ones_asks_for_it() {
         let guard = Guard::new(Authentication::Token(Token::new("sixteen characters").unwrap()));
         let right = [(header::AUTHORIZATION, "Bearer sixteen characters")];
-        assert_eq!(admits(&guard, Permission::Manage, Method::POST, &right), Ok("token".into()));
-        assert_eq!(admits(&guard, Permission::Public, Method::GET, &[]), Ok("anonymous".into()));
+        assert_eq!(admits(&guard, Permission::Manage, Method::POST, &right).await, Ok("token".into()));
+        assert_eq!(admits(&guard, Permission::Public, Method::GET, &[]).await, Ok("anonymous".into()));
         for permission in [Permission::Read, Permission::Write, Permission::Use, Permission::Manage] {
-            assert_eq!(admits(&guard, permission, Method::GET, &[]), Err("web.no_credentials"));
+            assert_eq!(admits(&guard, permission, Method::GET, &[]).await, Err("web.no_credentials"));
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - `routes`: routes that carry their permission and their body limit; the only way to an `axum::Router`
 //! - `guard`: who may come in: addresses, host names, origins, credentials
+//! - `access`: what the caller of a route may do to what it touches
 //! - `host`: host names as requests write them; pure
 //! - `credentials`: bearer tokens and basic passwords; pure
 //! - `caller`: who asks, as a handler sees it
@@ -13,6 +14,7 @@
 //! - `observe`: request ids, spans and metrics
 #![deny(missing_docs)]
 
+mod access;
 mod body;
 mod caller;
 mod credentials;
@@ -25,12 +27,13 @@ mod observe;
 mod problem;
 mod routes;
 
+pub use access::{Locate, Located, Touched, must_be_allowed, must_be_allowed_every};
 pub use body::{BodyBytes, BodyError, BodyStream};
 pub use caller::Caller;
-pub use credentials::{Token, WeakToken};
+pub use credentials::{Credentials, Token, WeakToken};
 pub use extract::{Json, JsonBody, JsonText, Path, Query};
 pub use grpc::{GRPC_CODE, GRPC_HINT, grpc_code_of};
-pub use guard::{Authentication, BindRefused, Guard};
+pub use guard::{Authentication, BindRefused, Guard, Identify};
 pub use observe::RequestId;
 pub use problem::{Problem, ProblemRenderer, status_of};
 pub use routes::{DEFAULT_BODY_LIMIT_BYTES, RouteDescription, Routes};

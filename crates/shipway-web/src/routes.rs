@@ -11,11 +11,12 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on, on_service},
 };
 use http::{Method, StatusCode, Uri};
-use shipway_core::{Kind, Permission};
+use shipway_core::{Kind, Permission, ResourceType};
 use tower::Service;
 
 use crate::{
     Guard, Problem, ProblemRenderer,
+    access::Locate,
     gate::{Gate, pass},
     grpc::render_grpc,
     observe::{RouteMetrics, observe},
@@ -35,6 +36,7 @@ pub struct Routes<S = ()> {
 struct Route<S> {
     description: RouteDescription,
     renderer: Option<ProblemRenderer>,
+    locator: Option<Arc<dyn Locate>>,
     handler: MethodRouter<S, Infallible>,
 }
 
@@ -47,6 +49,8 @@ pub struct RouteDescription {
     pub path: &'static str,
     /// What its caller must be allowed to do.
     pub permission: Permission,
+    /// To what. Without it only who may do everything may come in.
+    pub resource: Option<ResourceType>,
     /// How many bytes its body may have.
     pub body_limit_bytes: u64,
 }
@@ -183,7 +187,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let description =
             RouteDescription { body_limit_bytes: limit_bytes, ..describe(Method::POST, path, permission) };
         let handler = on_service(MethodFilter::POST, service);
-        self.routes.push(Route { description, renderer: Some(render_grpc), handler });
+        self.routes.push(Route { description, renderer: Some(render_grpc), locator: None, handler });
         self
     }
 
@@ -195,7 +199,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     fn add(mut self, description: RouteDescription, handler: MethodRouter<S, Infallible>) -> Self {
-        self.routes.push(Route { description, renderer: None, handler });
+        self.routes.push(Route { description, renderer: None, locator: None, handler });
         self
     }
 
@@ -204,6 +208,25 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn merge(mut self, other: Self) -> Self {
         self.routes.extend(other.routes);
         self.unknown_paths.extend(other.unknown_paths);
+        self
+    }
+
+    /// Says what the routes added so far are about. Routes of which it is said already keep what they are about.
+    #[must_use]
+    pub fn about(mut self, resource: ResourceType) -> Self {
+        for route in &mut self.routes {
+            route.description.resource.get_or_insert(resource);
+        }
+        self
+    }
+
+    /// Says who finds out which things a request to the routes added so far touches, so that callers who may do something to a few
+    /// things of a type can come in. Routes that have one already keep theirs.
+    #[must_use]
+    pub fn located_by(mut self, locator: &Arc<dyn Locate>) -> Self {
+        for route in &mut self.routes {
+            route.locator.get_or_insert_with(|| Arc::clone(locator));
+        }
         self
     }
 
@@ -231,6 +254,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let routes = self.routes.into_iter().map(|route| Route {
             description: route.description,
             renderer: route.renderer,
+            locator: route.locator,
             handler: route.handler.with_state(state.clone()),
         });
         Routes { routes: routes.collect(), unknown_paths: self.unknown_paths }
@@ -250,15 +274,11 @@ impl Routes<()> {
     /// When two routes have the same method and path, or a path is malformed: a server with such routes must not start.
     pub fn into_router(self, guard: Arc<Guard>) -> Router {
         let mut by_path: BTreeMap<&'static str, (MethodRouter, Option<ProblemRenderer>)> = BTreeMap::new();
-        for Route { description, renderer, handler } in self.routes {
-            let gate = Gate {
-                guard: Arc::clone(&guard),
-                permission: description.permission,
-                limit_bytes: description.body_limit_bytes,
-                renderer,
-            };
+        for Route { description, renderer, locator, handler } in self.routes {
+            let path = description.path;
+            let gate = Gate { guard: Arc::clone(&guard), route: description, locator, renderer };
             let handler = handler.route_layer(from_fn_with_state(Arc::new(gate), pass));
-            let (handlers, of_path) = by_path.entry(description.path).or_default();
+            let (handlers, of_path) = by_path.entry(path).or_default();
             *handlers = std::mem::take(handlers).merge(handler);
             *of_path = of_path.or(renderer);
         }
@@ -282,7 +302,7 @@ impl Routes<()> {
 }
 
 fn describe(method: Method, path: &'static str, permission: Permission) -> RouteDescription {
-    RouteDescription { method, path, permission, body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES }
+    RouteDescription { method, path, permission, resource: None, body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES }
 }
 
 fn render(problem: Problem, renderer: Option<ProblemRenderer>) -> Response {

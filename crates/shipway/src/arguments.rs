@@ -1,13 +1,23 @@
 //! What can be typed. The doc comments are the help texts and, through `reference`, docs/reference/cli.md.
 
+mod access;
+mod drop;
+mod import;
 mod metadata;
+mod models;
+mod purge;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use access::{NewPassword, Roles, Tokens, Users};
+pub(crate) use drop::Drop;
+pub(crate) use import::{Import, ImportMlflow};
 pub(crate) use metadata::Metadata;
+pub(crate) use models::{Deploy, Models, Predict};
+pub(crate) use purge::Purge;
 
 use crate::output::Format;
 
@@ -47,6 +57,18 @@ pub(crate) struct Connection {
         value_name = "TOKEN"
     )]
     pub(crate) token: Option<String>,
+    /// Name to sign in with instead of a token; the password is asked for, or is in the environment
+    #[arg(long = "user", global = true, help_heading = EVERY_COMMAND, env = "SHIPWAY_USER", value_name = "USER")]
+    pub(crate) signed_in_as: Option<String>,
+    /// Password of that user. Meant for the environment: others see what is typed
+    #[arg(
+        long = "user-password",
+        global = true,
+        hide = true,
+        env = "SHIPWAY_PASSWORD",
+        hide_env_values = true
+    )]
+    pub(crate) sign_in_password: Option<String>,
     /// How answers are printed
     #[arg(long, global = true, help_heading = EVERY_COMMAND, value_enum, default_value_t)]
     pub(crate) output: Format,
@@ -90,6 +112,22 @@ pub(crate) enum Command {
     Jobs(Jobs),
     /// Show what the server holds and how fresh it is
     Status,
+    /// Show who the server takes you for, and what you may do
+    Whoami,
+    /// Make, list, change and remove users, and grant them things
+    #[command(subcommand)]
+    Users(Users),
+    /// Make, list, change and remove roles
+    #[command(subcommand)]
+    Roles(Roles),
+    /// Make, list and take back tokens
+    #[command(subcommand)]
+    Tokens(Tokens),
+    /// Bring over what another server recorded
+    #[command(subcommand)]
+    Import(Import),
+    /// Remove deleted experiments, runs and logged models for good, with their files
+    Purge(Purge),
     /// Move the metadata database, while no server runs
     #[command(subcommand)]
     Metadata(Metadata),
@@ -247,17 +285,6 @@ pub(crate) struct Ingest {
     /// Events sent in one request
     #[arg(long, default_value_t = 1_000, value_name = "EVENTS")]
     pub(crate) batch: usize,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Drop {
-    /// Its kind: entity, source, view, service, gate or sink
-    pub(crate) kind: String,
-    /// Its name
-    pub(crate) name: String,
-    /// Only say what it would lead to
-    #[arg(long)]
-    pub(crate) dry_run: bool,
 }
 
 /// Which features are listed; all that is given must hold.
@@ -429,52 +456,6 @@ pub(crate) struct Rows {
     /// Token of an ingest: answer only when those events are visible
     #[arg(long, value_name = "TOKEN")]
     pub(crate) after: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Models {
-    /// List the registered models
-    List,
-    /// Show a model's versions, aliases and evaluations
-    Show {
-        /// Name of the model
-        model: String,
-    },
-    /// Give an alias to a version, if its gates allow it; exits 1 when refused
-    Promote {
-        /// Name of the model
-        model: String,
-        /// Number of the version
-        version: u32,
-        /// The alias
-        alias: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Deploy {
-    /// Name of the deployment; without it, what is deployed is listed
-    pub(crate) name: Option<String>,
-    /// Model to serve
-    #[arg(long, requires = "name")]
-    pub(crate) model: Option<String>,
-    /// Alias that decides which version
-    #[arg(long, requires = "name", default_value = "champion")]
-    pub(crate) alias: String,
-    /// Feature service that supplies the model's inputs; without it callers send every input
-    #[arg(long, requires = "name")]
-    pub(crate) service: Option<String>,
-    /// Take the deployment down
-    #[arg(long, requires = "name", conflicts_with_all = ["model", "service"])]
-    pub(crate) remove: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Predict {
-    /// Name of the deployment
-    pub(crate) deployment: String,
-    #[command(flatten)]
-    pub(crate) rows: Rows,
 }
 
 #[derive(Debug, Subcommand)]

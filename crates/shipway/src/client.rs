@@ -7,20 +7,48 @@ use serde_json::Value as Json;
 use crate::{
     arguments::Connection,
     failure::{CommandFailure, exit},
+    output,
 };
 
 /// A server, as a command sees it.
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
-    token: Option<String>,
+    shown: Shown,
+}
+
+/// What a command shows of itself.
+enum Shown {
+    Nothing,
+    Token(String),
+    Password { user: String, password: String },
 }
 
 impl Client {
-    pub(crate) fn new(connection: &Connection) -> Self {
+    /// A client that shows a token, or a user with the password that is asked for here.
+    pub(crate) fn new(connection: &Connection) -> Result<Self, CommandFailure> {
         let server = connection.server.trim_end_matches('/');
         let base = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
-        Self { http: reqwest::Client::new(), base, token: connection.token.clone() }
+        let shown = match (&connection.signed_in_as, &connection.token) {
+            (Some(user), _) => Shown::Password {
+                password: match &connection.sign_in_password {
+                    Some(password) => password.clone(),
+                    None => asked(&format!("password of {user}"))?,
+                },
+                user: user.clone(),
+            },
+            (None, Some(token)) => Shown::Token(token.clone()),
+            (None, None) => Shown::Nothing,
+        };
+        Ok(Self { http: reqwest::Client::new(), base, shown })
+    }
+
+    /// The password that the caller signed in with, or else one that is asked for.
+    pub(crate) fn password_or_ask(&self, what: &str) -> Result<String, CommandFailure> {
+        match &self.shown {
+            Shown::Password { password, .. } => Ok(password.clone()),
+            Shown::Nothing | Shown::Token(_) => asked(what),
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Json, CommandFailure> {
@@ -33,6 +61,10 @@ impl Client {
 
     pub(crate) async fn put(&self, path: &str, body: &Json) -> Result<Json, CommandFailure> {
         self.json(self.send_json(Method::PUT, path, body).await?).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Json) -> Result<Json, CommandFailure> {
+        self.json(self.send_json(Method::PATCH, path, body).await?).await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<Json, CommandFailure> {
@@ -85,11 +117,13 @@ impl Client {
         self.checked(request).await
     }
 
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+    /// A request with the credentials, to a path below `/api/v1`.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}/api/v1{path}", self.base));
-        match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
+        match &self.shown {
+            Shown::Token(token) => request.bearer_auth(token),
+            Shown::Password { user, password } => request.basic_auth(user, Some(password)),
+            Shown::Nothing => request,
         }
     }
 
@@ -117,6 +151,15 @@ impl Client {
             .with_hint("start one with `shipway serve`, or name another with --server or SHIPWAY_SERVER")
             .with_exit(exit::UNREACHABLE)
     }
+}
+
+/// A password, asked for at the terminal.
+fn asked(what: &str) -> Result<String, CommandFailure> {
+    if !output::is_at_terminal() {
+        return Err(CommandFailure::new(format!("{what}: there is nobody to ask"))
+            .with_hint("set SHIPWAY_PASSWORD, or use a token"));
+    }
+    Ok(rpassword::prompt_password(format!("{what}: "))?)
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

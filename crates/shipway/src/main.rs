@@ -3,6 +3,7 @@
 //! - `arguments`: what can be typed
 //! - `commands`: one file per verb; each asks a server and prints the answer
 //! - `client`: HTTP to a server, problems turned into errors that a person reads
+//! - `import`: what another server recorded, brought to a running one
 //! - `output`: tables, JSON, progress; `parquet_file`: Parquet, written on all cores
 //! - `configuration`: defaults < shipway.toml < SHIPWAY_* < flags
 //! - `serve`: builds the crates into one server and takes it down without losing anything
@@ -13,6 +14,7 @@ mod client;
 mod commands;
 mod configuration;
 mod failure;
+mod import;
 mod metadata;
 mod output;
 mod parquet_file;

@@ -1,4 +1,4 @@
-//! The generated pages under docs/: the command line and the configuration, from the code that defines them.
+//! The generated pages under docs/: the command line, the configuration and what each route demands, from the code that defines them.
 
 use std::{fmt::Write, path::Path, process::ExitCode};
 
@@ -9,14 +9,14 @@ use crate::{
     arguments::{Arguments, Reference},
     configuration::Configuration,
     failure::CommandFailure,
-    output,
+    output, serve,
 };
 
 /// Writes the pages, or fails when one is not what would be written.
 pub(crate) fn run(action: &Reference) -> Result<ExitCode, CommandFailure> {
     match action {
         Reference::Write { folder } => {
-            for (name, text) in pages() {
+            for (name, text) in pages()? {
                 let path = folder.join("reference").join(name);
                 fs_err::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
                 fs_err::write(&path, text)?;
@@ -24,7 +24,7 @@ pub(crate) fn run(action: &Reference) -> Result<ExitCode, CommandFailure> {
             }
         }
         Reference::Check { folder } => {
-            for (name, text) in pages() {
+            for (name, text) in pages()? {
                 let path = folder.join("reference").join(name);
                 if fs_err::read_to_string(&path).unwrap_or_default() != text {
                     return Err(CommandFailure::new(format!("{} is not current", path.display()))
@@ -37,8 +37,9 @@ pub(crate) fn run(action: &Reference) -> Result<ExitCode, CommandFailure> {
 }
 
 /// File names below docs/reference and their text.
-pub(crate) fn pages() -> [(&'static str, String); 2] {
-    [("cli.md", command_line()), ("configuration.md", configuration())]
+fn pages() -> Result<[(&'static str, String); 3], CommandFailure> {
+    let permissions = serve::permissions_page()?;
+    Ok([("cli.md", command_line()), ("configuration.md", configuration()), ("permissions.md", permissions)])
 }
 
 const EXIT_CODES: &str = "\
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_committed_pages_are_current() {
-        for (name, text) in pages() {
+        for (name, text) in pages().unwrap() {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
             let committed = fs_err::read_to_string(&path).unwrap_or_default();
             assert_eq!(committed, text, "run `make docs` and commit the result");

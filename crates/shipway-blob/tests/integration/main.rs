@@ -115,6 +115,24 @@ async fn a_damaged_object_is_reported_at_its_end_and_healed_by_the_same_content(
 }
 
 #[tokio::test]
+async fn a_part_is_read_from_its_first_byte_to_its_last() {
+    let (folder, store) = opened();
+    let content: Vec<u8> = (0..700_000_u32).map(|number| (number % 251) as u8).collect();
+    let stored = store.put_bytes(content.clone().into()).await.unwrap();
+    for part in [0..1, 0..700_000, 699_999..700_000, 262_143..262_145, 5..5] {
+        let chunks: Vec<Bytes> =
+            store.get_part(&stored.digest, part.clone()).await.unwrap().try_collect().await.unwrap();
+        let wanted = &content[part.start as usize..part.end as usize];
+        assert_eq!(chunks.concat(), wanted, "{part:?}");
+    }
+
+    fs_err::write(&files_under(folder.path())[0], "short").unwrap();
+    let items: Vec<_> = store.get_part(&stored.digest, 3..9).await.unwrap().collect().await;
+    assert!(matches!(items.last(), Some(Err(BlobError::Short { .. }))));
+    assert!(store.get_part(&Digest::of("none"), 0..1).await.is_err());
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let (_folder, store) = opened();
     let digest = Digest::of("abc");

@@ -3,7 +3,7 @@
 mod definitions;
 mod features;
 
-use shipway_core::Permission;
+use shipway_core::{Permission, ResourceType};
 use shipway_web::Routes;
 
 use crate::Catalog;
@@ -18,5 +18,6 @@ pub fn routes(catalog: Catalog) -> Routes<()> {
         .get("/api/v1/definitions/{kind}/{name}", Permission::Read, definitions::detail)
         .delete("/api/v1/definitions/{kind}/{name}", Permission::Manage, definitions::drop)
         .get("/api/v1/features", Permission::Read, features::list)
+        .about(ResourceType::Definition)
         .with_state(catalog)
 }

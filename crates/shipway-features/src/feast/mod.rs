@@ -15,7 +15,7 @@ mod frame;
 mod read;
 mod write;
 
-use shipway_core::Permission;
+use shipway_core::{Permission, ResourceType};
 use shipway_web::Routes;
 
 use crate::{Features, read::Reads};
@@ -39,6 +39,7 @@ pub(crate) fn write_routes(platform: Features) -> Routes<()> {
             ingest_bytes,
             write::write_to_online_store,
         )
+        .about(ResourceType::Source)
         .with_problem_renderer(error::render)
         .with_state(platform)
 }

@@ -20,7 +20,7 @@ mod statement;
 mod upload;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use shipway_core::Permission;
+use shipway_core::{Permission, ResourceType};
 use shipway_web::Routes;
 
 use crate::Features;
@@ -54,5 +54,6 @@ pub(crate) fn routes(platform: Features) -> Routes<()> {
             upload_bytes,
             server,
         )
+        .about(ResourceType::Table)
         .with_unknown_grpc_methods("/arrow.flight.protocol.FlightService/")
 }

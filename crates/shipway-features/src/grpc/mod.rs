@@ -21,7 +21,7 @@ pub mod v1 {
     tonic::include_proto!("shipway.features.v1");
 }
 
-use shipway_core::Permission;
+use shipway_core::{Permission, ResourceType};
 use shipway_web::{DEFAULT_BODY_LIMIT_BYTES, Routes};
 
 use crate::read::Reads;
@@ -35,11 +35,13 @@ pub(crate) fn routes(reads: Reads) -> Routes<()> {
     let server = |bytes| FeatureServiceServer::new(Service(reads.clone())).max_decoding_message_size(bytes);
     Routes::new()
         .grpc("/shipway.features.v1.FeatureService/Read", Permission::Use, server(read_bytes))
+        .about(ResourceType::Feature)
         .grpc_with_limit(
             "/shipway.features.v1.FeatureService/Push",
             Permission::Write,
             push_bytes as u64,
             server(push_bytes),
         )
+        .about(ResourceType::Source)
         .with_unknown_grpc_methods("/shipway.features.v1.FeatureService/")
 }

@@ -12,7 +12,7 @@ mod verify;
 mod views;
 
 use axum::response::{IntoResponse as _, Response};
-use shipway_core::Permission;
+use shipway_core::{Permission, ResourceType};
 use shipway_web::{Problem, Routes};
 
 use crate::{FeatureReader, Features, FeaturesError, feast, flight, grpc, read::Reads};
@@ -20,32 +20,39 @@ use crate::{FeatureReader, Features, FeaturesError, feast, flight, grpc, read::R
 /// Every route of the feature platform.
 pub fn routes(platform: Features) -> Routes<()> {
     let limits = platform.limits().clone();
-    Routes::new()
+    let of_sources = Routes::new()
         .post_with_limit(
             "/api/v1/ingest/{source}",
             Permission::Write,
             limits.ingest_bytes as u64,
             ingest::ingest,
         )
+        .get("/api/v1/sources", Permission::Read, sources::list)
+        .get("/api/v1/sources/{source}", Permission::Read, sources::show)
+        .post("/api/v1/sources/{source}/refresh", Permission::Write, sources::refresh)
+        .about(ResourceType::Source);
+    let of_features = Routes::new()
         .get("/api/v1/features/hot", Permission::Read, features::hot)
         .get("/api/v1/features/status", Permission::Read, status::status)
         .get("/api/v1/features/views", Permission::Read, views::list)
         .get("/api/v1/features/builds", Permission::Read, views::builds)
         .post("/api/v1/features/views/{view}/rebuild", Permission::Write, views::rebuild)
+        .about(ResourceType::Feature);
+    Routes::new()
         .get("/api/v1/tables", Permission::Read, tables::list)
         .post_with_limit("/api/v1/tables/{name}/load", Permission::Write, limits.load_bytes, tables::load)
         .post("/api/v1/tables/{name}/maintain", Permission::Write, tables::maintain)
         .get("/api/v1/tables/upkeep", Permission::Read, tables::upkeep)
-        .get("/api/v1/sources", Permission::Read, sources::list)
-        .get("/api/v1/sources/{source}", Permission::Read, sources::show)
-        .post("/api/v1/sources/{source}/refresh", Permission::Write, sources::refresh)
         .post("/api/v1/sql", Permission::Read, sql::sql)
         .post("/api/v1/training-sets", Permission::Read, training_sets::build)
         .get("/api/v1/training-sets", Permission::Read, training_sets::list)
         .get("/api/v1/training-sets/{table}", Permission::Read, training_sets::show)
-        .post("/api/v1/training-sets/{table}/rebuild", Permission::Read, training_sets::rebuild)
+        .post("/api/v1/training-sets/{table}/rebuild", Permission::Write, training_sets::rebuild)
         .post("/api/v1/verify", Permission::Read, verify::verify)
         .get("/api/v1/verifications", Permission::Read, verify::last)
+        .about(ResourceType::Table)
+        .merge(of_sources)
+        .merge(of_features)
         .with_state(platform.clone())
         .merge(read_routes(Reads::Own(platform.clone())))
         .merge(feast::write_routes(platform.clone()))
@@ -66,6 +73,7 @@ fn read_routes(reads: Reads) -> Routes<()> {
         .with_state(reads.clone())
         .merge(feast::read_routes(reads.clone()))
         .merge(grpc::routes(reads))
+        .about(ResourceType::Feature)
 }
 
 /// What a reader of a copy answers where it has nothing.

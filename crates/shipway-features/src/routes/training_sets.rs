@@ -8,8 +8,8 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use shipway_core::Timestamp;
-use shipway_web::{Caller, Json, Path, Problem};
+use shipway_core::{Permission, ResourceType, Timestamp};
+use shipway_web::{Caller, Json, Path, Problem, must_be_allowed_every};
 
 use crate::{
     Features,
@@ -110,7 +110,7 @@ impl Build {
     }
 }
 
-/// Build a training set.
+/// Build a training set. One that is kept writes a table.
 pub(crate) async fn build(
     State(features): State<Features>,
     caller: Caller,
@@ -118,6 +118,9 @@ pub(crate) async fn build(
 ) -> Result<Response, Problem> {
     let (wait, options) = (body.wait, StoreOptions { replace: body.output.replace });
     let (wanted, table) = body.into_wanted();
+    if table.is_some() {
+        must_be_allowed_every(&caller, ResourceType::Table, Permission::Write)?;
+    }
     let (mut response, rows, hash) = match table {
         Some(table) if wait == Some(false) => {
             let job = features.submit_training_set(wanted, &table, options, &caller.name).await?;

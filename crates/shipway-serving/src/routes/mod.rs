@@ -6,7 +6,7 @@
 mod deployments;
 mod predict;
 
-use shipway_core::Permission;
+use shipway_core::{Permission, ResourceType};
 use shipway_web::Routes;
 
 use crate::{open_inference, service::Serving};
@@ -20,5 +20,6 @@ pub fn routes(serving: Serving) -> Routes<()> {
         .delete("/api/v1/deployments/{name}", Permission::Manage, deployments::delete)
         .post("/api/v1/predict/{deployment}", Permission::Use, predict::predict)
         .merge(open_inference::routes())
+        .about(ResourceType::Deployment)
         .with_state(serving)
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod durability;
+mod groups;
 mod outages;
 
 use shipway_store::{Migration, Store};

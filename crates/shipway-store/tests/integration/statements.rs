@@ -1,9 +1,10 @@
 //! Values go in and come out as they are; keys that are violated are conflicts.
 
 use shipway_core::{Failure, Kind};
-use shipway_store::{StoreError, parameters};
+use shipway_store::{Change, StoreError, parameters};
 
 use super::store_with_tables;
+use crate::names;
 
 const INSERT: &str = "INSERT INTO models (name, score, size, file) VALUES ($1, $2, $3, $4)";
 
@@ -124,4 +125,64 @@ async fn a_forgotten_parameter_is_not_taken_for_null() {
     let store = store_with_tables().await;
     let error = store.execute(INSERT, parameters!["a", 0.5]).await.unwrap_err();
     assert_eq!(error.to_string(), "a statement asks for 4 parameters and was given 2");
+}
+
+#[tokio::test]
+async fn changes_that_are_made_together_count_apart_and_fail_together() {
+    let store = store_with_tables().await;
+    let inserted = "INSERT INTO models (name, score, size) VALUES {rows} ON CONFLICT (name) DO NOTHING";
+    let versions = "INSERT INTO versions (model, version) VALUES {rows}";
+    let rename = "UPDATE models SET name = $2 || '$1' WHERE name = $1";
+    let store = &store;
+    let together = |names: &'static [&'static str], version: i64| async move {
+        let mut transaction = store.begin_on("a").await?;
+        let models: Vec<_> = names.iter().map(|name| parameters![*name, 0.5, None::<i64>]).collect();
+        let counts = transaction
+            .execute_together(vec![
+                Change::rows("INSERT INTO models (name) VALUES {rows}", vec![]),
+                Change::rows(inserted, models),
+                Change::rows(versions, vec![parameters!["a", version], parameters!["a", version + 1]]),
+                Change::statement(rename, parameters!["old", "new"]),
+            ])
+            .await?;
+        transaction.commit().await?;
+        Ok::<_, StoreError>(counts)
+    };
+    store.execute(&inserted.replace("{rows}", "('old', 0.1, 1)"), vec![]).await.unwrap();
+
+    assert_eq!(together(&["a", "b"], 1).await.unwrap(), [0, 2, 2, 1], "a row may refer to one that is inserted with it");
+    assert_eq!(together(&["a", "c"], 3).await.unwrap(), [0, 1, 2, 0]);
+    assert!(together(&["d"], 4).await.unwrap_err().is_conflict());
+    assert_eq!(names(store).await, ["a", "b", "c", "new$1"]);
+}
+
+#[tokio::test]
+async fn rows_are_found_by_any_number_of_ids() {
+    let store = store_with_tables().await;
+    let rows = (0..100).map(|number| parameters![format!("m\"'{number:02}")]).collect();
+    let mut transaction = store.begin().await.unwrap();
+    transaction.insert_rows("INSERT INTO models (name) VALUES {rows}", rows).await.unwrap();
+    let sql = "SELECT name FROM models WHERE name IN ({ids})";
+    for count in [0, 1, 8, 9, 60] {
+        let ids: Vec<String> = (40..40 + count).map(|number| format!("m\"'{number:02}")).collect();
+        assert_eq!(transaction.fetch_among(sql, &ids).await.unwrap().len(), count);
+    }
+    transaction.commit().await.unwrap();
+    let ids: Vec<String> = ["m\"'99", "nobody", "m\"'00"].map(str::to_owned).to_vec();
+    let mut found = store.fetch_among(sql, &ids).await.unwrap();
+    found.sort_by(|one, other| one.str("name").unwrap().cmp(other.str("name").unwrap()));
+    let found: Vec<&str> = found.iter().map(|row| row.str("name").unwrap()).collect();
+    assert_eq!(found, ["m\"'00", "m\"'99"]);
+    let error = store.fetch_among(sql, &["a\0b".to_owned()]).await.unwrap_err();
+    assert_eq!(error.code(), "store.nul_character");
+}
+
+#[tokio::test]
+async fn a_transaction_in_which_a_statement_failed_is_not_committed() {
+    let store = store_with_tables().await;
+    let mut transaction = store.begin().await.unwrap();
+    transaction.execute(INSERT, parameters!["a", 0.5, 1_i64, None::<&str>]).await.unwrap();
+    assert!(transaction.execute("INSRT INTO models", vec![]).await.is_err());
+    assert!(transaction.commit().await.is_err());
+    assert_eq!(names(&store).await, Vec::<String>::new());
 }

@@ -9,7 +9,7 @@ mod sinks;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shipway_core::Permission;
+use shipway_core::{Permission, ResourceType};
 use shipway_web::{Json, Path, Problem, Routes};
 
 pub use self::sinks::sink_routes;
@@ -22,6 +22,7 @@ pub fn routes(streams: Streams) -> Routes<()> {
         .get("/api/v1/streams/{source}/dead-letters", Permission::Read, letters)
         .post("/api/v1/streams/{source}/replay", Permission::Write, replay)
         .post("/api/v1/streams/{source}/skip", Permission::Manage, skip)
+        .about(ResourceType::Source)
         .with_state(streams)
 }
 

@@ -6,7 +6,7 @@
 
 use axum::extract::State;
 use serde::Serialize;
-use shipway_core::Permission;
+use shipway_core::{Permission, ResourceType};
 use shipway_web::{Json, Path, Problem, Routes};
 
 use crate::sink::{SinkStatus, Sinks};
@@ -17,6 +17,7 @@ pub fn sink_routes(sinks: Sinks) -> Routes<()> {
         .get("/api/v1/sinks", Permission::Read, list)
         .post("/api/v1/sinks/{sink}/resend", Permission::Write, resend)
         .post("/api/v1/sinks/{sink}/acknowledge", Permission::Manage, acknowledge)
+        .about(ResourceType::Source)
         .with_state(sinks)
 }
 

@@ -5,12 +5,17 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::header;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use shipway_core::Permission::{Read, Write};
 use shipway_web::{BodyError, BodyStream, Path, Problem, Routes};
 
 use super::{Answer, Body, WireError, both, message::Message, view};
-use crate::{artifact_path::ArtifactPath, error::TrackingError, service::Tracking};
+use crate::{
+    artifact_path::ArtifactPath,
+    byte_range::{self, Wanted},
+    error::TrackingError,
+    service::Tracking,
+};
 
 /// The greatest file: 5 GiB. Files are streamed, so their size costs no memory.
 const FILE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -39,28 +44,64 @@ async fn list(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(Body(view::Fields::default().list("files", view::files("", &entries)).value()))
 }
 
-async fn download(State(tracking): State<Tracking>, Path(path): Path<String>) -> Result<Response, WireError> {
-    send(&tracking, &ArtifactPath::parse(&path)?).await
+async fn download(
+    State(tracking): State<Tracking>,
+    headers: HeaderMap,
+    Path(path): Path<String>,
+) -> Result<Response, WireError> {
+    send(&tracking, &headers, &ArtifactPath::parse(&path)?).await
 }
 
-async fn download_of_run(State(tracking): State<Tracking>, message: Message) -> Result<Response, WireError> {
+async fn download_of_run(
+    State(tracking): State<Tracking>,
+    headers: HeaderMap,
+    message: Message,
+) -> Result<Response, WireError> {
     let path = ArtifactPath::parse(&message.required_text("path")?)?;
     let info = tracking.run_info(&message.run_id()?).await?;
-    send(&tracking, &ArtifactPath::parse(&format!("{}/{}", info.artifact_root, path.as_str()))?).await
+    let path = ArtifactPath::parse(&format!("{}/{}", info.artifact_root, path.as_str()))?;
+    send(&tracking, &headers, &path).await
 }
 
-/// A file is sent as a download and never as something that a browser would run.
-pub(super) async fn send(tracking: &Tracking, path: &ArtifactPath) -> Result<Response, WireError> {
-    let (bytes, content) = tracking.artifact(path).await?;
+/// Sends a file, or the part of it that the request asks for. It is sent as a download and never as something that a browser would run.
+pub(super) async fn send(
+    tracking: &Tracking,
+    request: &HeaderMap,
+    path: &ArtifactPath,
+) -> Result<Response, WireError> {
+    let (digest, size) = tracking.artifact(path).await?;
+    let tag = format!("\"{digest}\"");
+    let text = |name| request.get(name).and_then(|value| value.to_str().ok());
+    // A part of another content than the one that the client has the beginning of would be of no use to it.
+    let is_same = text(header::IF_RANGE).is_none_or(|known| known == tag);
+    let range = text(header::RANGE).filter(|_| is_same);
+    let (status, part) = match byte_range::wanted(range, size) {
+        Wanted::Whole => (StatusCode::OK, None),
+        Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, Some(part)),
+        Wanted::Nothing => {
+            let headers = [(header::CONTENT_RANGE, format!("bytes */{size}")), (header::ETAG, tag)];
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response());
+        }
+    };
+    let length = part.as_ref().map_or(size, |part| part.end - part.start);
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_LENGTH, bytes.to_string()),
+        (header::CONTENT_LENGTH, length.to_string()),
         (header::CONTENT_DISPOSITION, "attachment".to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         // Should a browser show it all the same, it has no scripts and no origin.
         (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'".to_owned()),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+        (header::ETAG, tag),
     ];
-    Ok((headers, StreamBody::from_stream(content)).into_response())
+    let place =
+        part.as_ref().map(|part| format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1)));
+    let content = StreamBody::from_stream(tracking.artifact_content(&digest, part).await?);
+    let mut response = (status, headers, content).into_response();
+    if let Some(place) = place.and_then(|place| HeaderValue::try_from(place).ok()) {
+        response.headers_mut().insert(header::CONTENT_RANGE, place);
+    }
+    Ok(response)
 }
 
 async fn upload(

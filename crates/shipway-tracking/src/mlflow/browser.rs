@@ -1,9 +1,12 @@
 //! What MLflow's own interface asks, and no client does: files by what they belong to, and two questions about its surroundings.
 
 use axum::{extract::State, response::Response};
-use http::Uri;
+use http::{HeaderMap, Uri};
 use serde_json::json;
-use shipway_core::Permission::{Public, Read, Write};
+use shipway_core::{
+    Permission::{Known, Public, Read, Write},
+    ResourceType,
+};
 use shipway_web::{BodyStream, Path, Problem, Routes};
 
 use super::{Answer, Body, WireError, artifacts, message::Message};
@@ -13,13 +16,15 @@ use crate::{artifact_path::ArtifactPath, error::TrackingError, service::Tracking
 const UPLOAD_BYTES: u64 = 10 * 1024 * 1024;
 
 pub(crate) fn routes() -> Routes<Tracking> {
+    let of_models = Routes::new().get("/model-versions/get-artifact", Read, of_version);
     Routes::new()
-        .get("/model-versions/get-artifact", Read, of_version)
         .get("/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files", Read, of_model)
         .post_with_limit("/ajax-api/2.0/mlflow/upload-artifact", Write, UPLOAD_BYTES, upload)
-        .get("/ajax-api/2.0/mlflow/gateway-proxy", Read, no_gateway)
+        .get("/ajax-api/2.0/mlflow/gateway-proxy", Known, no_gateway)
         .get("/ajax-api/3.0/mlflow/ui-telemetry", Public, no_telemetry)
         .post("/ajax-api/3.0/mlflow/ui-telemetry", Public, telemetry_is_off)
+        .about(ResourceType::Experiment)
+        .merge(of_models.about(ResourceType::RegisteredModel))
 }
 
 fn below(folders: &[&str], path: &str) -> Result<ArtifactPath, WireError> {
@@ -30,24 +35,29 @@ fn below(folders: &[&str], path: &str) -> Result<ArtifactPath, WireError> {
     Ok(ArtifactPath::parse(&whole.join("/"))?)
 }
 
-async fn of_version(State(tracking): State<Tracking>, message: Message) -> Result<Response, WireError> {
+async fn of_version(
+    State(tracking): State<Tracking>,
+    headers: HeaderMap,
+    message: Message,
+) -> Result<Response, WireError> {
     let number = message.integer("version")?.ok_or_else(|| message.missing("version"))?;
     let version = tracking.model_version(&message.required_text("name")?, number).await?;
     if version.artifact_root.is_empty() {
         return Err(TrackingError::invalid("version", "it has no files").into());
     }
     let path = below(&[&version.artifact_root, &version.artifact_folder], &message.required_text("path")?)?;
-    artifacts::send(&tracking, &path).await
+    artifacts::send(&tracking, &headers, &path).await
 }
 
 async fn of_model(
     State(tracking): State<Tracking>,
     Path(model_id): Path<String>,
+    headers: HeaderMap,
     message: Message,
 ) -> Result<Response, WireError> {
     let model = tracking.logged_model(&model_id).await?;
     let path = below(&[&model.artifact_root], &message.required_text("artifact_file_path")?)?;
-    artifacts::send(&tracking, &path).await
+    artifacts::send(&tracking, &headers, &path).await
 }
 
 async fn upload(State(tracking): State<Tracking>, uri: Uri, content: BodyStream) -> Result<Body, Problem> {

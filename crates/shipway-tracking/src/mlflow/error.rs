@@ -113,8 +113,8 @@ impl IntoResponse for WireError {
     }
 }
 
-/// Gives any problem of these routes, also one of the guard or of a limit, the body of this wire.
-pub(crate) fn render(problem: Problem) -> Response {
+/// Gives any problem of routes of this wire, also one of the guard or of a limit, its error body.
+pub fn render(problem: Problem) -> Response {
     let (status, error_code) = status_and_code(&problem);
     let message = match problem.hint() {
         Some(hint) => format!("{} (hint: {hint})", problem.detail()),
@@ -125,7 +125,7 @@ pub(crate) fn render(problem: Problem) -> Response {
 
 fn status_and_code(problem: &Problem) -> (StatusCode, &'static str) {
     match problem.code() {
-        "tracking.already_exists" => (StatusCode::BAD_REQUEST, "RESOURCE_ALREADY_EXISTS"),
+        "tracking.already_exists" | "access.exists" => (StatusCode::BAD_REQUEST, "RESOURCE_ALREADY_EXISTS"),
         // An alias that a model does not have is a wrong parameter here, and not a thing that is missing.
         "tracking.param_changed" | "tracking.wrong_lifecycle" | "tracking.alias_not_found" => {
             (StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE")

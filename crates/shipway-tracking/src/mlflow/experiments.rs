@@ -2,8 +2,11 @@
 
 use axum::extract::State;
 use serde_json::{Value, json};
-use shipway_core::Permission::{Read, Write};
-use shipway_web::Routes;
+use shipway_core::{
+    Permission::{Manage, Read, Write},
+    ResourceType,
+};
+use shipway_web::{Caller, Routes};
 
 use super::{Answer, Body, WireError, both, message::Message, view};
 use crate::{
@@ -18,8 +21,8 @@ pub(crate) fn routes() -> Routes<Tracking> {
     let routes = both!(routes, get, "2.0/mlflow/experiments/get-by-name", Read, get_by_name);
     let routes = both!(routes, post, "2.0/mlflow/experiments/search", Read, search);
     let routes = both!(routes, get, "2.0/mlflow/experiments/search", Read, search);
-    let routes = both!(routes, post, "2.0/mlflow/experiments/delete", Write, delete);
-    let routes = both!(routes, post, "2.0/mlflow/experiments/restore", Write, restore);
+    let routes = both!(routes, post, "2.0/mlflow/experiments/delete", Manage, delete);
+    let routes = both!(routes, post, "2.0/mlflow/experiments/restore", Manage, restore);
     let routes = both!(routes, post, "2.0/mlflow/experiments/update", Write, update);
     let routes = both!(routes, post, "2.0/mlflow/experiments/set-experiment-tag", Write, set_tag);
     let routes = both!(routes, post, "2.0/mlflow/experiments/delete-experiment-tag", Write, delete_tag);
@@ -39,11 +42,12 @@ pub(crate) fn search_request(message: &Message) -> Result<SearchRequest, WireErr
     })
 }
 
-async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn create(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
     let name = message.required_text("name")?;
     let location = message.text("artifact_location")?;
     let tags = message.pairs("tags")?;
     let id = tracking.create_experiment(&name, location.as_deref(), tags).await?;
+    tracking.made(&caller, ResourceType::Experiment, &id.to_string()).await?;
     Ok(Body(json!({ "experiment_id": id.to_string() })))
 }
 
@@ -57,9 +61,10 @@ async fn get_by_name(State(tracking): State<Tracking>, message: Message) -> Answ
     Ok(Body(json!({ "experiment": view::experiment(&experiment) })))
 }
 
-async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn search(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
     let wanted = message.word("view_type", &VIEWS)?.unwrap_or(View::Active);
-    let found = tracking.search_experiments(wanted, &search_request(&message)?).await?;
+    let visible = caller.access.visible(ResourceType::Experiment);
+    let found = tracking.search_experiments(wanted, &visible, &search_request(&message)?).await?;
     Ok(Body(view::page("experiments", &found, view::experiment)))
 }
 

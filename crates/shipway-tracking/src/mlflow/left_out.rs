@@ -3,7 +3,7 @@
 
 use axum::extract::MatchedPath;
 use http::Method;
-use shipway_core::Permission::Read;
+use shipway_core::{Permission::Known, ResourceType};
 use shipway_web::Routes;
 
 use super::WireError;
@@ -120,15 +120,15 @@ pub(crate) fn routes() -> Routes<Tracking> {
     for (method, paths, ..) in LEFT_OUT {
         for path in paths {
             routes = match *method {
-                Method::GET => routes.get(path, Read, refuse),
-                Method::POST => routes.post(path, Read, refuse),
-                Method::PUT => routes.put(path, Read, refuse),
-                Method::PATCH => routes.patch(path, Read, refuse),
-                _ => routes.delete(path, Read, refuse),
+                Method::GET => routes.get(path, Known, refuse),
+                Method::POST => routes.post(path, Known, refuse),
+                Method::PUT => routes.put(path, Known, refuse),
+                Method::PATCH => routes.patch(path, Known, refuse),
+                _ => routes.delete(path, Known, refuse),
             };
         }
     }
-    routes
+    routes.about(ResourceType::Server)
 }
 
 async fn refuse(method: Method, path: MatchedPath) -> WireError {

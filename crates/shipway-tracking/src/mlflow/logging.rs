@@ -4,7 +4,11 @@ use axum::extract::State;
 use shipway_core::Permission::Write;
 use shipway_web::Routes;
 
-use super::{Answer, Body, WireError, both, message::Message};
+use super::{
+    Answer, Body, WireError, both,
+    message::Message,
+    plain::{Logged, LoggedBatch, LoggedMetric},
+};
 use crate::{
     model::{DatasetInput, LinkedModel, Metric},
     service::Tracking,
@@ -40,8 +44,23 @@ fn metric(message: &Message) -> Result<Metric, WireError> {
     })
 }
 
-async fn log_metric(State(tracking): State<Tracking>, message: Message) -> Answer {
-    tracking.log_batch(&message.run_id()?, &[metric(&message)?], &[], &[]).await?;
+/// What a request that logs one point of a metric says.
+pub(super) fn one_metric(message: &Message) -> Result<Logged, WireError> {
+    Ok(Logged { run_id: message.run_id()?, metrics: vec![metric(message)?], ..Logged::default() })
+}
+
+/// What a request that logs a batch says.
+pub(super) fn batch(message: &Message) -> Result<Logged, WireError> {
+    let metrics = message.messages("metrics")?.iter().map(metric).collect::<Result<_, _>>()?;
+    let (params, tags) = (message.pairs("params")?, message.pairs("tags")?);
+    Ok(Logged { run_id: message.run_id()?, metrics, params, tags })
+}
+
+async fn log_metric(
+    State(tracking): State<Tracking>,
+    LoggedMetric(Logged { run_id, metrics, .. }): LoggedMetric,
+) -> Answer {
+    tracking.log_batch(&run_id, &metrics, &[], &[]).await?;
     Ok(Body::empty())
 }
 
@@ -55,10 +74,11 @@ async fn set_tag(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(Body::empty())
 }
 
-async fn log_batch(State(tracking): State<Tracking>, message: Message) -> Answer {
-    let metrics = message.messages("metrics")?.iter().map(metric).collect::<Result<Vec<_>, _>>()?;
-    let (params, tags) = (message.pairs("params")?, message.pairs("tags")?);
-    tracking.log_batch(&message.run_id()?, &metrics, &params, &tags).await?;
+async fn log_batch(
+    State(tracking): State<Tracking>,
+    LoggedBatch(Logged { run_id, metrics, params, tags }): LoggedBatch,
+) -> Answer {
+    tracking.log_batch(&run_id, &metrics, &params, &tags).await?;
     Ok(Body::empty())
 }
 

@@ -28,12 +28,16 @@ impl<S: Send + Sync> FromRequest<S> for Message {
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let BodyBytes(body) = BodyBytes::from_request(request, state).await?;
-        let read = if body.is_empty() { Self::from_query(&query) } else { Self::from_body(&body) };
-        read.map_err(Problem::from)
+        Self::read(&query, &body).map_err(Problem::from)
     }
 }
 
 impl Message {
+    /// A request without a body is in its query.
+    pub(super) fn read(query: &str, body: &[u8]) -> Field<Self> {
+        if body.is_empty() { Self::from_query(query) } else { Self::from_body(body) }
+    }
+
     /// Repeated keys of a query are the values of a repeated field.
     pub(crate) fn from_query(query: &str) -> Field<Self> {
         let mut fields: Map<String, Value> = Map::new();
@@ -50,7 +54,7 @@ impl Message {
         Ok(Self { fields, path: String::new() })
     }
 
-    fn from_body(body: &[u8]) -> Field<Self> {
+    pub(super) fn from_body(body: &[u8]) -> Field<Self> {
         let refuse = |reason: String| WireError::from(TrackingError::invalid("body", reason));
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Self::from_fields(fields, String::new()),

@@ -1,12 +1,14 @@
 //! The MLflow wire, REST 2.0 and 3.0: its messages, its error body, its routes. It calls `service/` and holds no rules.
 //!
 //! - `message`: requests: JSON bodies and query strings, read leniently as protobuf JSON is
-//! - `view`: answers: unset fields left out, 64-bit integers as numbers
+//! - `plain`: requests that are sent over and over, read quickly where they are written plainly
+//! - `view`: answers: unset fields left out, 64-bit integers as numbers; `run_view`: those of runs, which are many
 //! - `error`: the error body and its codes
 //! - `experiments`, `runs`, `logging`, `metrics`, `logged_models`, `artifacts`, `registry`, `versions`, `datasets`, `scorers`,
 //!   `webhooks`, `server`: the endpoints
 //! - `graphql`, `browser`: what MLflow's own interface asks beside them
 //! - `left_out`: the endpoints that are known and not served
+//! - `touches`, `locate`: which experiments and models a request touches, for callers who were granted some of them only
 //! - `traces`, `trace_view`, `assessments`, `trace_metrics`, `legacy_traces`: the endpoints of traces
 //! - `otlp`: the endpoint that takes spans over the OpenTelemetry protocol
 //!
@@ -21,15 +23,19 @@ mod experiments;
 mod graphql;
 mod left_out;
 mod legacy_traces;
+mod locate;
 mod logged_models;
 mod logging;
 mod message;
 mod metrics;
 mod otlp;
+mod plain;
 mod registry;
+mod run_view;
 mod runs;
 mod scorers;
 mod server;
+mod touches;
 mod trace_metrics;
 mod trace_view;
 mod traces;
@@ -39,10 +45,13 @@ mod webhooks;
 
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use shipway_core::ResourceType;
 use shipway_web::Routes;
 
 use crate::service::Tracking;
+pub use error::render as render_mlflow_problem;
 use error::{WireError, render};
+pub(crate) use locate::Locator;
 pub use otlp::UNPACKING_PATH;
 
 /// What a handler of this wire gives back.
@@ -87,25 +96,25 @@ use both;
 pub(crate) fn routes() -> Routes<Tracking> {
     Routes::new()
         .merge(server::routes())
+        .merge(registry::routes().merge(versions::routes()).about(ResourceType::RegisteredModel))
+        .merge(browser::routes())
+        .merge(webhooks::routes().about(ResourceType::Webhook))
+        .merge(left_out::routes())
         .merge(experiments::routes())
         .merge(runs::routes())
         .merge(logging::routes())
         .merge(metrics::routes())
         .merge(logged_models::routes())
         .merge(artifacts::routes())
-        .merge(registry::routes())
-        .merge(versions::routes())
         .merge(graphql::routes())
-        .merge(browser::routes())
         .merge(datasets::routes())
         .merge(scorers::routes())
-        .merge(webhooks::routes())
-        .merge(left_out::routes())
         .merge(traces::routes())
         .merge(assessments::routes())
         .merge(trace_metrics::routes())
         .merge(legacy_traces::routes())
         .merge(otlp::routes())
+        .about(ResourceType::Experiment)
         .with_problem_renderer(render)
         .with_unknown_path_renderer("/api/2.0/mlflow", render)
         .with_unknown_path_renderer("/api/3.0/mlflow", render)

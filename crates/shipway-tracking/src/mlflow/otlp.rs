@@ -6,7 +6,7 @@ use axum::{
 };
 use http::{HeaderMap, header};
 use shipway_core::Permission::Write;
-use shipway_web::{BodyBytes, Routes};
+use shipway_web::{BodyBytes, Caller, Routes};
 
 use super::WireError;
 use crate::{
@@ -37,6 +37,7 @@ fn unreadable(reason: String) -> TrackingError {
 /// Takes all spans of an export or none of those that cannot be read; the answer is empty, in the encoding of the request.
 async fn export(
     State(tracking): State<Tracking>,
+    caller: Caller,
     headers: HeaderMap,
     BodyBytes(body): BodyBytes,
 ) -> Result<Response, WireError> {
@@ -61,7 +62,7 @@ async fn export(
             Err(_) => return Err(TrackingError::from(OtlpError::Stopped).into()),
         },
     };
-    tracking.record_spans(experiment, spans, text(&headers, RUN)).await?;
+    tracking.record_spans(experiment, spans, text(&headers, RUN), &caller.access).await?;
     let body = match encoding {
         Encoding::Protobuf => "",
         Encoding::Json => "{}",

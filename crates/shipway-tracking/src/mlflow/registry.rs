@@ -2,7 +2,10 @@
 
 use axum::extract::State;
 use serde_json::json;
-use shipway_core::Permission::{Manage, Read, Write};
+use shipway_core::{
+    Permission::{Manage, Read, Write},
+    ResourceType::RegisteredModel as Models,
+};
 use shipway_web::{Caller, Routes};
 
 use super::{
@@ -38,24 +41,30 @@ fn name(message: &Message) -> Result<String, WireError> {
     message.required_text("name")
 }
 
-async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn create(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
     let description = message.text_or_empty("description")?;
     let tags = message.pairs("tags")?;
-    Ok(body(&tracking.create_registered_model(&name(&message)?, &description, tags).await?))
+    let model = tracking.create_registered_model(&name(&message)?, &description, tags).await?;
+    tracking.made(&caller, Models, &model.name).await?;
+    Ok(body(&model))
 }
 
 async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(body(&tracking.registered_model(&name(&message)?).await?))
 }
 
-async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
-    let found = tracking.search_registered_models(&search_request(&message)?).await?;
+async fn search(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+    let visible = caller.access.visible(Models);
+    let found = tracking.search_registered_models(&visible, &search_request(&message)?).await?;
     Ok(Body(view::page("registered_models", &found, view::registered_model)))
 }
 
 async fn rename(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
     let new_name = message.required_text("new_name")?;
-    Ok(body(&tracking.rename_registered_model(&caller.name, &name(&message)?, &new_name).await?))
+    let old_name = name(&message)?;
+    let model = tracking.rename_registered_model(&caller.name, &old_name, &new_name).await?;
+    tracking.renamed(&caller, Models, &old_name, &model.name).await?;
+    Ok(body(&model))
 }
 
 async fn update(State(tracking): State<Tracking>, message: Message) -> Answer {
@@ -64,7 +73,11 @@ async fn update(State(tracking): State<Tracking>, message: Message) -> Answer {
 }
 
 async fn delete(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
-    tracking.delete_registered_model(&caller.name, &name(&message)?).await?;
+    let name = name(&message)?;
+    tracking.registered_model(&name).await?;
+    // First: if it fails half-way, nobody may do to the next model of that name what they might to this one.
+    tracking.gone(&caller, Models, &name).await?;
+    tracking.delete_registered_model(&caller.name, &name).await?;
     Ok(Body::empty())
 }
 

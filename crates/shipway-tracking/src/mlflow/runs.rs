@@ -1,20 +1,27 @@
 //! Endpoints of runs themselves.
 
-use axum::extract::State;
-use serde_json::json;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
 use shipway_core::Permission::{Read, Write};
 use shipway_web::Routes;
 
 use super::{
-    Answer, Body, both,
+    Answer, Body, WireError, both,
     experiments::{VIEWS, search_request},
     message::Message,
-    view,
+    run_view::{NamedInfoView, NamedRunView, RunsView},
 };
 use crate::{
-    model::{Lifecycle, RunStatus, View},
-    service::{NewRun, RunChange, Tracking},
+    error::TrackingError,
+    model::{Lifecycle, Run, RunStatus, View},
+    service::{Found, NewRun, RunChange, Tracking},
 };
+
+/// An answer that is written already.
+type Written = Result<Response, WireError>;
 
 pub(crate) fn routes() -> Routes<Tracking> {
     let routes = Routes::new();
@@ -35,7 +42,7 @@ const STATUSES: [(&str, i64, RunStatus); 5] = [
     ("KILLED", 5, RunStatus::Killed),
 ];
 
-async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn create(State(tracking): State<Tracking>, message: Message) -> Written {
     let new = NewRun {
         experiment_id: message.text_or_empty("experiment_id")?,
         user_id: message.text_or_empty("user_id")?,
@@ -44,22 +51,25 @@ async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
         tags: message.pairs("tags")?,
     };
     let run = tracking.create_run(new).await?;
-    Ok(Body(json!({ "run": view::run(&run) })))
+    Ok(written(&NamedRunView::of(&run)))
 }
 
-pub(super) async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
-    let run = tracking.run(&message.run_id()?).await?;
-    Ok(Body(json!({ "run": view::run(&run) })))
+async fn get(State(tracking): State<Tracking>, message: Message) -> Written {
+    Ok(written(&NamedRunView::of(&found_one(&tracking, &message).await?)))
 }
 
-async fn update(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn found_one(tracking: &Tracking, message: &Message) -> Result<Run, WireError> {
+    Ok(tracking.run(&message.run_id()?).await?)
+}
+
+async fn update(State(tracking): State<Tracking>, message: Message) -> Written {
     let change = RunChange {
         status: message.word("status", &STATUSES)?,
         end_ms: message.integer("end_time")?,
         name: message.text("run_name")?,
     };
     let info = tracking.update_run(&message.run_id()?, change).await?;
-    Ok(Body(json!({ "run_info": view::run_info(&info) })))
+    Ok(written(&NamedInfoView::of(&info)))
 }
 
 async fn delete(State(tracking): State<Tracking>, message: Message) -> Answer {
@@ -72,11 +82,34 @@ async fn restore(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(Body::empty())
 }
 
-pub(super) async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn search(State(tracking): State<Tracking>, message: Message) -> Written {
+    Ok(written(&RunsView::of(&found(&tracking, &message).await?)))
+}
+
+async fn found(tracking: &Tracking, message: &Message) -> Result<Found<Run>, WireError> {
     let wanted = message.word("run_view_type", &VIEWS)?.unwrap_or(View::Active);
     let experiments = message.texts("experiment_ids")?;
-    let found = tracking.search_runs(&experiments, wanted, &search_request(&message)?).await?;
-    Ok(Body(view::page("runs", &found, view::run)))
+    Ok(tracking.search_runs(&experiments, wanted, &search_request(message)?).await?)
+}
+
+/// The answer of [`get`], for those who add to it.
+pub(super) async fn get_value(tracking: &Tracking, message: &Message) -> Answer {
+    value(&NamedRunView::of(&found_one(tracking, message).await?))
+}
+
+/// The answer of [`search`], for those who add to it.
+pub(super) async fn search_value(tracking: &Tracking, message: &Message) -> Answer {
+    value(&RunsView::of(&found(tracking, message).await?))
+}
+
+fn value(view: &impl Serialize) -> Answer {
+    serde_json::to_value(view)
+        .map(Body)
+        .map_err(|error| TrackingError::invalid("body", error.to_string()).into())
+}
+
+fn written(view: &impl Serialize) -> Response {
+    axum::Json(view).into_response()
 }
 
 async fn delete_tag(State(tracking): State<Tracking>, message: Message) -> Answer {

@@ -7,7 +7,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
-use http::header;
+use http::{HeaderMap, header};
 use serde_json::json;
 use shipway_core::Permission::{Read, Write};
 use shipway_web::{Path, Routes};
@@ -198,7 +198,11 @@ async fn link_prompts(State(tracking): State<Tracking>, message: Message) -> Ans
 }
 
 /// The spans of a trace as a file, also of one that is not complete; or a file that its client attached to it.
-async fn artifact(State(tracking): State<Tracking>, message: Message) -> Result<Response, WireError> {
+async fn artifact(
+    State(tracking): State<Tracking>,
+    headers: HeaderMap,
+    message: Message,
+) -> Result<Response, WireError> {
     let trace_id = message.required_text("request_id")?;
     let info = tracking.trace_info(&trace_id).await?;
     let below = match message.text("path")?.filter(|path| !path.is_empty()) {
@@ -207,8 +211,8 @@ async fn artifact(State(tracking): State<Tracking>, message: Message) -> Result<
         None => Some(SPANS_FILE.to_owned()),
     };
     if let Some(below) = below {
-        return artifacts::send(&tracking, &ArtifactPath::parse(&format!("{}/{below}", info.artifact_root))?)
-            .await;
+        let path = ArtifactPath::parse(&format!("{}/{below}", info.artifact_root))?;
+        return artifacts::send(&tracking, &headers, &path).await;
     }
     let parts = tracking.whole_trace(&trace_id, true).await?;
     let headers = [

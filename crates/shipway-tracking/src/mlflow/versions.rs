@@ -2,7 +2,10 @@
 
 use axum::extract::State;
 use serde_json::{Value, json};
-use shipway_core::Permission::{Manage, Read, Write};
+use shipway_core::{
+    Permission::{Manage, Read, Write},
+    ResourceType,
+};
 use shipway_web::{Caller, Routes};
 
 use super::{Answer, Body, WireError, both, experiments::search_request, message::Message, view};
@@ -65,8 +68,9 @@ async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(body(&tracking.model_version(&name, version_number(&message)?).await?))
 }
 
-pub(super) async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
-    let found = tracking.search_model_versions(&search_request(&message)?).await?;
+pub(super) async fn search(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+    let visible = caller.access.visible(ResourceType::RegisteredModel);
+    let found = tracking.search_model_versions(&visible, &search_request(&message)?).await?;
     Ok(Body(view::page("model_versions", &found, view::model_version)))
 }
 

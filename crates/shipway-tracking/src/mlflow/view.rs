@@ -3,10 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    model::{
-        DatasetInput, Experiment, LinkedModel, LoggedModel, Metric, ModelVersion, Pair, RegisteredModel, Run,
-        RunInfo,
-    },
+    model::{Experiment, LoggedModel, Metric, ModelVersion, Pair, RegisteredModel},
     service::{FileEntry, Found},
 };
 
@@ -79,21 +76,6 @@ pub(crate) fn experiment(experiment: &Experiment) -> Value {
         .value()
 }
 
-pub(crate) fn run_info(info: &RunInfo) -> Value {
-    Fields::default()
-        .set("run_id", info.run_id.as_str())
-        .set("run_uuid", info.run_id.as_str())
-        .set("run_name", info.name.as_str())
-        .set("experiment_id", info.experiment_id.to_string())
-        .set("user_id", info.user_id.as_str())
-        .set("status", info.status.word())
-        .set("start_time", info.start_ms)
-        .optional("end_time", info.end_ms)
-        .set("artifact_uri", artifact_uri(&info.artifact_root))
-        .set("lifecycle_stage", info.lifecycle.word())
-        .value()
-}
-
 pub(crate) fn metric(metric: &Metric) -> Value {
     Fields::default()
         .set("key", metric.key.as_str())
@@ -104,36 +86,6 @@ pub(crate) fn metric(metric: &Metric) -> Value {
         .text("dataset_digest", &metric.dataset_digest)
         .text("model_id", &metric.model_id)
         .text("run_id", &metric.run_id)
-        .value()
-}
-
-fn dataset_input(input: &DatasetInput) -> Value {
-    let dataset = Fields::default()
-        .set("name", input.name.as_str())
-        .set("digest", input.digest.as_str())
-        .set("source_type", input.source_type.as_str())
-        .set("source", input.source.as_str())
-        .optional("schema", input.schema.as_deref())
-        .optional("profile", input.profile.as_deref());
-    Fields::default().list("tags", pairs(&input.tags)).set("dataset", dataset.value()).value()
-}
-
-pub(crate) fn run(run: &Run) -> Value {
-    let data = Fields::default()
-        .list("metrics", run.metrics.iter().map(metric).collect())
-        .list("params", pairs(&run.params))
-        .list("tags", pairs(&run.tags));
-    let input = |model: &LinkedModel| json!({ "model_id": model.model_id });
-    let inputs = Fields::default()
-        .list("dataset_inputs", run.datasets.iter().map(dataset_input).collect())
-        .list("model_inputs", run.model_inputs.iter().map(input).collect());
-    let output = |model: &LinkedModel| json!({ "model_id": model.model_id, "step": model.step });
-    let outputs = Fields::default().list("model_outputs", run.model_outputs.iter().map(output).collect());
-    Fields::default()
-        .set("info", run_info(&run.info))
-        .set("data", data.value())
-        .set("inputs", inputs.value())
-        .set("outputs", outputs.value())
         .value()
 }
 

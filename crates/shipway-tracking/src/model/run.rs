@@ -58,6 +58,21 @@ pub(crate) struct Run {
     pub(crate) model_outputs: Vec<LinkedModel>,
 }
 
+impl Run {
+    /// A run for which nothing was logged.
+    pub(crate) fn new(info: RunInfo) -> Self {
+        Self {
+            info,
+            metrics: Vec::new(),
+            params: Vec::new(),
+            tags: Vec::new(),
+            datasets: Vec::new(),
+            model_inputs: Vec::new(),
+            model_outputs: Vec::new(),
+        }
+    }
+}
+
 /// One point of a metric. The three texts are empty when unset.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Metric {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use serde::Serialize;
-use shipway_core::{Digest, Permission, Timestamp, Value};
-use shipway_web::{Json, Path, Problem, Routes};
+use shipway_core::{Digest, Permission, ResourceType, Timestamp, Value};
+use shipway_web::{Caller, Json, Path, Problem, Routes};
 
 use crate::{
     model::{Pair, RegisteredModel},
@@ -131,10 +131,12 @@ impl From<VersionReport> for VersionView {
     }
 }
 
-/// All registered models, by name.
-async fn list(State(tracking): State<Tracking>) -> Result<Json<ModelsView>, Problem> {
-    let models = tracking.registered_models().await?;
-    Ok(Json(ModelsView { models: models.into_iter().map(Into::into).collect() }))
+/// All registered models that the caller may see, by name.
+async fn list(State(tracking): State<Tracking>, caller: Caller) -> Result<Json<ModelsView>, Problem> {
+    let visible = caller.access.visible(ResourceType::RegisteredModel);
+    let models =
+        tracking.registered_models().await?.into_iter().filter(|model| visible.contains(&model.name));
+    Ok(Json(ModelsView { models: models.map(Into::into).collect() }))
 }
 
 /// One registered model with its versions and their evaluations.

@@ -1,5 +1,7 @@
 //! Use cases of artifacts: files of runs and logged models, kept as blobs under their digests.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use futures::{Stream, stream::BoxStream};
 use shipway_blob::BlobError;
@@ -68,7 +70,11 @@ pub(super) fn is_within(folder: &str, path: &str) -> bool {
 }
 
 /// Refuses to change a file under a version that holds an alias: what was judged must be what is served.
-async fn must_be_free(transaction: &mut Transaction, root: &str, path: &str) -> Result<(), TrackingError> {
+pub(super) async fn must_be_free(
+    transaction: &mut Transaction,
+    root: &str,
+    path: &str,
+) -> Result<(), TrackingError> {
     let holders = holders_of_root(transaction, root).await?;
     match holders.into_iter().find(|holder| is_within(&holder.folder, path)) {
         None => Ok(()),
@@ -92,37 +98,53 @@ impl Tracking {
         if below.is_empty() {
             return Err(TrackingError::invalid("path", format!("`{}` is a folder", path.as_str())));
         }
-        let blob = self.inner.blobs.put(content).await?;
+        let staged = self.inner.blobs.stage(content).await?;
+        let _named = self.inner.paths.read().await;
+        let blob = staged.store().await?;
         let bytes = i64::try_from(blob.bytes).unwrap_or(i64::MAX);
         let file = StoredFile { path: below, digest: blob.digest, bytes };
         let mut transaction = self.begin().await?;
         let present = store::artifacts::at(&mut transaction, &root, &file.path).await?;
-        if present.is_some_and(|present| present.digest == file.digest) {
+        if present.as_ref().is_some_and(|present| present.digest == file.digest) {
             return Ok(());
         }
         must_be_free(&mut transaction, &root, &file.path).await?;
+        if let Some(replaced) = present {
+            store::purge::loosen(&mut transaction, &[replaced.digest]).await?;
+        }
         store::artifacts::put(&mut transaction, &root, &file, self.now_ms()).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// The content of a file as a stream, with its size.
-    pub(crate) async fn artifact(
-        &self,
-        path: &ArtifactPath,
-    ) -> Result<(i64, BoxStream<'static, Result<Bytes, BlobError>>), TrackingError> {
+    /// The digest and the size of a file.
+    pub(crate) async fn artifact(&self, path: &ArtifactPath) -> Result<(Digest, u64), TrackingError> {
         let Place { root, path: below, .. } = place(&mut self.reader(), path).await?;
         let file = store::artifacts::at(&mut self.reader(), &root, &below).await?;
         let file = file.ok_or_else(|| TrackingError::missing(Thing::Artifact, path.as_str()))?;
-        Ok((file.bytes, self.inner.blobs.get(&file.digest).await?))
+        Ok((file.digest, file.bytes.unsigned_abs()))
     }
 
-    /// Takes away a file, or a folder with all that is in it. The blobs stay: other paths may share them.
+    /// The content of a file, or a part of it, as a stream. The whole is checked against its digest as it is read.
+    pub(crate) async fn artifact_content(
+        &self,
+        digest: &Digest,
+        part: Option<Range<u64>>,
+    ) -> Result<BoxStream<'static, Result<Bytes, BlobError>>, TrackingError> {
+        Ok(match part {
+            None => self.inner.blobs.get(digest).await?,
+            Some(part) => self.inner.blobs.get_part(digest, part).await?,
+        })
+    }
+
+    /// Takes away a file, or a folder with all that is in it. Blobs that no other path names go with the next purge.
     pub(crate) async fn delete_artifact(&self, path: &ArtifactPath) -> Result<(), TrackingError> {
         let mut transaction = self.begin().await?;
         let Place { root, path: below, .. } = place(&mut transaction, path).await?;
         let files = store::artifacts::of_root(&mut transaction, &root).await?;
-        let gone: Vec<String> =
-            files.into_iter().map(|file| file.path).filter(|path| is_within(&below, path)).collect();
+        let gone: Vec<StoredFile> = files.into_iter().filter(|file| is_within(&below, &file.path)).collect();
+        let digests: Vec<Digest> = gone.iter().map(|file| file.digest).collect();
+        store::purge::loosen(&mut transaction, &digests).await?;
+        let gone: Vec<String> = gone.into_iter().map(|file| file.path).collect();
         for path in &gone {
             must_be_free(&mut transaction, &root, path).await?;
         }

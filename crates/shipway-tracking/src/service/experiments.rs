@@ -7,12 +7,18 @@ use crate::{
     error::{Thing, TrackingError},
     model::{Experiment, Lifecycle, Pair, bounds},
     service::Tracking,
-    store::{self, Rows, pairs::EXPERIMENT_TAGS},
+    store::{self, Rows, pairs::EXPERIMENT_TAGS, purge::Family},
 };
 
 /// Finds an experiment by its id, which is a number.
 pub(super) async fn find(rows: &mut impl Rows, id: &str) -> Result<Experiment, TrackingError> {
     let found = store::experiments::by_id(rows, number(id)?).await?;
+    found.ok_or_else(|| TrackingError::missing(Thing::Experiment, id))
+}
+
+/// As [`find`], without its tags.
+pub(super) async fn find_bare(rows: &mut impl Rows, id: &str) -> Result<Experiment, TrackingError> {
+    let found = store::experiments::bare_by_id(rows, number(id)?).await?;
     found.ok_or_else(|| TrackingError::missing(Thing::Experiment, id))
 }
 
@@ -129,6 +135,16 @@ impl Tracking {
         let experiment = find(&mut transaction, id).await?;
         if experiment.lifecycle != to {
             store::experiments::set_lifecycle(&mut transaction, experiment.id, to, self.now_ms()).await?;
+            let item = experiment.id.to_string();
+            match to {
+                Lifecycle::Active => {
+                    store::purge::forget(&mut transaction, Family::Experiment, &item).await?;
+                    store::purge::forget_runs_of(&mut transaction, experiment.id).await?;
+                }
+                Lifecycle::Deleted => {
+                    store::purge::note(&mut transaction, Family::Experiment, &[item], self.now_ms()).await?;
+                }
+            }
         }
         Ok(transaction.commit().await?)
     }

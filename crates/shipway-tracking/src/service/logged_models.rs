@@ -12,6 +12,7 @@ use crate::{
     store::{
         self, Rows,
         pairs::{LOGGED_MODEL_PARAMS, LOGGED_MODEL_TAGS},
+        purge::Family,
     },
 };
 
@@ -96,6 +97,8 @@ impl Tracking {
         model.lifecycle = Lifecycle::Deleted;
         model.updated_ms = self.now_ms();
         store::logged_models::update(&mut transaction, &model).await?;
+        let item = [model_id.to_owned()];
+        store::purge::note(&mut transaction, Family::LoggedModel, &item, model.updated_ms).await?;
         Ok(transaction.commit().await?)
     }
 

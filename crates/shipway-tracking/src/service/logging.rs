@@ -9,7 +9,7 @@ use crate::{
     artifact_digest,
     error::{Thing, TrackingError},
     filter::page::{Bounds, Page, wrong_token},
-    model::{DatasetInput, Lifecycle, LinkedModel, Metric, Pair, RunInfo, bounds},
+    model::{DatasetInput, Lifecycle, LinkedModel, Metric, Pair, bounds},
     service::{
         Found, Tracking, logged_models,
         names::new_id,
@@ -38,6 +38,17 @@ pub(super) async fn add_params(
     if params.is_empty() {
         return Ok(());
     }
+    params_unchanged(transaction, table, owner, params).await?;
+    Ok(table.add(transaction, &owner.into(), params).await?)
+}
+
+/// Refuses parameters that are there with another value.
+async fn params_unchanged(
+    transaction: &mut Transaction,
+    table: PairTable,
+    owner: &str,
+    params: &[Pair],
+) -> Result<(), TrackingError> {
     let known = table.of(transaction, owner).await?;
     for param in params {
         if let Some(old) = known.iter().find(|old| old.key == param.key && old.value != param.value) {
@@ -49,7 +60,7 @@ pub(super) async fn add_params(
             });
         }
     }
-    Ok(table.add(transaction, &owner.into(), params).await?)
+    Ok(())
 }
 
 impl Tracking {
@@ -65,13 +76,21 @@ impl Tracking {
         let tags = bounds::shortened(tags, bounds::RUN_TAG_VALUE_LENGTH);
         bounds::batch(metrics, &params, &tags)?;
         let mut transaction = self.begin_on_run(run_id).await?;
-        let info = find_active(&mut transaction, run_id).await?;
-        add_params(&mut transaction, RUN_PARAMS, run_id, &params).await?;
-        if !metrics.is_empty() {
-            store::metrics::add(&mut transaction, &info, metrics).await?;
-            add_evaluations(&mut transaction, run_id, metrics).await?;
+        let mut info = find_active(&mut transaction, run_id).await?;
+        let owner = run_id.into();
+        let mut changes = vec![RUN_PARAMS.adding(&owner, &params), RUN_TAGS.setting(&owner, &tags)];
+        changes.extend(store::metrics::adding(&info, metrics));
+        // The name tag renames the run.
+        if let Some(name) = tags.iter().rev().find(|tag| tag.key == NAME_TAG) {
+            info.name.clone_from(&name.value);
+            changes.push(store::runs::updating(&info));
         }
-        set_tags(&mut transaction, info, &tags).await?;
+        let changed = transaction.execute_together(changes).await?;
+        let all_new = changed.first().is_some_and(|added| *added == params.len() as u64);
+        if !all_new {
+            params_unchanged(&mut transaction, RUN_PARAMS, run_id, &params).await?;
+        }
+        add_evaluations(&mut transaction, run_id, metrics).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -189,20 +208,6 @@ fn described_model(text: &str) -> Result<Value, TrackingError> {
 
 fn owned((key, value): (&String, &Value)) -> (String, Value) {
     (key.clone(), value.clone())
-}
-
-/// The name tag renames the run.
-async fn set_tags(
-    transaction: &mut Transaction,
-    mut info: RunInfo,
-    tags: &[Pair],
-) -> Result<(), TrackingError> {
-    RUN_TAGS.set(transaction, &info.run_id.as_str().into(), tags).await?;
-    if let Some(name) = tags.iter().rev().find(|tag| tag.key == NAME_TAG) {
-        info.name.clone_from(&name.value);
-        store::runs::update(transaction, &info).await?;
-    }
-    Ok(())
 }
 
 async fn link_models(

@@ -8,8 +8,12 @@
 //! - `artifacts`: files of runs and logged models
 //! - `registry`, `versions`: registered models
 //! - `promotion`: who may take an alias
+//! - `purge`: what is taken away for good
+//! - `import`: what was recorded by another server
 //! - `bound`: which versions carry a tag
 //! - `resolve`: what serving needs to know of a version
+//! - `owners`: which experiment and which models a thing belongs to
+//! - `ownership`: who is told of things that are made, renamed and gone
 //! - `search`: what a search asks for and gives
 //! - `traces`, `spans`, `assessments`: what is recorded of traces
 //! - `trace_reading`, `trace_search`, `trace_metrics`: what is read of them
@@ -22,11 +26,15 @@ mod evaluation_datasets;
 mod evaluation_records;
 mod experiments;
 mod gates;
+pub(crate) mod import;
 mod logged_models;
 mod logging;
 mod metric_samples;
 mod names;
+mod owners;
+mod ownership;
 mod promotion;
+mod purge;
 mod registry;
 mod resolve;
 mod runs;
@@ -51,8 +59,9 @@ use shipway_core::Clock;
 use shipway_store::{
     Store, Transaction,
     audit::{self, AuditEntry},
+    jobs::Jobs,
 };
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use artifacts::FileEntry;
@@ -61,7 +70,11 @@ pub use bound::TaggedVersion;
 pub(crate) use evaluation_datasets::NewDataset;
 pub use gates::{GateSource, ReplaySource};
 pub(crate) use logged_models::NewLoggedModel;
+pub(crate) use owners::{Belongs, Named};
+pub use ownership::Ownership;
 pub use promotion::Promotion;
+pub use purge::PURGE_JOB;
+pub(crate) use purge::PurgePlan;
 pub(crate) use registry::{ModelReport, VersionReport};
 pub use resolve::{ModelFile, ResolvedVersion};
 pub(crate) use runs::{NewRun, RunChange};
@@ -86,12 +99,18 @@ struct Inner {
     gates: Arc<dyn GateSource>,
     /// What gates may ask about served vectors, once it is plugged in.
     replays: OnceLock<Arc<dyn ReplaySource>>,
+    /// Who is told of what is made, renamed and gone, once it is plugged in.
+    ownership: OnceLock<Arc<dyn Ownership>>,
     clock: Arc<dyn Clock>,
     alias_changes: watch::Sender<u64>,
     /// Counts commits that may have left something for webhooks.
     news: watch::Sender<u64>,
     /// Who sends to webhooks, once the operator has decided what they may reach.
     sender: OnceLock<Sender>,
+    /// Shared by those who give paths to blobs, and held alone by who removes blobs that no path names.
+    paths: RwLock<()>,
+    /// What does work that outlives a request, once it is there.
+    jobs: OnceLock<Jobs>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -117,10 +136,13 @@ impl Tracking {
             blobs,
             gates,
             replays: OnceLock::new(),
+            ownership: OnceLock::new(),
             clock,
             alias_changes: watch::channel(0).0,
             news: watch::channel(0).0,
             sender: OnceLock::new(),
+            paths: RwLock::new(()),
+            jobs: OnceLock::new(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };

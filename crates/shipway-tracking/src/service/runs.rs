@@ -1,5 +1,7 @@
 //! Use cases of runs themselves; what is logged for them is in `logging`.
 
+use std::collections::BTreeMap;
+
 use crate::{
     error::{Thing, TrackingError},
     model::{Lifecycle, Pair, Run, RunInfo, RunStatus, bounds},
@@ -8,7 +10,7 @@ use crate::{
         experiments::{self, location_path},
         names::{new_id, new_name},
     },
-    store::{self, Rows, pairs::RUN_TAGS},
+    store::{self, Rows, pairs::RUN_TAGS, purge::Family},
 };
 
 /// The tag that repeats a run's name.
@@ -70,7 +72,7 @@ impl Tracking {
         let run_id = new_id();
         let mut transaction = self.begin_on_run(&run_id).await?;
         let experiment_id = if new.experiment_id.is_empty() { "0" } else { &new.experiment_id };
-        let experiment = experiments::find(&mut transaction, experiment_id).await?;
+        let experiment = experiments::find_bare(&mut transaction, experiment_id).await?;
         experiments::must_be(&experiment, Lifecycle::Active)?;
         let info = RunInfo {
             experiment_id: experiment.id,
@@ -83,13 +85,16 @@ impl Tracking {
             lifecycle: Lifecycle::Active,
             run_id,
         };
-        let mut tags = new.tags;
-        tags.retain(|tag| tag.key != NAME_TAG);
-        tags.push(Pair::new(NAME_TAG, name));
-        store::runs::insert(&mut transaction, &info).await?;
-        RUN_TAGS.set(&mut transaction, &info.run_id.as_str().into(), &tags).await?;
+        // Of two equal keys the last counts.
+        let given = new.tags.into_iter().filter(|tag| tag.key != NAME_TAG).map(|tag| (tag.key, tag.value));
+        let tags: BTreeMap<String, String> = given.chain([(NAME_TAG.to_owned(), name)]).collect();
+        let tags: Vec<Pair> = tags.into_iter().map(|(key, value)| Pair { key, value }).collect();
+        let run = info.run_id.as_str().into();
+        transaction
+            .execute_together(vec![store::runs::inserting(&info), RUN_TAGS.setting(&run, &tags)])
+            .await?;
         transaction.commit().await?;
-        self.run(&info.run_id).await
+        Ok(Run { tags, ..Run::new(info) })
     }
 
     pub(crate) async fn run(&self, run_id: &str) -> Result<Run, TrackingError> {
@@ -106,13 +111,15 @@ impl Tracking {
         let mut info = find_active(&mut transaction, run_id).await?;
         info.status = change.status.unwrap_or(info.status);
         info.end_ms = change.end_ms.or(info.end_ms);
+        let mut changes = Vec::new();
         if let Some(name) = change.name.filter(|name| !name.is_empty()) {
             let tag = Pair::new(NAME_TAG, name.as_str());
             bounds::run_tag(&tag)?;
-            RUN_TAGS.set(&mut transaction, &run_id.into(), &[tag]).await?;
+            changes.push(RUN_TAGS.setting(&run_id.into(), &[tag]));
             info.name = name;
         }
-        store::runs::update(&mut transaction, &info).await?;
+        changes.push(store::runs::updating(&info));
+        transaction.execute_together(changes).await?;
         transaction.commit().await?;
         Ok(info)
     }
@@ -123,6 +130,13 @@ impl Tracking {
         let mut info = find(&mut transaction, run_id).await?;
         info.lifecycle = to;
         store::runs::update(&mut transaction, &info).await?;
+        match to {
+            Lifecycle::Active => store::purge::forget(&mut transaction, Family::Run, run_id).await?,
+            Lifecycle::Deleted => {
+                let (item, now_ms) = ([run_id.to_owned()], self.now_ms());
+                store::purge::note(&mut transaction, Family::Run, &item, now_ms).await?;
+            }
+        }
         Ok(transaction.commit().await?)
     }
 

@@ -1,6 +1,7 @@
 //! What a search asks for and gives, and how each kind of thing is searched.
 
-use shipway_store::Row;
+use shipway_core::Visible;
+use shipway_store::{Row, SqlValue};
 
 use crate::{
     error::TrackingError,
@@ -105,6 +106,21 @@ impl Prepared {
         self
     }
 
+    /// Leaves out what the caller may not see; `column` holds its ids.
+    fn seen<V: Into<SqlValue>>(
+        mut self,
+        column: &str,
+        visible: &Visible,
+        read: fn(&String) -> Option<V>,
+    ) -> Self {
+        self.search = match visible {
+            Visible::AllBut(hidden) if hidden.is_empty() => self.search,
+            Visible::AllBut(hidden) => self.search.except(column, hidden.iter().filter_map(read)),
+            Visible::Only(seen) => self.search.among(column, seen.iter().filter_map(read)),
+        };
+        self
+    }
+
     /// The page, and the token of the one after it.
     async fn run(self, rows: &mut impl Rows) -> Result<(Vec<Row>, Option<String>), TrackingError> {
         let PageOfRows { rows, end } = self.search.run(rows, &self.page).await?.ok_or_else(wrong_token)?;
@@ -130,19 +146,23 @@ impl Tracking {
     pub(crate) async fn search_experiments(
         &self,
         view: View,
+        visible: &Visible,
         request: &SearchRequest,
     ) -> Result<Found<Experiment>, TrackingError> {
         let prepared = request.prepare(&EXPERIMENTS, EXPERIMENT_BOUNDS, &format!("{view:?}"), None)?;
-        let (rows, next_page_token) = prepared.viewing(view).run(&mut self.reader()).await?;
+        let prepared = prepared.viewing(view).seen("s.experiment_id", visible, |id| id.parse::<i64>().ok());
+        let (rows, next_page_token) = prepared.run(&mut self.reader()).await?;
         let experiments = store::experiments::from_rows(&mut self.reader(), &rows).await?;
         Ok(Found { items: experiments, next_page_token })
     }
 
     pub(crate) async fn search_registered_models(
         &self,
+        visible: &Visible,
         request: &SearchRequest,
     ) -> Result<Found<RegisteredModel>, TrackingError> {
         let prepared = request.prepare(&REGISTERED_MODELS, REGISTERED_MODEL_BOUNDS, "", None)?;
+        let prepared = prepared.seen("s.name", visible, |name| Some(name.clone()));
         let (rows, next_page_token) = prepared.run(&mut self.reader()).await?;
         let models = store::registry::from_rows(&mut self.reader(), &rows).await?;
         Ok(Found { items: models, next_page_token })
@@ -150,9 +170,11 @@ impl Tracking {
 
     pub(crate) async fn search_model_versions(
         &self,
+        visible: &Visible,
         request: &SearchRequest,
     ) -> Result<Found<ModelVersion>, TrackingError> {
         let prepared = request.prepare(&MODEL_VERSIONS, MODEL_VERSION_BOUNDS, "", None)?;
+        let prepared = prepared.seen("s.name", visible, |name| Some(name.clone()));
         let (rows, next_page_token) = prepared.run(&mut self.reader()).await?;
         let versions = store::versions::from_rows(&mut self.reader(), &rows).await?;
         Ok(Found { items: versions, next_page_token })

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
+use shipway_core::{Access, Permission, ResourceType};
 use shipway_store::Transaction;
 
 use crate::{
@@ -34,12 +35,13 @@ const MONEY: [&str; 3] = ["input_cost", "output_cost", "total_cost"];
 
 impl Tracking {
     /// Records spans, of one trace or of many; one that is there already is replaced. Traces of which the root is among the spans
-    /// are linked to the run, if one is named.
+    /// are linked to the run, if one is named. Spans of a trace of another experiment need the right to write there.
     pub(crate) async fn record_spans(
         &self,
         experiment_id: &str,
         spans: Vec<ReceivedSpan>,
         run_id: Option<&str>,
+        access: &Access,
     ) -> Result<(), TrackingError> {
         let experiment = experiments::find(&mut self.reader(), experiment_id).await?;
         experiments::must_be(&experiment, Lifecycle::Active)?;
@@ -52,7 +54,7 @@ impl Tracking {
         while !by_trace.is_empty() {
             let some = take_some(&mut by_trace);
             let mut transaction = self.begin().await?;
-            record(&mut transaction, &experiment, &some).await?;
+            record(&mut transaction, &experiment, &some, access).await?;
             transaction.commit().await?;
         }
         finished.sort_unstable();
@@ -113,13 +115,22 @@ async fn record(
     transaction: &mut Transaction,
     experiment: &Experiment,
     by_trace: &[Vec<ReceivedSpan>],
+    access: &Access,
 ) -> Result<(), TrackingError> {
     let ids: Vec<String> =
         by_trace.iter().filter_map(|spans| Some(spans.first()?.stored.trace_id.clone())).collect();
     let mut known = store::traces::rows_of(transaction, &ids).await?;
     for (trace_id, spans) in ids.iter().zip(by_trace) {
         let mut info = match known.remove(trace_id) {
-            Some(info) => info,
+            Some(info) => {
+                let own = info.experiment_id.to_string();
+                if info.experiment_id != experiment.id
+                    && !access.allows(ResourceType::Experiment, &own, Permission::Write)
+                {
+                    return Err(TrackingError::TraceOfAnother { trace: trace_id.clone() });
+                }
+                info
+            }
             None => {
                 let info = unheard_of(experiment, trace_id, spans);
                 store::traces::add(transaction, &info).await?;

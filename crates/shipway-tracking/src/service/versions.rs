@@ -36,11 +36,11 @@ pub(crate) struct NewVersion {
 
 /// Where a version's files are and what made them.
 #[derive(Debug, Default)]
-struct Origin {
-    root: String,
-    folder: String,
-    model_id: String,
-    run_id: String,
+pub(super) struct Origin {
+    pub(super) root: String,
+    pub(super) folder: String,
+    pub(super) model_id: String,
+    pub(super) run_id: String,
 }
 
 pub(super) async fn find(
@@ -70,7 +70,7 @@ pub(super) async fn find_by_alias(
     }
 }
 
-async fn origin(
+pub(super) async fn origin(
     transaction: &mut Transaction,
     source: &str,
     new: &NewVersion,
@@ -116,7 +116,7 @@ async fn artifact_origin(
 
 /// What the client says of the origin must agree with what the source says: a version that claims another run or model
 /// would borrow its history.
-fn must_agree(what: &str, claimed: &str, found: &str) -> Result<(), TrackingError> {
+pub(super) fn must_agree(what: &str, claimed: &str, found: &str) -> Result<(), TrackingError> {
     if claimed.is_empty() || found.is_empty() || claimed == found {
         return Ok(());
     }

@@ -150,7 +150,7 @@ impl DatasetSearch {
     }
 
     fn place(&self, row: &Row) -> Stored<Place> {
-        self.order.iter().map(|order| row.value(order.column).cloned()).collect()
+        self.order.iter().map(|order| row.value(order.column)).collect()
     }
 
     fn fits(&self, row: &Row) -> Stored<bool> {

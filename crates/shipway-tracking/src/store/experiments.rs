@@ -24,6 +24,12 @@ pub(crate) async fn by_id(rows: &mut impl Rows, id: i64) -> Stored<Option<Experi
     with_tags(rows, found).await
 }
 
+/// As [`by_id`], without its tags.
+pub(crate) async fn bare_by_id(rows: &mut impl Rows, id: i64) -> Stored<Option<Experiment>> {
+    let found = rows.first("SELECT * FROM experiments WHERE experiment_id = $1", parameters![id]).await?;
+    found.as_ref().map(experiment).transpose()
+}
+
 pub(crate) async fn by_name(rows: &mut impl Rows, name: &str) -> Stored<Option<Experiment>> {
     let found = rows.first("SELECT * FROM experiments WHERE name = $1", parameters![name]).await?;
     with_tags(rows, found).await

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use shipway_store::{Transaction, parameters};
+use shipway_store::{Row, Transaction, parameters};
 
 use super::{Rows, Stored, all_of, placeholders};
 use crate::model::{DatasetInput, LinkedModel, Pair};
@@ -90,24 +90,43 @@ pub(crate) async fn add_models(
     Ok(())
 }
 
+/// The data sets that many runs read.
+pub(crate) const DATASETS_OF_ALL: &str = "SELECT i.run_id, d.* FROM run_inputs i \
+    JOIN datasets d ON d.dataset_id = i.dataset_id WHERE i.run_id IN ({ids}) ORDER BY d.name, d.digest";
+
+/// The models that many runs read and produced.
+pub(crate) const MODELS_OF_ALL: &str =
+    "SELECT * FROM run_models WHERE run_id IN ({ids}) ORDER BY step, model_id";
+
+/// Per run, the data sets that it read.
 pub(crate) async fn datasets_of_all(
     rows: &mut impl Rows,
     run_ids: &[String],
 ) -> Stored<HashMap<String, Vec<DatasetInput>>> {
+    let found = all_of(rows, DATASETS_OF_ALL, run_ids).await?;
+    datasets_by_run(rows, &found).await
+}
+
+/// The rows of [`DATASETS_OF_ALL`] by run, with their tags.
+pub(crate) async fn datasets_by_run(
+    rows: &mut impl Rows,
+    found: &[Row],
+) -> Stored<HashMap<String, Vec<DatasetInput>>> {
+    let mut run_ids = found.iter().map(|row| row.text("run_id")).collect::<Stored<Vec<_>>>()?;
+    run_ids.sort();
+    run_ids.dedup();
     let sql =
         "SELECT run_id, dataset_id, key, value FROM run_input_tags WHERE run_id IN ({ids}) ORDER BY key";
     let mut tags: HashMap<(String, String), Vec<Pair>> = HashMap::new();
-    for row in all_of(rows, sql, run_ids).await? {
+    for row in all_of(rows, sql, &run_ids).await? {
         let owner = (row.text("run_id")?, row.text("dataset_id")?);
         tags.entry(owner).or_default().push(Pair { key: row.text("key")?, value: row.text("value")? });
     }
-    let sql = "SELECT i.run_id, d.* FROM run_inputs i JOIN datasets d ON d.dataset_id = i.dataset_id \
-               WHERE i.run_id IN ({ids}) ORDER BY d.name, d.digest";
-    let mut found: HashMap<String, Vec<DatasetInput>> = HashMap::new();
-    for row in all_of(rows, sql, run_ids).await? {
+    let mut by_run: HashMap<String, Vec<DatasetInput>> = HashMap::new();
+    for row in found {
         let owner = (row.text("run_id")?, row.text("dataset_id")?);
         let tags = tags.remove(&owner).unwrap_or_default();
-        found.entry(owner.0).or_default().push(DatasetInput {
+        by_run.entry(owner.0).or_default().push(DatasetInput {
             name: row.text("name")?,
             digest: row.text("digest")?,
             source_type: row.text("source_type")?,
@@ -117,26 +136,14 @@ pub(crate) async fn datasets_of_all(
             tags,
         });
     }
-    Ok(found)
+    Ok(by_run)
 }
 
-/// Per run, the models it read and the models it produced.
-pub(crate) async fn models_of_all(
-    rows: &mut impl Rows,
-    run_ids: &[String],
-) -> Stored<HashMap<String, (Vec<LinkedModel>, Vec<LinkedModel>)>> {
-    let sql = "SELECT * FROM run_models WHERE run_id IN ({ids}) ORDER BY step, model_id";
-    let mut found: HashMap<String, (Vec<LinkedModel>, Vec<LinkedModel>)> = HashMap::new();
-    for row in all_of(rows, sql, run_ids).await? {
-        let model = LinkedModel { model_id: row.text("model_id")?, step: row.int("step")? };
-        let (inputs, outputs) = found.entry(row.text("run_id")?).or_default();
-        if row.text("direction")? == Direction::Input.word() {
-            inputs.push(model)
-        } else {
-            outputs.push(model)
-        }
-    }
-    Ok(found)
+/// The model of a row of [`MODELS_OF_ALL`], and whether the run read it or produced it.
+pub(crate) fn linked_model(row: &Row) -> Stored<(LinkedModel, Direction)> {
+    let model = LinkedModel { model_id: row.text("model_id")?, step: row.int("step")? };
+    let is_input = row.str("direction")? == Direction::Input.word();
+    Ok((model, if is_input { Direction::Input } else { Direction::Output }))
 }
 
 /// A data set as a summary names it: experiment, name, digest and context.

@@ -1,11 +1,11 @@
 //! Tables `metrics`, `latest_metrics`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use shipway_store::{Row, Transaction, parameters};
+use shipway_store::{Change, Row, parameters};
 
 use super::{
-    Rows, Stored, all_of,
+    Rows, Stored,
     search::keyset::{self, Term, TermKind},
 };
 use crate::{
@@ -26,36 +26,38 @@ pub(crate) fn metric(row: &Row) -> Stored<Metric> {
     })
 }
 
-/// Adds points and moves the latest point of each metric forward. A point that is there already changes nothing, so that a request may
-/// be sent again.
-pub(crate) async fn add(transaction: &mut Transaction, run: &RunInfo, points: &[Metric]) -> Stored<()> {
+/// What adding points changes, with the latest point of each metric moved forward. A point that is there already changes nothing, so that a
+/// request may be sent again.
+pub(crate) fn adding(run: &RunInfo, points: &[Metric]) -> [Change; 2] {
     let run_id = run.run_id.as_str();
-    let values = |point: &Metric| {
+    let values = |point: &&Metric| {
         let (value, is_nan) = stored_value(point.value);
         parameters![run_id, point.key.as_str(), point.step, point.timestamp_ms, value, is_nan]
     };
-    transaction
-        .insert_rows(
-            "INSERT INTO metrics (run_id, key, step, timestamp_ms, value, is_nan) VALUES {rows} \
-             ON CONFLICT (run_id, key, step, timestamp_ms, value, is_nan) DO NOTHING",
-            points.iter().map(values).collect(),
-        )
-        .await?;
-    let mut latest: HashMap<&str, &Metric> = HashMap::new();
+    // In the order in which they are kept, so that one is put beside the other.
+    let mut ordered: Vec<&Metric> = points.iter().collect();
+    let place = |point: &&Metric| (point.step, point.timestamp_ms);
+    ordered.sort_by(|one, other| one.key.cmp(&other.key).then_with(|| place(one).cmp(&place(other))));
+    let mut latest: BTreeMap<&str, &Metric> = BTreeMap::new();
     for point in points {
         let entry = latest.entry(point.key.as_str()).or_insert(point);
         if point.recency(entry).is_gt() {
             *entry = point;
         }
     }
-    let values = |point: &Metric| {
+    let latest_values = |point: &Metric| {
         let (value, is_nan) = stored_value(point.value);
         let (key, experiment) = (point.key.as_str(), run.experiment_id);
         parameters![run_id, key, experiment, point.step, point.timestamp_ms, value, is_nan]
     };
-    // NaN counts as the smallest value of its moment, as in `Metric::recency`.
-    transaction
-        .insert_rows(
+    [
+        Change::rows(
+            "INSERT INTO metrics (run_id, key, step, timestamp_ms, value, is_nan) VALUES {rows} \
+             ON CONFLICT (run_id, key, step, timestamp_ms, value, is_nan) DO NOTHING",
+            ordered.iter().map(values).collect(),
+        ),
+        // NaN counts as the smallest value of its moment, as in `Metric::recency`.
+        Change::rows(
             "INSERT INTO latest_metrics (run_id, key, experiment_id, step, timestamp_ms, value, is_nan) \
              VALUES {rows} ON CONFLICT (run_id, key) DO UPDATE SET step = excluded.step, \
              timestamp_ms = excluded.timestamp_ms, value = excluded.value, is_nan = excluded.is_nan \
@@ -64,24 +66,14 @@ pub(crate) async fn add(transaction: &mut Transaction, run: &RunInfo, points: &[
              OR (excluded.timestamp_ms = latest_metrics.timestamp_ms \
              AND (excluded.is_nan < latest_metrics.is_nan \
              OR (excluded.is_nan = latest_metrics.is_nan AND excluded.value > latest_metrics.value)))))",
-            latest.into_values().map(values).collect(),
-        )
-        .await?;
-    Ok(())
+            latest.into_values().map(latest_values).collect(),
+        ),
+    ]
 }
 
-pub(crate) async fn latest_of_all(
-    rows: &mut impl Rows,
-    run_ids: &[String],
-) -> Stored<HashMap<String, Vec<Metric>>> {
-    let sql = "SELECT * FROM latest_metrics WHERE run_id IN ({ids}) ORDER BY key";
-    let mut found: HashMap<String, Vec<Metric>> = HashMap::new();
-    for row in all_of(rows, sql, run_ids).await? {
-        let metric = metric(&row)?;
-        found.entry(metric.run_id.clone()).or_default().push(metric);
-    }
-    Ok(found)
-}
+/// The latest point of each metric of many runs.
+pub(crate) const LATEST_OF_ALL: &str =
+    "SELECT run_id, key, step, timestamp_ms, value, is_nan FROM latest_metrics WHERE run_id IN ({ids})";
 
 /// The points of one metric by time, step and value, and the place where the page ends if there are more after it. `None` when the
 /// place that it begins after is none of this order.

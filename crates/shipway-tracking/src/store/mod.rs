@@ -5,6 +5,8 @@
 //! - `artifacts`: which blob lies at which path
 //! - `registry`, `versions`: registered models, versions, aliases
 //! - `evaluation_datasets`, `evaluation_records`: data sets of evaluations; `dataset_search`: how they are searched
+//! - `purge`: what is taken away for good
+//! - `imports`: what was brought from elsewhere
 //! - `scorers`, `webhooks`, `deliveries`: judges, and who is told of changes
 //! - `pairs`: tags and params, which every family has in the same form
 //! - `search`: checked filters to SQL
@@ -17,11 +19,13 @@ pub(crate) mod evaluation_datasets;
 pub(crate) mod evaluation_records;
 pub(crate) mod evaluations;
 pub(crate) mod experiments;
+pub(crate) mod imports;
 pub(crate) mod inputs;
 pub(crate) mod logged_models;
 pub(crate) mod metric_samples;
 pub(crate) mod metrics;
 pub(crate) mod pairs;
+pub(crate) mod purge;
 pub(crate) mod registry;
 pub(crate) mod runs;
 pub(crate) mod scorers;
@@ -32,6 +36,7 @@ pub(crate) mod webhooks;
 
 use std::future::Future;
 
+use futures::future::try_join_all;
 use shipway_store::{Migration, Row, SqlValue, Store, StoreError, Transaction};
 
 /// This crate's tables, in order.
@@ -48,6 +53,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "latest metrics by value",
         sql: include_str!("../../migrations/0004_latest_metrics_by_value.sql"),
     },
+    Migration {
+        version: 5,
+        name: "logged values in order of their keys",
+        sql: include_str!("../../migrations/0005_logged_values_by_key.sql"),
+    },
+    Migration { version: 6, name: "imports", sql: include_str!("../../migrations/0006_imports.sql") },
+    Migration { version: 7, name: "deletions", sql: include_str!("../../migrations/0007_deletions.sql") },
 ];
 
 pub(crate) type Stored<T> = Result<T, StoreError>;
@@ -61,6 +73,13 @@ pub(crate) trait Rows: Send {
         sql: &str,
         parameters: Vec<SqlValue>,
     ) -> impl Future<Output = Stored<Option<Row>>> + Send;
+
+    /// The rows of each of these queries, which have `IN ({ids})` and no other parameters.
+    fn among(
+        &mut self,
+        queries: &[&str],
+        ids: &[String],
+    ) -> impl Future<Output = Stored<Vec<Vec<Row>>>> + Send;
 }
 
 impl Rows for &Store {
@@ -70,6 +89,11 @@ impl Rows for &Store {
 
     async fn first(&mut self, sql: &str, parameters: Vec<SqlValue>) -> Stored<Option<Row>> {
         self.fetch_optional(sql, parameters).await
+    }
+
+    /// All queries at the same time.
+    async fn among(&mut self, queries: &[&str], ids: &[String]) -> Stored<Vec<Vec<Row>>> {
+        try_join_all(queries.iter().map(|sql| self.fetch_among(sql, ids))).await
     }
 }
 
@@ -81,9 +105,17 @@ impl Rows for Transaction {
     async fn first(&mut self, sql: &str, parameters: Vec<SqlValue>) -> Stored<Option<Row>> {
         self.fetch_optional(sql, parameters).await
     }
+
+    async fn among(&mut self, queries: &[&str], ids: &[String]) -> Stored<Vec<Vec<Row>>> {
+        let mut found = Vec::new();
+        for sql in queries {
+            found.push(self.fetch_among(sql, ids).await?);
+        }
+        Ok(found)
+    }
 }
 
-/// How many values go into one `IN (…)`: below the number of parameters that every database takes.
+/// How many values go into one `IN (…)` as parameters of their own: below the number that every database takes.
 pub(crate) const CHUNK: usize = 500;
 
 /// `$from, $from+1, …`: the placeholders of `count` values.
@@ -91,13 +123,10 @@ pub(crate) fn placeholders(from: usize, count: usize) -> String {
     (from..from + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Runs a query with `IN ({ids})` in chunks and returns all rows.
+/// All rows of a query with `IN ({ids})` and no other parameters.
 pub(crate) async fn all_of(rows: &mut impl Rows, sql: &str, ids: &[String]) -> Stored<Vec<Row>> {
-    let mut found = Vec::new();
-    for chunk in ids.chunks(CHUNK) {
-        let sql = sql.replace("{ids}", &placeholders(1, chunk.len()));
-        let parameters = chunk.iter().map(|id| SqlValue::from(id.as_str())).collect();
-        found.extend(rows.all(&sql, parameters).await?);
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(found)
+    Ok(rows.among(&[sql], ids).await?.pop().unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use shipway_store::{Row, SqlValue, Transaction, parameters};
+use shipway_store::{Change, Row, SqlValue, Transaction, parameters};
 
 use super::{Rows, Stored, all_of};
 use crate::model::Pair;
@@ -28,8 +28,15 @@ pub(crate) const EVALUATION_DATASET_TAGS: PairTable =
 pub(crate) const TRACE_TAGS: PairTable = PairTable { table: "trace_tags", owner: "trace_id" };
 pub(crate) const TRACE_METADATA: PairTable = PairTable { table: "trace_metadata", owner: "trace_id" };
 
-fn pair(row: &Row) -> Stored<Pair> {
+/// A pair of a row of [`PairTable::query_of_all`].
+pub(crate) fn pair(row: &Row) -> Stored<Pair> {
     Ok(Pair { key: row.text("key")?, value: row.text("value")? })
+}
+
+/// No statement may change a row twice, so of two equal keys only the last is written.
+fn rows_of<'a>(owner: &SqlValue, pairs: impl Iterator<Item = &'a Pair>) -> Vec<Vec<SqlValue>> {
+    let last: BTreeMap<&str, &str> = pairs.map(|pair| (pair.key.as_str(), pair.value.as_str())).collect();
+    last.into_iter().map(|(key, value)| vec![owner.clone(), key.into(), value.into()]).collect()
 }
 
 impl PairTable {
@@ -40,20 +47,30 @@ impl PairTable {
         rows.all(&sql, vec![owner.into()]).await?.iter().map(pair).collect()
     }
 
-    /// The pairs of many owners whose identity is a text, in as few queries as possible.
+    /// The query for the pairs of many owners.
+    pub(crate) fn query_of_all(self) -> String {
+        let Self { table, owner: column } = self;
+        format!("SELECT {column} AS owner, key, value FROM {table} WHERE {column} IN ({{ids}})")
+    }
+
+    /// The pairs of many owners whose identity is a text, in one query.
     pub(crate) async fn of_all(
         self,
         rows: &mut impl Rows,
         owners: &[String],
     ) -> Stored<HashMap<String, Vec<Pair>>> {
-        let Self { table, owner: column } = self;
-        let sql =
-            format!("SELECT {column}, key, value FROM {table} WHERE {column} IN ({{ids}}) ORDER BY key");
-        let mut found: HashMap<String, Vec<Pair>> = HashMap::new();
-        for row in all_of(rows, &sql, owners).await? {
-            found.entry(row.text(column)?).or_default().push(pair(&row)?);
+        let found = all_of(rows, &self.query_of_all(), owners).await?;
+        let mut pairs: HashMap<String, Vec<Pair>> = HashMap::new();
+        for row in &found {
+            match pairs.get_mut(row.str("owner")?) {
+                Some(pairs) => pairs.push(pair(row)?),
+                None => {
+                    pairs.insert(row.text("owner")?, vec![pair(row)?]);
+                }
+            }
         }
-        Ok(found)
+        pairs.values_mut().for_each(|pairs| pairs.sort_by(|one, other| one.key.cmp(&other.key)));
+        Ok(pairs)
     }
 
     /// Sets pairs; a key that exists takes the new value, and of two equal keys the last counts.
@@ -63,12 +80,18 @@ impl PairTable {
         owner: &SqlValue,
         pairs: &[Pair],
     ) -> Stored<()> {
+        transaction.execute_together(vec![self.setting(owner, pairs)]).await?;
+        Ok(())
+    }
+
+    /// What [`PairTable::set`] changes.
+    pub(crate) fn setting(self, owner: &SqlValue, pairs: &[Pair]) -> Change {
         let Self { table, owner: column } = self;
         let sql = format!(
             "INSERT INTO {table} ({column}, key, value) VALUES {{rows}} \
              ON CONFLICT ({column}, key) DO UPDATE SET value = excluded.value"
         );
-        self.write(transaction, &sql, owner, pairs.iter()).await
+        Change::rows(sql, rows_of(owner, pairs.iter()))
     }
 
     /// Adds pairs; a key that exists keeps its value, and of two equal keys the first counts.
@@ -78,26 +101,17 @@ impl PairTable {
         owner: &SqlValue,
         pairs: &[Pair],
     ) -> Stored<()> {
+        transaction.execute_together(vec![self.adding(owner, pairs)]).await?;
+        Ok(())
+    }
+
+    /// What [`PairTable::add`] changes: one row for each key that is new.
+    pub(crate) fn adding(self, owner: &SqlValue, pairs: &[Pair]) -> Change {
         let Self { table, owner: column } = self;
         let sql = format!(
             "INSERT INTO {table} ({column}, key, value) VALUES {{rows}} ON CONFLICT ({column}, key) DO NOTHING"
         );
-        self.write(transaction, &sql, owner, pairs.iter().rev()).await
-    }
-
-    async fn write(
-        self,
-        transaction: &mut Transaction,
-        sql: &str,
-        owner: &SqlValue,
-        pairs: impl Iterator<Item = &Pair>,
-    ) -> Stored<()> {
-        // No statement may change a row twice, so of two equal keys only the last is written.
-        let last: BTreeMap<&str, &str> = pairs.map(|pair| (pair.key.as_str(), pair.value.as_str())).collect();
-        let values =
-            last.into_iter().map(|(key, value)| vec![owner.clone(), key.into(), value.into()]).collect();
-        transaction.insert_rows(sql, values).await?;
-        Ok(())
+        Change::rows(sql, rows_of(owner, pairs.iter().rev()))
     }
 
     /// Takes one pair away; false when there was none.

@@ -1,10 +1,14 @@
 //! Table `runs`, and the assembly of whole runs.
 
-use shipway_store::{Row, SqlValue, Transaction, parameters};
+use std::collections::HashMap;
+
+use shipway_store::{Change, Row, Transaction, parameters};
 
 use super::{
-    Rows, Stored, inputs, metrics,
-    pairs::{RUN_PARAMS, RUN_TAGS},
+    Rows, Stored,
+    inputs::{self, Direction},
+    metrics,
+    pairs::{RUN_PARAMS, RUN_TAGS, pair},
 };
 use crate::model::{Lifecycle, Run, RunInfo, RunStatus};
 
@@ -40,62 +44,115 @@ pub(crate) async fn by_id(rows: &mut impl Rows, run_id: &str) -> Stored<Option<R
     Ok(from_rows(rows, found.as_slice()).await?.pop())
 }
 
-/// Whole runs of searched rows, in their order. Costs a fixed number of queries per 500 runs, however much they logged.
+/// Whole runs of searched rows, in their order. Costs a fixed number of queries, however many runs there are and however much they
+/// logged.
 pub(crate) async fn from_rows(rows: &mut impl Rows, found: &[Row]) -> Stored<Vec<Run>> {
     let infos: Vec<RunInfo> = found.iter().map(info).collect::<Stored<_>>()?;
+    if infos.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids: Vec<String> = infos.iter().map(|info| info.run_id.clone()).collect();
-    let mut metrics = metrics::latest_of_all(rows, &ids).await?;
-    let mut params = RUN_PARAMS.of_all(rows, &ids).await?;
-    let mut tags = RUN_TAGS.of_all(rows, &ids).await?;
-    let mut datasets = inputs::datasets_of_all(rows, &ids).await?;
-    let mut models = inputs::models_of_all(rows, &ids).await?;
-    let assemble = |info: RunInfo| {
-        let id = info.run_id.clone();
-        let (model_inputs, model_outputs) = models.remove(&id).unwrap_or_default();
-        Run {
-            metrics: metrics.remove(&id).unwrap_or_default(),
-            params: params.remove(&id).unwrap_or_default(),
-            tags: tags.remove(&id).unwrap_or_default(),
-            datasets: datasets.remove(&id).unwrap_or_default(),
-            model_inputs,
-            model_outputs,
-            info,
+    let (params, tags) = (RUN_PARAMS.query_of_all(), RUN_TAGS.query_of_all());
+    let queries = [metrics::LATEST_OF_ALL, &params, &tags, inputs::DATASETS_OF_ALL, inputs::MODELS_OF_ALL];
+    let logged: [Vec<Row>; 5] = rows.among(&queries, &ids).await?.try_into().unwrap_or_default();
+    let [metrics, params, tags, datasets, models] = logged;
+    let mut runs: Vec<Run> = infos.into_iter().map(Run::new).collect();
+    let mut owners = Owners::of(&ids);
+    for row in &metrics {
+        if let Some(run) = owners.owner(&mut runs, row.str("run_id")?) {
+            run.metrics.push(metrics::metric(row)?);
         }
-    };
-    Ok(infos.into_iter().map(assemble).collect())
+    }
+    for row in &params {
+        if let Some(run) = owners.owner(&mut runs, row.str("owner")?) {
+            run.params.push(pair(row)?);
+        }
+    }
+    for row in &tags {
+        if let Some(run) = owners.owner(&mut runs, row.str("owner")?) {
+            run.tags.push(pair(row)?);
+        }
+    }
+    for (id, datasets) in inputs::datasets_by_run(rows, &datasets).await? {
+        if let Some(run) = owners.owner(&mut runs, &id) {
+            run.datasets = datasets;
+        }
+    }
+    for row in &models {
+        let (model, direction) = inputs::linked_model(row)?;
+        if let Some(run) = owners.owner(&mut runs, row.str("run_id")?) {
+            match direction {
+                Direction::Input => run.model_inputs.push(model),
+                Direction::Output => run.model_outputs.push(model),
+            }
+        }
+    }
+    for run in &mut runs {
+        // The databases need not sort all of them for that.
+        run.metrics.sort_by(|one, other| one.key.cmp(&other.key));
+        run.params.sort_by(|one, other| one.key.cmp(&other.key));
+        run.tags.sort_by(|one, other| one.key.cmp(&other.key));
+    }
+    Ok(runs)
 }
 
-pub(crate) async fn insert(transaction: &mut Transaction, info: &RunInfo) -> Stored<()> {
-    transaction
-        .execute(
-            "INSERT INTO runs (run_id, experiment_id, name, user_id, status, start_ms, end_ms, artifact_root, lifecycle) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            parameters![
-                info.run_id.as_str(),
-                info.experiment_id,
-                info.name.as_str(),
-                info.user_id.as_str(),
-                info.status.word(),
-                info.start_ms,
-                info.end_ms,
-                info.artifact_root.as_str(),
-                info.lifecycle.word()
-            ],
-        )
-        .await?;
-    Ok(())
+/// Which of many runs a row belongs to. Rows of one run mostly come one after the other.
+struct Owners<'a> {
+    places: HashMap<&'a str, usize>,
+    last: (&'a str, usize),
+}
+
+impl<'a> Owners<'a> {
+    fn of(ids: &'a [String]) -> Self {
+        let places = ids.iter().enumerate().map(|(place, id)| (id.as_str(), place)).collect();
+        Self { places, last: ("", 0) }
+    }
+
+    fn owner<'r>(&mut self, runs: &'r mut [Run], id: &str) -> Option<&'r mut Run> {
+        if self.last.0 != id
+            && let Some((id, place)) = self.places.get_key_value(id)
+        {
+            self.last = (id, *place);
+        }
+        runs.get_mut(self.last.1).filter(|run| run.info.run_id == id)
+    }
+}
+
+/// What inserting a run changes.
+pub(crate) fn inserting(info: &RunInfo) -> Change {
+    Change::statement(
+        "INSERT INTO runs (run_id, experiment_id, name, user_id, status, start_ms, end_ms, artifact_root, lifecycle) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        parameters![
+            info.run_id.as_str(),
+            info.experiment_id,
+            info.name.as_str(),
+            info.user_id.as_str(),
+            info.status.word(),
+            info.start_ms,
+            info.end_ms,
+            info.artifact_root.as_str(),
+            info.lifecycle.word()
+        ],
+    )
 }
 
 /// Writes what can change of a run: name, status, end, lifecycle.
 pub(crate) async fn update(transaction: &mut Transaction, info: &RunInfo) -> Stored<()> {
-    let sql = "UPDATE runs SET name = $2, status = $3, end_ms = $4, lifecycle = $5 WHERE run_id = $1";
-    let values: Vec<SqlValue> = parameters![
-        info.run_id.as_str(),
-        info.name.as_str(),
-        info.status.word(),
-        info.end_ms,
-        info.lifecycle.word()
-    ];
-    transaction.execute(sql, values).await?;
+    transaction.execute_together(vec![updating(info)]).await?;
     Ok(())
+}
+
+/// What [`update`] changes.
+pub(crate) fn updating(info: &RunInfo) -> Change {
+    Change::statement(
+        "UPDATE runs SET name = $2, status = $3, end_ms = $4, lifecycle = $5 WHERE run_id = $1",
+        parameters![
+            info.run_id.as_str(),
+            info.name.as_str(),
+            info.status.word(),
+            info.end_ms,
+            info.lifecycle.word()
+        ],
+    )
 }

@@ -194,3 +194,11 @@ pub(crate) async fn holders_of_root(rows: &mut impl Rows, root: &str) -> Stored<
     };
     rows.all(sql, parameters![root]).await?.iter().map(holder).collect()
 }
+
+/// The names of models that have a version with files under `root`, with the folder of each.
+pub(crate) async fn with_root(rows: &mut impl Rows, root: &str) -> Stored<Vec<(String, String)>> {
+    let sql =
+        "SELECT DISTINCT name, artifact_folder FROM model_versions WHERE artifact_root = $1 ORDER BY name";
+    let read = |row: &Row| Ok((row.text("name")?, row.text("artifact_folder")?));
+    rows.all(sql, parameters![root]).await?.iter().map(read).collect()
+}

@@ -29,7 +29,7 @@ pub(crate) struct App {
     pub(crate) tracking: Tracking,
     pub(crate) store: Store,
     gates: Arc<Gates>,
-    _objects: TempDir,
+    objects: TempDir,
 }
 
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl App {
         let tracking = Tracking::open(store.clone(), blobs, gates.clone(), clock).await.unwrap();
         let router =
             shipway_tracking::routes(tracking.clone()).into_router(Arc::new(Guard::open_on_loopback()));
-        Self { router, tracking, store, gates, _objects: objects }
+        Self { router, tracking, store, gates, objects }
     }
 
     pub(crate) fn guards(&self, model: &str, alias: &str, rule: Rule) {
@@ -223,6 +223,11 @@ impl App {
             "dataset_name": "autumn", "dataset_digest": "d1",
         });
         self.post("runs/log-batch", json!({ "run_id": run_id, "metrics": [metric] })).await.ok();
+    }
+
+    /// Where its objects lie.
+    pub(crate) fn objects(&self) -> &std::path::Path {
+        self.objects.path()
     }
 
     /// Registers a version of a logged model, and the registered model if need be.

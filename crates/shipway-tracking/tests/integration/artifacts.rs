@@ -33,6 +33,72 @@ async fn a_file_comes_back_as_it_was_put() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_file_is_sent_by_every_route_that_sends_files() {
+    let app = App::new().await;
+    let model_id = app.logs_model("0123456789").await;
+    app.registers("late", &model_id).await;
+    let root = format!("0/models/{model_id}/artifacts");
+    let run_id = app.creates_run().await;
+    let of_run = format!("{PROXY}/0/{run_id}/artifacts/model.lgb");
+    app.send(Method::PUT, &of_run, "0123456789").await.ok();
+    let routes = [
+        format!("{PROXY}/{root}/model.lgb"),
+        format!("/ajax-api/2.0/mlflow-artifacts/artifacts/{root}/model.lgb"),
+        format!("/get-artifact?run_id={run_id}&path=model.lgb"),
+        "/model-versions/get-artifact?name=late&version=1&path=model.lgb".to_owned(),
+        format!("/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path=model.lgb"),
+    ];
+    for route in routes {
+        let part = app.send_with(Method::GET, &route, &[("range", "bytes=2-4")], Body::empty()).await;
+        assert_eq!((part.status.as_u16(), part.bytes.as_slice()), (206, b"234".as_slice()), "{route}");
+        assert_eq!(part.headers["content-range"], "bytes 2-4/10");
+        assert_eq!(part.headers["content-length"], "3");
+        assert_eq!(part.headers["content-disposition"], "attachment");
+        let beyond = app.send_with(Method::GET, &route, &[("range", "bytes=10-")], Body::empty()).await;
+        assert_eq!((beyond.status.as_u16(), beyond.bytes.len()), (416, 0));
+        assert_eq!(beyond.headers["content-range"], "bytes */10");
+    }
+}
+
+#[tokio::test]
+async fn the_ends_of_a_file_can_be_asked_for_and_a_changed_file_is_sent_whole() {
+    let app = App::new().await;
+    let model_id = app.logs_model("0123456789").await;
+    let route = format!("{PROXY}/0/models/{model_id}/artifacts/model.lgb");
+    let asks = async |range: &'static str| {
+        app.send_with(Method::GET, &route, &[("range", range)], Body::empty()).await
+    };
+    for (range, status, content) in [
+        ("bytes=0-0", 206, "0"),
+        ("bytes=9-", 206, "9"),
+        ("bytes=-3", 206, "789"),
+        ("bytes=-99", 206, "0123456789"),
+        ("bytes=0-99", 206, "0123456789"),
+        ("bytes=0-1,4-5", 200, "0123456789"),
+        ("bytes=5-2", 200, "0123456789"),
+    ] {
+        let sent = asks(range).await;
+        assert_eq!((sent.status.as_u16(), sent.bytes.as_slice()), (status, content.as_bytes()), "{range}");
+    }
+    let whole = app.send(Method::GET, &route, Body::empty()).await;
+    assert_eq!(whole.status.as_u16(), 200);
+    assert_eq!(whole.headers["accept-ranges"], "bytes");
+    let tag = whole.headers["etag"].to_str().unwrap().to_owned();
+    let if_range = async |tag: &str| {
+        let headers = [("range", "bytes=4-"), ("if-range", tag)];
+        app.send_with(Method::GET, &route, &headers, Body::empty()).await.status.as_u16()
+    };
+    assert_eq!(if_range(&tag).await, 206);
+    app.puts(&model_id, "model.lgb", "abcdefghij").await.ok();
+    assert_eq!(if_range(&tag).await, 200);
+    assert_eq!(if_range("Wed, 21 Oct 2015 07:28:00 GMT").await, 200);
+    app.puts(&model_id, "empty", "").await.ok();
+    let empty = route.replace("model.lgb", "empty");
+    let sent = app.send_with(Method::GET, &empty, &[("range", "bytes=0-")], Body::empty()).await;
+    assert_eq!(sent.status.as_u16(), 416);
+}
+
+#[tokio::test]
 async fn run_artifacts_are_listed_and_deleted() {
     let app = App::new().await;
     let run_id = app.creates_run().await;

@@ -5,6 +5,8 @@
 //!   promised, by family
 //! - `graphql`: the queries of MLflow's own interface
 //! - `traces`, `trace_search`, `trace_metrics`, `assessments`, `otlp`: traces and their spans
+//! - `import`: what comes from another server
+//! - `purge`: what goes for good
 //! - `upgrade`: earlier forms of the tables
 //! - `receiver`: a receiver of webhooks
 //! - `endpoints`: nothing of the protocol is forgotten
@@ -30,12 +32,16 @@ macro_rules! over {
             mod endpoints;
             #[path = "graphql.rs"]
             mod graphql;
+            #[path = "import.rs"]
+            mod import;
             #[path = "metrics.rs"]
             mod metrics;
             #[path = "otlp.rs"]
             mod otlp;
             #[path = "promotion.rs"]
             mod promotion;
+            #[path = "purge.rs"]
+            mod purge;
             #[path = "registry.rs"]
             mod registry;
             #[path = "runs.rs"]

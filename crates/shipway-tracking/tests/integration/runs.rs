@@ -295,3 +295,47 @@ async fn tags_of_runs_and_experiments_are_taken_away() {
     assert_eq!(experiment["experiment"].get("tags"), None);
     assert_eq!(app.post("runs/delete-tag", tag).await.refused().0, 404);
 }
+
+#[tokio::test]
+async fn a_new_run_is_told_as_it_is_read() {
+    let app = App::new().await;
+    let tags = json!([
+        { "key": "z", "value": "1" }, { "key": "a", "value": "first" }, { "key": "a", "value": "last" },
+        { "key": "mlflow.runName", "value": "named" }, { "key": "B", "value": "" },
+    ]);
+    let body = json!({ "experiment_id": "0", "start_time": 5, "user_id": "ada", "tags": tags });
+    let told = app.post("runs/create", body).await.ok();
+    let run_id = told["run"]["info"]["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(told, app.get(&format!("runs/get?run_id={run_id}")).await.ok());
+    assert_eq!(field(&told["run"]["data"]["tags"], "a"), Some(&json!("last")));
+    let keys: Vec<_> = told["run"]["data"]["tags"].as_array().unwrap().iter().map(|tag| &tag["key"]).collect();
+    assert_eq!(keys, ["B", "a", "mlflow.runName", "z"]);
+}
+
+#[tokio::test]
+async fn a_batch_with_one_param_that_changed_leaves_nothing_and_one_with_known_and_new_params_all() {
+    let app = App::new().await;
+    let run_id = app.creates_run().await;
+    let batch = |a: &str, b: &str, metric: &str| {
+        json!({
+            "run_id": run_id, "metrics": [{ "key": metric, "value": 1, "timestamp": 1 }], "tags": [{ "key": metric, "value": "t" }],
+            "params": [{ "key": "new", "value": "n" }, { "key": "a", "value": a }, { "key": "b", "value": b }],
+        })
+    };
+    let first = json!({ "run_id": run_id, "params": [{ "key": "a", "value": "1" }, { "key": "b", "value": "2" }] });
+    app.post("runs/log-batch", first).await.ok();
+
+    let refused = app.post("runs/log-batch", batch("1", "3", "refused")).await;
+
+    assert_eq!(refused.refused(), (400, "INVALID_PARAMETER_VALUE".to_owned()));
+    let message = refused.message();
+    assert!(message.contains("key='b'") && message.contains("value='2'") && message.contains("'3'"), "{message}");
+    let data = |run: Value| run["run"]["data"].clone();
+    let kept = data(app.get(&format!("runs/get?run_id={run_id}")).await.ok());
+    assert_eq!(kept["params"], json!([{ "key": "a", "value": "1" }, { "key": "b", "value": "2" }]));
+    assert!(kept.get("metrics").is_none() && field(&kept["tags"], "refused").is_none(), "{kept}");
+    app.post("runs/log-batch", batch("1", "2", "kept")).await.ok();
+    let kept = data(app.get(&format!("runs/get?run_id={run_id}")).await.ok());
+    assert_eq!(kept["params"].as_array().map(Vec::len), Some(3));
+    assert_eq!(field(&kept["metrics"], "kept"), Some(&json!(1.0)));
+}

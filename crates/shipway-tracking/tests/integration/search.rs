@@ -320,3 +320,66 @@ async fn a_condition_that_many_fit_finds_what_one_that_few_fit_finds() {
         }
     }
 }
+
+/// Thirty runs called 0 to 29; those that 3 divides have `m0`, counted from 0, every run but the last three has `m1`, in sevens.
+async fn thirty_runs(app: &App) {
+    for number in 0..30_i64 {
+        let body = json!({ "experiment_id": "0", "run_name": number.to_string(), "start_time": number });
+        let run = app.post("runs/create", body).await.ok();
+        let mut metrics = Vec::new();
+        if number % 3 == 0 {
+            metrics.push(json!({ "key": "m0", "value": number / 3, "timestamp": 1 }));
+        }
+        match number {
+            27.. => {}
+            26 => metrics.push(json!({ "key": "m1", "value": "NaN", "timestamp": 1 })),
+            _ => metrics.push(json!({ "key": "m1", "value": number % 7, "timestamp": 1 })),
+        }
+        let batch = json!({ "run_id": run["run"]["info"]["run_id"], "metrics": metrics });
+        app.post("runs/log-batch", batch).await.ok();
+    }
+}
+
+async fn all_pages(app: &App, filter: &str, order: &str, size: i64) -> Vec<i64> {
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let body = json!({
+            "experiment_ids": ["0"], "filter": filter, "order_by": [order], "max_results": size, "page_token": token,
+        });
+        let found = app.post("runs/search", body).await.ok();
+        seen.extend(names(&found).into_iter().map(|name| name.parse::<i64>().unwrap()));
+        match found["next_page_token"].as_str() {
+            Some(next) => token = next.to_owned(),
+            None => return seen,
+        }
+    }
+}
+
+/// Few runs fit the first two filters, and many the others: the two ways of a condition on a metric.
+#[tokio::test]
+async fn a_condition_on_a_metric_finds_the_same_runs_whether_few_or_many_fit_and_page_by_page() {
+    let app = App::new().await;
+    thirty_runs(&app).await;
+    let fits = |filter: &str, number: i64| match filter {
+        "metrics.m0 > 7" => number % 3 == 0 && number / 3 > 7,
+        "metrics.m0 = 0" => number == 0,
+        "metrics.m0 >= 2" => number % 3 == 0 && number / 3 >= 2,
+        _ => true,
+    };
+    // The place of a run by `m1`: numbers, then what is none, then runs without it; later starts first.
+    let place = |number: i64, direction: i64| match number {
+        27.. => (2, 0, -number),
+        26 => (1, 0, -number),
+        _ => (0, direction * (number % 7), -number),
+    };
+    for filter in ["metrics.m0 > 7", "metrics.m0 = 0", "metrics.m0 >= 2", ""] {
+        for (order, direction) in [("metrics.m1 DESC", -1), ("metrics.m1 ASC", 1)] {
+            let mut expected: Vec<i64> = (0..30).filter(|number| fits(filter, *number)).collect();
+            expected.sort_by_key(|number| place(*number, direction));
+            for size in [1, 4, 100] {
+                let found = all_pages(&app, filter, order, size).await;
+                assert_eq!(found, expected, "{filter} {order} {size}");
+            }
+        }
+    }
+}

@@ -1,14 +1,17 @@
 //! One file per verb. A command asks a server and prints the answer; it decides nothing.
 
+mod access;
 mod catalog;
 mod changes;
 mod definitions;
 mod deploy;
 mod drop;
+mod import;
 mod ingest;
 mod jobs;
 mod metadata;
 mod models;
+mod purge;
 mod read;
 mod rows;
 mod sinks;
@@ -53,7 +56,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandFailure> {
         Command::Metadata(action) => metadata::run(&action, arguments.connection.output),
         command => {
             let context =
-                Context { client: Client::new(&arguments.connection), format: arguments.connection.output };
+                Context { client: Client::new(&arguments.connection)?, format: arguments.connection.output };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(ask(command, &context))
         }
@@ -74,6 +77,7 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
         Command::Table(Table::Maintain { table: Some(table) }) => table::maintain(context, &table).await,
         Command::Table(Table::Maintain { table: None }) => table::upkeep(context).await,
         Command::Sql(options) => sql::run(context, &options).await,
+        Command::Import(action) => import::run(context, &action).await,
         Command::Ingest(options) => ingest::run(context, &options).await,
         Command::Features(Features::List(search)) => catalog::list(context, &search).await,
         Command::Features(Features::Read { service, rows }) => read::features(context, &service, &rows).await,
@@ -95,7 +99,12 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
         Command::Deploy(options) => deploy::run(context, &options).await,
         Command::Predict(options) => read::predictions(context, &options.deployment, &options.rows).await,
         Command::Jobs(action) => jobs::run(context, &action).await,
+        Command::Purge(options) => purge::run(context, &options).await,
         Command::Status => status::run(context).await,
+        Command::Whoami => access::whoami(context).await,
+        Command::Users(action) => access::users(context, &action).await,
+        Command::Roles(action) => access::roles(context, &action).await,
+        Command::Tokens(action) => access::tokens(context, &action).await,
         Command::Serve(_) | Command::Metadata(_) | Command::Completions { .. } | Command::Reference(_) => {
             Ok(ExitCode::SUCCESS)
         }

@@ -4,6 +4,7 @@ mod brokers;
 mod metadata;
 mod read_copy;
 mod sources;
+mod tracking;
 mod webhooks;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
@@ -20,6 +21,7 @@ pub(crate) use brokers::{BrokerConfiguration, options as broker_options};
 pub(crate) use metadata::MetadataConfiguration;
 pub(crate) use read_copy::{ReadCopyConfiguration, Role};
 pub(crate) use sources::SourcesConfiguration;
+pub(crate) use tracking::TrackingConfiguration;
 pub(crate) use webhooks::WebhooksConfiguration;
 
 use crate::failure::CommandFailure;
@@ -33,7 +35,8 @@ pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
     /// Address and port to listen on. Any address but loopback demands a token
     pub(crate) listen: SocketAddr,
-    /// Token that callers must send, as a bearer token or as the password of basic authentication
+    /// Token of the operator, who may do everything: as a bearer token or as the password of basic authentication. With it every caller
+    /// is asked who they are, and others sign in as users
     pub(crate) token: Option<String>,
     /// Host names, besides loopback ones, under which callers may reach the server
     pub(crate) allowed_hosts: Vec<String>,
@@ -45,6 +48,8 @@ pub(crate) struct Configuration {
     pub(crate) metadata: MetadataConfiguration,
     /// What MLflow's clients and people see
     pub(crate) mlflow: MlflowConfiguration,
+    /// Experiments, runs and models
+    pub(crate) tracking: TrackingConfiguration,
     /// Tables, SQL and training sets
     pub(crate) lake: LakeConfiguration,
     /// Online features
@@ -175,6 +180,7 @@ impl Default for Configuration {
             log: LogConfiguration::default(),
             metadata: MetadataConfiguration::default(),
             mlflow: MlflowConfiguration::default(),
+            tracking: TrackingConfiguration::default(),
             lake: LakeConfiguration::default(),
             online: OnlineConfiguration::default(),
             features: FeaturesConfiguration::default(),
@@ -231,7 +237,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 45] = [
+pub(crate) const KEYS: [&str; 46] = [
     "data",
     "listen",
     "token",
@@ -242,6 +248,7 @@ pub(crate) const KEYS: [&str; 45] = [
     "metadata.url",
     "metadata.connections",
     "mlflow.interface",
+    "tracking.purge_after_days",
     "lake.memory_limit_mib",
     "lake.partitions",
     "lake.retention_hours",

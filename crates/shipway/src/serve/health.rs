@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::{Value, json};
-use shipway_core::Permission;
+use shipway_core::{Permission, ResourceType};
 use shipway_web::{Json, Problem, Routes};
 use tokio::sync::watch;
 
@@ -24,6 +24,7 @@ pub(super) fn routes(platform: Arc<Platform>, metrics: Metrics, stopping: watch:
         .get("/readyz", Permission::Public, readyz)
         .get("/metrics", Permission::Read, render)
         .get("/api/v1/status", Permission::Read, status)
+        .about(ResourceType::Server)
         .with_state(Health { platform, metrics, stopping })
 }
 

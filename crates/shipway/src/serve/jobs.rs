@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shipway_core::{Kind, Permission};
+use shipway_core::{Kind, Permission, ResourceType};
 use shipway_store::jobs::{Job, JobState, Jobs};
 use shipway_web::{Json, Path, Problem, Query, Routes};
 
@@ -14,6 +14,7 @@ pub(super) fn routes(jobs: Jobs) -> Routes {
         .get("/api/v1/jobs", Permission::Read, list)
         .get("/api/v1/jobs/{id}", Permission::Read, show)
         .post("/api/v1/jobs/{id}/cancel", Permission::Write, cancel)
+        .about(ResourceType::Job)
         .with_state(jobs)
 }
 

@@ -5,6 +5,7 @@
 //! - `ports`: plugs capabilities into each other; `intake` the streams into the features, `outflow` the features into the sinks
 //! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
+//! - `permissions`: the page of every route with what it demands
 //! - `observe`: logs and metrics of the process
 
 mod health;
@@ -12,6 +13,7 @@ mod intake;
 mod jobs;
 mod observe;
 mod outflow;
+mod permissions;
 mod platform;
 mod ports;
 mod reading;
@@ -33,6 +35,7 @@ use crate::{
     configuration::{Configuration, Flags, Role},
     failure::CommandFailure,
 };
+pub(crate) use permissions::page as permissions_page;
 use platform::Platform;
 use reading::Reading;
 
@@ -65,6 +68,7 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
         Role::Owner => Served::Platform(Arc::new(Platform::open(&configuration).await?)),
         Role::Reader => Served::Reading(Arc::new(Reading::open(&configuration)?)),
     };
+    let guard = served.known_to(guard);
     let (stopping, stop) = watch::channel(false);
     let routes = served.routes(metrics.clone(), stop.clone());
     // Outermost, so that body limits count what comes out of a compressed body, not what is sent.
@@ -122,6 +126,14 @@ impl Served {
                 platform.routes().merge(health::routes(Arc::clone(platform), metrics, stop))
             }
             Self::Reading(reading) => reading.routes(metrics, stop),
+        }
+    }
+
+    /// The guard with the users of this process; a reader of a copy has none.
+    fn known_to(&self, guard: Guard) -> Guard {
+        match self {
+            Self::Platform(platform) => guard.with_users(platform.users()),
+            Self::Reading(_) => guard,
         }
     }
 

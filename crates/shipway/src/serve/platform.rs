@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use shipway_access::Accounts;
 use shipway_blob::BlobStore;
 use shipway_catalog::{Catalog, CatalogPorts};
 use shipway_core::{Clock, Failure, SystemClock};
@@ -20,7 +21,7 @@ use shipway_store::{
 };
 use shipway_streams::{Sinks, Streams, StreamsOptions};
 use shipway_tracking::{Interface, Tracking};
-use shipway_web::Routes;
+use shipway_web::{Identify, Routes};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -28,8 +29,8 @@ use super::{
     jobs,
     outflow::OutflowForSinks,
     ports::{
-        CostsForPlans, DemandForVersions, DeploymentsForPlans, FeaturesForServing, InstallViews,
-        ModelsForPlans, ModelsForServing, ReplaysForGates, ServedVectors,
+        AccountsForTracking, CostsForPlans, DemandForVersions, DeploymentsForPlans, FeaturesForServing,
+        InstallViews, ModelsForPlans, ModelsForServing, ReplaysForGates, ServedVectors,
     },
 };
 use crate::{
@@ -47,6 +48,7 @@ pub(super) struct Platform {
     pub(super) serving: Serving,
     pub(super) streams: Streams,
     pub(super) sinks: Sinks,
+    accounts: Accounts,
     catalog: Catalog,
     tracking: Tracking,
     interface: Option<Interface>,
@@ -69,6 +71,7 @@ impl Platform {
         // The log first: its lock keeps a second server off this data folder.
         let log = EventLog::open(&data.join("log"), LogOptions::default()).map_err(because)?;
         let store = metadata::open(configuration).await?;
+        let accounts = open_accounts(configuration, &store, &clock).await?;
         let lake = open_lake(configuration)?;
         let online_options =
             OnlineOptions { cache_bytes: configuration.online.cache_mib << 20, ..OnlineOptions::default() };
@@ -108,12 +111,17 @@ impl Platform {
             .map_err(because)?;
         let parts = Parts { features: &features, tracking: &tracking, serving: &serving };
         parts.plug_into_each_other(&catalog, configuration);
+        tracking.set_ownership(Arc::new(AccountsForTracking(accounts.clone())));
         let jobs = open_jobs(configuration, &store, clock).await?;
         features.set_jobs(jobs.clone());
+        tracking.set_jobs(&jobs);
         features.care_for_views(care(configuration));
         // Last: what a crash interrupted goes on only when everything that it needs is there.
         jobs.start(&tracker);
         tracking.start_webhooks(&tracker);
+        if let Some(after) = configuration.tracking.purge_after() {
+            tracking.purge_after(after, &tracker);
+        }
         begin_to_flow(&catalog, &streams, &sinks).await?;
         let started = Instant::now();
         Ok(Self {
@@ -121,6 +129,7 @@ impl Platform {
             serving,
             streams,
             sinks,
+            accounts,
             catalog,
             tracking,
             interface,
@@ -140,8 +149,18 @@ impl Platform {
             .merge(shipway_streams::sink_routes(self.sinks.clone()))
             .merge(shipway_tracking::routes(self.tracking.clone()))
             .merge(shipway_serving::routes(self.serving.clone()))
+            .merge(shipway_access::routes(self.accounts.clone()))
+            .merge(
+                shipway_access::mlflow_routes(self.accounts.clone())
+                    .with_problem_renderer(shipway_tracking::render_mlflow_problem),
+            )
             .merge(jobs::routes(self.jobs.clone()))
             .merge(self.interface.clone().map(Interface::routes).unwrap_or_default())
+    }
+
+    /// Who tells which users there are.
+    pub(super) fn users(&self) -> Arc<dyn Identify> {
+        Arc::new(self.accounts.clone())
     }
 
     pub(super) fn uptime_seconds(&self) -> u64 {
@@ -195,6 +214,27 @@ impl Parts<'_> {
             });
         }
     }
+}
+
+/// The accounts of this server. Without a token everybody would be let in as the operator, so it does not start when there are users.
+async fn open_accounts(
+    configuration: &Configuration,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+) -> Result<Accounts, CommandFailure> {
+    let asks = configuration.token.is_some();
+    let accounts = Accounts::open(store.clone(), Arc::clone(clock), asks).await.map_err(because)?;
+    let users = accounts.count();
+    if !asks && users > 0 {
+        let have = if users == 1 {
+            "1 user has an account".to_owned()
+        } else {
+            format!("{users} users have accounts")
+        };
+        let message = format!("{have}, and no token is set: everybody would be let in as the operator");
+        return Err(CommandFailure::new(message).with_hint("set SHIPWAY_TOKEN"));
+    }
+    Ok(accounts)
 }
 
 /// The streams of this server, whose groups at brokers are called as the server is.

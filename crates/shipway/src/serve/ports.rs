@@ -4,10 +4,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use shipway_access::{AccessError, Accounts};
 use shipway_catalog::{
     Binding, DefinitionListener, ListenerError, PortError, Rebuild, RebuildCosts, ServiceBindings,
 };
-use shipway_core::{DataType, Digest, Failure, Kind, Name, nearest};
+use shipway_core::{DataType, Digest, Failure, Kind, Name, ResourceType, nearest};
 use shipway_definitions::{DefinitionSet, Versioned, View};
 use shipway_features::{Features, ReadRequest, ServedVectorLog, ServiceDemand};
 use shipway_serving::{
@@ -15,7 +16,8 @@ use shipway_serving::{
     PortFailure, ResolvedModel, SERVICE_HASH_TAG, ServiceShape, Serving, ViewFreshness,
 };
 use shipway_streams::{Sinks, Streams};
-use shipway_tracking::{Replay, ReplaySource, TaggedVersion, Tracking};
+use shipway_tracking::{Ownership, Replay, ReplaySource, TaggedVersion, Tracking};
+use shipway_web::Caller;
 use tokio::sync::watch;
 
 /// The model registry, as serving needs it.
@@ -271,5 +273,43 @@ impl ReplaySource for ReplaysForGates {
         let last = self.0.last_verification(deployment).await;
         let last = last.map_err(|error| Box::new(error) as Box<dyn Failure + Send + Sync>)?;
         Ok(last.map(|last| Replay { ended: last.ended, compared: last.compared, differing: last.differing }))
+    }
+}
+
+/// Who may do what to the experiments and models that callers make.
+pub(super) struct AccountsForTracking(pub(super) Accounts);
+
+fn told(result: Result<(), AccessError>) -> Result<(), Box<dyn Failure + Send + Sync>> {
+    result.map_err(|error| Box::new(error) as Box<dyn Failure + Send + Sync>)
+}
+
+#[async_trait]
+impl Ownership for AccountsForTracking {
+    async fn made(
+        &self,
+        caller: &Caller,
+        resource: ResourceType,
+        id: &str,
+    ) -> Result<(), Box<dyn Failure + Send + Sync>> {
+        told(self.0.made(caller, resource, id).await)
+    }
+
+    async fn renamed(
+        &self,
+        caller: &Caller,
+        resource: ResourceType,
+        from: &str,
+        to: &str,
+    ) -> Result<(), Box<dyn Failure + Send + Sync>> {
+        told(self.0.renamed(caller, resource, from, to).await)
+    }
+
+    async fn gone(
+        &self,
+        caller: &Caller,
+        resource: ResourceType,
+        id: &str,
+    ) -> Result<(), Box<dyn Failure + Send + Sync>> {
+        told(self.0.gone(caller, resource, id).await)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::{Value, json};
-use shipway_core::{Permission, SystemClock};
+use shipway_core::{Permission, ResourceType, SystemClock};
 use shipway_features::{FeatureReader, Limits, ReaderOptions};
 use shipway_web::{Json, Routes};
 use tokio::sync::watch;
@@ -57,6 +57,7 @@ impl Reading {
             .get("/readyz", Permission::Public, readyz)
             .get("/metrics", Permission::Read, render)
             .get("/api/v1/status", Permission::Read, status)
+            .about(ResourceType::Server)
             .with_state(health);
         shipway_features::reader_routes(self.reader.clone()).merge(own)
     }

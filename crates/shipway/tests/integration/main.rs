@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails must fail")]
 
+mod access;
 mod backfills;
 mod catalog;
 mod chains;
@@ -21,4 +22,5 @@ mod stream_tls;
 mod stream_wire;
 mod stream_world;
 mod streams;
+mod tracking_crash;
 mod world;

@@ -13,20 +13,33 @@ use std::collections::HashMap;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 use shipway_core::Permission::Read;
-use shipway_web::{Problem, Routes};
+use shipway_web::{Caller, Problem, Routes};
 
-use super::{Answer, Body, WireError, artifacts, experiments, message::Message, metrics, runs, versions};
+use super::{
+    Answer, Body, WireError, artifacts, experiments, locate::must_be_allowed_to, message::Message, metrics,
+    runs, versions,
+};
 use crate::service::Tracking;
 use query::{Query, RootField};
 
 /// Runs whose model versions are looked for in one search.
 const RUNS_AT_ONCE: usize = 200;
 
+/// The endpoint whose question each field at the top asks. What searches model versions leaves out what its caller may not see.
+const ENDPOINTS: [(&str, &str); 6] = [
+    ("mlflowGetExperiment", "2.0/mlflow/experiments/get"),
+    ("mlflowGetMetricHistoryBulkInterval", "2.0/mlflow/metrics/get-history-bulk-interval"),
+    ("mlflowGetRun", "2.0/mlflow/runs/get"),
+    ("mlflowListArtifacts", "2.0/mlflow/artifacts/list"),
+    ("mlflowSearchDatasets", "2.0/mlflow/experiments/search-datasets"),
+    ("mlflowSearchRuns", "2.0/mlflow/runs/search"),
+];
+
 pub(super) fn routes() -> Routes<Tracking> {
     Routes::new().post("/graphql", Read, answer)
 }
 
-async fn answer(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn answer(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
     let text = message.required_text("query")?;
     let operation = message.text("operation_name")?.filter(|name| !name.is_empty());
     let variables = message.object("variables")?;
@@ -41,9 +54,9 @@ async fn answer(State(tracking): State<Tracking>, message: Message) -> Answer {
     };
     let (mut data, mut errors) = (Map::new(), Vec::new());
     for root in &roots {
-        let picked = match of_root(&tracking, &query, root).await {
+        let picked = match of_root(&tracking, &caller, &query, root).await {
             Ok(found) => query.pick(root, &found),
-            Err(error) => Err(Problem::from(error).detail().to_owned()),
+            Err(problem) => Err(problem.detail().to_owned()),
         };
         let value = picked.unwrap_or_else(|reason| {
             errors.push(json!({ "message": reason, "path": [root.answer_name] }));
@@ -56,17 +69,25 @@ async fn answer(State(tracking): State<Tracking>, message: Message) -> Answer {
 }
 
 /// The answer of the REST wire to a field at the top.
-async fn of_root(tracking: &Tracking, query: &Query, root: &RootField<'_>) -> Result<Value, WireError> {
+async fn of_root(
+    tracking: &Tracking,
+    caller: &Caller,
+    query: &Query,
+    root: &RootField<'_>,
+) -> Result<Value, Problem> {
     let message = Message::of(root.input.clone())?;
+    if let Some((_, path)) = ENDPOINTS.iter().find(|(name, _)| *name == root.name) {
+        must_be_allowed_to(caller, tracking, path, &message).await?;
+    }
     let state = State(tracking.clone());
     let Body(mut found) = match root.name {
         "mlflowGetExperiment" => experiments::get(state, message).await?,
         "mlflowGetMetricHistoryBulkInterval" => metrics::get_history_bulk_interval(state, message).await?,
-        "mlflowGetRun" => runs::get(state, message).await?,
+        "mlflowGetRun" => runs::get_value(tracking, &message).await?,
         "mlflowListArtifacts" => artifacts::list_run(state, message).await?,
         "mlflowSearchDatasets" => experiments::search_datasets(state, message).await?,
-        "mlflowSearchModelVersions" => versions::search(state, message).await?,
-        "mlflowSearchRuns" => runs::search(state, message).await?,
+        "mlflowSearchModelVersions" => versions::search(state, caller.clone(), message).await?,
+        "mlflowSearchRuns" => runs::search_value(tracking, &message).await?,
         _ => Body::empty(),
     };
     let path = if root.name == "mlflowGetRun" { "run" } else { "runs" };
@@ -79,7 +100,7 @@ async fn of_root(tracking: &Tracking, query: &Query, root: &RootField<'_>) -> Re
         add_experiments(tracking, &mut runs).await?;
     }
     if query.selects(root, &[path, "modelVersions"]) {
-        add_model_versions(tracking, &mut runs).await?;
+        add_model_versions(tracking, caller, &mut runs).await?;
     }
     Ok(found)
 }
@@ -102,13 +123,18 @@ async fn add_experiments(tracking: &Tracking, runs: &mut [&mut Value]) -> Result
     Ok(())
 }
 
-async fn add_model_versions(tracking: &Tracking, runs: &mut [&mut Value]) -> Result<(), WireError> {
+async fn add_model_versions(
+    tracking: &Tracking,
+    caller: &Caller,
+    runs: &mut [&mut Value],
+) -> Result<(), WireError> {
     let mut by_run: HashMap<String, Vec<Value>> = HashMap::new();
     let ids: Vec<String> = runs.iter().map(|run| text_of(run, "run_id")).collect();
     for some in ids.chunks(RUNS_AT_ONCE) {
         let listed = some.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
         let asked = Map::from_iter([("filter".to_owned(), json!(format!("run_id IN ({listed})")))]);
-        let Body(mut found) = versions::search(State(tracking.clone()), Message::of(asked)?).await?;
+        let Body(mut found) =
+            versions::search(State(tracking.clone()), caller.clone(), Message::of(asked)?).await?;
         let Value::Array(versions) = found["model_versions"].take() else { continue };
         for version in versions {
             by_run

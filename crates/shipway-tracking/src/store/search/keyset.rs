@@ -12,6 +12,15 @@ pub(crate) enum TermKind {
     Text,
 }
 
+/// A value that no row has.
+pub(crate) const NOTHING: &str = "CAST(NULL AS DOUBLE PRECISION)";
+
+/// Whether an expression has the same value in all rows, so that it orders none of them. A database that is told to order by it
+/// sorts everything, where it could have followed an index.
+fn is_same_in_all(expression: &str) -> bool {
+    expression == NOTHING || expression.parse::<i64>().is_ok()
+}
+
 /// One term of an order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Term {
@@ -37,9 +46,12 @@ pub(crate) fn selected(terms: &[Term]) -> Vec<String> {
 pub(crate) fn order(terms: &[Term]) -> String {
     let mut clauses = Vec::new();
     for (number, term) in terms.iter().enumerate() {
-        clauses.extend(term.rank.as_ref().map(|_| format!("sort_{number}_rank")));
-        let direction = if term.ascending { "ASC" } else { "DESC" };
-        clauses.push(format!("sort_{number}_value {direction}"));
+        let rank = term.rank.as_ref().filter(|rank| !is_same_in_all(rank));
+        clauses.extend(rank.map(|_| format!("sort_{number}_rank")));
+        if !is_same_in_all(&term.value) {
+            let direction = if term.ascending { "ASC" } else { "DESC" };
+            clauses.push(format!("sort_{number}_value {direction}"));
+        }
     }
     clauses.join(", ")
 }
@@ -49,9 +61,9 @@ pub(crate) fn place_of(row: &Row, terms: &[Term]) -> Stored<Place> {
     let mut values = Vec::new();
     for (number, term) in terms.iter().enumerate() {
         if term.rank.is_some() {
-            values.push(row.value(&format!("sort_{number}_rank"))?.clone());
+            values.push(row.value(&format!("sort_{number}_rank"))?);
         }
-        values.push(row.value(&format!("sort_{number}_value"))?.clone());
+        values.push(row.value(&format!("sort_{number}_value"))?);
     }
     Ok(Place(values))
 }
@@ -88,6 +100,7 @@ pub(crate) fn after(place: &Place, terms: &[Term], mut bind: impl FnMut(SqlValue
         });
         places.push((rank, values.next().cloned().unwrap_or(SqlValue::Null)));
     }
+    let first_compared = places.iter().position(|(rank, _)| *rank == 0);
     let mut condition = "1 = 0".to_owned();
     for (number, (term, (rank, value))) in terms.iter().zip(places).enumerate().rev() {
         let Term { rank: rank_expression, value: expression, ascending, .. } = term;
@@ -96,15 +109,60 @@ pub(crate) fn after(place: &Place, terms: &[Term], mut bind: impl FnMut(SqlValue
             let beyond = if *ascending { ">" } else { "<" };
             condition =
                 format!("({expression} {beyond} {value} OR ({expression} = {value} AND {condition}))");
-            if number == 0 {
+            if first_compared == Some(number) {
                 // The same said once more in a form that an index can use.
                 condition = format!("({expression} {beyond}= {value} AND {condition})");
             }
         }
-        if let Some(rank_expression) = rank_expression {
+        // Where all rows have one rank, it is that of the place: what is continued is the part of the result that has the place.
+        if let Some(rank_expression) = rank_expression.as_ref().filter(|rank| !is_same_in_all(rank)) {
             condition =
                 format!("({rank_expression} > {rank} OR ({rank_expression} = {rank} AND {condition}))");
         }
     }
     condition
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn term(rank: &str, value: &str) -> Term {
+        Term {
+            rank: Some(rank.to_owned()),
+            value: value.to_owned(),
+            ascending: false,
+            kind: TermKind::Number,
+        }
+    }
+
+    fn by_start() -> Term {
+        Term { rank: None, value: "s.start_ms".to_owned(), ascending: true, kind: TermKind::Integer }
+    }
+
+    fn continued(place: Vec<SqlValue>, terms: &[Term]) -> String {
+        let mut bound = 0;
+        after(&Place(place), terms, |_| {
+            bound += 1;
+            format!("${bound}")
+        })
+    }
+
+    #[test]
+    fn rows_are_not_ordered_by_what_they_all_have() {
+        assert_eq!(order(&[term("0", "o.value"), by_start()]), "sort_0_value DESC, sort_1_value ASC");
+        assert_eq!(order(&[term("2", NOTHING), by_start()]), "sort_1_value ASC");
+        let ranked = "sort_0_rank, sort_0_value DESC, sort_1_value ASC";
+        assert_eq!(order(&[term("COALESCE(n, 2)", "o.value"), by_start()]), ranked);
+    }
+
+    #[test]
+    fn a_part_is_continued_in_a_form_that_an_index_can_use() {
+        let place = vec![SqlValue::Int(0), SqlValue::Real(0.5), SqlValue::Int(7)];
+        let expected = "(o.value <= $2 AND (o.value < $2 OR (o.value = $2 AND (s.start_ms > $1 OR (s.start_ms = $1 AND 1 = 0)))))";
+        assert_eq!(continued(place, &[term("0", "o.value"), by_start()]), expected);
+        let place = vec![SqlValue::Int(2), SqlValue::Null, SqlValue::Int(7)];
+        let expected = "(s.start_ms >= $1 AND (s.start_ms > $1 OR (s.start_ms = $1 AND 1 = 0)))";
+        assert_eq!(continued(place, &[term("2", NOTHING), by_start()]), expected);
+    }
 }

@@ -87,8 +87,8 @@ impl Search {
 
     /// Keeps what belongs to one of these experiments; nothing when there are none.
     pub(crate) fn within(mut self, experiments: Vec<i64>) -> Self {
-        self.experiments = Some(experiments.clone());
-        self.among("s.experiment_id", experiments)
+        self.experiments = Some(experiments);
+        self
     }
 
     /// Keeps rows whose `column` holds one of `values`; none when there are no values.
@@ -99,6 +99,17 @@ impl Search {
     ) -> Self {
         let condition = one_of(column, values.into_iter().map(Into::into), &mut self.parameters);
         self.conditions.push(condition);
+        self
+    }
+
+    /// Leaves out rows whose `column` holds one of `values`.
+    pub(crate) fn except<V: Into<SqlValue>>(
+        mut self,
+        column: &str,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        let condition = one_of(column, values.into_iter().map(Into::into), &mut self.parameters);
+        self.conditions.push(format!("NOT ({condition})"));
         self
     }
 

@@ -12,7 +12,7 @@ use shipway_store::SqlValue;
 use super::{
     Search,
     fields::Parameters,
-    keyset::{Term, TermKind},
+    keyset::{NOTHING, Term, TermKind},
     one_of,
 };
 use crate::{
@@ -20,8 +20,10 @@ use crate::{
     store::{Rows, Stored},
 };
 
-/// Up to so many runs that fit are few.
+/// Up to so many runs that fit are few, where there are so many times as many runs that do not: then each step over the runs that does
+/// without a look at the run's metric is worth it.
 const FEW: i64 = 2_000;
+const TIMES_AS_MANY: i64 = 8;
 
 /// Which part of a result is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +76,15 @@ impl Search {
         for test in &mut self.metric_tests {
             let mut parameters = Parameters::default();
             let fitting = test.fitting(&experiments, &mut parameters);
-            let sql = format!("SELECT COUNT(*) AS fitting FROM ({fitting} LIMIT {}) AS few", FEW + 1);
-            let counted = rows.first(&sql, parameters.0).await?;
-            test.is_rare = counted.map(|row| row.int("fitting")).transpose()?.unwrap_or_default() <= FEW;
+            let fitting = counted(rows, &fitting, FEW + 1, parameters).await?;
+            test.is_rare = fitting <= FEW && {
+                let mut parameters = Parameters::default();
+                let ids = experiments.iter().map(|id| SqlValue::from(*id));
+                let all =
+                    format!("SELECT 1 FROM runs WHERE {}", one_of("experiment_id", ids, &mut parameters));
+                let many = fitting * TIMES_AS_MANY;
+                counted(rows, &all, many + 1, parameters).await? > many
+            };
         }
         Ok(())
     }
@@ -113,8 +121,8 @@ impl Search {
         let (rank, value) = match stage.part {
             Part::Whole => return terms,
             Part::Numbers => ("0", "o.value"),
-            Part::NotNumbers => ("1", "CAST(NULL AS DOUBLE PRECISION)"),
-            Part::WithoutMetric => ("2", "CAST(NULL AS DOUBLE PRECISION)"),
+            Part::NotNumbers => ("1", NOTHING),
+            Part::WithoutMetric => ("2", NOTHING),
         };
         if let Some(first) = terms.first_mut() {
             *first = Term {
@@ -132,6 +140,11 @@ impl Search {
         let experiments = self.experiments.as_deref().unwrap_or_default();
         let mut conditions = Vec::new();
         let leading = self.leading_metric.as_deref().filter(|_| stage.part != Part::Whole);
+        // Said of the metric it need not be said of its run, where a database without statistics would make it the way to the runs.
+        if self.experiments.is_some() && !matches!(stage.part, Part::Numbers | Part::NotNumbers) {
+            let ids = experiments.iter().map(|id| SqlValue::from(*id));
+            conditions.push(one_of("s.experiment_id", ids, parameters));
+        }
         if let Some(key) = leading {
             let key = parameters.bind(key);
             if stage.part == Part::WithoutMetric {
@@ -163,4 +176,11 @@ impl Search {
         }
         conditions
     }
+}
+
+/// How many rows a query has, counted no further than to `bound`.
+async fn counted(rows: &mut impl Rows, query: &str, bound: i64, parameters: Parameters) -> Stored<i64> {
+    let sql = format!("SELECT COUNT(*) AS counted FROM ({query} LIMIT {bound}) AS bounded");
+    let found = rows.first(&sql, parameters.0).await?;
+    Ok(found.map(|row| row.int("counted")).transpose()?.unwrap_or_default())
 }

@@ -226,11 +226,16 @@ pub(crate) async fn oldest(
     rows.all(&sql, values).await?.iter().map(|row| row.text("trace_id")).collect()
 }
 
-/// Takes traces away with all that hangs on them, and says how many there were. The blobs of their artifacts stay: other paths
-/// may share them.
+/// Takes traces away with all that hangs on them, and says how many there were. The blobs of their artifacts go with the next purge, unless
+/// other paths share them.
 pub(crate) async fn delete(transaction: &mut Transaction, ids: &[String]) -> Stored<u64> {
     let list = placeholders(1, ids.len());
     let values = || ids.iter().map(|id| SqlValue::from(id.as_str())).collect::<Vec<_>>();
+    let sql = format!(
+        "INSERT INTO loose_blobs (digest) SELECT DISTINCT digest FROM artifacts WHERE root IN (SELECT artifact_root \
+         FROM traces WHERE trace_id IN ({list})) ON CONFLICT (digest) DO NOTHING"
+    );
+    transaction.execute(&sql, values()).await?;
     let sql = format!(
         "DELETE FROM artifacts WHERE root IN (SELECT artifact_root FROM traces WHERE trace_id IN ({list}))"
     );

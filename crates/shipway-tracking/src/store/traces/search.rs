@@ -352,8 +352,8 @@ impl Search {
     fn cursor(&self, row: &Row) -> Stored<Cursor> {
         let value = |index: usize| {
             Ok(match row.value(&format!("sort_{index}"))? {
-                SqlValue::Int(number) => Sorted::Int(*number),
-                SqlValue::Text(text) => Sorted::Text(text.clone()),
+                SqlValue::Int(number) => Sorted::Int(number),
+                SqlValue::Text(text) => Sorted::Text(text),
                 _ => Sorted::Nothing,
             })
         };

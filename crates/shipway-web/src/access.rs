@@ -1,0 +1,132 @@
+//! What the caller of a route may do to what it touches: the one place that asks.
+//!
+//! Who may do what a route demands to every thing of its type comes in at once. Who may do it to some things only comes in when the
+//! things that the request touches are known and all of them are among those; a route of which nobody can say it stays closed to them.
+
+use async_trait::async_trait;
+use axum::{body::Body, extract::Request};
+use bytes::Bytes;
+use http::request::Parts;
+use shipway_core::{Kind, Permission, ResourceType};
+
+use crate::{BodyBytes, Caller, Problem, RouteDescription};
+
+/// Finds out which things a request touches. Asked only for callers who may not do it to every thing.
+#[async_trait]
+pub trait Locate: std::fmt::Debug + Send + Sync {
+    /// Whether [`Locate::locate`] has to see the bodies of this route. What it sees is held in memory.
+    fn reads_body(&self, route: &RouteDescription) -> bool;
+
+    /// What this request touches; the body is empty where it is not read. A request that names what does not exist is refused as
+    /// its handler would.
+    async fn locate(
+        &self,
+        route: &RouteDescription,
+        request: &Parts,
+        body: &Bytes,
+    ) -> Result<Located, Problem>;
+}
+
+/// What a request touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Located {
+    /// Things of which the request does not tell: all of the type that its route is about.
+    Everything,
+    /// These, all of them. Where one has several things, any of them is enough: a file belongs to an experiment and to the model
+    /// whose version it is.
+    Things(Vec<Vec<Touched>>),
+    /// A thing that is made by it.
+    New,
+    /// The handler shows the caller what they may see and nothing else.
+    Narrowed,
+}
+
+/// One thing that a request touches, and what its caller must be allowed to do to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// The type of the thing.
+    pub resource: ResourceType,
+    /// Its id, as grants name it.
+    pub id: String,
+    /// What is done to it.
+    pub permission: Permission,
+}
+
+impl Touched {
+    /// Whether this caller may touch it so.
+    pub fn is_allowed(&self, caller: &Caller) -> bool {
+        caller.access.allows(self.resource, &self.id, self.permission)
+    }
+}
+
+/// Refuses a caller who may not do this to every thing of a type: for a handler that does more than its route says for some requests.
+pub fn must_be_allowed_every(
+    caller: &Caller,
+    resource: ResourceType,
+    permission: Permission,
+) -> Result<(), Problem> {
+    if caller.access.allows_every(resource, permission) {
+        return Ok(());
+    }
+    Err(forbidden(caller, permission, resource, None))
+}
+
+/// The first of these things that the caller may not touch, as a refusal.
+pub fn must_be_allowed(caller: &Caller, things: &[Vec<Touched>]) -> Result<(), Problem> {
+    let refused = things.iter().find(|any| !any.iter().any(|one| one.is_allowed(caller)));
+    match refused.and_then(|any| any.first()) {
+        None if refused.is_some() => Err(forbidden(caller, Permission::Read, ResourceType::Workspace, None)),
+        None => Ok(()),
+        Some(Touched { resource, id, permission }) => {
+            Err(forbidden(caller, *permission, *resource, Some(id)))
+        }
+    }
+}
+
+/// Lets the request of this caller through, or says what they lack.
+pub(crate) async fn authorise(
+    caller: &Caller,
+    route: &RouteDescription,
+    locator: Option<&dyn Locate>,
+    request: Request,
+) -> Result<Request, Problem> {
+    let permission = route.permission;
+    if permission <= Permission::Known {
+        return Ok(request);
+    }
+    let resource = route.resource.unwrap_or(ResourceType::Workspace);
+    // Where nothing says what a route is about, nobody passes but who may do everything.
+    let demanded = if route.resource.is_some() { permission } else { Permission::Manage };
+    if caller.access.allows_every(resource, demanded) {
+        return Ok(request);
+    }
+    let Some(locator) = locator else { return Err(forbidden(caller, permission, resource, None)) };
+    let (parts, body) = request.into_parts();
+    let (body, read) = if locator.reads_body(route) {
+        let BodyBytes(bytes) = BodyBytes::read(body).await?;
+        (Body::from(bytes.clone()), bytes)
+    } else {
+        (body, Bytes::new())
+    };
+    match locator.locate(route, &parts, &read).await? {
+        Located::Narrowed => {}
+        Located::New if caller.access.may_create(resource) => {}
+        Located::Everything | Located::New => return Err(forbidden(caller, permission, resource, None)),
+        // A request that names nothing is no reason to let anybody in.
+        Located::Things(things) if things.is_empty() => {
+            return Err(forbidden(caller, permission, resource, None));
+        }
+        Located::Things(things) => must_be_allowed(caller, &things)?,
+    }
+    Ok(Request::from_parts(parts, body))
+}
+
+fn forbidden(caller: &Caller, permission: Permission, resource: ResourceType, id: Option<&str>) -> Problem {
+    let thing = match id {
+        Some(id) => format!("{resource} {id}"),
+        None => format!("every {resource}"),
+    };
+    let detail = format!("{} may not {permission} {thing}", caller.name);
+    Problem::new(Kind::Forbidden, "web.forbidden", detail)
+        .with_hint("whoever manages it can grant that; a token may also have been made with narrower scopes")
+}

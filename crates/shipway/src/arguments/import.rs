@@ -1,0 +1,49 @@
+//! What can be typed of imports.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// Bring experiments, runs, models and the registry over from MLflow; may be repeated and goes on where it stopped, exits 1 when
+    /// something failed
+    Mlflow(ImportMlflow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportMlflow {
+    /// Address of a running `mlflow server`, or a folder such as `mlruns` over which none runs
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) from: String,
+    /// User that the source asks for
+    #[arg(
+        long,
+        value_name = "USER",
+        env = "MLFLOW_TRACKING_USERNAME",
+        hide_env_values = true,
+        requires = "from_password"
+    )]
+    pub(crate) from_user: Option<String>,
+    /// Password that the source asks for; the environment keeps it out of the list of processes
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        env = "MLFLOW_TRACKING_PASSWORD",
+        hide_env_values = true,
+        requires = "from_user"
+    )]
+    pub(crate) from_password: Option<String>,
+    /// Token that the source asks for
+    #[arg(long, value_name = "TOKEN", env = "MLFLOW_TRACKING_TOKEN", hide_env_values = true)]
+    pub(crate) from_token: Option<String>,
+    /// Folder of the artifacts of a folder, where they are not in it; by default `mlartifacts` beside it
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) artifacts: Option<PathBuf>,
+    /// Runs and models that are brought at the same time
+    #[arg(long, value_name = "ITEMS", default_value_t = 4)]
+    pub(crate) at_once: usize,
+    /// Read and compare also what came whole in an earlier import
+    #[arg(long)]
+    pub(crate) recheck: bool,
+}
