@@ -7,6 +7,7 @@ use futures::{Stream, stream::BoxStream};
 use shipway_blob::BlobError;
 use shipway_core::Digest;
 use shipway_store::Transaction;
+use tokio::sync::RwLockReadGuard;
 
 use crate::{
     artifact_path::{self, ArtifactPath},
@@ -84,7 +85,36 @@ pub(super) async fn must_be_free(
     }
 }
 
+/// A file whose content is here, and which no path may point to yet.
+pub(super) struct Received<'a> {
+    pub(super) root: String,
+    pub(super) file: StoredFile,
+    /// While it is held no purge looks at blobs.
+    pub(super) _kept: RwLockReadGuard<'a, ()>,
+}
+
 impl Tracking {
+    /// Takes the content of a file in. It is durable, and kept from a purge until a path points to it.
+    pub(super) async fn receive<E>(
+        &self,
+        path: &ArtifactPath,
+        content: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    ) -> Result<Received<'_>, TrackingError>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let Place { root, path: below, .. } = place(&mut self.reader(), path).await?;
+        if below.is_empty() {
+            return Err(TrackingError::invalid("path", format!("`{}` is a folder", path.as_str())));
+        }
+        let staged = self.inner.blobs.stage(content).await?;
+        let kept = self.inner.paths.read().await;
+        let blob = staged.store().await?;
+        let bytes = i64::try_from(blob.bytes).unwrap_or(i64::MAX);
+        let file = StoredFile { path: below, digest: blob.digest, bytes };
+        Ok(Received { root, file, _kept: kept })
+    }
+
     /// Stores a file, replacing the one at the path. The content is durable before the path points to it.
     pub(crate) async fn put_artifact<E>(
         &self,
@@ -94,15 +124,7 @@ impl Tracking {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        let Place { root, path: below, .. } = place(&mut self.reader(), path).await?;
-        if below.is_empty() {
-            return Err(TrackingError::invalid("path", format!("`{}` is a folder", path.as_str())));
-        }
-        let staged = self.inner.blobs.stage(content).await?;
-        let _named = self.inner.paths.read().await;
-        let blob = staged.store().await?;
-        let bytes = i64::try_from(blob.bytes).unwrap_or(i64::MAX);
-        let file = StoredFile { path: below, digest: blob.digest, bytes };
+        let Received { root, file, _kept } = self.receive(path, content).await?;
         let mut transaction = self.begin().await?;
         let present = store::artifacts::at(&mut transaction, &root, &file.path).await?;
         if present.as_ref().is_some_and(|present| present.digest == file.digest) {

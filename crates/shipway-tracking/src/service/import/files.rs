@@ -9,9 +9,9 @@ use crate::{
     error::TrackingError,
     service::{
         Tracking,
-        artifacts::{Place, must_be_free, place},
+        artifacts::{Place, Received, must_be_free, place},
     },
-    store::{self, artifacts::StoredFile},
+    store,
 };
 
 /// What came of a file.
@@ -36,15 +36,7 @@ impl Tracking {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        let Place { root, path: below, .. } = place(&mut self.reader(), path).await?;
-        if below.is_empty() {
-            return Err(TrackingError::invalid("path", format!("`{}` is a folder", path.as_str())));
-        }
-        let staged = self.inner.blobs.stage(content).await?;
-        let _named = self.inner.paths.read().await;
-        let blob = staged.store().await?;
-        let bytes = i64::try_from(blob.bytes).unwrap_or(i64::MAX);
-        let file = StoredFile { path: below, digest: blob.digest, bytes };
+        let Received { root, file, _kept } = self.receive(path, content).await?;
         let mut transaction = self.begin().await?;
         match store::artifacts::at(&mut transaction, &root, &file.path).await? {
             Some(here) if here.digest == file.digest => return Ok(FileOutcome::Present),
