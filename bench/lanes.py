@@ -21,6 +21,7 @@ from online import online
 from reads import reads
 from recovery import recovery
 from server import Server
+from serving import serving
 from setting import DEMO, HERE, Setting
 from tracking import tracking
 
@@ -84,4 +85,5 @@ LANES: dict[str, Callable[[Setting], list[Lane] | Iterator[Lane]]] = {
     "recovery": recovery,
     "flink": flink,
     "tracking": tracking,
+    "serving": serving,
 }

@@ -17,6 +17,11 @@ def peers_python(cache: Path) -> Path:
     return _environment(cache / "bench-venv", HERE / "requirements.txt", "the peers' pinned packages")
 
 
+def serving_python(cache: Path) -> Path:
+    """The Python that other model servers run under, with the packages of bench/serving-requirements.txt."""
+    return _environment(cache / "serving-venv", HERE / "serving-requirements.txt", "the pinned packages of other model servers")
+
+
 class Flink:
     """Flink out of its Python package, in an environment of its own, and the connector to Kafka from its published Java package."""
 

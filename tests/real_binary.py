@@ -6,6 +6,7 @@ data folder; it may read the files in `allowed_folder`. With SHIPWAY_TEST_METADA
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -23,7 +24,14 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from private_postgres import Postgres, newest_installed  # noqa: E402
 from server import Server  # noqa: E402
 
-__all__ = ["ROOT", "Server", "allowed_folder", "binary", "data_dir", "server", "server_url"]
+__all__ = ["ROOT", "Server", "allowed_folder", "binary", "data_dir", "onnx_library", "server", "server_url"]
+
+
+def onnx_library() -> str:
+    """ONNX Runtime's shared library in the installed package."""
+    package = importlib.util.find_spec("onnxruntime")
+    assert package and package.origin, "onnxruntime is not installed: run scripts/setup"
+    return str(next((Path(package.origin).parent / "capi").glob("libonnxruntime.so.*")))
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +47,8 @@ def server(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     (folder / "in").mkdir()
     with pytest.MonkeyPatch.context() as environment, ExitStack() as running:
         environment.setenv("SHIPWAY_SOURCES__ALLOWED_FOLDERS", json.dumps([str(folder / "in")]))
+        environment.setenv("SHIPWAY_RUNTIME__ONNX_LIBRARY", onnx_library())
+        environment.setenv("SHIPWAY_RUNTIME__TRITON_METRICS", "true")
         if os.environ.get("SHIPWAY_TEST_METADATA") == "postgresql":
             programs = newest_installed()
             assert programs, "PostgreSQL is not installed: run scripts/setup"

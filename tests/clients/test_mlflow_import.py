@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from real_binary import Server
@@ -346,6 +347,24 @@ import test_mlflow_import as told
 client = MlflowClient(sys.argv[1])
 print(json.dumps([told.experiments(client), told.runs(client), told.models(client), told.registry(client), told.prompts(client)]))
 """ % str(Path(__file__).parent)
+
+
+def test_everything_comes_into_the_workspace_that_is_named(binary, mlruns, empty):
+    made = subprocess.run([binary, "workspaces", "create", "team-a", "--server", empty.url], capture_output=True, text=True)
+    assert (made.returncode, made.stdout) == (0, "created team-a\n"), made.stderr
+    refused = subprocess.run(command(binary, empty, str(mlruns), "--workspace", "nowhere"), capture_output=True, text=True, env=environment())
+    assert refused.returncode == 1
+    assert "Workspace 'nowhere' not found" in refused.stderr
+    imports(binary, empty, str(mlruns), "--workspace", "team-a")
+    assert [one.name for one in client_of(empty).search_registered_models()] == []
+    mlflow.set_workspace("team-a")
+    try:
+        here = client_of(empty)
+        assert "late_arrivals" in [one.name for one in here.search_registered_models()]
+        assert here.get_model_version_by_alias("late_arrivals", "champion").version == "1"
+        assert {"flights"} <= {one.name for one in here.search_experiments()}
+    finally:
+        mlflow.set_workspace(None)
 
 
 def test_a_folder_that_was_moved_still_has_its_files_and_links_are_not_followed(binary, mlruns, empty, tmp_path):

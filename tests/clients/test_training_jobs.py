@@ -61,7 +61,7 @@ class Shop:
     def starts(self) -> Server:
         # Far less memory than the sorts need: every job here spills.
         with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("SHIPWAY_LAKE__MEMORY_LIMIT_MIB", "32")
+            environment.setenv("SHIPWAY_LAKE__MEMORY_LIMIT_MIB", "40")
             return Server(self.binary, self.folder / "data", self.folder / "server.log")
 
     def runs(self, *arguments: str, expect: tuple[int, ...] = (0,)) -> dict:

@@ -67,7 +67,8 @@ pub(crate) fn may_grant(
         Some(id) => caller.access.allows(resource, id, Permission::Manage),
         None => caller.access.allows_every(resource, Permission::Manage),
     };
-    if manages && (resource != ResourceType::Workspace || manages_accounts(caller)) {
+    // Who manages one workspace grants it; every workspace is granted by who manages accounts.
+    if manages && (resource != ResourceType::Workspace || id.is_some() || manages_accounts(caller)) {
         return Ok(());
     }
     let thing = id.map_or_else(|| format!("every {resource}"), |id| format!("{resource} {id}"));
@@ -122,14 +123,19 @@ mod tests {
 
     #[test]
     fn who_manages_a_thing_grants_it_and_nothing_else() {
-        let owner = caller(2, &["experiment/7:manage", "experiment/8:edit", "table:manage"], false);
+        let grants = ["experiment/7:manage", "experiment/8:edit", "table:manage", "workspace/team:manage"];
+        let owner = caller(2, &grants, false);
         assert!(may_grant(&owner, ResourceType::Experiment, Some("7")).is_ok());
         assert!(may_grant(&owner, ResourceType::Table, None).is_ok());
+        assert!(may_grant(&owner, ResourceType::Workspace, Some("team")).is_ok());
+        assert!(may_grant(&owner, ResourceType::RegisteredModel, Some("team/churn")).is_ok());
         for (resource, id) in [
             (ResourceType::Experiment, Some("8")),
             (ResourceType::Experiment, None),
             (ResourceType::RegisteredModel, Some("7")),
             (ResourceType::Workspace, None),
+            (ResourceType::Workspace, Some("default")),
+            (ResourceType::RegisteredModel, Some("churn")),
         ] {
             assert!(may_grant(&owner, resource, id).is_err(), "{resource} {id:?}");
         }

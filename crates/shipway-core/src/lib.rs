@@ -12,6 +12,7 @@
 //! - `digest`: SHA-256 content digests
 //! - `permission`: what a route may demand of its caller
 //! - `sampling`: which keys are kept of many
+//! - `workspace`: what keeps the experiments and models of groups apart
 
 #![deny(missing_docs)]
 
@@ -28,6 +29,7 @@ pub mod permission;
 pub mod sampling;
 pub mod time;
 pub mod value;
+pub mod workspace;
 
 pub use access::{Access, Grant, Granted, Level, NotAGrant, ResourceType, Visible};
 pub use data_type::{DataType, ItemType, ScalarType};
@@ -42,3 +44,4 @@ pub use permission::Permission;
 pub use sampling::Sampling;
 pub use time::{Clock, Length, ManualClock, SystemClock, Timestamp};
 pub use value::Value;
+pub use workspace::{DEFAULT_WORKSPACE, NotAWorkspace, Workspace, of_model_key};

@@ -73,14 +73,48 @@ pub enum RuntimeError {
         reason: String,
     },
     /// ONNX Runtime refused the model or failed while running it.
-    #[error("onnx runtime could not {action}")]
+    #[error("onnx runtime could not {action}: {reason}")]
     Onnx {
         /// What it was asked to do.
         action: &'static str,
-        /// Its own words.
-        #[source]
-        source: ort::Error,
+        /// Its own words, shortened.
+        reason: String,
     },
+    /// A model of tensors is asked for rows of columns, and its tensors are none.
+    #[error("the model takes tensors, not rows of columns: {reason}")]
+    NoRows {
+        /// What keeps its tensors from being rows.
+        reason: String,
+    },
+    /// A model of rows is asked for tensors of its own.
+    #[error("a {format} model has no tensors of its own")]
+    NoTensors {
+        /// The format of the model.
+        format: &'static str,
+    },
+    /// A tensor does not fit the model's input of that name.
+    #[error("input `{name}`: {reason}")]
+    WrongTensor {
+        /// The tensor.
+        name: String,
+        /// What was expected, and what came.
+        reason: String,
+    },
+    /// The model has no tensor of that name.
+    #[error("there is no {place} `{name}`; the model has {known}")]
+    UnknownTensor {
+        /// `input` or `output`.
+        place: &'static str,
+        /// The name given.
+        name: String,
+        /// The names that there are.
+        known: String,
+        /// The one most like it.
+        nearest: Option<String>,
+    },
+    /// A string for an ONNX model is not UTF-8, or has a zero in it.
+    #[error("a string for an onnx model must be UTF-8")]
+    NotText,
     /// The model is stored as a Python pickle, which is code and is never run here.
     #[error("`{file}` is a Python pickle; pickles are never loaded")]
     Pickled {
@@ -103,7 +137,12 @@ pub enum RuntimeError {
 
 impl RuntimeError {
     pub(crate) fn onnx(action: &'static str) -> impl Fn(ort::Error) -> Self {
-        move |source| Self::Onnx { action, source }
+        move |error| {
+            let words = error.to_string();
+            // The file and the line of its own source say nothing to whoever reads this.
+            let reason: String = words.lines().next().unwrap_or_default().chars().take(300).collect();
+            Self::Onnx { action, reason }
+        }
     }
 }
 
@@ -125,6 +164,11 @@ impl Failure for RuntimeError {
             Self::Shape { .. } => "runtime.shape",
             Self::OnnxLibrary { .. } => "runtime.onnx_library",
             Self::Onnx { .. } => "runtime.onnx_failed",
+            Self::NoRows { .. } => "runtime.no_rows",
+            Self::NoTensors { .. } => "runtime.no_tensors",
+            Self::WrongTensor { .. } => "runtime.wrong_tensor",
+            Self::UnknownTensor { .. } => "runtime.unknown_tensor",
+            Self::NotText => "runtime.not_text",
             Self::Pickled { .. } => "runtime.model_pickled",
             Self::NoFlavor { .. } => "runtime.no_flavor",
             Self::Description { .. } => "runtime.description",
@@ -134,15 +178,15 @@ impl Failure for RuntimeError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::ColumnMissing { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?").into()),
+            Self::UnknownTensor { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?").into()),
+            Self::NoRows { .. } => Some("ask it over the Open Inference protocol: /v2/models/{name}/infer".into()),
             Self::OnnxLibrary { .. } => Some(
-                "pip install onnxruntime (1.24 or newer), then set `runtime.onnx_library` to its \
-                 onnxruntime/capi/libonnxruntime.so.* file"
-                    .into(),
+                "`shipway runtime install` and start the server anew, or set `runtime.onnx_library` to a library of 1.24 or newer".into(),
             ),
             Self::Pickled { .. } => Some(
                 "log the booster, which is stored as text: mlflow.lightgbm.log_model(model.booster_), or log it as ONNX".into(),
             ),
-            Self::NoFlavor { .. } => Some("log the model with mlflow.lightgbm or mlflow.onnx".into()),
+            Self::NoFlavor { .. } => Some("log the model with mlflow.lightgbm, mlflow.xgboost, mlflow.catboost (format=\"json\") or mlflow.onnx".into()),
             _ => None,
         }
     }

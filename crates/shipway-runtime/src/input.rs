@@ -1,6 +1,6 @@
 //! What a model wants of its columns, and how a value becomes the number that the model compares.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use shipway_core::Value;
 
@@ -34,8 +34,11 @@ pub(crate) enum Encoding {
 /// The categories of one column, each with its code.
 ///
 /// Equality is that of Python, which coded the training data: 1, 1.0 and True are one category, `"1"` is another.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Categories {
+#[derive(Debug, Clone)]
+pub(crate) struct Categories(Arc<Codes>);
+
+#[derive(Debug, Default)]
+struct Codes {
     words: HashMap<String, f64>,
     numbers: HashMap<u64, f64>,
 }
@@ -43,7 +46,7 @@ pub(crate) struct Categories {
 impl Categories {
     /// The categories in the order of their codes; `None` when one of them is neither text, number nor truth value.
     pub(crate) fn new(values: &[serde_json::Value]) -> Option<Self> {
-        let mut categories = Self::default();
+        let mut categories = Codes::default();
         let mut code = 0.0;
         for value in values {
             match value {
@@ -60,13 +63,27 @@ impl Categories {
             }
             code += 1.0;
         }
-        Some(categories)
+        Some(Self(Arc::new(categories)))
+    }
+
+    /// Categories that are text, where a whole number is the category of its digits.
+    pub(crate) fn of_words(words: &[&str]) -> Self {
+        let mut categories = Codes::default();
+        let mut code = 0.0;
+        for word in words {
+            categories.words.insert((*word).to_owned(), code);
+            if let Some(number) = word.parse::<i32>().ok().filter(|number| number.to_string() == *word) {
+                categories.numbers.insert(number_key(f64::from(number)), code);
+            }
+            code += 1.0;
+        }
+        Self(Arc::new(categories))
     }
 
     fn code(&self, value: &Value) -> Option<f64> {
         let found = match value {
-            Value::Text(word) => self.words.get(word.as_ref()),
-            other => self.numbers.get(&number_key(as_number(other)?)),
+            Value::Text(word) => self.0.words.get(word.as_ref()),
+            other => self.0.numbers.get(&number_key(as_number(other)?)),
         };
         Some(found.copied().unwrap_or(f64::NAN))
     }

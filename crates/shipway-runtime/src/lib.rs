@@ -1,23 +1,44 @@
-//! Runs model files in process: LightGBM's text format with an evaluator of our own, everything else through ONNX Runtime.
+//! Runs model files in process: trees of LightGBM, XGBoost and CatBoost with an engine of our own, everything else through
+//! ONNX Runtime.
 //!
 //! This crate decides what a model file means: which columns it needs, how a value becomes a number or a category code,
 //! and what its outputs are. It never unpickles and never runs code that came with a model.
 //!
 //! - `model`: the one type callers hold; loading, binding columns by name, predicting rows
 //! - `input`: what a model wants of its columns, and how values become numbers
-//! - `lightgbm/`: LightGBM's text format: parser, flat forest, output transforms
-//! - `onnx`: ONNX Runtime behind a library that is loaded when the first ONNX model is
+//! - `outputs`: what else a model answers: raw scores, classes, leaves, contributions
+//! - `trees/`: the engine of trees: plain and packed forests, TreeSHAP
+//! - `lightgbm/`, `xgboost/`, `catboost/`: from files to forests, and from sums to outputs
+//! - `ubjson`: reads universal binary JSON
+//! - `onnx/`: ONNX Runtime: models of rows and columns, and models of tensors
+//! - `tensor/`: typed tensors of any shape, as bytes and as batches
+//! - `signature`: whether tensors fit a model; pure
+//! - `data`: files of weights beside a model's own
 //! - `mlflow`: which file of a logged MLflow model to load, and how
 //! - `error`: what can be wrong with a model or with the rows given to it
 #![deny(missing_docs)]
 
+mod catboost;
+#[cfg(test)]
+mod damages;
+mod data;
 mod error;
+#[cfg(test)]
+mod goldens;
 mod input;
 mod lightgbm;
 pub mod mlflow;
 mod model;
 mod onnx;
+mod outputs;
+mod signature;
+pub mod tensor;
+mod trees;
+mod ubjson;
+mod xgboost;
 
+pub use data::DataFile;
 pub use error::RuntimeError;
 pub use input::{InputKind, ModelInput};
 pub use model::{Binding, Model, ModelFormat, RuntimeOptions};
+pub use outputs::OutputKind;

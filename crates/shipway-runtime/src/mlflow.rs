@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::{Model, ModelFormat, RuntimeError, RuntimeOptions};
+use crate::{DataFile, Model, ModelFormat, RuntimeError, RuntimeOptions, onnx};
 
 /// The name of the description inside the folder.
 pub const DESCRIPTION: &str = "MLmodel";
@@ -38,7 +38,7 @@ struct Signature {
     inputs: Option<String>,
 }
 
-/// Reads the description and chooses a flavor: `lightgbm` saved as text, else `onnx`.
+/// Reads the description and chooses a flavor: `lightgbm` saved as text, `xgboost`, `catboost` saved as JSON, else `onnx`.
 ///
 /// `files` are the paths of the folder's files, relative to it.
 pub fn plan(description: &str, files: &[String]) -> Result<LoadPlan, RuntimeError> {
@@ -49,9 +49,19 @@ pub fn plan(description: &str, files: &[String]) -> Result<LoadPlan, RuntimeErro
     let mut refusal = None;
     for (flavor, format, usual) in [
         ("lightgbm", ModelFormat::LightGbmText, ["model.lgb", "model.txt"].as_slice()),
+        ("xgboost", ModelFormat::XgBoost, ["model.ubj", "model.json", "model.xgb"].as_slice()),
+        ("catboost", ModelFormat::CatBoostJson, ["model.cb", "model.json"].as_slice()),
         ("onnx", ModelFormat::Onnx, ["model.onnx"].as_slice()),
     ] {
         let Some(settings) = description.flavors.get(flavor) else { continue };
+        if flavor == "catboost"
+            && let Some(other) =
+                settings.get("save_format").and_then(Json::as_str).filter(|format| *format != "json")
+        {
+            let what = format!("the format {other} (log the model with format=\"json\")");
+            refusal = Some(RuntimeError::Unsupported { format: format.word(), what });
+            continue;
+        }
         let stated = settings.get("data").and_then(Json::as_str);
         let candidates: Vec<&str> = stated.map_or_else(|| usual.to_vec(), |file| vec![file]);
         if let Some(pickle) = candidates.iter().find(|file| is_pickle(file)) {
@@ -77,16 +87,51 @@ pub fn plan(description: &str, files: &[String]) -> Result<LoadPlan, RuntimeErro
 }
 
 impl LoadPlan {
-    /// Loads the file's content. The signature's names are taken where the file itself has none: for ONNX, when their
-    /// number fits. LightGBM's own names always win, because they are what its splits were trained on.
-    pub fn load(&self, bytes: &[u8], options: &RuntimeOptions) -> Result<Model, RuntimeError> {
-        let model = Model::load(self.format, bytes, options)?;
+    /// Which of the folder's files hold weights of the model whose file has this content: each with the name that the model has for
+    /// it. A name is looked for among the files that were logged, and nowhere else.
+    pub fn data_files<'files>(
+        &self,
+        content: &[u8],
+        files: &'files [String],
+    ) -> Result<Vec<(&'files str, String)>, RuntimeError> {
+        if self.format != ModelFormat::Onnx {
+            return Ok(Vec::new());
+        }
+        let folder = self.file.rfind('/').map_or("", |slash| self.file.get(..=slash).unwrap_or_default());
+        let logged = |name: String| {
+            let path = format!("{folder}{name}");
+            files.iter().find(|file| **file == path).map(|file| (file.as_str(), name))
+        };
+        Ok(onnx::data_files(content)?.into_iter().filter_map(logged).collect())
+    }
+
+    /// Loads the file's content. The signature's names are taken where the file itself has none: for ONNX, and for trees that
+    /// were trained on a matrix without names, when their number fits. Names in the file of a model of trees always win, because
+    /// they are what its splits were trained on.
+    pub fn load(
+        &self,
+        bytes: &[u8],
+        data: &[DataFile],
+        options: &RuntimeOptions,
+    ) -> Result<Model, RuntimeError> {
+        let model = Model::load_with(self.format, bytes, data, options)?;
         match &self.input_names {
-            Some(names) if self.format == ModelFormat::Onnx && names.len() == model.inputs().len() => {
+            Some(names) if self.is_nameless(&model) && names.len() == model.inputs().len() => {
                 model.with_input_names(names)
             }
             _ => Ok(model),
         }
+    }
+
+    /// Whether the file has no names of its own, so that the model's inputs are called by their places.
+    fn is_nameless(&self, model: &Model) -> bool {
+        let prefix = match self.format {
+            ModelFormat::LightGbmText => return false,
+            ModelFormat::Onnx => return true,
+            ModelFormat::XgBoost => "f",
+            ModelFormat::CatBoostJson => "",
+        };
+        model.inputs().iter().enumerate().all(|(place, input)| input.name == format!("{prefix}{place}"))
     }
 }
 
@@ -156,6 +201,48 @@ utc_time_created: '2026-01-01 00:00:00'
         let outside = BOOSTER.replace("model.lgb", "../../secret.txt");
         let refusal = plan(&outside, &files(&["MLmodel", "model.lgb"])).unwrap_err();
         assert_eq!(refusal.code(), "runtime.description");
+    }
+
+    #[test]
+    fn boosters_of_xgboost_are_loaded_from_what_was_logged() {
+        for (data, file) in [
+            ("data: model.ubj", "model.ubj"),
+            ("data: model.json", "model.json"),
+            ("code: null", "model.xgb"),
+        ] {
+            let description =
+                format!("flavors:\n  xgboost:\n    {data}\n    model_class: xgboost.core.Booster\n");
+            let plan = plan(&description, &files(&["MLmodel", file])).unwrap();
+            assert_eq!((plan.file.as_str(), plan.format), (file, ModelFormat::XgBoost));
+        }
+    }
+
+    #[test]
+    fn a_model_of_catboost_is_loaded_when_it_was_logged_as_json() {
+        let description =
+            "flavors: {catboost: {data: model.cb, model_type: CatBoostClassifier, save_format: json}}";
+        let planned = plan(description, &files(&["MLmodel", "model.cb"])).unwrap();
+        assert_eq!((planned.file.as_str(), planned.format), ("model.cb", ModelFormat::CatBoostJson));
+        let refusal =
+            plan(&description.replace("json", "cbm"), &files(&["MLmodel", "model.cb"])).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "catboost model: the format cbm (log the model with format=\"json\") is not supported"
+        );
+    }
+
+    #[test]
+    fn a_signature_names_the_inputs_of_trees_that_have_no_names() {
+        let names = Some(["a", "b", "c", "d"].map(str::to_owned).to_vec());
+        let golden = crate::goldens::one("xgboost", "deep");
+        let plan = LoadPlan { file: String::new(), format: ModelFormat::XgBoost, input_names: names.clone() };
+        let model = plan.load(&golden.bytes, &[], &RuntimeOptions::default()).unwrap();
+        assert_eq!(model.inputs()[3].name, "d");
+        let named = crate::goldens::one("xgboost", "reg_gamma");
+        assert_eq!(
+            plan.load(&named.bytes, &[], &RuntimeOptions::default()).unwrap().inputs()[3].name,
+            "distance"
+        );
     }
 
     #[test]

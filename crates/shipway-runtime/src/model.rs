@@ -5,10 +5,16 @@ use std::{collections::HashMap, path::PathBuf};
 use shipway_core::{Value, nearest};
 
 use crate::{
+    catboost,
+    data::DataFile,
     error::RuntimeError,
     input::{Encoding, ModelInput, word_of},
-    lightgbm::{Column, LightGbm},
+    lightgbm,
     onnx::Onnx,
+    signature,
+    tensor::{Tensor, TensorSignature},
+    trees::{Column, TreeModel},
+    xgboost,
 };
 
 /// The formats that load.
@@ -18,6 +24,10 @@ pub enum ModelFormat {
     LightGbmText,
     /// ONNX, run by ONNX Runtime.
     Onnx,
+    /// XGBoost's JSON or UBJSON; which of them is seen from the content.
+    XgBoost,
+    /// CatBoost's JSON.
+    CatBoostJson,
 }
 
 impl ModelFormat {
@@ -26,7 +36,14 @@ impl ModelFormat {
         match self {
             Self::LightGbmText => "lightgbm",
             Self::Onnx => "onnx",
+            Self::XgBoost => "xgboost",
+            Self::CatBoostJson => "catboost",
         }
+    }
+
+    /// Whether models of it are evaluated by this crate itself, on the caller's thread, in microseconds.
+    pub const fn is_native(self) -> bool {
+        !matches!(self, Self::Onnx)
     }
 }
 
@@ -36,7 +53,7 @@ pub struct RuntimeOptions {
     /// ONNX Runtime's shared library, version 1.24 or newer. Without it, only ONNX models do not load. A process loads one
     /// library: the first path that works stays.
     pub onnx_library: Option<PathBuf>,
-    /// Threads that one ONNX prediction may use. LightGBM predictions use the caller's thread.
+    /// Threads that one ONNX prediction may use. Trees use the caller's thread.
     pub threads: usize,
 }
 
@@ -49,19 +66,19 @@ impl Default for RuntimeOptions {
 /// A model, ready to predict. Shared by reference between threads.
 #[derive(Debug)]
 pub struct Model {
-    engine: Engine,
-    inputs: Vec<ModelInput>,
+    pub(crate) engine: Engine,
+    pub(crate) inputs: Vec<ModelInput>,
     outputs: usize,
 }
 
 #[derive(Debug)]
-enum Engine {
-    LightGbm { model: LightGbm, encodings: Vec<Encoding> },
+pub(crate) enum Engine {
+    Trees { model: Box<TreeModel>, encodings: Vec<Encoding>, format: ModelFormat },
     Onnx(Onnx),
 }
 
 /// Where in a row each input of a model stands. Made by [`Model::bind`] and only good for the model that made it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
     places: Vec<usize>,
     columns: usize,
@@ -70,23 +87,34 @@ pub struct Binding {
 impl Model {
     /// Loads a model. Bytes that are no such model, or are damaged, are an error that says where; nothing in them is run.
     pub fn load(format: ModelFormat, bytes: &[u8], options: &RuntimeOptions) -> Result<Self, RuntimeError> {
-        match format {
-            ModelFormat::LightGbmText => {
-                let (model, columns) = LightGbm::load(bytes)?;
-                let outputs = model.outputs();
-                let inputs = columns
-                    .iter()
-                    .map(|column| ModelInput { name: column.name.clone(), kind: column.encoding.kind() })
-                    .collect();
-                let encodings = columns.into_iter().map(|Column { encoding, .. }| encoding).collect();
-                Ok(Self { engine: Engine::LightGbm { model, encodings }, inputs, outputs })
-            }
+        Self::load_with(format, bytes, &[], options)
+    }
+
+    /// The same for a model that keeps weights in files beside it; only ONNX models do.
+    pub fn load_with(
+        format: ModelFormat,
+        bytes: &[u8],
+        data: &[DataFile],
+        options: &RuntimeOptions,
+    ) -> Result<Self, RuntimeError> {
+        let parts = match format {
+            ModelFormat::LightGbmText => lightgbm::load(bytes)?,
+            ModelFormat::XgBoost => xgboost::load(bytes)?,
+            ModelFormat::CatBoostJson => catboost::load(bytes)?,
             ModelFormat::Onnx => {
-                let model = Onnx::load(bytes, options)?;
+                let model = Onnx::load(bytes, data, options)?;
                 let (inputs, outputs) = (model.inputs(), model.outputs());
-                Ok(Self { engine: Engine::Onnx(model), inputs, outputs })
+                return Ok(Self { engine: Engine::Onnx(model), inputs, outputs });
             }
-        }
+        };
+        let (model, columns) = TreeModel::new(parts);
+        let outputs = model.outputs();
+        let inputs = columns
+            .iter()
+            .map(|column| ModelInput { name: column.name.clone(), kind: column.encoding.kind() })
+            .collect();
+        let encodings = columns.into_iter().map(|Column { encoding, .. }| encoding).collect();
+        Ok(Self { engine: Engine::Trees { model: Box::new(model), encodings, format }, inputs, outputs })
     }
 
     /// The same model with other names for its inputs, in their order: an ONNX model with one matrix names no columns, the
@@ -104,7 +132,7 @@ impl Model {
     /// The format it was loaded from.
     pub const fn format(&self) -> ModelFormat {
         match self.engine {
-            Engine::LightGbm { .. } => ModelFormat::LightGbmText,
+            Engine::Trees { format, .. } => format,
             Engine::Onnx(_) => ModelFormat::Onnx,
         }
     }
@@ -121,8 +149,79 @@ impl Model {
         self.outputs
     }
 
+    /// The tensors that the model takes and gives by itself, for a model of tensors; `None` for one of rows and columns only.
+    pub const fn signature(&self) -> Option<&TensorSignature> {
+        match &self.engine {
+            Engine::Trees { .. } => None,
+            Engine::Onnx(model) => Some(model.signature()),
+        }
+    }
+
+    /// Refuses to take rows when the model's tensors are none.
+    pub fn must_take_rows(&self) -> Result<(), RuntimeError> {
+        match &self.engine {
+            Engine::Trees { .. } => Ok(()),
+            Engine::Onnx(model) => model.must_take_rows(),
+        }
+    }
+
+    /// Whether it predicts rows of columns; a model that does not has no inputs here, and answers [`Model::infer`] only.
+    pub fn takes_rows(&self) -> bool {
+        self.must_take_rows().is_ok()
+    }
+
+    /// Runs a model of tensors on `inputs`, which may come in any order. Answers the outputs named in `wanted`, in that
+    /// order; all of them, in the model's order, when it is empty. A tensor that is missing, unknown, there twice, or of
+    /// another type or shape than the model's is refused by name.
+    pub fn infer(&self, inputs: Vec<Tensor>, wanted: &[&str]) -> Result<Vec<Tensor>, RuntimeError> {
+        let Engine::Onnx(model) = &self.engine else {
+            return Err(RuntimeError::NoTensors { format: self.format().word() });
+        };
+        let signature = model.signature();
+        signature::check(signature, &inputs, wanted)?;
+        if wanted.is_empty() {
+            let all: Vec<&str> = signature.outputs.iter().map(|spec| spec.name.as_str()).collect();
+            model.infer(inputs, &all)
+        } else {
+            model.infer(inputs, wanted)
+        }
+    }
+
+    /// Refuses what [`Model::infer`] would refuse before it runs.
+    pub fn check(&self, inputs: &[Tensor], wanted: &[&str]) -> Result<(), RuntimeError> {
+        let signature = self.signature();
+        let signature = signature.ok_or_else(|| RuntimeError::NoTensors { format: self.format().word() })?;
+        signature::check(signature, inputs, wanted)
+    }
+
+    /// The rows of columns that tensors of the model hold, in the order of [`Model::inputs`]; `None` for a model whose tensors are
+    /// no rows.
+    pub fn rows_of(&self, tensors: &[Tensor]) -> Option<Vec<Vec<Value>>> {
+        match &self.engine {
+            Engine::Trees { .. } => None,
+            Engine::Onnx(model) => model.rows_of(tensors),
+        }
+    }
+
+    /// The output tensor that holds the predictions of rows; `None` for a model whose tensors are no rows.
+    pub fn row_output(&self) -> Option<&str> {
+        match &self.engine {
+            Engine::Trees { .. } => None,
+            Engine::Onnx(model) => model.row_output(),
+        }
+    }
+
+    /// The predictions in that tensor, as [`Model::predict`] answers them.
+    pub fn predictions_in(&self, answer: &Tensor) -> Option<Vec<Vec<f64>>> {
+        match &self.engine {
+            Engine::Trees { .. } => None,
+            Engine::Onnx(model) => model.predictions_in(answer),
+        }
+    }
+
     /// Finds the model's inputs among `columns` by name. Columns that the model does not need are ignored.
     pub fn bind(&self, columns: &[String]) -> Result<Binding, RuntimeError> {
+        self.must_take_rows()?;
         let by_name: HashMap<&str, usize> =
             columns.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
         let places = self
@@ -142,25 +241,15 @@ impl Model {
     /// Predicts rows whose values stand in the order of the columns given to [`Model::bind`]: one vector of
     /// [`Model::outputs`] numbers per row. Null is missing; text where the model needs a number is an error.
     pub fn predict(&self, binding: &Binding, rows: &[&[Value]]) -> Result<Vec<Vec<f64>>, RuntimeError> {
-        for (place, row) in rows.iter().enumerate() {
-            if row.len() != binding.columns {
-                let what = format!("row {place}");
-                return Err(RuntimeError::Shape { what, expected: binding.columns, got: row.len() });
-            }
-        }
         match &self.engine {
-            Engine::LightGbm { model, encodings } => {
-                let mut buffer = vec![0.0; self.inputs.len()];
-                let mut predictions = Vec::with_capacity(rows.len());
-                for (place, row) in rows.iter().enumerate() {
-                    self.encode(encodings, binding, (place, row), &mut buffer)?;
-                    let mut outputs = Vec::with_capacity(self.outputs);
-                    model.predict(&mut buffer, &mut outputs);
-                    predictions.push(outputs);
-                }
-                Ok(predictions)
+            Engine::Trees { model, .. } => {
+                let mut matrix = self.matrix(binding, rows)?;
+                let mut outputs = Vec::with_capacity(rows.len().saturating_mul(self.outputs));
+                model.predict(&mut matrix, &mut outputs);
+                Ok(outputs.chunks_exact(self.outputs).map(<[f64]>::to_vec).collect())
             }
             Engine::Onnx(model) => {
+                self.check_width(binding, rows)?;
                 let columns: Vec<Vec<&Value>> = binding
                     .places
                     .iter()
@@ -175,19 +264,11 @@ impl Model {
     /// Predicts a matrix of numbers, row-major `[rows, inputs]`, NaN for missing, categories as their codes. Answers
     /// `[rows, outputs]`.
     pub fn predict_raw(&self, data: &[f64], rows: usize) -> Result<Vec<f64>, RuntimeError> {
-        let width = self.inputs.len();
-        if rows.checked_mul(width) != Some(data.len()) {
-            let what = format!("a matrix of {rows} rows and {width} columns");
-            return Err(RuntimeError::Shape { what, expected: rows.saturating_mul(width), got: data.len() });
-        }
+        let width = self.check_matrix(data, rows)?;
         match &self.engine {
-            Engine::LightGbm { model, .. } => {
-                let mut buffer = vec![0.0; width];
+            Engine::Trees { model, .. } => {
                 let mut outputs = Vec::with_capacity(rows.saturating_mul(self.outputs));
-                for row in data.chunks_exact(width) {
-                    buffer.copy_from_slice(row);
-                    model.predict(&mut buffer, &mut outputs);
-                }
+                model.predict(&mut data.to_vec(), &mut outputs);
                 Ok(outputs)
             }
             Engine::Onnx(model) => {
@@ -199,24 +280,46 @@ impl Model {
         }
     }
 
-    fn encode(
-        &self,
-        encodings: &[Encoding],
-        binding: &Binding,
-        (position, row): (usize, &[Value]),
-        into: &mut [f64],
-    ) -> Result<(), RuntimeError> {
-        for (((place, encoding), input), number) in
-            binding.places.iter().zip(encodings).zip(&self.inputs).zip(into.iter_mut())
-        {
-            let value = row.get(*place).unwrap_or(&Value::Null);
-            *number = encoding.encode(value).ok_or_else(|| RuntimeError::WrongValue {
-                row: position,
-                column: input.name.clone(),
-                expected: encoding.expected(),
-                got: word_of(value),
-            })?;
+    /// The rows as the matrix that [`Model::predict_raw`] and the kinds of [`Model::output`] take: row-major
+    /// `[rows, inputs]`, NaN for missing, categories as their codes. Only for models of trees: others take values.
+    pub fn matrix(&self, binding: &Binding, rows: &[&[Value]]) -> Result<Vec<f64>, RuntimeError> {
+        self.check_width(binding, rows)?;
+        let Engine::Trees { encodings, .. } = &self.engine else {
+            let what = "a matrix made of values".to_owned();
+            return Err(RuntimeError::Unsupported { format: self.format().word(), what });
+        };
+        let mut matrix = Vec::with_capacity(rows.len().saturating_mul(self.inputs.len()));
+        for (position, row) in rows.iter().enumerate() {
+            for ((place, encoding), input) in binding.places.iter().zip(encodings).zip(&self.inputs) {
+                let value = row.get(*place).unwrap_or(&Value::Null);
+                matrix.push(encoding.encode(value).ok_or_else(|| RuntimeError::WrongValue {
+                    row: position,
+                    column: input.name.clone(),
+                    expected: encoding.expected(),
+                    got: word_of(value),
+                })?);
+            }
         }
-        Ok(())
+        Ok(matrix)
+    }
+
+    fn check_width(&self, binding: &Binding, rows: &[&[Value]]) -> Result<(), RuntimeError> {
+        match rows.iter().enumerate().find(|(_, row)| row.len() != binding.columns) {
+            Some((place, row)) => {
+                let what = format!("row {place}");
+                Err(RuntimeError::Shape { what, expected: binding.columns, got: row.len() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The width of a matrix, which must be that of the inputs.
+    pub(crate) fn check_matrix(&self, data: &[f64], rows: usize) -> Result<usize, RuntimeError> {
+        let width = self.inputs.len();
+        if rows.checked_mul(width) != Some(data.len()) {
+            let what = format!("a matrix of {rows} rows and {width} columns");
+            return Err(RuntimeError::Shape { what, expected: rows.saturating_mul(width), got: data.len() });
+        }
+        Ok(width)
     }
 }

@@ -1,6 +1,6 @@
 //! What serving refuses, and what can fail while it answers.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use shipway_core::{DataType, Digest, Failure, Kind};
 use shipway_lake::LakeError;
@@ -108,6 +108,16 @@ pub enum ServingError {
         /// The bound.
         limit: u64,
     },
+    /// The version does not answer its golden inputs as it must.
+    #[error("model `{model}` version {version} does not answer its golden inputs: {reason}")]
+    GoldenMismatch {
+        /// The model.
+        model: String,
+        /// Its version.
+        version: u64,
+        /// The first difference, or what is wrong with the file.
+        reason: String,
+    },
     /// A model's file did not arrive as it was recorded.
     #[error("file `{file}` of model `{model}` has another content than recorded")]
     FileChanged {
@@ -139,6 +149,34 @@ pub enum ServingError {
         /// What is wrong.
         reason: String,
     },
+    /// The request has more bytes, unpacked, than it may have.
+    #[error("the request has more than {limit} bytes when it is unpacked")]
+    TensorsTooLarge {
+        /// The bound.
+        limit: u64,
+    },
+    /// Too many requests wait for the model.
+    #[error("{waiting} requests wait for the model; at most {limit} may")]
+    QueueFull {
+        /// How many wait.
+        waiting: usize,
+        /// How many may.
+        limit: usize,
+    },
+    /// The model would not come to the request, or did not, within the time that it may wait.
+    #[error("{}", too_late(*waited, *timeout))]
+    TooLate {
+        /// How long it has waited; zero when it was turned away at once.
+        waited: Duration,
+        /// How long it may wait.
+        timeout: Duration,
+    },
+    /// Running the model broke down: a defect.
+    #[error("running the model broke down")]
+    ModelFailed,
+    /// The deployment was taken out of service by hand.
+    #[error("deployment `{0}` is unloaded")]
+    Unloaded(String),
     /// The prediction log takes no more rows because its table cannot be written.
     #[error("the prediction log is full and cannot be written")]
     LogFull,
@@ -150,6 +188,9 @@ pub enum ServingError {
         /// Why.
         reason: String,
     },
+    /// The prediction log cannot be read.
+    #[error("the prediction log cannot be read: {0}")]
+    LogUnreadable(String),
     /// The server is going down.
     #[error("serving is shutting down")]
     ShuttingDown,
@@ -170,6 +211,16 @@ pub enum ServingError {
     Port(#[from] PortFailure),
 }
 
+fn too_late(waited: Duration, timeout: Duration) -> String {
+    if waited.is_zero() {
+        format!(
+            "what waits for the model already takes longer than the {timeout:?} that this request may wait"
+        )
+    } else {
+        format!("the request has waited {waited:.1?} for the model; it may wait {timeout:?}")
+    }
+}
+
 impl Failure for ServingError {
     fn kind(&self) -> Kind {
         match self {
@@ -182,11 +233,16 @@ impl Failure for ServingError {
             | Self::NotASingleValue { .. }
             | Self::WrongPin { .. }
             | Self::OtherService { .. }
-            | Self::FileChanged { .. } => Kind::Conflict,
+            | Self::FileChanged { .. }
+            | Self::GoldenMismatch { .. } => Kind::Conflict,
             Self::RowCount { got: 0, .. } => Kind::Invalid,
-            Self::RowCount { .. } | Self::ModelTooLarge { .. } => Kind::TooLarge,
+            Self::RowCount { .. } | Self::ModelTooLarge { .. } | Self::TensorsTooLarge { .. } => {
+                Kind::TooLarge
+            }
             Self::WrongName { .. } | Self::WrongRequest(_) | Self::WrongValue { .. } => Kind::Invalid,
-            Self::LogBatch(_) => Kind::Internal,
+            Self::QueueFull { .. } | Self::TooLate { .. } => Kind::Exhausted,
+            Self::Unloaded(_) => Kind::Unavailable,
+            Self::LogBatch(_) | Self::LogUnreadable(_) | Self::ModelFailed => Kind::Internal,
             Self::Runtime(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Lake(error) => error.kind(),
@@ -207,13 +263,20 @@ impl Failure for ServingError {
             Self::OtherService { .. } => "serving.other_service",
             Self::ModelTooLarge { .. } => "serving.model_too_large",
             Self::FileChanged { .. } => "serving.file_changed",
+            Self::GoldenMismatch { .. } => "serving.golden_mismatch",
             Self::RowCount { .. } => "serving.row_count",
             Self::WrongRequest(_) => "serving.wrong_request",
             Self::WrongValue { .. } => "serving.wrong_value",
+            Self::TensorsTooLarge { .. } => "serving.tensors_too_large",
+            Self::QueueFull { .. } => "serving.queue_full",
+            Self::TooLate { .. } => "serving.too_late",
+            Self::ModelFailed => "serving.model_failed",
+            Self::Unloaded(_) => "serving.unloaded",
             Self::LogFull => "serving.log_full",
             Self::LogNotWritten { .. } => "serving.log_not_written",
             Self::ShuttingDown => "serving.shutting_down",
             Self::LogBatch(_) => "serving.log_batch",
+            Self::LogUnreadable(_) => "serving.log_unreadable",
             Self::Runtime(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Lake(error) => error.code(),
@@ -233,6 +296,14 @@ impl Failure for ServingError {
             ),
             Self::RowCount { got, .. } if *got > 0 => Some("send the rows in several requests".into()),
             Self::OtherVersion { .. } => Some("leave the version out to ask whichever is served".into()),
+            Self::QueueFull { .. } => Some(
+                "try again a little later, or deploy with more `queue.max_requests` or with `batching`".into(),
+            ),
+            Self::TooLate { .. } => Some(
+                "try again a little later, or let it wait longer: `queue.timeout_ms` of the deployment, or the request's own timeout"
+                    .into(),
+            ),
+            Self::Unloaded(name) => Some(format!("POST /v2/repository/models/{name}/load brings it back").into()),
             Self::LogFull => {
                 Some("see `shipway status` for why the table cannot be written; it is tried again".into())
             }

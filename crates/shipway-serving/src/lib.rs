@@ -7,31 +7,45 @@
 //! - `ports`: what serving needs of others: models by alias, features by ids; the binary plugs them in
 //! - `model/`: deployments, predictions and their limits, valid by construction
 //! - `bind`: pure: does a feature service feed a model, and which column feeds which input
-//! - `tensors`: pure: Open Inference tensors to rows
+//! - `batching/`: requests that wait for a model run together
+//! - `overrides`: pure: features that a caller gives itself
+//! - `statistics`: what a version has done since it was loaded
 //! - `service/`: the use cases: deploy, follow the alias, predict
 //! - `prediction_log/`: every answer, written to a Delta table off the hot path
 //! - `store/`: the SQL table of deployments
 //! - `routes/`: the native API
-//! - `open_inference/`: the Open Inference protocol, version 2, over JSON
+//! - `open_inference/`: the Open Inference protocol, version 2, over REST and gRPC
+//! - `preview`: pure: what a candidate would have decided otherwise
+//! - `golden`: what a version must answer before it takes traffic
+//! - `scoring/`: the scoring protocol of MLflow model servers
+//! - `tensor_json`: the data of a tensor as JSON, both ways
 //! - `error`: what can be refused or fail
 #![deny(missing_docs)]
 
+mod batching;
 mod bind;
 mod error;
+mod golden;
 mod model;
 mod open_inference;
+mod overrides;
 mod ports;
 mod prediction_log;
+mod preview;
 mod routes;
+mod scoring;
 mod service;
+mod statistics;
 mod store;
-mod tensors;
+mod tensor_json;
 
 pub use error::ServingError;
 pub use model::{
-    deployment::{DeploymentSpec, DeploymentStatus, LoadTrouble, ServedVersion},
+    deployment::{DeploymentSpec, DeploymentStatus, LoadTrouble, LogShare, ServedVersion},
     prediction::{MAX_ROWS, PredictRequest, Prediction},
+    settings::{BatchingSettings, QueueSettings},
 };
+pub use open_inference::unpacks;
 pub use ports::{
     FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource, PortFailure,
     ResolvedModel, SERVICE_HASH_TAG, ServiceShape, ViewFreshness,
@@ -40,5 +54,9 @@ pub use prediction_log::{
     MAX_QUEUED_ROWS, WRITE_AFTER,
     schema::{column_of, table_of},
 };
+pub use preview::{Changes, Example, Judgement, Rule, Segment};
 pub use routes::routes;
-pub use service::{Serving, ServingPorts};
+pub use service::{
+    ExplainOutput, ExplainRequest, Explanation, Label, Labels, LabelsKept, Preview, PreviewRequest,
+    RowExplanation, ScoreExplanation, Serving, ServingOptions, ServingPorts, label_table_of,
+};

@@ -37,6 +37,8 @@ pub enum Thing {
     Trace,
     /// What somebody thinks of a trace.
     Assessment,
+    /// What keeps the things of a group apart.
+    Workspace,
 }
 
 impl Thing {
@@ -56,6 +58,7 @@ impl Thing {
             Self::Webhook => "webhook",
             Self::Trace => "trace",
             Self::Assessment => "assessment",
+            Self::Workspace => "workspace",
         }
     }
 }
@@ -128,6 +131,14 @@ pub enum TrackingError {
         /// One alias that the version holds.
         alias: String,
     },
+    /// A workspace cannot go with what is in it.
+    #[error("workspace {name} cannot be deleted: {reason}")]
+    WorkspaceInUse {
+        /// The workspace.
+        name: String,
+        /// What stands in the way.
+        reason: String,
+    },
     /// The endpoint is known and not served.
     #[error("{name} is not implemented: {reason}")]
     NotImplemented {
@@ -186,6 +197,7 @@ impl Failure for TrackingError {
             | Self::WrongLifecycle { .. }
             | Self::ParamChanged { .. }
             | Self::Frozen { .. }
+            | Self::WorkspaceInUse { .. }
             | Self::Refused(_) => Kind::Conflict,
             Self::TraceOfAnother { .. } => Kind::Forbidden,
             Self::Otlp(error) => error.kind(),
@@ -211,6 +223,7 @@ impl Failure for TrackingError {
                 Thing::Webhook => "tracking.webhook_not_found",
                 Thing::Trace => "tracking.trace_not_found",
                 Thing::Assessment => "tracking.assessment_not_found",
+                Thing::Workspace => "tracking.workspace_not_found",
             },
             Self::Exists { .. } => "tracking.already_exists",
             Self::Invalid { .. } => "tracking.invalid_value",
@@ -218,6 +231,7 @@ impl Failure for TrackingError {
             Self::WrongLifecycle { .. } => "tracking.wrong_lifecycle",
             Self::ParamChanged { .. } => "tracking.param_changed",
             Self::Frozen { .. } => "tracking.artifact_frozen",
+            Self::WorkspaceInUse { .. } => "tracking.workspace_in_use",
             Self::NotImplemented { .. } => "tracking.not_implemented",
             Self::Refused(refusal) => refusal.code(),
             Self::SpansMissing { .. } => "tracking.spans_missing",
@@ -235,6 +249,9 @@ impl Failure for TrackingError {
             Self::WrongLifecycle { wanted: "active", .. } => Some("restore it first".into()),
             Self::ParamChanged { .. } => Some("changing param values is not allowed: start a new run".into()),
             Self::Frozen { .. } => Some("log a new model, or take the alias away first".into()),
+            Self::WorkspaceInUse { .. } => {
+                Some("remove or rename them, or delete it with the mode CASCADE or SET_DEFAULT".into())
+            }
             Self::Refused(refusal) => refusal.hint(),
             Self::Otlp(error) => error.hint(),
             Self::Elsewhere(error) => error.hint(),

@@ -7,18 +7,29 @@ use async_trait::async_trait;
 use axum::{body::Body, extract::Request};
 use bytes::Bytes;
 use http::request::Parts;
-use shipway_core::{Kind, Permission, ResourceType};
+use shipway_core::{Kind, Permission, ResourceType, Workspace};
 
 use crate::{BodyBytes, Caller, Problem, RouteDescription};
 
-/// Finds out which things a request touches. Asked only for callers who may not do it to every thing.
+/// Finds out in which workspace a request is and which things it touches.
 #[async_trait]
 pub trait Locate: std::fmt::Debug + Send + Sync {
-    /// Whether [`Locate::locate`] has to see the bodies of this route. What it sees is held in memory.
+    /// Whether what names the things that this route touches is in bodies. What is read of one is held in memory.
     fn reads_body(&self, route: &RouteDescription) -> bool;
 
-    /// What this request touches; the body is empty where it is not read. A request that names what does not exist is refused as
-    /// its handler would.
+    /// Whether [`Locate::place`] has to see what names things: there is more than one workspace.
+    fn is_divided(&self) -> bool;
+
+    /// Notes in the request in which workspace it is, and refuses one that names things of another: for its caller those do not exist. Asked
+    /// of every request to a route that demands something, before it is known what its caller may do. The body is empty where it is not read.
+    async fn place(&self, route: &RouteDescription, request: &mut Parts, body: &Bytes)
+    -> Result<(), Problem>;
+
+    /// The workspace that was noted.
+    fn workspace(&self, request: &Parts) -> Workspace;
+
+    /// What this request touches; the body is empty where it is not read. Asked only for callers who may not do it to every thing. A
+    /// request that names what does not exist is refused as its handler would.
     async fn locate(
         &self,
         route: &RouteDescription,
@@ -30,9 +41,9 @@ pub trait Locate: std::fmt::Debug + Send + Sync {
 /// What a request touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Located {
-    /// Things of which the request does not tell: all of the type that its route is about.
+    /// Things of which the request does not tell: all of the type that its route is about, wherever they are.
     Everything,
-    /// These, all of them. Where one has several things, any of them is enough: a file belongs to an experiment and to the model
+    /// These, all of them; when there are none, all of the type in the workspace. Where one has several things, any of them is enough: a file belongs to an experiment and to the model
     /// whose version it is.
     Things(Vec<Vec<Touched>>),
     /// A thing that is made by it.
@@ -48,6 +59,8 @@ pub struct Touched {
     pub resource: ResourceType,
     /// Its id, as grants name it.
     pub id: String,
+    /// The workspace that it lies in.
+    pub workspace: Workspace,
     /// What is done to it.
     pub permission: Permission,
 }
@@ -55,7 +68,7 @@ pub struct Touched {
 impl Touched {
     /// Whether this caller may touch it so.
     pub fn is_allowed(&self, caller: &Caller) -> bool {
-        caller.access.allows(self.resource, &self.id, self.permission)
+        caller.access.allows_in(self.resource, &self.id, self.workspace.as_str(), self.permission)
     }
 }
 
@@ -77,7 +90,7 @@ pub fn must_be_allowed(caller: &Caller, things: &[Vec<Touched>]) -> Result<(), P
     match refused.and_then(|any| any.first()) {
         None if refused.is_some() => Err(forbidden(caller, Permission::Read, ResourceType::Workspace, None)),
         None => Ok(()),
-        Some(Touched { resource, id, permission }) => {
+        Some(Touched { resource, id, permission, .. }) => {
             Err(forbidden(caller, *permission, *resource, Some(id)))
         }
     }
@@ -97,28 +110,44 @@ pub(crate) async fn authorise(
     let resource = route.resource.unwrap_or(ResourceType::Workspace);
     // Where nothing says what a route is about, nobody passes but who may do everything.
     let demanded = if route.resource.is_some() { permission } else { Permission::Manage };
-    if caller.access.allows_every(resource, demanded) {
-        return Ok(request);
-    }
-    let Some(locator) = locator else { return Err(forbidden(caller, permission, resource, None)) };
-    let (parts, body) = request.into_parts();
-    let (body, read) = if locator.reads_body(route) {
+    let may_touch_all = caller.access.allows_every(resource, demanded);
+    let Some(locator) = locator else {
+        return if may_touch_all { Ok(request) } else { Err(forbidden(caller, permission, resource, None)) };
+    };
+    let (mut parts, body) = request.into_parts();
+    let (body, read) = if locator.reads_body(route) && (!may_touch_all || locator.is_divided()) {
         let BodyBytes(bytes) = BodyBytes::read(body).await?;
         (Body::from(bytes.clone()), bytes)
     } else {
         (body, Bytes::new())
     };
-    match locator.locate(route, &parts, &read).await? {
-        Located::Narrowed => {}
-        Located::New if caller.access.may_create(resource) => {}
-        Located::Everything | Located::New => return Err(forbidden(caller, permission, resource, None)),
-        // A request that names nothing is no reason to let anybody in.
-        Located::Things(things) if things.is_empty() => {
-            return Err(forbidden(caller, permission, resource, None));
-        }
-        Located::Things(things) => must_be_allowed(caller, &things)?,
+    locator.place(route, &mut parts, &read).await?;
+    if !may_touch_all {
+        let workspace = locator.workspace(&parts);
+        let located = locator.locate(route, &parts, &read).await?;
+        must_be_allowed_located(caller, (resource, permission, demanded), &workspace, &located)?;
     }
     Ok(Request::from_parts(parts, body))
+}
+
+fn must_be_allowed_located(
+    caller: &Caller,
+    (resource, permission, demanded): (ResourceType, Permission, Permission),
+    workspace: &Workspace,
+    located: &Located,
+) -> Result<(), Problem> {
+    let workspace = workspace.as_str();
+    let passes = match located {
+        Located::Narrowed => true,
+        Located::New => caller.access.may_create_in(resource, workspace),
+        Located::Everything => false,
+        // A request that names nothing is no reason to let anybody in.
+        Located::Things(things) if things.is_empty() => {
+            caller.access.allows_every_in(resource, workspace, demanded)
+        }
+        Located::Things(things) => return must_be_allowed(caller, things),
+    };
+    if passes { Ok(()) } else { Err(forbidden(caller, permission, resource, None)) }
 }
 
 fn forbidden(caller: &Caller, permission: Permission, resource: ResourceType, id: Option<&str>) -> Problem {

@@ -6,6 +6,7 @@ mod import;
 mod metadata;
 mod models;
 mod purge;
+mod runtime;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -16,8 +17,9 @@ pub(crate) use access::{NewPassword, Roles, Tokens, Users};
 pub(crate) use drop::Drop;
 pub(crate) use import::{Import, ImportMlflow};
 pub(crate) use metadata::Metadata;
-pub(crate) use models::{Deploy, Models, Predict};
+pub(crate) use models::{Deploy, DeployAction, Models, Predict, Preview, Workspaces};
 pub(crate) use purge::Purge;
+pub(crate) use runtime::Runtime;
 
 use crate::output::Format;
 
@@ -103,6 +105,9 @@ pub(crate) enum Command {
     /// List, show and promote models
     #[command(subcommand)]
     Models(Models),
+    /// List, make and delete workspaces, which keep experiments and models of groups apart
+    #[command(subcommand)]
+    Workspaces(Workspaces),
     /// Serve the model behind an alias, or list what is served
     Deploy(Deploy),
     /// Ask a deployment for predictions
@@ -131,6 +136,9 @@ pub(crate) enum Command {
     /// Move the metadata database, while no server runs
     #[command(subcommand)]
     Metadata(Metadata),
+    /// Install the library that runs ONNX models
+    #[command(subcommand)]
+    Runtime(Runtime),
     /// Print completions for a shell
     Completions {
         /// The shell

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 import io
 import os
 import time as clock
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Union
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from shipway import frames, ingest
+from shipway._calls import Moment, given, moment_text, segment
 from shipway._http import Transport
 from shipway.batch import BatchStatus, Refresh
 from shipway.catalog import CatalogFeature, FeatureList
@@ -23,15 +22,12 @@ from shipway.definitions.collection import read_files
 from shipway.errors import Forbidden, InvalidInput, NotFound, ServerTimeout, ShipwayError
 from shipway.frames import Frame, Rows
 from shipway.plan import Plan
-from shipway.proof import VerificationReport
-from shipway.results import PredictionResult, PushResult, ReadResult
+from shipway.results import PushResult, ReadResult
+from shipway.serving import ServingCalls
 from shipway.sinks import SinkCalls
 from shipway.status import LoadResult, Status, Table, ViewBuild
 from shipway.streams import StreamCalls
 from shipway.training import Progress, TrainingSet, arrow_batches
-
-Moment = Union[str, datetime.datetime, datetime.date]
-"""RFC 3339 text, a date, or a datetime; one without a time zone is taken as UTC."""
 
 _POLL_SECONDS = 0.1
 _PIECE_BYTES = 1 << 18
@@ -40,7 +36,7 @@ Proposal = Union[Definitions, str, "os.PathLike[str]", Iterable[Union[str, "os.P
 """Definitions as objects, or paths of files and folders."""
 
 
-class Client(StreamCalls, SinkCalls):
+class Client(ServingCalls, StreamCalls, SinkCalls):
     """A Shipway server.
 
     The address comes from `server`, else from `SHIPWAY_SERVER`, else it is `http://127.0.0.1:8700`; the token from
@@ -122,7 +118,7 @@ class Client(StreamCalls, SinkCalls):
         'removed'
         >>> _ = client.drop("entity", "shop")
         """
-        path = f"definitions/{_segment(kind)}/{_segment(name)}"
+        path = f"definitions/{segment(kind)}/{segment(name)}"
         params = {"dry_run": "true"} if dry_run else {}
         self._definitions.clear()
         return Plan.of(self._transport.json("DELETE", path, None, params=params, safe=dry_run))
@@ -149,7 +145,7 @@ class Client(StreamCalls, SinkCalls):
         >>> found[0].freshness.objective, found[0].services
         ('1h', ('fraud',))
         """
-        wanted = _given(tag=tag, owner=owner, pii=pii, view=view, entity=entity, service=service, text=text)
+        wanted = given(tag=tag, owner=owner, pii=pii, view=view, entity=entity, service=service, text=text)
         if deprecated is not None:
             wanted["deprecated"] = "true" if deprecated else "false"
         answer = self._transport.json("GET", "features", None, params=wanted, safe=True)
@@ -178,10 +174,10 @@ class Client(StreamCalls, SinkCalls):
         >>> build.differing
         0
         """
-        job = self._transport.json("POST", f"features/views/{_segment(view)}/rebuild", _given(hash=hash), safe=True)
+        job = self._transport.json("POST", f"features/views/{segment(view)}/rebuild", given(hash=hash), safe=True)
         while job["state"] in ("queued", "running"):
             clock.sleep(_POLL_SECONDS)
-            job = self._transport.get(f"jobs/{_segment(job['id'])}")
+            job = self._transport.get(f"jobs/{segment(job['id'])}")
         if job["state"] != "done":
             problem = job.get("error") or {"message": f"job {job['id']} was cancelled"}
             raise ShipwayError(problem["message"], code=problem.get("code"), hint=problem.get("hint"))
@@ -243,7 +239,7 @@ class Client(StreamCalls, SinkCalls):
         'list<item: int64>'
         """
         asked = frames.to_rows(rows)
-        body = _given(service=service, rows=asked, at=_moment(at), token=token, service_hash=service_hash)
+        body = given(service=service, rows=asked, at=moment_text(at), token=token, service_hash=service_hash)
         answer = self._transport.json("POST", "features/read", body, safe=True)
         types = {} if "types" in answer else self._column_types(service, answer["service_hash"])
         return ReadResult.of(answer, asked, types)
@@ -279,13 +275,13 @@ class Client(StreamCalls, SinkCalls):
         """
         if as_of not in ("event_time", "arrival"):
             raise InvalidInput(f"as_of {as_of} does not exist", hint="write event_time or arrival")
-        body = _given(
+        body = given(
             service=service,
             spine=self._spine(spine, time),
             time=time,
             as_of=as_of,
             watermarks=None if watermarks is None else dict(watermarks),
-            **{"from": _moment(start), "to": _moment(end)},
+            **{"from": moment_text(start), "to": moment_text(end)},
         )
         return TrainingSet(self._transport, body, progress)
 
@@ -310,7 +306,7 @@ class Client(StreamCalls, SinkCalls):
         >>> client.load("countries", pyarrow.table({"country": ["nl", "de"]})).already_loaded
         True
         """
-        params = _given(load_id=load_id)
+        params = given(load_id=load_id)
         content: bytes | Callable[[], Iterator[bytes]]
         if isinstance(data, (str, os.PathLike)):
             path = os.fspath(data)
@@ -327,7 +323,7 @@ class Client(StreamCalls, SinkCalls):
             pyarrow.parquet.write_table(found, buffer, compression="zstd")
             content = buffer.getvalue()
         headers = {"content-type": "application/octet-stream"}
-        where = f"tables/{_segment(table)}/load"
+        where = f"tables/{segment(table)}/load"
         # Safe: under one load id the rows are loaded once.
         answer = self._transport.bytes("POST", where, content, headers=headers, params=params, safe=True, long=True)
         return LoadResult.of(answer)
@@ -353,13 +349,13 @@ class Client(StreamCalls, SinkCalls):
         1
         """
         deadline = clock.monotonic() + timeout
-        job = self._transport.json("POST", f"sources/{_segment(source)}/refresh", {}, safe=True)
+        job = self._transport.json("POST", f"sources/{segment(source)}/refresh", {}, safe=True)
         while job["state"] in ("queued", "running"):
             if clock.monotonic() > deadline:
                 message = f"source {source} is still looking for news after {timeout:g} s"
                 raise ServerTimeout(message, hint=f"it goes on as job {job['id']}")
             clock.sleep(_POLL_SECONDS)
-            job = self._transport.get(f"jobs/{_segment(job['id'])}")
+            job = self._transport.get(f"jobs/{segment(job['id'])}")
         if job["state"] == "done":
             return Refresh.of(job["result"])
         problem = job.get("error") or {"message": f"job {job['id']} was {job['state']}"}
@@ -367,7 +363,7 @@ class Client(StreamCalls, SinkCalls):
 
     def batch_status(self, source: str) -> BatchStatus:
         """How a source whose history lies elsewhere stands: what is loaded of it, and what is wrong."""
-        return BatchStatus.of(self._transport.get(f"sources/{_segment(source)}"))
+        return BatchStatus.of(self._transport.get(f"sources/{segment(source)}"))
 
     def tables(self) -> list[Table]:
         """The tables: histories of sources, spines, training sets, prediction logs.
@@ -388,47 +384,6 @@ class Client(StreamCalls, SinkCalls):
             batches = list(arrow_batches(response, schema))
         return pa.Table.from_batches(batches, schema[0])
 
-    def deploy(self, name: str, *, model: str, alias: str = "champion", service: str | None = None) -> dict[str, Any]:
-        """Serves the version of a model that an alias names, now and whenever the alias moves; answers when it serves.
-
-        `service` is the feature service that turns keys into the model's columns; without it callers send every column.
-
-        >>> client.deploy("fraud", model="fraud", service="fraud")["serves"]["version"]
-        1
-        """
-        body = _given(model=model, alias=alias, service=service)
-        path = f"deployments/{_segment(name)}"
-        answer: dict[str, Any] = self._transport.json("PUT", path, body, safe=True, long=True)
-        return answer
-
-    def predict(
-        self, deployment: str, rows: Rows | Frame, *, at: Moment | None = None, token: str | None = None
-    ) -> PredictionResult:
-        """Asks a deployment for predictions: keys and request columns in, and the server fetches the features.
-
-        Every prediction is logged, so it is not asked for twice when the answer breaks off.
-
-        >>> prediction = client.predict("fraud", {"user_id": "ada", "basket_size": 3})
-        >>> prediction.model, prediction.version, len(prediction)
-        ('fraud', 1, 1)
-        """
-        asked = frames.to_rows(rows)
-        body = _given(rows=asked, at=_moment(at), token=token)
-        answer = self._transport.json("POST", f"predict/{_segment(deployment)}", body, safe=False)
-        return PredictionResult.of(answer, asked)
-
-    def verify(self, deployment: str, *, limit: int | None = None) -> VerificationReport:
-        """Replays what a deployment served against history. The report is true when every bit is the same.
-
-        `limit` bounds how many of the latest vectors are compared.
-
-        >>> report = client.verify("fraud")
-        >>> report.equal
-        True
-        """
-        body = _given(deployment=deployment, limit=limit)
-        return VerificationReport.of(deployment, self._transport.json("POST", "verify", body, safe=True, long=True))
-
     def status(self) -> Status:
         """What the server holds and how fresh it is.
 
@@ -442,7 +397,7 @@ class Client(StreamCalls, SinkCalls):
         place = (kind, name)
         if place not in self._definitions:
             try:
-                answer = self._transport.get(f"definitions/{kind}/{_segment(name)}")
+                answer = self._transport.get(f"definitions/{kind}/{segment(name)}")
             except (NotFound, Forbidden):
                 # Whoever asked is about to ask for the thing itself, and is told what is wrong there.
                 return {}
@@ -469,12 +424,6 @@ def _proposal(definitions: Proposal, prune: bool) -> dict[str, Any]:
     return {"files": files, "prune": prune}
 
 
-def _moment(moment: Moment | None) -> str | None:
-    return moment if moment is None or isinstance(moment, str) else moment.isoformat()
-
-
-def _given(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _pieces(path: str) -> Iterator[bytes]:
@@ -483,9 +432,6 @@ def _pieces(path: str) -> Iterator[bytes]:
         while piece := file.read(_PIECE_BYTES):
             yield piece
 
-
-def _segment(name: str) -> str:
-    return quote(name, safe="")
 
 
 def _format(path: str) -> str:

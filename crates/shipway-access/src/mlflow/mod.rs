@@ -3,8 +3,8 @@
 //! - `users`, `roles`, `permissions`: the endpoints
 //! - here: what they share
 //!
-//! Every endpoint answers under `/api/…`, where the Python client asks, and under `/ajax-api/…`, where the browser does. There is one
-//! workspace here, called `default`. Refusals get the error body of that wire from whoever plugs the routes in.
+//! Every endpoint answers under `/api/…`, where the Python client asks, and under `/ajax-api/…`, where the browser does. Roles and
+//! grants are for the whole server: they say that they are of `default`, and a grant may be on one workspace. Refusals get the error body of that wire from whoever plugs the routes in.
 
 mod permissions;
 mod roles;
@@ -111,13 +111,13 @@ fn role_view(role: &Role) -> Value {
     })
 }
 
-/// Refuses another workspace than the one there is.
+/// Refuses roles of another workspace than `default`: they are for the whole server.
 fn must_be_the_workspace(workspace: Option<&str>) -> Result<(), AccessError> {
     match workspace {
         None | Some("" | WORKSPACE) => Ok(()),
         Some(other) => Err(AccessError::invalid(
             "workspace",
-            format!("{other} does not exist; there is one, {WORKSPACE}"),
+            format!("{other} has no roles of its own: roles are for the whole server, and say {WORKSPACE}"),
         )),
     }
 }

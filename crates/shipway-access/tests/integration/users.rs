@@ -144,7 +144,7 @@ async fn a_creator_manages_what_they_made_and_passes_it_on() {
     app.has_user("bo").await;
     app.grants("ana", "workspace:use").await;
     let caller = as_caller(&app, ana()).await;
-    assert!(caller.access.may_create(ResourceType::Experiment));
+    assert!(caller.access.may_create_in(ResourceType::Experiment, "default"));
     app.accounts.made(&caller, ResourceType::Experiment, "7").await.unwrap();
 
     assert!(may(&app, "ana", "7", Permission::Manage).await);

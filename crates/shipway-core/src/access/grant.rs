@@ -27,8 +27,9 @@ pub enum ResourceType {
     Webhook,
     /// Metrics and status of the server.
     Server,
-    /// Everything that there is. At the level `use` its holder may create experiments and models, which they then manage; at
-    /// `manage` they manage everything, roles and grants included.
+    /// One workspace with its experiments, models and webhooks, where a name is given. Without one, everything that there is: at the level
+    /// `use` its holder may create experiments and models in every workspace, which they then manage; at `manage` they manage
+    /// everything, roles and grants included. Ids are names.
     Workspace,
 }
 
@@ -67,7 +68,12 @@ impl ResourceType {
 
     /// Whether one thing of the type can be granted. Of the others only all can.
     pub const fn has_ids(self) -> bool {
-        matches!(self, Self::Experiment | Self::RegisteredModel)
+        matches!(self, Self::Experiment | Self::RegisteredModel | Self::Workspace)
+    }
+
+    /// Whether things of the type lie in a workspace, so that who was granted that has them too.
+    pub const fn is_in_a_workspace(self) -> bool {
+        matches!(self, Self::Experiment | Self::RegisteredModel | Self::Webhook)
     }
 }
 
@@ -175,9 +181,9 @@ pub enum NotAGrant {
         /// The id that was given.
         id: String,
     },
-    /// A workspace can be used or managed.
-    #[error("level {level}: a workspace is granted at use or manage")]
-    NotOfAWorkspace {
+    /// All workspaces together can be used or managed.
+    #[error("level {level}: every workspace is granted at use or manage")]
+    NotOfEveryWorkspace {
         /// The level that was given.
         level: Level,
     },
@@ -198,8 +204,9 @@ impl NotAGrant {
             }
             Self::UnknownLevel { .. } => format!("levels: {}", LEVELS.map(Level::word).join(", ")),
             Self::OnlyAll { .. } => "leave the id out, or give *".to_owned(),
-            Self::NotOfAWorkspace { .. } => {
-                "use: create experiments and models; manage: everything".to_owned()
+            Self::NotOfEveryWorkspace { .. } => {
+                "use: create experiments and models; manage: everything; one workspace is workspace/NAME:LEVEL"
+                    .to_owned()
             }
             Self::Unreadable { .. } => {
                 "write TYPE:LEVEL or TYPE/ID:LEVEL, such as experiment:read or registered_model/churn:manage"
@@ -217,8 +224,9 @@ impl Grant {
         {
             return Err(NotAGrant::OnlyAll { resource, id: id.clone() });
         }
-        if resource == ResourceType::Workspace && !matches!(level, Level::Use | Level::Manage) {
-            return Err(NotAGrant::NotOfAWorkspace { level });
+        let is_every_workspace = resource == ResourceType::Workspace && id.is_none();
+        if is_every_workspace && !matches!(level, Level::Use | Level::Manage) {
+            return Err(NotAGrant::NotOfEveryWorkspace { level });
         }
         Ok(Self { resource, id, level })
     }
@@ -273,8 +281,14 @@ mod tests {
 
     #[test]
     fn a_grant_reads_as_it_is_written() {
-        for text in ["experiment:edit", "experiment/7:read", "registered_model/a/b:c:manage", "workspace:use"]
-        {
+        for text in [
+            "experiment:edit",
+            "experiment/7:read",
+            "registered_model/a/b:c:manage",
+            "workspace:use",
+            "workspace/team-a:read",
+            "workspace/team-a:deny",
+        ] {
             assert_eq!(text.parse::<Grant>().unwrap().to_string(), text);
         }
         assert_eq!("table/*:READ".parse::<Grant>().unwrap().to_string(), "table:read");
@@ -285,6 +299,7 @@ mod tests {
             "thing:read",
             "table/a:read",
             "workspace:edit",
+            "workspace/*:deny",
             "experiment/:read",
         ] {
             let refused = text.parse::<Grant>().unwrap_err();

@@ -1,7 +1,7 @@
 //! What a caller may do: the grants of their roles, and the scopes of the token that they came with. Pure.
 //!
-//! A grant gives a level on one thing, or on every thing of a type. Of several the highest counts, and a denial outweighs all of them. A
-//! token with scopes can do what its scopes and the grants of its user both allow.
+//! A grant gives a level on one thing, on every thing of a type, or on all that lies in one workspace. Of several the highest counts, and
+//! a denial outweighs all of them. A token with scopes can do what its scopes and the grants of its user both allow.
 
 mod grant;
 
@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::Permission;
+use crate::{Permission, workspace::of_model_key};
 pub use grant::{Grant, Level, NotAGrant, RESOURCE_TYPES, ResourceType};
 
 /// What a caller may do. Cheap to clone.
@@ -46,7 +46,7 @@ impl Granted {
     pub fn of<'a>(grants: impl IntoIterator<Item = &'a Grant>) -> Self {
         let mut granted = Self::default();
         for grant in grants {
-            if grant.resource() == ResourceType::Workspace {
+            if grant.resource() == ResourceType::Workspace && grant.id().is_none() {
                 granted.workspace = folded(granted.workspace, Some(grant.level()));
                 continue;
             }
@@ -73,9 +73,22 @@ impl Granted {
         folded(self.by_type.get(&resource).and_then(|of_type| of_type.every), self.manages_workspace())
     }
 
-    fn on(&self, resource: ResourceType, id: &str) -> Option<Level> {
-        let one = self.by_type.get(&resource).and_then(|of_type| of_type.one.get(id).copied());
-        folded(self.on_every(resource), one)
+    fn on_one(&self, resource: ResourceType, id: &str) -> Option<Level> {
+        self.by_type.get(&resource).and_then(|of_type| of_type.one.get(id).copied())
+    }
+
+    /// On every thing of the type that lies in one workspace.
+    fn on_every_in(&self, resource: ResourceType, workspace: &str) -> Option<Level> {
+        let inside = resource.is_in_a_workspace().then(|| self.on_one(ResourceType::Workspace, workspace));
+        folded(self.on_every(resource), inside.flatten())
+    }
+
+    fn on(&self, resource: ResourceType, id: &str, workspace: Option<&str>) -> Option<Level> {
+        let every = match workspace {
+            Some(workspace) => self.on_every_in(resource, workspace),
+            None => self.on_every(resource),
+        };
+        folded(every, self.on_one(resource, id))
     }
 
     fn denied(&self, resource: ResourceType) -> impl Iterator<Item = &String> {
@@ -83,13 +96,13 @@ impl Granted {
         ones.filter(|(_, level)| **level == Level::Deny).map(|(id, _)| id)
     }
 
-    fn visible(&self, resource: ResourceType) -> Visible {
+    fn visible_in(&self, resource: ResourceType, workspace: &str) -> Visible {
         let reads = |level: Option<Level>| level.is_some_and(|level| level.allows(Permission::Read));
-        if reads(self.on_every(resource)) {
+        if reads(self.on_every_in(resource, workspace)) {
             return Visible::AllBut(self.denied(resource).cloned().collect());
         }
         let ones = self.by_type.get(&resource).into_iter().flat_map(|of_type| of_type.one.keys());
-        Visible::Only(ones.filter(|id| reads(self.on(resource, id))).cloned().collect())
+        Visible::Only(ones.filter(|id| reads(self.on(resource, id, Some(workspace)))).cloned().collect())
     }
 }
 
@@ -160,36 +173,78 @@ impl Access {
         self.layers.iter().all(|layer| {
             layer.on_every(resource).is_some_and(|level| level.allows(permission))
                 && layer.denied(resource).next().is_none()
+                && (!resource.is_in_a_workspace() || layer.denied(ResourceType::Workspace).next().is_none())
         })
     }
 
-    /// Whether the caller may do this to one thing.
-    pub fn allows(&self, resource: ResourceType, id: &str, permission: Permission) -> bool {
-        self.layers.iter().all(|layer| layer.on(resource, id).is_some_and(|level| level.allows(permission)))
-    }
-
-    /// Whether the caller may create a thing of this type: who may write to all of them may, and who uses the workspace.
-    pub fn may_create(&self, resource: ResourceType) -> bool {
+    /// Whether the caller may do this to every thing of a type that lies in this workspace.
+    pub fn allows_every_in(&self, resource: ResourceType, workspace: &str, permission: Permission) -> bool {
         self.layers.iter().all(|layer| {
-            layer.workspace.is_some()
-                || layer.on_every(resource).is_some_and(|level| level.allows(Permission::Write))
+            layer.on_every_in(resource, workspace).is_some_and(|level| level.allows(permission))
+                && layer.denied(resource).next().is_none()
         })
     }
 
-    /// What the caller may see of a type.
-    pub fn visible(&self, resource: ResourceType) -> Visible {
+    /// Whether the caller may do this to one thing. The name of a model says of which workspace it is; for an experiment nothing counts
+    /// that was granted on its workspace: [`Access::allows_in`] asks for that.
+    pub fn allows(&self, resource: ResourceType, id: &str, permission: Permission) -> bool {
+        self.allowed(resource, id, home(resource, id), permission)
+    }
+
+    /// Whether the caller may do this to one thing of this workspace.
+    pub fn allows_in(
+        &self,
+        resource: ResourceType,
+        id: &str,
+        workspace: &str,
+        permission: Permission,
+    ) -> bool {
+        let workspace = home(resource, id).unwrap_or(workspace);
+        self.allowed(resource, id, Some(workspace), permission)
+    }
+
+    fn allowed(
+        &self,
+        resource: ResourceType,
+        id: &str,
+        workspace: Option<&str>,
+        permission: Permission,
+    ) -> bool {
+        let allows = |level: Option<Level>| level.is_some_and(|level| level.allows(permission));
+        self.layers.iter().all(|layer| allows(layer.on(resource, id, workspace)))
+    }
+
+    /// Whether the caller may create a thing of this type in this workspace: who may write to all of them may, who uses the workspace, and
+    /// who uses every workspace.
+    pub fn may_create_in(&self, resource: ResourceType, workspace: &str) -> bool {
+        self.layers.iter().all(|layer| {
+            let own = layer.on_one(ResourceType::Workspace, workspace);
+            own != Some(Level::Deny)
+                && (layer.workspace.is_some()
+                    || own.is_some_and(|level| level.allows(Permission::Use))
+                    || layer.on_every(resource).is_some_and(|level| level.allows(Permission::Write)))
+        })
+    }
+
+    /// What the caller may see of a type among the things of this workspace.
+    pub fn visible_in(&self, resource: ResourceType, workspace: &str) -> Visible {
         let all = Visible::AllBut(BTreeSet::new());
-        self.layers.iter().map(|layer| layer.visible(resource)).fold(all, Visible::and)
+        self.layers.iter().map(|layer| layer.visible_in(resource, workspace)).fold(all, Visible::and)
     }
 
     /// The level of the caller on one thing, or on every thing of the type; `None` without a grant.
     pub fn level(&self, resource: ResourceType, id: Option<&str>) -> Option<Level> {
         let on = |layer: &Arc<Granted>| match id {
-            Some(id) => layer.on(resource, id),
+            Some(id) => layer.on(resource, id, home(resource, id)),
             None => layer.on_every(resource),
         };
         self.layers.iter().map(on).min().unwrap_or(Some(Level::Manage))
     }
+}
+
+/// The workspace of a thing, where its id says it.
+fn home(resource: ResourceType, id: &str) -> Option<&str> {
+    (resource == ResourceType::RegisteredModel).then(|| of_model_key(id).0)
 }
 
 #[cfg(test)]
@@ -225,7 +280,7 @@ mod tests {
         assert!(!reader.allows(Experiment, "7", Permission::Read));
         // Who is denied one of them is not allowed all of them.
         assert!(!reader.allows_every(Experiment, Permission::Read));
-        assert_eq!(reader.visible(Experiment), Visible::AllBut(["7".to_owned()].into()));
+        assert_eq!(reader.visible_in(Experiment, "default"), Visible::AllBut(["7".to_owned()].into()));
         assert!(!access(&["workspace:manage", "table:deny"]).allows_every(Table, Permission::Read));
     }
 
@@ -236,10 +291,60 @@ mod tests {
             assert!(manager.allows_every(resource, Permission::Manage), "{resource}");
         }
         let member = access(&["workspace:use"]);
-        assert!(member.may_create(Experiment) && member.may_create(RegisteredModel));
+        assert!(member.may_create_in(Experiment, "default") && member.may_create_in(RegisteredModel, "team"));
         assert!(!member.allows_every(Experiment, Permission::Read));
-        assert_eq!(member.visible(Experiment), Visible::Only(BTreeSet::new()));
-        assert!(!access(&["experiment/7:manage"]).may_create(Experiment));
+        assert_eq!(member.visible_in(Experiment, "default"), Visible::Only(BTreeSet::new()));
+        assert!(!access(&["experiment/7:manage"]).may_create_in(Experiment, "default"));
+    }
+
+    #[test]
+    fn who_was_granted_a_workspace_has_what_is_in_it_and_nothing_of_another() {
+        let editor = access(&["workspace/team:edit"]);
+        assert!(editor.allows_in(Experiment, "7", "team", Permission::Write));
+        assert!(editor.allows(RegisteredModel, "team/churn", Permission::Write));
+        assert!(editor.allows_every_in(ResourceType::Webhook, "team", Permission::Write));
+        assert!(editor.may_create_in(Experiment, "team"));
+        assert!(editor.visible_in(Experiment, "team").is_everything());
+        for (resource, id, workspace, permission) in [
+            (Experiment, "7", "team", Permission::Manage),
+            (Experiment, "7", "default", Permission::Read),
+            (RegisteredModel, "churn", "default", Permission::Read),
+            // The name of a model says where it is, whatever a request says.
+            (RegisteredModel, "churn", "team", Permission::Read),
+            (RegisteredModel, "team-b/churn", "team-b", Permission::Read),
+            (Table, "x", "team", Permission::Read),
+            (ResourceType::Workspace, "default", "team", Permission::Read),
+        ] {
+            assert!(!editor.allows_in(resource, id, workspace, permission), "{resource} {id} {workspace}");
+        }
+        assert!(!editor.allows_every(Experiment, Permission::Read));
+        assert!(!editor.allows_every(ResourceType::Workspace, Permission::Read));
+        assert!(!editor.may_create_in(Experiment, "default"));
+        assert!(!access(&["workspace/team:read"]).may_create_in(Experiment, "team"));
+    }
+
+    #[test]
+    fn a_denial_of_a_workspace_outweighs_what_is_granted_in_it() {
+        let outsider =
+            access(&["experiment:manage", "registered_model/team/churn:manage", "workspace/team:deny"]);
+        assert!(!outsider.allows_in(Experiment, "7", "team", Permission::Read));
+        assert!(outsider.allows_in(Experiment, "7", "default", Permission::Manage));
+        assert!(!outsider.allows(RegisteredModel, "team/churn", Permission::Read));
+        assert!(!outsider.allows_every(Experiment, Permission::Read));
+        assert!(!outsider.may_create_in(Experiment, "team") && outsider.may_create_in(Experiment, "default"));
+        assert_eq!(outsider.visible_in(Experiment, "team"), Visible::Only(BTreeSet::new()));
+        let denied_inside = access(&["workspace/team:manage", "experiment/7:deny"]);
+        assert!(!denied_inside.allows_in(Experiment, "7", "team", Permission::Read));
+        assert!(!access(&["workspace:manage", "workspace/team:deny"]).may_create_in(Experiment, "team"));
+    }
+
+    #[test]
+    fn scopes_and_grants_may_name_a_thing_in_different_ways() {
+        let scoped = access(&["experiment/7:edit"]).within(granted(&["workspace/team:read"]));
+        assert!(scoped.allows_in(Experiment, "7", "team", Permission::Read));
+        assert!(!scoped.allows_in(Experiment, "7", "team", Permission::Write));
+        assert!(!scoped.allows_in(Experiment, "8", "team", Permission::Read));
+        assert!(!scoped.allows_in(Experiment, "7", "default", Permission::Read));
     }
 
     #[test]
@@ -259,7 +364,7 @@ mod tests {
             assert!(!scoped.allows(resource, id, permission), "{resource} {id}");
         }
         assert!(!scoped.allows_every(Table, Permission::Read));
-        assert_eq!(scoped.visible(Experiment), Visible::Only(["7".to_owned()].into()));
+        assert_eq!(scoped.visible_in(Experiment, "default"), Visible::Only(["7".to_owned()].into()));
         assert_eq!(scoped.level(Experiment, Some("7")), Some(Level::Read));
         assert_eq!(scoped.level(Experiment, Some("9")), Some(Level::Deny));
         assert_eq!(Access::everything().level(Table, None), Some(Level::Manage));
@@ -269,9 +374,9 @@ mod tests {
     fn without_a_grant_nothing_is_allowed_and_without_bounds_everything() {
         for resource in RESOURCE_TYPES {
             assert!(!Access::nothing().allows_every(resource, Permission::Read));
-            assert!(!Access::nothing().may_create(resource));
+            assert!(!Access::nothing().may_create_in(resource, "default"));
             assert!(Access::everything().allows_every(resource, Permission::Manage));
-            assert!(Access::everything().visible(resource).is_everything());
+            assert!(Access::everything().visible_in(resource, "default").is_everything());
         }
     }
 }

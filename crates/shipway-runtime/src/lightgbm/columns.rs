@@ -6,14 +6,8 @@ use super::{damaged, text::Document, unsupported};
 use crate::{
     error::RuntimeError,
     input::{Categories, Encoding},
+    trees::Column,
 };
-
-/// One input of the model.
-#[derive(Debug, Clone)]
-pub(crate) struct Column {
-    pub(crate) name: String,
-    pub(crate) encoding: Encoding,
-}
 
 /// The model's columns in its own order.
 ///

@@ -1,7 +1,7 @@
 //! From raw scores to outputs: the link function of each objective that LightGBM trains.
 
 use super::{damaged, unsupported};
-use crate::error::RuntimeError;
+use crate::{error::RuntimeError, trees::Task};
 
 /// What happens to the sums of the leaves.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,12 +12,16 @@ pub(super) enum Objective {
     SignedSquare,
     /// Poisson, gamma, Tweedie.
     Exponential,
-    /// A probability per output, each by itself.
-    Sigmoid { steepness: f64 },
+    /// A share between 0 and 1.
+    Sigmoid,
     /// Probabilities that sum to one.
     Softmax,
     /// `log(1 + exp(score))`.
     SoftPlus,
+    /// A probability per class, each by itself.
+    OneAgainstRest { steepness: f64 },
+    /// The probability of the second of two classes.
+    Binary { steepness: f64 },
 }
 
 impl Objective {
@@ -38,7 +42,7 @@ impl Objective {
             }
         }
         let sigmoid = || match steepness {
-            Some(steepness) if steepness > 0.0 => Ok(Self::Sigmoid { steepness }),
+            Some(steepness) if steepness > 0.0 => Ok(steepness),
             _ => Err(damaged(format!("objective {name} has no positive sigmoid"))),
         };
         match name {
@@ -50,15 +54,27 @@ impl Objective {
             "regression" | "regression_l2" | "regression_l1" | "huber" | "fair" | "quantile" | "mape"
             | "lambdarank" | "rank_xendcg" | "custom" | "none" => Ok(Self::Identity),
             "poisson" | "gamma" | "tweedie" => Ok(Self::Exponential),
-            "binary" => sigmoid(),
-            "cross_entropy" => Ok(Self::Sigmoid { steepness: 1.0 }),
+            "binary" if outputs != 1 => {
+                Err(damaged(format!("objective binary has one score, the trees have {outputs}")))
+            }
+            "binary" => Ok(Self::Binary { steepness: sigmoid()? }),
+            "cross_entropy" => Ok(Self::Sigmoid),
             "cross_entropy_lambda" => Ok(Self::SoftPlus),
             "multiclass" | "multiclassova" if classes != Some(outputs) => {
                 Err(damaged(format!("objective {name} does not have the {outputs} classes of the trees")))
             }
             "multiclass" => Ok(Self::Softmax),
-            "multiclassova" => sigmoid(),
+            "multiclassova" => Ok(Self::OneAgainstRest { steepness: sigmoid()? }),
             other => Err(unsupported(format!("objective {other}"))),
+        }
+    }
+
+    /// What the outputs tell.
+    pub(super) const fn task(self) -> Task {
+        match self {
+            Self::Binary { .. } => Task::Binary,
+            Self::Softmax | Self::OneAgainstRest { .. } => Task::Classes,
+            _ => Task::Numbers,
         }
     }
 
@@ -68,7 +84,10 @@ impl Objective {
             Self::Identity => {}
             Self::SignedSquare => each(scores, |score| score.abs() * score),
             Self::Exponential => each(scores, f64::exp),
-            Self::Sigmoid { steepness } => each(scores, |score| 1.0 / (1.0 + (-steepness * score).exp())),
+            Self::Sigmoid => each(scores, |score| 1.0 / (1.0 + (-score).exp())),
+            Self::Binary { steepness } | Self::OneAgainstRest { steepness } => {
+                each(scores, |score| 1.0 / (1.0 + (-steepness * score).exp()));
+            }
             Self::SoftPlus => each(scores, |score| score.exp().ln_1p()),
             Self::Softmax => {
                 let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -102,6 +121,7 @@ mod tests {
         assert!(Objective::parse(Some("multiclass num_class:4"), 3).is_err());
         assert_eq!(Objective::parse(Some("multiclass num_class:3"), 3).unwrap(), Objective::Softmax);
         assert!(Objective::parse(Some("binary sigmoid:0"), 1).is_err());
+        assert!(Objective::parse(Some("binary sigmoid:1"), 2).is_err());
         assert!(Objective::parse(Some("binary"), 1).is_err());
     }
 }

@@ -6,8 +6,12 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 use shipway_core::{DataType, Failure as _, Value};
 
-use super::LightGbm;
-use crate::{Model, ModelFormat, RuntimeOptions};
+use crate::{
+    Model, ModelFormat, OutputKind, RuntimeOptions,
+    damages::{answers_all, apply, damage},
+    goldens::{all, within},
+    trees::TreeModel,
+};
 
 struct Golden {
     name: String,
@@ -69,7 +73,7 @@ fn load(text: &str) -> Result<Model, crate::RuntimeError> {
 }
 
 fn codes(model: &Model, golden: &Golden) -> Vec<Vec<f64>> {
-    let (_, columns) = LightGbm::load(golden.text.as_bytes()).unwrap();
+    let columns = super::load(golden.text.as_bytes()).unwrap().columns;
     assert_eq!(columns.len(), model.inputs().len());
     let encode = |row: &Vec<Value>| {
         columns.iter().zip(row).map(|(column, value)| column.encoding.encode(value).unwrap()).collect()
@@ -81,10 +85,10 @@ fn codes(model: &Model, golden: &Golden) -> Vec<Vec<f64>> {
 fn raw_scores_have_the_bits_of_lightgbm() {
     for golden in goldens() {
         let model = load(&golden.text).unwrap();
-        let (native, _) = LightGbm::load(golden.text.as_bytes()).unwrap();
+        let (native, _) = TreeModel::new(super::load(golden.text.as_bytes()).unwrap());
         for (place, (mut row, expected)) in codes(&model, &golden).into_iter().zip(&golden.raw).enumerate() {
             let mut scores = Vec::new();
-            native.raw_scores(&mut row, &mut scores);
+            native.raw(&mut row, &mut scores);
             let bits = |numbers: &[f64]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&scores), bits(expected), "{} row {place}: {scores:?} {expected:?}", golden.name);
         }
@@ -110,6 +114,37 @@ fn predictions_equal_those_of_lightgbm() {
         }
         assert!(answered.concat().iter().zip(&raw).all(|(left, right)| left.to_bits() == right.to_bits()));
     }
+}
+
+#[test]
+fn leaves_and_contributions_are_those_of_lightgbm() {
+    for golden in all("lightgbm") {
+        let model = golden.load(ModelFormat::LightGbmText);
+        golden.expect(&model, OutputKind::LeafIndex, "leaves", |got, expected| got == expected);
+        golden.expect(&model, OutputKind::Contributions, "contributions", within(1e-9));
+    }
+}
+
+#[test]
+fn classes_are_told_where_there_are_some() {
+    let kind = OutputKind::Class;
+    let model = load(&golden("multiclass").text).unwrap();
+    let row = vec![0.5; model.inputs().len()];
+    let scores = model.output(OutputKind::Raw, &row, 1).unwrap();
+    let class = model.output(kind, &row, 1).unwrap()[0];
+    assert!(scores.iter().all(|score| *score <= scores[class as usize]));
+    let model = load(&golden("binary").text).unwrap();
+    let probability = model.predict_raw(&row, 1).unwrap()[0];
+    assert_eq!(model.output(kind, &row, 1).unwrap(), [f64::from(u8::from(probability > 0.5))]);
+    let refusal = load(&golden("regression").text).unwrap().output(kind, &row, 1).unwrap_err();
+    assert_eq!(refusal.to_string(), "lightgbm model: a class is not supported");
+}
+
+#[test]
+fn linear_trees_are_not_explained() {
+    let model = load(&golden("linear_tree").text).unwrap();
+    let refusal = model.explain(&vec![0.5; model.inputs().len()], 1).unwrap_err();
+    assert_eq!(refusal.to_string(), "lightgbm model: contributions of linear trees is not supported");
 }
 
 #[test]
@@ -183,72 +218,6 @@ fn an_ordered_category_is_refused_and_not_guessed() {
     assert_eq!(load(&ordered).unwrap_err().code(), "runtime.model_unsupported");
 }
 
-/// One way to damage a text.
-#[derive(Debug, Clone)]
-enum Damage {
-    Cut(prop::sample::Index),
-    Replace(prop::sample::Index, u8),
-    Delete(prop::sample::Index, usize),
-    Repeat(prop::sample::Index, usize),
-    Number(prop::sample::Index, &'static str),
-}
-
-fn damage() -> impl Strategy<Value = Damage> {
-    let place = any::<prop::sample::Index>;
-    let numbers = [
-        "-1",
-        "0",
-        "99999999999999999999",
-        "18446744073709551615",
-        "4294967295",
-        "-2147483648",
-        "nan",
-        "1e999",
-        "2",
-    ];
-    prop_oneof![
-        1 => place().prop_map(Damage::Cut),
-        3 => (place(), any::<u8>()).prop_map(|(place, byte)| Damage::Replace(place, byte)),
-        2 => (place(), 1..200_usize).prop_map(|(place, length)| Damage::Delete(place, length)),
-        2 => (place(), 1..200_usize).prop_map(|(place, length)| Damage::Repeat(place, length)),
-        6 => (place(), prop::sample::select(numbers.to_vec())).prop_map(|(place, text)| Damage::Number(place, text)),
-    ]
-}
-
-fn apply(bytes: &mut Vec<u8>, damage: &Damage) {
-    if bytes.is_empty() {
-        return;
-    }
-    match damage {
-        Damage::Cut(place) => bytes.truncate(place.index(bytes.len())),
-        Damage::Replace(place, byte) => {
-            let place = place.index(bytes.len());
-            bytes[place] = *byte;
-        }
-        Damage::Delete(place, length) => {
-            let start = place.index(bytes.len());
-            bytes.drain(start..(start + length).min(bytes.len()));
-        }
-        Damage::Repeat(place, length) => {
-            let start = place.index(bytes.len());
-            let part = bytes[start..(start + length).min(bytes.len())].to_vec();
-            bytes.splice(start..start, part);
-        }
-        Damage::Number(place, text) => {
-            let is_digit = |byte: &u8| byte.is_ascii_digit() || *byte == b'-' || *byte == b'.';
-            let start = place.index(bytes.len());
-            let Some(start) = bytes[start..].iter().position(is_digit).map(|offset| start + offset) else {
-                return;
-            };
-            let end = bytes[start..]
-                .iter()
-                .position(|byte| !is_digit(byte))
-                .map_or(bytes.len(), |offset| start + offset);
-            bytes.splice(start..end, text.bytes());
-        }
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -262,10 +231,7 @@ proptest! {
             apply(&mut bytes, damage);
         }
         if let Ok(model) = Model::load(ModelFormat::LightGbmText, &bytes, &RuntimeOptions::default()) {
-            for number in [0.0, f64::NAN, 1e300, -1.5, f64::INFINITY] {
-                let row = vec![number; model.inputs().len()];
-                prop_assert_eq!(model.predict_raw(&row, 1).unwrap().len(), model.outputs());
-            }
+            answers_all(&model);
         }
     }
 

@@ -1,14 +1,10 @@
-//! One tree of a model file: checked, and laid into the forest's flat arrays.
+//! One tree of a model file: checked, and grown.
 
-use std::{collections::VecDeque, ops::Range};
-
-use super::{
-    damaged,
-    forest::{CATEGORICAL, FEATURE, Forest, LinearLeaf, MISSING_LEFT, Node, ZERO_IS_MISSING},
-    text::Block,
-    unsupported,
+use super::{damaged, text::Block};
+use crate::{
+    error::RuntimeError,
+    trees::{Described, LinearLeaf, Missing, Sets, Test, Tree, Ungrown},
 };
-use crate::error::RuntimeError;
 
 /// The arrays of one tree as the file has them. Children below zero are leaves: -1 is leaf 0.
 struct Fields<'block> {
@@ -19,144 +15,144 @@ struct Fields<'block> {
     left_child: Vec<i32>,
     right_child: Vec<i32>,
     leaf_value: Vec<f64>,
+    /// Rows of the training data at each split and each leaf; files of long ago do not say.
+    covers: Option<(Vec<f64>, Vec<f64>)>,
 }
 
-/// Reads the tree and appends it to `forest`. The walk that lays it out visits each node and each leaf exactly once, so a
-/// file with a circle in it, or with a branch that nothing leads to, is refused and no walk can run for ever.
-pub(super) fn lay(block: &Block<'_>, place: usize, forest: &mut Forest) -> Result<(), RuntimeError> {
+/// Reads the tree. A file with a circle in it, or with a branch that nothing leads to, is refused.
+pub(super) fn read(block: &Block<'_>, features: usize, sets: &mut Sets) -> Result<Tree, RuntimeError> {
     let leaves: usize = block.number("num_leaves")?;
     if leaves == 0 {
         return Err(damaged(format!("{} has no leaves", block.name())));
     }
     let fields = Fields::read(block, leaves)?;
-    let sets = read_sets(block, forest)?;
-    let linear = read_linear(block, leaves, forest.features())?;
-    if place > 0 && linear.is_some() == forest.linear.is_empty() {
-        return Err(damaged(format!("{} differs from the trees before it in being linear", block.name())));
-    }
-    let mut linear = linear;
-    let root = next_place(forest)?;
-    push(forest, linear.is_some());
-    forest.roots.push(root);
-    // Level by level, so that the first decisions of a tree share their cache lines.
-    let mut pending = VecDeque::from([(root, if leaves == 1 { -1 } else { 0 })]);
-    let (mut seen_nodes, mut seen_leaves) = (vec![false; leaves - 1], vec![false; leaves]);
-    while let Some((at, child)) = pending.pop_front() {
-        let wrong = || damaged(format!("{}: child {child} does not exist or is reached twice", block.name()));
-        if child < 0 {
-            let leaf = usize::try_from(!child).map_err(|_| wrong())?;
-            visit(&mut seen_leaves, leaf).ok_or_else(wrong)?;
-            forest.nodes[at as usize] = Node::leaf(at);
-            forest.values[at as usize] = fields.leaf_value[leaf];
-            if let Some(linear) = &mut linear {
-                forest.linear[at as usize] = linear[leaf].take();
-            }
-        } else {
-            let node = usize::try_from(child).map_err(|_| wrong())?;
-            visit(&mut seen_nodes, node).ok_or_else(wrong)?;
-            let left = next_place(forest)?;
-            push(forest, linear.is_some());
-            push(forest, linear.is_some());
-            forest.nodes[at as usize] = fields.node(node, left, forest.features(), &sets)?;
-            pending.push_back((left, fields.left_child[node]));
-            pending.push_back((left + 1, fields.right_child[node]));
+    let tree_sets = read_sets(block, sets)?;
+    let mut linear = read_linear(block, leaves, features)?;
+    let splits = leaves - 1;
+    let grown = Tree::grow(splits + leaves, 0, |node| match node.checked_sub(splits) {
+        Some(leaf) => fields.leaf(leaf),
+        None => fields.split(node, features, &tree_sets),
+    });
+    let (mut tree, places) = grown.map_err(|error| match error {
+        Ungrown::Node(error) => error,
+        Ungrown::Child(node) => {
+            let child = match node.checked_sub(splits) {
+                Some(leaf) => format!("-{}", leaf + 1),
+                None => node.to_string(),
+            };
+            damaged(format!("{}: child {child} does not exist or is reached twice", block.name()))
         }
-    }
-    if seen_leaves.contains(&false) || seen_nodes.contains(&false) {
+    })?;
+    if tree.leaves.len() != leaves || tree.splits.len() != splits {
         return Err(damaged(format!("{} has a branch that nothing leads to", block.name())));
     }
-    Ok(())
-}
-
-fn visit(seen: &mut [bool], place: usize) -> Option<()> {
-    let flag = seen.get_mut(place)?;
-    if std::mem::replace(flag, true) { None } else { Some(()) }
-}
-
-fn next_place(forest: &Forest) -> Result<u32, RuntimeError> {
-    u32::try_from(forest.nodes.len())
-        .map_err(|_| unsupported("a model of more than four thousand million nodes"))
-}
-
-fn push(forest: &mut Forest, linear: bool) {
-    forest.nodes.push(Node::leaf(0));
-    forest.values.push(0.0);
-    if linear {
-        forest.linear.push(None);
+    tree.values = places.iter().filter_map(|place| fields.leaf_value.get(*place).copied()).collect();
+    if !linear.is_empty() {
+        let empty = LinearLeaf { constant: 0.0, terms: Vec::new() };
+        tree.linear = places
+            .iter()
+            .filter_map(|place| linear.get_mut(*place).map(|leaf| std::mem::replace(leaf, empty.clone())))
+            .collect();
     }
+    Ok(tree)
 }
 
 impl<'block> Fields<'block> {
     fn read(block: &'block Block<'_>, leaves: usize) -> Result<Self, RuntimeError> {
         let splits = leaves - 1;
-        if splits == 0 {
-            let leaf_value = block.numbers("leaf_value", leaves)?;
-            return Ok(Self {
-                name: block.name(),
-                split_feature: Vec::new(),
-                threshold: Vec::new(),
-                decision_type: Vec::new(),
-                left_child: Vec::new(),
-                right_child: Vec::new(),
-                leaf_value,
-            });
-        }
+        // A tree of one leaf has no lines about splits.
+        let has = |key| if splits == 0 { Ok(Vec::new()) } else { block.numbers::<i32>(key, splits) };
+        let split_feature = if splits == 0 { Vec::new() } else { block.numbers("split_feature", splits)? };
+        let threshold = if splits == 0 { Vec::new() } else { block.numbers("threshold", splits)? };
+        let decision_type = if splits == 0 { Vec::new() } else { block.numbers("decision_type", splits)? };
+        let (left_child, right_child) = (has("left_child")?, has("right_child")?);
+        let leaf_value = block.numbers("leaf_value", leaves)?;
+        let covers = match (splits, block.get("internal_count"), block.get("leaf_count")) {
+            (0, ..) => Some((Vec::new(), vec![1.0])),
+            (_, Some(_), Some(_)) => {
+                Some((block.numbers("internal_count", splits)?, block.numbers("leaf_count", leaves)?))
+            }
+            _ => None,
+        };
         Ok(Self {
             name: block.name(),
-            split_feature: block.numbers("split_feature", splits)?,
-            threshold: block.numbers("threshold", splits)?,
-            decision_type: block.numbers("decision_type", splits)?,
-            left_child: block.numbers("left_child", splits)?,
-            right_child: block.numbers("right_child", splits)?,
-            leaf_value: block.numbers("leaf_value", leaves)?,
+            split_feature,
+            threshold,
+            decision_type,
+            left_child,
+            right_child,
+            leaf_value,
+            covers,
         })
+    }
+
+    fn leaf(&self, leaf: usize) -> Result<Described, RuntimeError> {
+        let cover = self.covers.as_ref().map_or(Some(f64::NAN), |(_, leaves)| leaves.get(leaf).copied());
+        match (u32::try_from(leaf), cover) {
+            (Ok(label), Some(cover)) => Ok(Described::Leaf { label, cover, place: leaf }),
+            _ => Err(damaged(format!("{}: leaf {leaf} does not exist", self.name))),
+        }
     }
 
     /// The decision at `node`. `decision_type` has in bit 0 category, in bit 1 missing-goes-left, in bits 2 and 3 what is
     /// missing: 0 nothing (NaN is compared as zero), 1 zero and NaN, 2 NaN.
-    fn node(
-        &self,
-        node: usize,
-        left: u32,
-        features: usize,
-        sets: &Range<usize>,
-    ) -> Result<Node, RuntimeError> {
+    fn split(&self, node: usize, features: usize, sets: &[u32]) -> Result<Described, RuntimeError> {
         let (feature, threshold, decision) =
             (self.split_feature[node], self.threshold[node], self.decision_type[node]);
-        if feature as usize >= features || feature > FEATURE {
+        if feature as usize >= features {
             return Err(damaged(format!("{}: split on feature {feature} of {features}", self.name)));
         }
-        if decision & 1 == 1 {
-            if !(threshold >= 0.0 && threshold < sets.len() as f64 && threshold.fract() == 0.0) {
-                return Err(damaged(format!("{}: category set {threshold} of {}", self.name, sets.len())));
-            }
-            let threshold = threshold + sets.start as f64;
-            return Ok(Node { threshold, feature_and_flags: feature | CATEGORICAL, left });
-        }
-        if threshold.is_nan() {
+        let test = if decision & 1 == 1 {
+            let set = (threshold >= 0.0 && threshold.fract() == 0.0)
+                .then(|| sets.get(threshold as usize).copied())
+                .flatten()
+                .ok_or_else(|| {
+                    damaged(format!("{}: category set {threshold} of {}", self.name, sets.len()))
+                })?;
+            Test::Category { set, members_left: true, missing_left: false }
+        } else if threshold.is_nan() {
             return Err(damaged(format!("{}: a threshold is not a number", self.name)));
-        }
-        let default_left = decision & 2 != 0;
-        let (missing_left, zero) = match decision >> 2 & 3 {
-            0 => (0.0 <= threshold, false),
-            1 => (default_left, true),
-            2 => (default_left, false),
-            _ => return Err(damaged(format!("{}: decision type {decision}", self.name))),
+        } else {
+            let missing = match (decision >> 2 & 3, decision & 2 != 0) {
+                (0, _) => Missing::AsZero,
+                (1, true) => Missing::ZeroLeft,
+                (1, false) => Missing::ZeroRight,
+                (2, true) => Missing::Left,
+                (2, false) => Missing::Right,
+                _ => return Err(damaged(format!("{}: decision type {decision}", self.name))),
+            };
+            Test::Number { threshold, missing }
         };
-        let flags = if missing_left { MISSING_LEFT } else { 0 } | if zero { ZERO_IS_MISSING } else { 0 };
-        Ok(Node { threshold, feature_and_flags: feature | flags, left })
+        // Leaves are numbered behind the splits.
+        let splits = self.split_feature.len();
+        let child = |child: i32| {
+            usize::try_from(child)
+                .unwrap_or_else(|_| splits.saturating_add(usize::try_from(!child).unwrap_or(usize::MAX)))
+        };
+        let within = |child_number: i32| {
+            let place = child(child_number);
+            (child_number < 0 || place < splits).then_some(place).ok_or_else(|| {
+                damaged(format!("{}: child {child_number} does not exist or is reached twice", self.name))
+            })
+        };
+        Ok(Described::Split {
+            feature,
+            test,
+            left: within(self.left_child[node])?,
+            right: within(self.right_child[node])?,
+            cover: self.covers.as_ref().and_then(|(splits, _)| splits.get(node).copied()).unwrap_or(f64::NAN),
+        })
     }
 }
 
-/// Appends the tree's category sets to the forest and says where they are.
-fn read_sets(block: &Block<'_>, forest: &mut Forest) -> Result<Range<usize>, RuntimeError> {
-    let first = forest.sets.len();
+/// Adds the tree's category sets, which are bit sets in words of 32, and answers their numbers.
+fn read_sets(block: &Block<'_>, sets: &mut Sets) -> Result<Vec<u32>, RuntimeError> {
     let count: usize = match block.get("num_cat") {
         Some(_) => block.number("num_cat")?,
         None => 0,
     };
     if count == 0 {
-        return Ok(first..first);
+        return Ok(Vec::new());
     }
     let boundaries: Vec<usize> = block
         .numbers("cat_boundaries", count.checked_add(1).ok_or_else(|| damaged("num_cat is too large"))?)?;
@@ -166,19 +162,24 @@ fn read_sets(block: &Block<'_>, forest: &mut Forest) -> Result<Range<usize>, Run
     if !boundaries.is_sorted() {
         return Err(damaged(format!("{}: cat_boundaries go backwards", block.name())));
     }
-    let start = forest.words.len();
-    forest.sets.extend(boundaries.windows(2).map(|pair| start + pair[0]..start + pair[1]));
-    forest.words.extend(words);
-    Ok(first..forest.sets.len())
+    let members = |words: &[u32]| -> Vec<u32> {
+        let bits = |(word, place): (&u32, u32)| {
+            let word = *word;
+            (0..32).filter(move |bit| word >> bit & 1 == 1).map(move |bit| place * 32 + bit)
+        };
+        words.iter().zip(0_u32..).flat_map(bits).collect()
+    };
+    boundaries
+        .windows(2)
+        .map(|pair| {
+            sets.push(members(&words[pair[0]..pair[1]])).ok_or_else(|| damaged("too many category sets"))
+        })
+        .collect()
 }
 
-fn read_linear(
-    block: &Block<'_>,
-    leaves: usize,
-    features: usize,
-) -> Result<Option<Vec<Option<LinearLeaf>>>, RuntimeError> {
+fn read_linear(block: &Block<'_>, leaves: usize, features: usize) -> Result<Vec<LinearLeaf>, RuntimeError> {
     if block.get("is_linear").is_none_or(|flag| flag.trim() == "0") {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let constants: Vec<f64> = block.numbers("leaf_const", leaves)?;
     let counts: Vec<usize> = block.numbers("num_features", leaves)?;
@@ -195,7 +196,7 @@ fn read_linear(
         if let Some((place, _)) = terms.iter().find(|(place, _)| *place >= features) {
             return Err(damaged(format!("{}: leaf feature {place} of {features}", block.name())));
         }
-        linear.push(Some(LinearLeaf { constant, terms }));
+        linear.push(LinearLeaf { constant, terms });
     }
-    Ok(Some(linear))
+    Ok(linear)
 }

@@ -1,33 +1,13 @@
 //! ONNX models that scikit-learn's converter wrote, against what ONNX Runtime answered in Python.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use shipway_core::{Failure as _, Value};
 use shipway_runtime::{InputKind, Model, ModelFormat, RuntimeError, RuntimeOptions};
 
-/// The library from `SHIPWAY_ONNX_LIBRARY`, else from the virtual environment that `scripts/setup` makes.
-#[expect(clippy::disallowed_methods, reason = "a test finds the library that the set-up installed")]
-fn library() -> PathBuf {
-    if let Ok(path) = std::env::var("SHIPWAY_ONNX_LIBRARY") {
-        return path.into();
-    }
-    let lib = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/lib");
-    let entries = |folder: &Path| -> Vec<PathBuf> {
-        fs_err::read_dir(folder)
-            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-            .unwrap_or_default()
-    };
-    entries(&lib)
-        .iter()
-        .flat_map(|python| entries(&python.join("site-packages/onnxruntime/capi")))
-        .find(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so")))
-        .expect(
-            "ONNX Runtime's library is needed: run scripts/setup, which installs onnxruntime into .venv, or set \
-             SHIPWAY_ONNX_LIBRARY to its libonnxruntime.so file",
-        )
-}
+use crate::library::library;
 
-fn options() -> RuntimeOptions {
+pub(crate) fn options() -> RuntimeOptions {
     RuntimeOptions { onnx_library: Some(library()), threads: 1 }
 }
 
@@ -35,7 +15,7 @@ fn bytes(name: &str) -> Vec<u8> {
     fs_err::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)).unwrap()
 }
 
-fn load(name: &str) -> Model {
+pub(crate) fn load(name: &str) -> Model {
     Model::load(ModelFormat::Onnx, &bytes(&format!("{name}.onnx")), &options()).unwrap()
 }
 
@@ -119,5 +99,7 @@ fn a_list_of_maps_is_refused_with_the_way_to_export_it() {
 #[test]
 fn bytes_that_are_no_model_are_refused() {
     let refusal = Model::load(ModelFormat::Onnx, b"not a model", &options()).unwrap_err();
-    assert!(matches!(refusal, RuntimeError::Onnx { action: "load the model", .. }), "{refusal:?}");
+    assert!(matches!(refusal, RuntimeError::Damaged { format: "onnx", .. }), "{refusal:?}");
+    let empty = Model::load(ModelFormat::Onnx, b"", &options()).unwrap_err();
+    assert!(matches!(empty, RuntimeError::Onnx { action: "load the model", .. }), "{empty:?}");
 }

@@ -1,9 +1,13 @@
 //! A deployment: its name, what it is bound to, and what serves it at the moment.
 
 use serde::{Deserialize, Serialize};
-use shipway_core::{Digest, Name, Timestamp};
+use shipway_core::{Digest, Name, Sampling, Timestamp};
+use uuid::Uuid;
 
-use crate::error::ServingError;
+use crate::{
+    error::ServingError,
+    model::settings::{BatchingSettings, QueueSettings},
+};
 
 /// The longest name: the prediction log's table is named after the deployment, with a prefix.
 const LONGEST_NAME: usize = 50;
@@ -19,6 +23,51 @@ pub struct DeploymentSpec {
     /// The feature service that turns ids into the model's columns; without it, requests bring the columns.
     #[serde(default)]
     pub service: Option<Name>,
+    /// Which requests run together.
+    #[serde(default)]
+    pub batching: BatchingSettings,
+    /// Who may wait, and how long.
+    #[serde(default)]
+    pub queue: QueueSettings,
+    /// The share of requests whose rows are logged, from 0 to 1; all without it. A feature service may log fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_share: Option<LogShare>,
+}
+
+/// A share of requests, in millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct LogShare(Sampling);
+
+impl TryFrom<f64> for LogShare {
+    type Error = &'static str;
+
+    fn try_from(share: f64) -> Result<Self, Self::Error> {
+        Sampling::of_fraction(share).map(Self).ok_or("log_share must be a number from 0 to 1")
+    }
+}
+
+impl From<LogShare> for f64 {
+    fn from(share: LogShare) -> Self {
+        match share.0 {
+            Sampling::All => 1.0,
+            Sampling::PerMillion(millionths) => Self::from(millionths) / 1e6,
+            Sampling::Off => 0.0,
+        }
+    }
+}
+
+impl DeploymentSpec {
+    /// Checks the bounds of the settings.
+    pub(crate) fn check(&self) -> Result<(), ServingError> {
+        self.batching.check()?;
+        self.queue.check()
+    }
+
+    /// Whether the rows of this request are logged.
+    pub(crate) fn logs(&self, request_id: &Uuid) -> bool {
+        self.log_share.is_none_or(|LogShare(share)| share.keeps(request_id.as_bytes()))
+    }
 }
 
 /// A deployment as it is reported.

@@ -2,6 +2,8 @@
 //!
 //! - `deployment`: what is deployed, what serves it, what went wrong
 //! - `prediction`: what is asked and answered, and the limits
+//! - `settings`: how a deployment batches, and how long its callers may wait
 
 pub(crate) mod deployment;
 pub(crate) mod prediction;
+pub(crate) mod settings;

@@ -13,7 +13,8 @@ pub const MAX_ROWS: usize = 1024;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PredictRequest {
-    /// With a service: the ids and request columns of each row. Without: all columns of the model.
+    /// With a service: the ids and request columns of each row, and any feature that the row gives itself instead of the one that is
+    /// read. Without: all columns of the model.
     pub rows: Vec<Map<String, Json>>,
     /// The moment to predict for; the present without it. Needs a service.
     #[serde(default)]
@@ -21,15 +22,19 @@ pub struct PredictRequest {
     /// What an ingest answered: the prediction waits, bounded, until its events are visible. Needs a service.
     #[serde(default)]
     pub token: Option<String>,
+    /// Who goes first where requests wait for the model: lower numbers, from 1; 0, as without it, goes behind all others.
+    #[serde(default)]
+    pub priority: u32,
+    /// How long it may wait for the model, in milliseconds, instead of what the deployment says.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
 }
 
-impl PredictRequest {
-    /// Checks the bounds that do not depend on the deployment.
-    pub(crate) fn check(&self) -> Result<(), ServingError> {
-        match self.rows.len() {
-            1..=MAX_ROWS => Ok(()),
-            got => Err(ServingError::RowCount { got, limit: MAX_ROWS }),
-        }
+/// Checks the number of rows of a request.
+pub(crate) fn check_rows(rows: usize) -> Result<(), ServingError> {
+    match rows {
+        1..=MAX_ROWS => Ok(()),
+        got => Err(ServingError::RowCount { got, limit: MAX_ROWS }),
     }
 }
 
@@ -53,6 +58,9 @@ pub struct Prediction {
     pub request_id: String,
     /// Per row, how fresh each view was; empty without a service.
     pub feature_age: Vec<Vec<ViewFreshness>>,
+    /// Per row, the features that it gave itself; left out when no row gave one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<Vec<String>>,
 }
 
 fn as_numbers_or_lists<S: serde::Serializer>(
@@ -70,16 +78,12 @@ fn as_numbers_or_lists<S: serde::Serializer>(
 mod tests {
     use super::*;
 
-    fn request(rows: usize) -> PredictRequest {
-        PredictRequest { rows: vec![Map::new(); rows], ..PredictRequest::default() }
-    }
-
     #[test]
     fn a_request_has_between_one_and_the_bound_of_rows() {
-        assert!(request(1).check().is_ok());
-        assert!(request(MAX_ROWS).check().is_ok());
+        assert!(check_rows(1).is_ok());
+        assert!(check_rows(MAX_ROWS).is_ok());
         for rows in [0, MAX_ROWS + 1] {
-            assert!(matches!(request(rows).check(), Err(ServingError::RowCount { .. })), "{rows}");
+            assert!(matches!(check_rows(rows), Err(ServingError::RowCount { .. })), "{rows}");
         }
     }
 

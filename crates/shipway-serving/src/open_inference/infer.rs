@@ -1,74 +1,24 @@
-//! Predictions over tensors.
+//! Predictions over tensors, over REST.
 
-use std::time::Instant;
-
-use axum::extract::State;
-use http::HeaderMap;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use shipway_core::{Timestamp, Value as Scalar};
-use shipway_web::{Json, Path, Problem};
-
-use super::metadata::{OUTPUT, check_version};
-use crate::{
-    error::ServingError,
-    model::prediction::PredictRequest,
-    service::{Serving, Source},
-    tensors::{self, Datatype, Tensor},
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
 };
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use shipway_web::{BodyBytes, Path, Problem};
 
-/// The header that announces raw tensors behind the JSON.
-const BINARY_HEADER: &str = "inference-header-content-length";
-
-#[derive(Debug, Deserialize)]
-pub(super) struct InferRequest {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    parameters: Parameters,
-    inputs: Vec<Tensor>,
-    #[serde(default)]
-    outputs: Option<Vec<WantedOutput>>,
-}
-
-/// The parameters that mean something here; others are for other servers.
-#[derive(Debug, Default, Deserialize)]
-struct Parameters {
-    #[serde(default)]
-    at: Option<Timestamp>,
-    #[serde(default)]
-    token: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WantedOutput {
-    name: String,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct InferResponse {
-    model_name: String,
-    model_version: String,
-    id: String,
-    outputs: Vec<OutputTensor>,
-}
-
-#[derive(Debug, Serialize)]
-struct OutputTensor {
-    name: &'static str,
-    datatype: Datatype,
-    shape: Vec<usize>,
-    data: Vec<Value>,
-}
+use super::{MAX_INFER_BYTES, body, call, packing};
+use crate::{error::ServingError, service::Serving};
 
 /// Predict with whatever version serves.
 pub(super) async fn infer(
     State(serving): State<Serving>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    Json(request): Json<InferRequest>,
-) -> Result<Json<InferResponse>, Problem> {
-    Ok(Json(answer(&serving, &name, None, &headers, request).await?))
+    BodyBytes(body): BodyBytes,
+) -> Result<Response, Problem> {
+    Ok(answer(&serving, &name, None, &headers, body).await?)
 }
 
 /// Predict with one version, if it is the one that serves.
@@ -76,9 +26,9 @@ pub(super) async fn infer_version(
     State(serving): State<Serving>,
     Path((name, version)): Path<(String, String)>,
     headers: HeaderMap,
-    Json(request): Json<InferRequest>,
-) -> Result<Json<InferResponse>, Problem> {
-    Ok(Json(answer(&serving, &name, Some(&version), &headers, request).await?))
+    BodyBytes(body): BodyBytes,
+) -> Result<Response, Problem> {
+    Ok(answer(&serving, &name, Some(&version), &headers, body).await?)
 }
 
 async fn answer(
@@ -86,48 +36,25 @@ async fn answer(
     name: &str,
     version: Option<&str>,
     headers: &HeaderMap,
-    request: InferRequest,
-) -> Result<InferResponse, ServingError> {
-    let started = Instant::now();
-    if headers.contains_key(BINARY_HEADER) {
-        return Err(ServingError::WrongRequest(
-            "binary tensors are not supported; send data as JSON".to_owned(),
-        ));
-    }
-    if let Some(other) = request.outputs.iter().flatten().find(|output| output.name != OUTPUT) {
-        return Err(ServingError::WrongRequest(format!(
-            "there is no output `{}`; the output is `{OUTPUT}`",
-            other.name
-        )));
-    }
-    let deployment = serving.deployment(name)?;
-    let served = deployment.served()?;
-    if let Some(version) = version {
-        check_version(name, version, &served)?;
-    }
-    let inputs: Vec<String> = match &served.source {
-        Source::Direct { .. } => served.model.inputs().iter().map(|input| input.name.clone()).collect(),
-        Source::Service(_) => Vec::new(),
+    body: Bytes,
+) -> Result<Response, ServingError> {
+    let body = packing::unpacked(headers, body, MAX_INFER_BYTES)?;
+    let (call, binary) = body::read(headers, &body)?;
+    let reply = call::answer(serving, name, version, call).await?;
+    let (bytes, json_length) = body::write(&reply, &binary)?;
+    let (bytes, packing) = packing::packed(headers, bytes);
+    let content_type = match json_length {
+        Some(_) => "application/octet-stream",
+        None => "application/json",
     };
-    let rows = tensors::rows(request.inputs, &inputs)?;
-    let question = PredictRequest { rows, at: request.parameters.at, token: request.parameters.token };
-    let prediction = serving.predict_with(&deployment, served, question, started).await?;
-    let rows = prediction.predictions.len();
-    let width = prediction.predictions.first().map_or(1, Vec::len);
-    Ok(InferResponse {
-        model_name: name.to_owned(),
-        model_version: prediction.version.to_string(),
-        id: request.id.unwrap_or(prediction.request_id),
-        outputs: vec![OutputTensor {
-            name: OUTPUT,
-            datatype: Datatype::Fp64,
-            shape: if width == 1 { vec![rows] } else { vec![rows, width] },
-            data: prediction
-                .predictions
-                .iter()
-                .flatten()
-                .map(|number| Scalar::Float(*number).to_json())
-                .collect(),
-        }],
-    })
+    let mut response = bytes.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Some(length) = json_length {
+        headers.insert(HeaderName::from_static(body::JSON_LENGTH), length);
+    }
+    if let Some(packing) = packing {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(packing));
+    }
+    Ok(response)
 }

@@ -2,40 +2,51 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use serde::Serialize;
 use serde_json::{Value, json};
 use shipway_core::DataType;
-use shipway_runtime::{InputKind, ModelFormat};
+use shipway_runtime::{
+    InputKind, ModelFormat,
+    tensor::{Datatype, TensorSpec},
+};
 use shipway_web::{Path, Problem};
 
 use crate::{
     error::ServingError,
     service::{Served, Serving, Source},
-    tensors::Datatype,
 };
 
-/// The name of the tensor that answers.
+/// The name of the tensor that a model of rows answers.
 pub(super) const OUTPUT: &str = "predict";
 
-#[derive(Debug, Serialize)]
-pub(super) struct ModelMetadata {
-    name: String,
-    versions: Vec<String>,
-    platform: &'static str,
-    inputs: Vec<TensorMetadata>,
-    outputs: Vec<TensorMetadata>,
-}
+/// The name that the server gives itself.
+pub(super) const SERVER: &str = "shipway";
 
-#[derive(Debug, Serialize)]
-struct TensorMetadata {
-    name: String,
-    datatype: Datatype,
-    shape: Vec<i64>,
+/// The version of the server.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The protocol's extensions that are spoken here.
+pub(super) const EXTENSIONS: [&str; 7] = [
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+];
+
+/// What a deployment takes and gives.
+pub(super) struct Description {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) platform: &'static str,
+    pub(super) inputs: Vec<TensorSpec>,
+    pub(super) outputs: Vec<TensorSpec>,
 }
 
 /// What this server is.
 pub(super) async fn server() -> Json<Value> {
-    Json(json!({ "name": "shipway", "version": env!("CARGO_PKG_VERSION"), "extensions": [] }))
+    Json(json!({ "name": SERVER, "version": VERSION, "extensions": EXTENSIONS }))
 }
 
 /// The process answers.
@@ -64,19 +75,16 @@ pub(super) async fn models(State(serving): State<Serving>) -> Json<Value> {
 pub(super) async fn model(
     State(serving): State<Serving>,
     Path(name): Path<String>,
-) -> Result<Json<ModelMetadata>, Problem> {
-    let served = serving.deployment(&name)?.served()?;
-    Ok(Json(describe(name, &served)))
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(described(&describe(&serving, &name, None)?)))
 }
 
 /// One deployment, if it serves that version.
 pub(super) async fn version(
     State(serving): State<Serving>,
     Path((name, version)): Path<(String, String)>,
-) -> Result<Json<ModelMetadata>, Problem> {
-    let served = serving.deployment(&name)?.served()?;
-    check_version(&name, &version, &served)?;
-    Ok(Json(describe(name, &served)))
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(described(&describe(&serving, &name, Some(&version))?)))
 }
 
 /// Whether a deployment answers.
@@ -112,11 +120,58 @@ pub(super) fn check_version(name: &str, wanted: &str, served: &Served) -> Result
     Err(ServingError::OtherVersion { name: name.to_owned(), wanted: wanted.to_owned(), served: version })
 }
 
-fn describe(name: String, served: &Served) -> ModelMetadata {
+/// What a deployment takes and gives, if it serves the version asked for.
+pub(super) fn describe(
+    serving: &Serving,
+    name: &str,
+    version: Option<&str>,
+) -> Result<Description, ServingError> {
+    let served = serving.deployment(name)?.served()?;
+    if let Some(version) = version {
+        check_version(name, version, &served)?;
+    }
+    let (inputs, outputs) = tensors(&served);
+    Ok(Description {
+        name: name.to_owned(),
+        version: served.resolved.version.to_string(),
+        platform: platform(&served),
+        inputs,
+        outputs,
+    })
+}
+
+fn described(description: &Description) -> Value {
+    let tensors = |specs: &[TensorSpec]| -> Value {
+        let tensor = |spec: &TensorSpec| json!({ "name": spec.name, "datatype": spec.datatype.word(), "shape": spec.shape });
+        specs.iter().map(tensor).collect()
+    };
+    json!({
+        "name": description.name,
+        "versions": [description.version],
+        "platform": description.platform,
+        "inputs": tensors(&description.inputs),
+        "outputs": tensors(&description.outputs),
+    })
+}
+
+pub(super) fn platform(served: &Served) -> &'static str {
+    match served.model.format() {
+        ModelFormat::LightGbmText => "lightgbm_text",
+        ModelFormat::XgBoost => "xgboost_json",
+        ModelFormat::CatBoostJson => "catboost_json",
+        ModelFormat::Onnx => "onnxruntime_onnx",
+    }
+}
+
+/// The tensors that a version takes and gives.
+pub(super) fn tensors(served: &Served) -> (Vec<TensorSpec>, Vec<TensorSpec>) {
     let column =
-        |name: &str, datatype: Datatype| TensorMetadata { name: name.to_owned(), datatype, shape: vec![-1] };
-    let inputs = match &served.source {
-        Source::Service(service) => {
+        |name: &str, datatype: Datatype| TensorSpec { name: name.to_owned(), datatype, shape: vec![-1] };
+    let inputs = match (&served.source, served.model.signature()) {
+        (Source::Direct { .. } | Source::Tensors, Some(signature)) => {
+            return (signature.inputs.clone(), signature.outputs.clone());
+        }
+        (Source::Service(service), _) => {
             let bound = service.current();
             let shape = &bound.binding.shape;
             let request =
@@ -128,7 +183,7 @@ fn describe(name: String, served: &Served) -> ModelMetadata {
                 .map(|(name, data_type)| column(name, tensor_type(*data_type)))
                 .collect()
         }
-        Source::Direct { .. } => served
+        (Source::Direct { .. } | Source::Tensors, None) => served
             .model
             .inputs()
             .iter()
@@ -140,16 +195,7 @@ fn describe(name: String, served: &Served) -> ModelMetadata {
     };
     let outputs = served.model.outputs();
     let shape = if outputs == 1 { vec![-1] } else { vec![-1, i64::try_from(outputs).unwrap_or(i64::MAX)] };
-    ModelMetadata {
-        name,
-        versions: vec![served.resolved.version.to_string()],
-        platform: match served.model.format() {
-            ModelFormat::LightGbmText => "lightgbm_text",
-            ModelFormat::Onnx => "onnx_onnxv1",
-        },
-        inputs,
-        outputs: vec![TensorMetadata { name: OUTPUT.to_owned(), datatype: Datatype::Fp64, shape }],
-    }
+    (inputs, vec![TensorSpec { name: OUTPUT.to_owned(), datatype: Datatype::Fp64, shape }])
 }
 
 const fn tensor_type(data_type: DataType) -> Datatype {

@@ -67,6 +67,9 @@ fn fixed_columns(entries: &[Box<Entry>]) -> Result<Vec<ArrayRef>, ServingError> 
         Arc::new(StringArray::from(watermarks)),
         Arc::new(predictions.finish()),
         number(&|entry, _| entry.latency_us),
+        Arc::new(StringArray::from_iter(per_row(entries, |entry, row| {
+            entry.overridden.get(row).cloned().flatten()
+        }))),
     ])
 }
 

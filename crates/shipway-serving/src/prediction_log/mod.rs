@@ -47,6 +47,8 @@ pub(crate) struct Entry {
     pub(crate) watermarks: BTreeMap<String, u64>,
     /// Per logged row, its number in the request, from 0.
     pub(crate) numbers: Vec<usize>,
+    /// Per logged row, the features that it gave itself, as a JSON object; empty when no row gave one.
+    pub(crate) overridden: Vec<Option<String>>,
     /// Per logged row, the values of the schema's own columns, in order.
     pub(crate) rows: Vec<Vec<Value>>,
     /// Per logged row.

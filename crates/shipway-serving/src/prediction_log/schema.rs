@@ -10,7 +10,7 @@ use shipway_runtime::{InputKind, Model};
 use crate::ports::ServiceShape;
 
 /// The columns that every prediction log has, in front of the request's own.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 14] = [
     "request_id",
     "row",
     "at",
@@ -24,6 +24,7 @@ const FIXED: [&str; 13] = [
     "watermarks",
     "prediction",
     "latency_us",
+    "overridden",
 ];
 
 /// The table and the columns of one deployment at one version of its service.

@@ -1,15 +1,21 @@
-//! The native API of serving, and the routes of the foreign protocol beside it.
+//! The native API of serving, and the routes of the foreign protocols beside it.
 //!
 //! - `deployments`: what is deployed
 //! - `predict`: predictions
+//! - `explain`: why they are what they are
+//! - `preview`: what a candidate would decide otherwise
+//! - `labels`: what came true of them
 
 mod deployments;
+mod explain;
+mod labels;
 mod predict;
+mod preview;
 
 use shipway_core::{Permission, ResourceType};
 use shipway_web::Routes;
 
-use crate::{open_inference, service::Serving};
+use crate::{open_inference, scoring, service::Serving};
 
 /// All routes of serving.
 pub fn routes(serving: Serving) -> Routes<()> {
@@ -18,8 +24,12 @@ pub fn routes(serving: Serving) -> Routes<()> {
         .get("/api/v1/deployments/{name}", Permission::Read, deployments::show)
         .put("/api/v1/deployments/{name}", Permission::Manage, deployments::put)
         .delete("/api/v1/deployments/{name}", Permission::Manage, deployments::delete)
+        .post("/api/v1/deployments/{name}/preview", Permission::Read, preview::preview)
         .post("/api/v1/predict/{deployment}", Permission::Use, predict::predict)
-        .merge(open_inference::routes())
+        .post("/api/v1/explain/{deployment}", Permission::Use, explain::explain)
+        .post("/api/v1/labels/{deployment}", Permission::Write, labels::post)
+        .merge(open_inference::routes(&serving))
+        .merge(scoring::routes())
         .about(ResourceType::Deployment)
         .with_state(serving)
 }

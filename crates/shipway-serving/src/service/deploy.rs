@@ -1,6 +1,6 @@
 //! Deployments come and go. A deployment is recorded only after its model has loaded and fits its service.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use super::{Deployment, Serving};
 use crate::{
@@ -19,6 +19,7 @@ impl Serving {
         spec: DeploymentSpec,
     ) -> Result<DeploymentStatus, ServingError> {
         let name = deployment_name(name)?;
+        spec.check()?;
         let _changing = self.inner.changing.lock().await;
         let existing = self.deployment(name.as_str()).ok().filter(|existing| existing.spec == spec);
         if let Some(existing) = existing {
@@ -33,6 +34,24 @@ impl Serving {
         let status = deployment.status();
         self.inner.deployments.write().unwrap_or_else(PoisonError::into_inner).insert(name, deployment);
         Ok(status)
+    }
+
+    /// Loads a deployment again that was taken out of service, and looks after its alias in any case.
+    pub async fn load_again(&self, name: &str) -> Result<(), ServingError> {
+        let _changing = self.inner.changing.lock().await;
+        let deployment = self.deployment(name)?;
+        deployment.unloaded.store(false, Ordering::Release);
+        self.try_update(&deployment).await
+    }
+
+    /// Takes a deployment out of service until it is loaded again or the server starts anew. Requests that it is answering are
+    /// answered; then its model's memory is free.
+    pub async fn unload(&self, name: &str) -> Result<(), ServingError> {
+        let _changing = self.inner.changing.lock().await;
+        let deployment = self.deployment(name)?;
+        deployment.unload();
+        tracing::info!(deployment = %deployment.name, "unloaded");
+        Ok(())
     }
 
     /// Takes a deployment away. Requests that it is answering are answered; its prediction log stays.

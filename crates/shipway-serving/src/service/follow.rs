@@ -37,6 +37,9 @@ impl Serving {
     /// Brings the deployment to the version that its alias names; on failure the old version keeps serving, and the status
     /// has the reason.
     pub(super) async fn try_update(&self, deployment: &Deployment) -> Result<(), ServingError> {
+        if deployment.is_unloaded() {
+            return Ok(());
+        }
         let mut version = None;
         let outcome = self.update(deployment, &mut version).await;
         match &outcome {
@@ -72,7 +75,7 @@ impl Serving {
         if let Some(serving) = deployment.serving() {
             let pin = match &serving.source {
                 Source::Service(service) => service.pinned,
-                Source::Direct { .. } => None,
+                Source::Direct { .. } | Source::Tensors => None,
             };
             let same_pin = spec.service.is_none() || pinned_service(&resolved)? == pin;
             if serving.resolved.version == resolved.version

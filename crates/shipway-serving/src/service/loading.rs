@@ -4,15 +4,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use shipway_core::{Digest, Name, Timestamp};
-use shipway_runtime::{Binding, Model, RuntimeError, mlflow};
+use shipway_runtime::{Binding, DataFile, Model, RuntimeError, mlflow};
 
 use super::Serving;
 use crate::{
+    batching::{Batcher, ModelRunner},
     bind::{self, ServiceBinding},
     error::ServingError,
-    model::deployment::DeploymentSpec,
+    golden,
+    model::{deployment::DeploymentSpec, settings::BatchingSettings},
     ports::{ModelFile, ResolvedModel, ServiceShape},
     prediction_log::schema::LogSchema,
+    statistics::Statistics,
 };
 
 /// The largest model file that is loaded into memory.
@@ -24,9 +27,14 @@ const MAX_DESCRIPTION_BYTES: u64 = 1024 * 1024;
 /// A version that answers.
 pub(crate) struct Served {
     pub(crate) resolved: ResolvedModel,
-    pub(crate) model: Model,
+    pub(crate) model: Arc<Model>,
     pub(crate) source: Source,
     pub(crate) since: Timestamp,
+    /// Whoever does not run the model at once waits here.
+    pub(crate) batcher: Batcher<ModelRunner>,
+    /// How it batches: the deployment's settings, and what they leave to the model.
+    pub(crate) batching: BatchingSettings,
+    pub(crate) statistics: Arc<Statistics>,
 }
 
 /// Where the model's columns come from.
@@ -35,6 +43,8 @@ pub(crate) enum Source {
     Direct { binding: Binding, schema: Arc<LogSchema> },
     /// From a feature service, by ids.
     Service(ServiceSource),
+    /// From tensors of the request only: the model has no columns, and its answers are not logged.
+    Tensors,
 }
 
 /// A feature service that feeds a model.
@@ -70,8 +80,10 @@ impl Serving {
         spec: &DeploymentSpec,
         resolved: ResolvedModel,
     ) -> Result<Served, ServingError> {
-        let model = self.load_model(&resolved).await?;
+        let model = Arc::new(self.load_model(&resolved).await?);
+        self.warm_up(&resolved, &model).await?;
         let source = match &spec.service {
+            None if !model.takes_rows() => Source::Tensors,
             None => {
                 let columns: Vec<String> = model.inputs().iter().map(|input| input.name.clone()).collect();
                 let schema = LogSchema::of_model(name, &model);
@@ -89,7 +101,17 @@ impl Serving {
                 })
             }
         };
-        Ok(Served { resolved, model, source, since: self.inner.clock.now() })
+        let statistics =
+            Arc::new(Statistics::of(name.as_str(), resolved.version, self.inner.options.triton_metrics));
+        let batching = spec.batching.for_model(&model);
+        let batcher = Batcher::new(
+            ModelRunner(Arc::clone(&model)),
+            batching,
+            spec.queue,
+            Arc::clone(&statistics),
+            self.inner.tracker.clone(),
+        );
+        Ok(Served { resolved, model, source, since: self.inner.clock.now(), batcher, batching, statistics })
     }
 
     /// Binds `served` to the version of its service that has just answered, when that is another one than before.
@@ -128,7 +150,7 @@ impl Serving {
         Ok(BoundService { binding, schema: Arc::new(schema) })
     }
 
-    async fn load_model(&self, resolved: &ResolvedModel) -> Result<Model, ServingError> {
+    pub(super) async fn load_model(&self, resolved: &ResolvedModel) -> Result<Model, ServingError> {
         let paths: Vec<String> = resolved.files.iter().map(|file| file.path.clone()).collect();
         let description =
             resolved.files.iter().find(|file| file.path == mlflow::DESCRIPTION).ok_or_else(|| {
@@ -143,9 +165,47 @@ impl Serving {
                 RuntimeError::Description { reason: format!("`{}` was not logged", plan.file) }
             })?;
         let content = self.read_file(resolved, file, MAX_MODEL_BYTES).await?;
-        let options = self.inner.options.clone();
-        let loading = self.inner.tracker.spawn_blocking(move || plan.load(&content, &options));
+        let mut data = Vec::new();
+        for (path, name) in plan.data_files(&content, &paths)? {
+            if let Some(file) = resolved.files.iter().find(|file| file.path == path) {
+                let content = self.read_file(resolved, file, MAX_MODEL_BYTES).await?;
+                data.push(DataFile { path: name, content: content.as_ref().into() });
+            }
+        }
+        let options = self.inner.options.runtime.clone();
+        let loading = self.inner.tracker.spawn_blocking(move || plan.load(&content, &data, &options));
         Ok(loading.await.map_err(|_| ServingError::ShuttingDown)??)
+    }
+
+    /// Runs the golden inputs of a version, which it must answer as they say; without them the example that was logged with it, so
+    /// that its first caller does not pay for what only a first run does.
+    async fn warm_up(&self, resolved: &ResolvedModel, model: &Arc<Model>) -> Result<(), ServingError> {
+        let named = |name: &str| resolved.files.iter().find(|file| file.path == name);
+        let model = Arc::clone(model);
+        if let Some(file) = named(golden::FILE) {
+            let content = self.read_file(resolved, file, golden::MAX_BYTES).await?;
+            let checking = self.inner.tracker.spawn_blocking(move || golden::check(&model, &content));
+            return checking.await.map_err(|_| ServingError::ModelFailed)?.map_err(|reason| {
+                ServingError::GoldenMismatch {
+                    model: resolved.name.clone(),
+                    version: resolved.version,
+                    reason,
+                }
+            });
+        }
+        let Some(file) = named(golden::EXAMPLE).filter(|file| file.bytes <= golden::MAX_BYTES) else {
+            return Ok(());
+        };
+        let content = self.read_file(resolved, file, golden::MAX_BYTES).await?;
+        let running = self.inner.tracker.spawn_blocking(move || {
+            serde_json::from_slice(&content).map(|body| golden::run(&model, body).map(|_| ()))
+        });
+        // An example is for people; what it says is not promised, so it keeps no version from serving.
+        let ran = running.await.map_err(|_| ServingError::ModelFailed)?;
+        if let Ok(Err(error)) = ran {
+            tracing::info!(model = resolved.name, version = resolved.version, %error, "the example does not run");
+        }
+        Ok(())
     }
 
     async fn read_file(

@@ -4,15 +4,27 @@
 //! - `deploy`: deployments come and go
 //! - `follow`: the served version follows its alias
 //! - `predict`: rows become predictions
+//! - `infer`: tensors become tensors
+//! - `preview`: a candidate runs over what was served
+//! - `explain`: why a model answers what it answers
+//! - `labels`: what came true of predictions
 
 mod deploy;
+mod explain;
 mod follow;
+mod infer;
+mod labels;
 mod loading;
 mod predict;
+mod preview;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use shipway_core::{Clock, Name, nearest};
@@ -29,7 +41,12 @@ use crate::{
     prediction_log::{PredictionLog, schema::table_of},
     store::{self, deployments},
 };
+pub use explain::{ExplainOutput, ExplainRequest, Explanation, RowExplanation, ScoreExplanation};
+pub(crate) use infer::TensorQuestion;
+pub use labels::{Label, Labels, LabelsKept, label_table_of};
 pub(crate) use loading::{Served, Source};
+pub(crate) use predict::{Question, Rows};
+pub use preview::{Preview, PreviewRequest};
 
 /// What serving needs of other capabilities.
 #[derive(Clone)]
@@ -38,6 +55,15 @@ pub struct ServingPorts {
     pub models: Arc<dyn ModelSource>,
     /// Where features come from.
     pub features: Arc<dyn FeatureSource>,
+}
+
+/// How serving runs models and counts what they do.
+#[derive(Debug, Clone, Default)]
+pub struct ServingOptions {
+    /// How models run.
+    pub runtime: RuntimeOptions,
+    /// Whether inferences are counted under the names of Triton's metrics too.
+    pub triton_metrics: bool,
 }
 
 /// Everything that is deployed, and the log of what it answers. Cheap to clone.
@@ -50,7 +76,7 @@ struct Inner {
     store: Store,
     lake: Lake,
     ports: ServingPorts,
-    options: RuntimeOptions,
+    options: ServingOptions,
     clock: Arc<dyn Clock>,
     tracker: TaskTracker,
     log: PredictionLog,
@@ -66,6 +92,8 @@ pub(crate) struct Deployment {
     pub(crate) spec: DeploymentSpec,
     served: RwLock<Option<Arc<Served>>>,
     trouble: RwLock<Option<LoadTrouble>>,
+    /// Taken out of service by hand, until it is loaded again or the server starts anew.
+    unloaded: AtomicBool,
 }
 
 impl Serving {
@@ -75,7 +103,7 @@ impl Serving {
         store: Store,
         lake: Lake,
         ports: ServingPorts,
-        options: RuntimeOptions,
+        options: ServingOptions,
         clock: Arc<dyn Clock>,
         tracker: TaskTracker,
     ) -> Result<Self, ServingError> {
@@ -119,9 +147,12 @@ impl Serving {
 
     /// Whether every deployment has a version that answers.
     pub fn ready(&self) -> bool {
-        self.all()
-            .iter()
-            .all(|deployment| deployment.served.read().unwrap_or_else(PoisonError::into_inner).is_some())
+        self.all().iter().all(|deployment| deployment.is_unloaded() || deployment.serving().is_some())
+    }
+
+    /// Whether the server stops before so much time is over; returns when either is known.
+    pub(crate) async fn is_stopping_within(&self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.inner.stop.cancelled()).await.is_ok()
     }
 
     /// All deployments, by name.
@@ -134,7 +165,7 @@ impl Serving {
         Ok(self.deployment(name)?.status())
     }
 
-    fn all(&self) -> Vec<Arc<Deployment>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Deployment>> {
         self.inner.deployments.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
@@ -149,22 +180,46 @@ impl Serving {
 
 impl Deployment {
     fn new(name: Name, spec: DeploymentSpec, served: Option<Served>) -> Self {
-        Self { name, spec, served: RwLock::new(served.map(Arc::new)), trouble: RwLock::new(None) }
+        Self {
+            name,
+            spec,
+            served: RwLock::new(served.map(Arc::new)),
+            trouble: RwLock::new(None),
+            unloaded: AtomicBool::new(false),
+        }
     }
 
     /// The version that answers now. Whoever holds it keeps it alive, also after another has taken over.
     pub(crate) fn served(&self) -> Result<Arc<Served>, ServingError> {
-        self.serving().ok_or_else(|| ServingError::NotLoaded {
-            name: self.name.to_string(),
-            reason: self.trouble().map_or_else(|| "it is being loaded".to_owned(), |trouble| trouble.detail),
+        self.serving().ok_or_else(|| {
+            if self.is_unloaded() {
+                return ServingError::Unloaded(self.name.to_string());
+            }
+            let trouble = self.trouble();
+            ServingError::NotLoaded {
+                name: self.name.to_string(),
+                reason: trouble.map_or_else(|| "it is being loaded".to_owned(), |trouble| trouble.detail),
+            }
         })
     }
 
-    fn serving(&self) -> Option<Arc<Served>> {
+    /// Whether it was taken out of service by hand.
+    pub(crate) fn is_unloaded(&self) -> bool {
+        self.unloaded.load(Ordering::Acquire)
+    }
+
+    /// Takes it out of service: the model's memory is free when the requests that it answers are done.
+    fn unload(&self) {
+        self.unloaded.store(true, Ordering::Release);
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.report(None);
+    }
+
+    pub(crate) fn serving(&self) -> Option<Arc<Served>> {
         self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn trouble(&self) -> Option<LoadTrouble> {
+    pub(crate) fn trouble(&self) -> Option<LoadTrouble> {
         self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -180,7 +235,7 @@ impl Deployment {
         let serves = self.serving().map(|served| {
             let (service_hash, service_pinned) = match &served.source {
                 Source::Service(service) => (Some(service.hash()), service.pinned.is_some()),
-                Source::Direct { .. } => (None, false),
+                Source::Direct { .. } | Source::Tensors => (None, false),
             };
             ServedVersion {
                 version: served.resolved.version,

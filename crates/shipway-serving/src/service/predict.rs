@@ -1,31 +1,76 @@
 //! Rows become predictions: features are read, the model runs, the answer is queued for the log, then it is sent.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Map, Value as Json};
 use shipway_core::{Digest, EntityKey, Name, Sampling, Timestamp, Value, exact_json};
-use shipway_runtime::{Binding, ModelFormat};
+use shipway_runtime::Binding;
 use uuid::Uuid;
 
 use super::{Deployment, Served, Serving, Source, loading::BoundService, loading::ServiceSource};
 use crate::{
+    batching::{Done, Urgency, Work},
     bind,
     error::ServingError,
-    model::prediction::{PredictRequest, Prediction},
+    model::prediction::{PredictRequest, Prediction, check_rows},
+    overrides::{self, Overrides},
     ports::{FeatureQuery, ViewFreshness},
-    prediction_log::{Entry, schema::LogSchema},
+    prediction_log::{Entry, Room, schema::LogSchema},
+    statistics::Phase,
 };
 
 /// Rows that a tree model predicts on the thread of the request; more go to a thread that may block.
 const ROWS_IN_PLACE: usize = 64;
 
+/// What is asked of a deployment that predicts rows.
+pub(crate) struct Question {
+    pub(crate) rows: Rows,
+    /// The moment to predict for; the present without it. Needs a service.
+    pub(crate) at: Option<Timestamp>,
+    /// What an ingest answered; see [`PredictRequest::token`].
+    pub(crate) token: Option<String>,
+    pub(crate) urgency: Urgency,
+}
+
+/// The rows of a question.
+pub(crate) enum Rows {
+    /// Values by their names.
+    Named(Vec<Map<String, Json>>),
+    /// The values of the model's inputs, in their order; for deployments without a service only.
+    Ordered(Vec<Vec<Value>>),
+}
+
+impl Rows {
+    fn count(&self) -> usize {
+        match self {
+            Self::Named(rows) => rows.len(),
+            Self::Ordered(rows) => rows.len(),
+        }
+    }
+}
+
+impl From<PredictRequest> for Question {
+    fn from(request: PredictRequest) -> Self {
+        let urgency =
+            Urgency { priority: request.priority, timeout: request.timeout_ms.map(Duration::from_millis) };
+        Self { rows: Rows::Named(request.rows), at: request.at, token: request.token, urgency }
+    }
+}
+
 /// The rows of a request as the model takes them, and what is known of them.
-struct Gathered {
-    columns: Columns,
+pub(super) struct Gathered {
+    pub(super) columns: Columns,
     /// Keys of each row; empty without a service.
     keys: Vec<Vec<Value>>,
-    values: Vec<Vec<Value>>,
-    at: Timestamp,
+    pub(super) values: Vec<Vec<Value>>,
+    /// What the rows override, and the values as they were read; `values` are those of the model then.
+    overrides: Overrides,
+    as_read: Option<Vec<Vec<Value>>>,
+    pub(super) at: Timestamp,
     service: Option<(Name, Digest)>,
     watermarks: BTreeMap<String, u64>,
     feature_age: Vec<Vec<ViewFreshness>>,
@@ -33,20 +78,20 @@ struct Gathered {
 }
 
 /// How the values stand to the model's inputs and to the log's columns.
-enum Columns {
+pub(super) enum Columns {
     Direct,
     Bound(Arc<BoundService>),
 }
 
 impl Columns {
-    fn of<'served>(
+    pub(super) fn of<'served>(
         &'served self,
         served: &'served Served,
     ) -> Result<(&'served Binding, &'served Arc<LogSchema>), ServingError> {
         match (self, &served.source) {
             (Self::Bound(bound), _) => Ok((&bound.binding.binding, &bound.schema)),
             (Self::Direct, Source::Direct { binding, schema }) => Ok((binding, schema)),
-            (Self::Direct, Source::Service(_)) => {
+            (Self::Direct, Source::Service(_) | Source::Tensors) => {
                 Err(ServingError::WrongRequest("the deployment reads its columns from a service".to_owned()))
             }
         }
@@ -57,10 +102,9 @@ impl Serving {
     /// Predicts the rows of a request, all of them or none. One version of the model answers all rows.
     pub async fn predict(&self, name: &str, request: PredictRequest) -> Result<Prediction, ServingError> {
         let started = Instant::now();
-        request.check()?;
         let deployment = self.deployment(name)?;
         let served = deployment.served()?;
-        self.predict_with(&deployment, served, request, started).await
+        self.predict_with(&deployment, served, request.into(), started).await
     }
 
     /// Puts the digits of decimals back into the rows of `request`, which was read from the body `text`.
@@ -87,40 +131,47 @@ impl Serving {
         &self,
         deployment: &Deployment,
         served: Arc<Served>,
-        request: PredictRequest,
+        question: Question,
         started: Instant,
     ) -> Result<Prediction, ServingError> {
-        request.check()?;
-        let rows = request.rows.len();
-        let room = self.inner.log.room(rows).await?;
+        let statistics = Arc::clone(&served.statistics);
+        statistics.asked_at(u64::try_from(self.inner.clock.now().micros() / 1_000).unwrap_or(0));
+        let answer = self.answer(deployment, served, question, started).await;
+        let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
+        statistics.record(phase, started.elapsed());
+        answer
+    }
+
+    async fn answer(
+        &self,
+        deployment: &Deployment,
+        served: Arc<Served>,
+        question: Question,
+        started: Instant,
+    ) -> Result<Prediction, ServingError> {
+        let rows = question.rows.count();
+        check_rows(rows)?;
+        let urgency = question.urgency;
+        let request_id = Uuid::now_v7();
+        let room = match deployment.spec.logs(&request_id) {
+            true => Some(self.inner.log.room(rows).await?),
+            false => None,
+        };
         let gathered = match &served.source {
-            Source::Service(service) => self.read_features(deployment, &served, service, &request).await?,
-            Source::Direct { .. } => self.take_columns(&served, &request)?,
+            Source::Service(service) => self.read_features(deployment, &served, service, question).await?,
+            Source::Direct { .. } | Source::Tensors => self.take_columns(&served, question)?,
         };
-        let (gathered, predictions) = self.run(Arc::clone(&served), gathered).await?;
-        let (_, schema) = gathered.columns.of(&served)?;
-        let latency = started.elapsed();
-        let kept = logged_numbers(&gathered);
-        let request_id = Uuid::now_v7().to_string();
-        let entry = Entry {
-            schema: Arc::clone(schema),
-            request_id: request_id.clone(),
-            at: gathered.at,
-            served_at: self.inner.clock.now(),
-            deployment: deployment.name.clone(),
-            model: served.resolved.name.clone(),
-            version: served.resolved.version,
-            artifact: served.resolved.artifact,
-            service: gathered.service.clone(),
-            watermarks: gathered.watermarks,
-            rows: picked(&kept, logged_rows(schema, gathered.keys, gathered.values)),
-            predictions: picked(&kept, predictions.clone()),
-            numbers: kept,
-            latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
-        };
-        if !entry.rows.is_empty() {
-            self.inner.log.write(entry, room)?;
+        served.statistics.record(Phase::ComputeInput, started.elapsed());
+        let (mut gathered, predictions) = self.run(&served, gathered, urgency).await?;
+        let ran = Instant::now();
+        let overridden = gathered.overrides.names();
+        let feature_age = std::mem::take(&mut gathered.feature_age);
+        let (at, service_hash) = (gathered.at, gathered.service.as_ref().map(|(_, hash)| *hash));
+        if let Some(room) = room {
+            let answered = (request_id.to_string(), predictions.as_slice(), started.elapsed());
+            self.log_rows(deployment, &served, gathered, answered, room)?;
         }
+        served.statistics.record(Phase::ComputeOutput, ran.elapsed());
         let label = deployment.name.to_string();
         metrics::counter!("shipway_predictions_total", "deployment" => label.clone()).increment(rows as u64);
         metrics::histogram!("shipway_predict_seconds", "deployment" => label)
@@ -129,46 +180,94 @@ impl Serving {
             deployment: deployment.name.clone(),
             model: served.resolved.name.clone(),
             version: served.resolved.version,
-            service_hash: gathered.service.map(|(_, hash)| hash),
-            at: gathered.at,
+            service_hash,
+            at,
             predictions,
-            request_id,
-            feature_age: gathered.feature_age,
+            request_id: request_id.to_string(),
+            feature_age,
+            overridden,
         })
     }
 
-    async fn read_features(
+    /// Queues the rows of an answer for the log: its id, its predictions, and how long it took.
+    fn log_rows(
+        &self,
+        deployment: &Deployment,
+        served: &Served,
+        gathered: Gathered,
+        (request_id, predictions, latency): (String, &[Vec<f64>], Duration),
+        room: Room,
+    ) -> Result<(), ServingError> {
+        let kept = logged_numbers(&gathered);
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let schema = Arc::clone(gathered.columns.of(served)?.1);
+        let entry = Entry {
+            request_id,
+            at: gathered.at,
+            served_at: self.inner.clock.now(),
+            deployment: deployment.name.clone(),
+            model: served.resolved.name.clone(),
+            version: served.resolved.version,
+            artifact: served.resolved.artifact,
+            service: gathered.service,
+            watermarks: gathered.watermarks,
+            overridden: picked_some(&kept, gathered.overrides.logged()),
+            rows: picked(
+                &kept,
+                logged_rows(&schema, gathered.keys, gathered.as_read.unwrap_or(gathered.values)),
+            ),
+            schema,
+            predictions: picked(&kept, predictions.to_vec()),
+            numbers: kept,
+            latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+        };
+        self.inner.log.write(entry, room)
+    }
+
+    pub(super) async fn read_features(
         &self,
         deployment: &Deployment,
         served: &Served,
         service: &ServiceSource,
-        request: &PredictRequest,
+        request: Question,
     ) -> Result<Gathered, ServingError> {
+        let Rows::Named(mut rows) = request.rows else {
+            return Err(ServingError::WrongRequest(
+                "a deployment with a feature service takes ids by their names".to_owned(),
+            ));
+        };
+        let overrides = overrides::taken_out(&service.current().binding.shape, &mut rows);
         let query = FeatureQuery {
             service: service.name.as_str(),
             service_hash: service.pinned,
-            rows: &request.rows,
+            rows: &rows,
             at: request.at,
             token: request.token.as_deref(),
         };
         let answer = self.inner.ports.features.read(query).await?;
-        if answer.rows.len() != request.rows.len() {
+        if answer.rows.len() != rows.len() {
             return Err(ServingError::WrongRequest(format!(
                 "{} rows were asked for, features came for {}",
-                request.rows.len(),
+                rows.len(),
                 answer.rows.len()
             )));
         }
         let bound = self.rebind(&deployment.name, served, service, answer.service_hash).await?;
-        let keys = request
-            .rows
-            .iter()
-            .map(|row: &Map<String, Json>| bind::key_values(&bound.binding.shape, row))
-            .collect();
+        let keys =
+            rows.iter().map(|row: &Map<String, Json>| bind::key_values(&bound.binding.shape, row)).collect();
         let (values, feature_age) = answer.rows.into_iter().map(|row| (row.values, row.views)).unzip();
+        let read = bind::in_order(&bound.binding, &answer.columns, values)?;
+        let (values, as_read) = match overrides.is_empty() {
+            true => (read, None),
+            false => (overrides.over(&bound.binding, &read)?, Some(read)),
+        };
         Ok(Gathered {
             keys,
-            values: bind::in_order(&bound.binding, &answer.columns, values)?,
+            values,
+            overrides,
+            as_read,
             columns: Columns::Bound(bound),
             at: answer.at,
             service: Some((service.name.clone(), answer.service_hash)),
@@ -178,17 +277,23 @@ impl Serving {
         })
     }
 
-    fn take_columns(&self, served: &Served, request: &PredictRequest) -> Result<Gathered, ServingError> {
+    pub(super) fn take_columns(&self, served: &Served, request: Question) -> Result<Gathered, ServingError> {
+        served.model.must_take_rows()?;
         if request.at.is_some() || request.token.is_some() {
             return Err(ServingError::WrongRequest(
                 "`at` and `token` are for features; this deployment has no feature service".to_owned(),
             ));
         }
-        let values = bind::direct_values(&served.model, &request.rows)?;
+        let values = match request.rows {
+            Rows::Named(rows) => bind::direct_values(&served.model, &rows)?,
+            Rows::Ordered(values) => values,
+        };
         Ok(Gathered {
             columns: Columns::Direct,
             keys: Vec::new(),
             values,
+            overrides: Overrides::default(),
+            as_read: None,
             at: self.inner.clock.now(),
             service: None,
             watermarks: BTreeMap::new(),
@@ -197,25 +302,31 @@ impl Serving {
         })
     }
 
-    /// Runs the model: few rows of a tree model here, anything longer where it holds up nobody.
+    /// Runs the model: few rows of a tree model here, anything longer where it holds up nobody, with others that wait.
     async fn run(
         &self,
-        served: Arc<Served>,
-        gathered: Gathered,
+        served: &Arc<Served>,
+        mut gathered: Gathered,
+        urgency: Urgency,
     ) -> Result<(Gathered, Vec<Vec<f64>>), ServingError> {
-        let in_place =
-            gathered.values.len() <= ROWS_IN_PLACE && served.model.format() == ModelFormat::LightGbmText;
-        let predict = move |gathered: Gathered| -> Result<(Gathered, Vec<Vec<f64>>), ServingError> {
-            let (binding, _) = gathered.columns.of(&served)?;
+        let (binding, _) = gathered.columns.of(served)?;
+        if gathered.values.len() <= ROWS_IN_PLACE && served.model.format().is_native() {
+            let started = Instant::now();
             let rows: Vec<&[Value]> = gathered.values.iter().map(Vec::as_slice).collect();
             let predictions = served.model.predict(binding, &rows)?;
-            Ok((gathered, predictions))
-        };
-        if in_place {
-            return predict(gathered);
+            served.statistics.ran(rows.len(), started.elapsed());
+            served.statistics.record(Phase::ComputeInfer, started.elapsed());
+            return Ok((gathered, predictions));
         }
-        let running = self.inner.tracker.spawn_blocking(move || predict(gathered));
-        running.await.map_err(|_| ServingError::ShuttingDown)?
+        let binding = binding.clone();
+        let work = Work::Rows { binding, rows: std::mem::take(&mut gathered.values) };
+        match served.batcher.submit(work, urgency).await? {
+            Done::Rows { rows, predictions } => {
+                gathered.values = rows;
+                Ok((gathered, predictions))
+            }
+            Done::Tensors(_) => Err(ServingError::ModelFailed),
+        }
     }
 }
 
@@ -230,6 +341,11 @@ fn logged_numbers(gathered: &Gathered) -> Vec<usize> {
         Sampling::All => all.collect(),
         _ => all.filter(is_kept).collect(),
     }
+}
+
+/// The same of what there may be nothing of.
+fn picked_some<T>(numbers: &[usize], rows: Vec<T>) -> Vec<T> {
+    if rows.is_empty() { rows } else { picked(numbers, rows) }
 }
 
 /// The rows of these numbers, which are in order.

@@ -1,5 +1,6 @@
 //! The table of deployments: one row per name, with what it is bound to.
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shipway_core::{Name, Timestamp};
 use shipway_store::{
@@ -8,12 +9,31 @@ use shipway_store::{
     parameters,
 };
 
-use crate::{error::ServingError, model::deployment::DeploymentSpec};
+use crate::{
+    error::ServingError,
+    model::{
+        deployment::{DeploymentSpec, LogShare},
+        settings::{BatchingSettings, QueueSettings},
+    },
+};
+
+/// What the column `settings` holds, as JSON; rows of before it have none.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Settings {
+    batching: BatchingSettings,
+    queue: QueueSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_share: Option<LogShare>,
+}
 
 /// All deployments, by name.
 pub(crate) async fn all(store: &Store) -> Result<Vec<(Name, DeploymentSpec)>, ServingError> {
     let rows = store
-        .fetch_all("SELECT name, model, alias, service FROM deployments ORDER BY name", parameters![])
+        .fetch_all(
+            "SELECT name, model, alias, service, settings FROM deployments ORDER BY name",
+            parameters![],
+        )
         .await?;
     rows.iter().map(read).collect()
 }
@@ -24,10 +44,21 @@ fn read(row: &Row) -> Result<(Name, DeploymentSpec), ServingError> {
             .map_err(|error| ServingError::WrongName { name: error.0.clone(), reason: error.to_string() })
     };
     let service = row.optional_text("service")?.map(name).transpose()?;
-    Ok((
-        name(row.text("name")?)?,
-        DeploymentSpec { model: row.text("model")?, alias: row.text("alias")?, service },
-    ))
+    let settings: Settings = match row.optional_text("settings")? {
+        Some(json) => serde_json::from_str(&json).map_err(|error| {
+            ServingError::WrongRequest(format!("the settings of a deployment are damaged: {error}"))
+        })?,
+        None => Settings::default(),
+    };
+    let spec = DeploymentSpec {
+        model: row.text("model")?,
+        alias: row.text("alias")?,
+        service,
+        batching: settings.batching,
+        queue: settings.queue,
+        log_share: settings.log_share,
+    };
+    Ok((name(row.text("name")?)?, spec))
 }
 
 /// Records a deployment, or what it is bound to from now on, with who did it.
@@ -38,20 +69,23 @@ pub(crate) async fn put(
     caller: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let settings =
+        json!(Settings { batching: spec.batching, queue: spec.queue, log_share: spec.log_share }).to_string();
     let mut transaction = store.begin().await?;
     transaction
         .execute(
-            "INSERT INTO deployments (name, model, alias, service, created_at, updated_at, updated_by) \
-             VALUES ($1, $2, $3, $4, $5, $5, $6) \
+            "INSERT INTO deployments (name, model, alias, service, created_at, updated_at, updated_by, settings) \
+             VALUES ($1, $2, $3, $4, $5, $5, $6, $7) \
              ON CONFLICT (name) DO UPDATE SET model = excluded.model, alias = excluded.alias, \
-             service = excluded.service, updated_at = excluded.updated_at, updated_by = excluded.updated_by",
+             service = excluded.service, settings = excluded.settings, updated_at = excluded.updated_at, updated_by = excluded.updated_by",
             parameters![
                 name.as_str(),
                 spec.model.as_str(),
                 spec.alias.as_str(),
                 spec.service.as_ref().map(|service| service.as_str().to_owned()),
                 now.micros(),
-                caller
+                caller,
+                settings
             ],
         )
         .await?;
@@ -59,7 +93,8 @@ pub(crate) async fn put(
         actor: caller.to_owned(),
         action: "serving.deploy".to_owned(),
         subject: format!("deployment/{name}"),
-        detail: json!({ "model": spec.model, "alias": spec.alias, "service": spec.service }),
+        detail: json!({ "model": spec.model, "alias": spec.alias, "service": spec.service,
+            "batching": spec.batching, "queue": spec.queue, "log_share": spec.log_share }),
     };
     audit::record(&mut transaction, &entry, now).await?;
     transaction.commit().await

@@ -10,8 +10,7 @@ use shipway_store::Migration;
 pub(crate) const OWNER: &str = "serving";
 
 /// This crate's migrations, in order.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "deployments",
-    sql: include_str!("../../migrations/0001_deployments.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "deployments", sql: include_str!("../../migrations/0001_deployments.sql") },
+    Migration { version: 2, name: "settings", sql: include_str!("../../migrations/0002_settings.sql") },
+];

@@ -1,5 +1,6 @@
 //! Deployments come, follow their alias, survive, and go.
 
+use serde_json::json;
 use shipway_core::{DataType, Digest, Failure as _};
 
 use crate::world::{COLUMNS, World, model_text, one_flight, shape, spec};
@@ -164,4 +165,43 @@ async fn a_version_that_is_not_pinned_moves_with_its_service_while_the_columns_l
     world.features.apply(without);
     let refusal = world.serving.predict("late_arrivals", one_flight()).await.unwrap_err();
     assert_eq!(refusal.code(), "serving.columns_missing");
+}
+
+#[tokio::test]
+async fn a_version_that_does_not_answer_its_golden_inputs_does_not_take_over() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    let golden = |first: f64| {
+        json!({
+            "dataframe_split": { "columns": COLUMNS, "data": [[3, 1], [30, null]] },
+            "predictions": [first, 2.9],
+        })
+        .to_string()
+    };
+    world.models.add_file(2, "shipway_golden.json", &golden(2.2));
+    world.models.move_silently("champion", 2);
+    world.serving.refresh().await;
+
+    let status = world.serving.status_of("late_arrivals").unwrap();
+    assert_eq!(status.serves.unwrap().version, 1, "the one before goes on");
+    let trouble = status.trouble.unwrap();
+    assert_eq!(trouble.code, "serving.golden_mismatch");
+    assert_eq!(
+        trouble.detail,
+        "model `late` version 2 does not answer its golden inputs: predictions[0]: expected 2.2, got 2.1"
+    );
+    world.models.add_file(2, "shipway_golden.json", "{");
+    world.serving.refresh().await;
+    assert!(
+        world.serving.status_of("late_arrivals").unwrap().trouble.unwrap().detail.contains("not readable")
+    );
+    world.models.add_file(2, "shipway_golden.json", &golden(2.1));
+    world.serving.refresh().await;
+    assert_eq!(world.serving.status_of("late_arrivals").unwrap().serves.unwrap().version, 2);
+
+    // An example that does not run keeps nothing back.
+    world.models.add_file(1, "serving_input_example.json", r#"{"inputs": [["x"]]}"#);
+    world.models.move_silently("champion", 1);
+    world.serving.refresh().await;
+    assert_eq!(world.serving.status_of("late_arrivals").unwrap().serves.unwrap().version, 1);
 }

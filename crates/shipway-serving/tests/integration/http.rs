@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 
 use crate::world::{World, model_text, shape};
 
-async fn ask(world: &World, method: &str, path: &str, body: Option<Json>) -> (StatusCode, Json) {
+pub(crate) async fn ask(world: &World, method: &str, path: &str, body: Option<Json>) -> (StatusCode, Json) {
     ask_text(world, method, path, &body.map_or_else(String::new, |body| body.to_string())).await
 }
 

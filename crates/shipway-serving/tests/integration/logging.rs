@@ -4,12 +4,17 @@ use arrow::{
     array::{Array as _, AsArray as _},
     datatypes::{Float64Type, Int64Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
+    util::pretty::pretty_format_batches,
 };
 use futures::TryStreamExt as _;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use shipway_core::{DataType, Digest, EntityKey, Failure as _, Sampling, Value};
+use shipway_serving::{DeploymentSpec, LogShare};
 
-use crate::world::{NOW, World, one_flight, rows, shape};
+use crate::{
+    http::ask,
+    world::{NOW, World, model_text, one_flight, rows, shape, spec},
+};
 
 async fn query(world: &World, sql: &str) -> RecordBatch {
     let batches: Vec<RecordBatch> = world.lake.sql(sql).await.unwrap().try_collect().await.unwrap();
@@ -160,4 +165,113 @@ async fn after_shutdown_nothing_is_answered_that_would_not_be_logged() {
     world.serving.shutdown().await.unwrap();
     let refusal = world.serving.predict("late_arrivals", one_flight()).await.unwrap_err();
     assert_eq!(refusal.code(), "serving.shutting_down");
+}
+
+#[tokio::test]
+async fn late_labels_join_their_predictions_by_request_id_and_row() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    let request = rows(json!([{ "origin": "JFK", "month": 11 }, { "origin": "LGA", "month": 11 }]));
+    let answer = world.serving.predict("late_arrivals", request).await.unwrap();
+    world.serving.flush().await.unwrap();
+    let label =
+        |row: u32, label: Json| json!({ "request_id": answer.request_id, "row": row, "label": label });
+    let path = "/api/v1/labels/late_arrivals";
+
+    let both = json!({ "labels": [label(1, json!(true)), label(0, json!(0.25))] });
+    let (status, kept) = ask(&world, "POST", path, Some(both)).await;
+    assert_eq!((status.as_u16(), &kept), (200, &json!({ "table": "labels__late_arrivals", "kept": 2 })));
+    let sql = "SELECT p.row, p.prediction, l.label FROM predictions__late_arrivals p \
+               JOIN labels__late_arrivals l ON l.request_id = p.request_id AND l.row = p.row ORDER BY p.row";
+    let joined: Vec<RecordBatch> = world.lake.sql(sql).await.unwrap().try_collect().await.unwrap();
+    let shown = pretty_format_batches(&joined).unwrap().to_string();
+    assert!(
+        shown.contains("| 0   | [1.9]      | 0.25  |") && shown.contains("| 1   | [1.1]      | 1.0   |"),
+        "{shown}"
+    );
+
+    for (labels, reason) in [
+        (json!([]), "a request has 1 to 10000 labels, got 0"),
+        (json!([label(0, json!([1]))]), "label 0: expected a number, true, false, text or null"),
+        (json!([label(0, json!("x".repeat(1025)))]), "label 0: text of more than 1024 bytes"),
+        (
+            json!([label(0, json!(1)), label(0, json!(2))]),
+            &format!("label 1: row 0 of request {} comes twice", answer.request_id),
+        ),
+    ] {
+        let (status, problem) = ask(&world, "POST", path, Some(json!({ "labels": labels }))).await;
+        assert_eq!((status.as_u16(), problem["detail"].as_str().unwrap()), (400, reason));
+    }
+    let (status, _) =
+        ask(&world, "POST", path, Some(json!({ "labels": [{ "request_id": "x", "label": 1 }] }))).await;
+    assert_eq!(status.as_u16(), 400);
+    let (status, _) =
+        ask(&world, "POST", "/api/v1/labels/nothing", Some(json!({ "labels": [label(0, json!(1))] }))).await;
+    assert_eq!(status.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn a_candidate_is_run_over_what_was_served_before_it_serves() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    for (origin, given) in [("JFK", None), ("LGA", None), ("JFK", Some(3))] {
+        let mut row = json!({ "origin": origin, "month": 11 });
+        if let Some(given) = given {
+            row["origin_traffic__count_1d"] = json!(given);
+        }
+        world.serving.predict("late_arrivals", rows(json!([row]))).await.unwrap();
+    }
+    // Version 3 decides by the month first, which is above 10 for all of them.
+    world.models.register(3, &model_text(&["month", "origin_traffic__count_1d"], 1.1, 1.9), None);
+    world.models.move_silently("challenger", 3);
+    let path = "/api/v1/deployments/late_arrivals/preview";
+    let asked = json!({ "alias": "challenger", "threshold": 1.5, "segments": ["origin_traffic__count_1d"] });
+
+    let (status, preview) = ask(&world, "POST", path, Some(asked)).await;
+
+    assert_eq!(status.as_u16(), 200, "{preview}");
+    assert_eq!((&preview["candidate"], &preview["serves"]), (&json!(3), &json!(1)));
+    assert_eq!((&preview["rows"], &preview["changed"]), (&json!(3), &json!(2)), "{preview}");
+    assert_eq!(preview["rule"], json!({ "threshold": 1.5 }));
+    let segment = |value: &str| {
+        let segments = preview["segments"].as_array().unwrap();
+        segments.iter().find(|segment| segment["value"] == value).unwrap()["changed"].clone()
+    };
+    assert_eq!((segment("30"), segment("5"), segment("3")), (json!(0), json!(1), json!(1)), "{preview}");
+    assert_eq!(preview["examples"].as_array().unwrap().len(), 2);
+    assert_eq!(preview["examples"][0]["served"], json!([1.1]));
+    assert_eq!(count(&world).await, 3, "nothing is logged of it");
+
+    let (_, same) = ask(&world, "POST", path, Some(json!({ "alias": "champion" }))).await;
+    assert_eq!((&same["changed"], &same["largest_difference"]), (&json!(0), &json!(0.0)), "{same}");
+    for asked in [
+        json!({ "alias": "champion", "segments": ["carrier"] }),
+        json!({ "alias": "champion", "rows": 0 }),
+        json!({ "alias": "champion", "examples": 1000 }),
+    ] {
+        assert_eq!(ask(&world, "POST", path, Some(asked)).await.0.as_u16(), 400);
+    }
+    assert_eq!(ask(&world, "POST", path, Some(json!({ "alias": "nobody" }))).await.0.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn a_deployment_logs_the_share_of_requests_that_it_says() {
+    let world = World::new().await;
+    let half = DeploymentSpec { log_share: Some(LogShare::try_from(0.5).unwrap()), ..spec(Some("traffic")) };
+    world.serving.deploy("tests", "late_arrivals", half.clone()).await.unwrap();
+    let mut answered = Vec::new();
+    for _ in 0..60 {
+        answered.push(world.serving.predict("late_arrivals", one_flight()).await.unwrap().request_id);
+    }
+    world.serving.flush().await.unwrap();
+    let logged = count(&world).await;
+    assert!((10..50).contains(&logged), "{logged}");
+    let world = world.restart().await;
+    assert_eq!(world.serving.status_of("late_arrivals").unwrap().spec, half);
+    let none = DeploymentSpec { log_share: Some(LogShare::try_from(0.0).unwrap()), ..half };
+    world.serving.deploy("tests", "late_arrivals", none).await.unwrap();
+    world.serving.predict("late_arrivals", one_flight()).await.unwrap();
+    world.serving.flush().await.unwrap();
+    assert_eq!(count(&world).await, logged);
+    assert!(LogShare::try_from(1.5).is_err());
 }

@@ -5,8 +5,13 @@ mod deploying;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+#[path = "../../../shipway-runtime/tests/integration/library.rs"]
+mod library;
+#[cfg(test)]
 mod logging;
 #[cfg(test)]
 mod predicting;
+#[cfg(test)]
+mod tensors;
 #[cfg(test)]
 mod world;

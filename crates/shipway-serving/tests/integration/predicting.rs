@@ -1,10 +1,15 @@
 //! What is asked, what is answered, and what is refused.
 
+use arrow::{record_batch::RecordBatch, util::display::array_value_to_string};
+use futures::TryStreamExt as _;
 use serde_json::{Map, json};
 use shipway_core::{Failure as _, Kind, Timestamp};
 use shipway_serving::{MAX_ROWS, PredictRequest};
 
-use crate::world::{NOW, World, one_flight, rows};
+use crate::{
+    http::ask,
+    world::{NOW, World, one_flight, rows},
+};
 
 #[tokio::test]
 async fn ids_become_features_and_features_predictions() {
@@ -25,6 +30,57 @@ async fn ids_become_features_and_features_predictions() {
     let json = serde_json::to_value(&answer).unwrap();
     assert_eq!(json["predictions"], json!([1.9, 1.1, 1.9]));
     assert_eq!(json["feature_age"][0][0]["age_us"], 7);
+}
+
+#[tokio::test]
+async fn a_row_may_give_a_feature_itself_and_the_log_keeps_what_was_read() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    let request = rows(json!([
+        { "origin": "JFK", "month": 11, "origin_traffic__count_1d": 3 },
+        { "origin": "JFK", "month": 11 },
+    ]));
+
+    let answer = world.serving.predict("late_arrivals", request).await.unwrap();
+
+    assert_eq!(answer.predictions, [[1.1], [1.9]], "JFK has 30 flights; 3 were given");
+    assert_eq!(answer.overridden, [vec!["origin_traffic__count_1d".to_owned()], vec![]]);
+    world.serving.flush().await.unwrap();
+    let sql = "SELECT origin_traffic__count_1d, overridden FROM predictions__late_arrivals ORDER BY row";
+    let logged: Vec<RecordBatch> = world.lake.sql(sql).await.unwrap().try_collect().await.unwrap();
+    let shown = |column, row| array_value_to_string(logged[0].column(column), row).unwrap();
+    assert_eq!([shown(0, 0), shown(0, 1)], ["30", "30"], "as read, so that it can be replayed");
+    assert_eq!([shown(1, 0), shown(1, 1)], [r#"{"origin_traffic__count_1d":3}"#, ""]);
+    let wrong = rows(json!([{ "origin": "JFK", "month": 11, "origin_traffic__count_1d": "many" }]));
+    let refused = world.serving.predict("late_arrivals", wrong).await.unwrap_err();
+    assert!(refused.to_string().starts_with("row 0: column `origin_traffic__count_1d`: "), "{refused}");
+}
+
+#[tokio::test]
+async fn a_prediction_is_explained_by_its_columns() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    let body = json!({ "rows": [{ "origin": "JFK", "month": 11 }, { "origin": "LGA", "month": 11 }] });
+
+    let (status, answer) = ask(&world, "POST", "/api/v1/explain/late_arrivals", Some(body.clone())).await;
+
+    assert_eq!(status.as_u16(), 200, "{answer}");
+    for (row, prediction) in [(0, 1.9), (1, 1.1)] {
+        let score = &answer["rows"][row][0];
+        let number = |value: &serde_json::Value| value.as_f64().unwrap();
+        let added = number(&score["contributions"]["origin_traffic__count_1d"]);
+        assert_eq!(score["contributions"]["month"], 0.0, "no tree asks for it");
+        assert!((number(&score["base"]) + added - prediction).abs() < 1e-9, "{answer}");
+    }
+    for (output, expected) in [("raw", json!([[1.9], [1.1]])), ("leaf_index", json!([[1.0], [0.0]]))] {
+        let mut body = body.clone();
+        body["output"] = json!(output);
+        let (_, answer) = ask(&world, "POST", "/api/v1/explain/late_arrivals", Some(body)).await;
+        assert_eq!(answer["rows"], expected, "{answer}");
+    }
+    let class = json!({ "rows": [{ "origin": "JFK", "month": 11 }], "output": "class" });
+    let (status, refused) = ask(&world, "POST", "/api/v1/explain/late_arrivals", Some(class)).await;
+    assert_eq!((status.as_u16(), &refused["code"]), (400, &json!("runtime.model_unsupported")), "{refused}");
 }
 
 #[tokio::test]

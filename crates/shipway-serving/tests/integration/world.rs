@@ -12,13 +12,15 @@ use shipway_core::{DataType, Digest, Failure, Kind, ManualClock, Name, Sampling,
 use shipway_lake::{Lake, LakeOptions};
 use shipway_runtime::RuntimeOptions;
 use shipway_serving::{
-    DeploymentSpec, FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource,
-    PortFailure, PredictRequest, ResolvedModel, SERVICE_HASH_TAG, ServiceShape, Serving, ServingPorts,
-    ViewFreshness,
+    BatchingSettings, DeploymentSpec, FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile,
+    ModelSource, PortFailure, PredictRequest, QueueSettings, ResolvedModel, SERVICE_HASH_TAG, ServiceShape,
+    Serving, ServingOptions, ServingPorts, ViewFreshness,
 };
 use shipway_store::Store;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
+
+use crate::library::library;
 
 /// 2013-11-01T00:00:00Z.
 pub(crate) const NOW: Timestamp = Timestamp(1_383_264_000_000_000);
@@ -44,7 +46,8 @@ pub(crate) fn model_text(columns: &[&str], low: f64, high: f64) -> String {
         "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx={}\n\
          objective=regression\nfeature_names={}\nfeature_infos={infos}\ntree_sizes=1\n\n\
          Tree=0\nnum_leaves=2\nnum_cat=0\nsplit_feature=0\nsplit_gain=1\nthreshold=10\ndecision_type=8\n\
-         left_child=-1\nright_child=-2\nleaf_value={low} {high}\nis_linear=0\nshrinkage=1\n\n\nend of trees\n\n\
+         left_child=-1\nright_child=-2\nleaf_value={low} {high}\nleaf_count=10 30\n\
+         internal_count=40\nis_linear=0\nshrinkage=1\n\n\nend of trees\n\n\
          parameters:\nend of parameters\n\npandas_categorical:null\n",
         columns.len() - 1,
         columns.join(" "),
@@ -74,6 +77,22 @@ pub(crate) struct FakeModels {
 impl FakeModels {
     fn new() -> Self {
         Self { models: Mutex::default(), changes: watch::channel(0).0 }
+    }
+
+    /// An ONNX model as a version, as MLflow logs one.
+    pub(crate) fn register_onnx(&self, version: u64, model: &'static [u8]) {
+        let description: &[u8] = b"flavors:\n  onnx:\n    data: model.onnx\n";
+        let files = [("MLmodel", description), ("model.onnx", model)]
+            .map(|(path, content)| (path.to_owned(), Bytes::from_static(content)));
+        let version_files = Version { files: files.into_iter().collect(), tags: BTreeMap::new() };
+        self.models.lock().unwrap().versions.insert(version, version_files);
+    }
+
+    /// One more file in the folder of a version.
+    pub(crate) fn add_file(&self, version: u64, path: &str, content: &str) {
+        let mut models = self.models.lock().unwrap();
+        let files = &mut models.versions.get_mut(&version).unwrap().files;
+        files.insert(path.to_owned(), Bytes::from(content.to_owned()));
     }
 
     pub(crate) fn register(&self, version: u64, model: &str, service_hash: Option<Digest>) {
@@ -284,9 +303,9 @@ async fn open(
 ) -> Serving {
     let ports = ServingPorts { models: models.clone(), features: features.clone() };
     let clock = Arc::new(ManualClock::at(NOW));
-    Serving::open(store.clone(), lake.clone(), ports, RuntimeOptions::default(), clock, tracker.clone())
-        .await
-        .unwrap()
+    let runtime = RuntimeOptions { onnx_library: Some(library()), ..RuntimeOptions::default() };
+    let options = ServingOptions { runtime, triton_metrics: true };
+    Serving::open(store.clone(), lake.clone(), ports, options, clock, tracker.clone()).await.unwrap()
 }
 
 pub(crate) fn spec(service: Option<&str>) -> DeploymentSpec {
@@ -294,12 +313,15 @@ pub(crate) fn spec(service: Option<&str>) -> DeploymentSpec {
         model: "late".to_owned(),
         alias: "champion".to_owned(),
         service: service.map(|service| Name::new(service).unwrap()),
+        batching: BatchingSettings::default(),
+        queue: QueueSettings::default(),
+        log_share: None,
     }
 }
 
 pub(crate) fn rows(rows: Json) -> PredictRequest {
     let rows: Vec<Map<String, Json>> = serde_json::from_value(rows).unwrap();
-    PredictRequest { rows, at: None, token: None }
+    PredictRequest { rows, ..PredictRequest::default() }
 }
 
 pub(crate) fn one_flight() -> PredictRequest {

@@ -2,14 +2,13 @@
 
 use axum::{
     body::Body as StreamBody,
-    extract::State,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use shipway_core::Permission::{Read, Write};
 use shipway_web::{BodyError, BodyStream, Path, Problem, Routes};
 
-use super::{Answer, Body, WireError, both, message::Message, view};
+use super::{Answer, Body, WireError, both, here::Here, message::Message, view};
 use crate::{
     artifact_path::ArtifactPath,
     byte_range::{self, Wanted},
@@ -31,21 +30,21 @@ pub(crate) fn routes() -> Routes<Tracking> {
     routes.get("/get-artifact", Read, download_of_run)
 }
 
-pub(super) async fn list_run(State(tracking): State<Tracking>, message: Message) -> Answer {
+pub(super) async fn list_run(Here(tracking): Here, message: Message) -> Answer {
     let folder = ArtifactPath::parse(&message.text_or_empty("path")?)?;
     let (root, entries) = tracking.list_run_artifacts(&message.run_id()?, &folder).await?;
     let fields = view::Fields::default().set("root_uri", view::artifact_uri(&root));
     Ok(Body(fields.list("files", view::files(folder.as_str(), &entries)).value()))
 }
 
-async fn list(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn list(Here(tracking): Here, message: Message) -> Answer {
     let path = ArtifactPath::parse(&message.required_text("path")?)?;
     let entries = tracking.list_artifacts(&path).await?;
     Ok(Body(view::Fields::default().list("files", view::files("", &entries)).value()))
 }
 
 async fn download(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     headers: HeaderMap,
     Path(path): Path<String>,
 ) -> Result<Response, WireError> {
@@ -53,7 +52,7 @@ async fn download(
 }
 
 async fn download_of_run(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     headers: HeaderMap,
     message: Message,
 ) -> Result<Response, WireError> {
@@ -105,7 +104,7 @@ pub(super) async fn send(
 }
 
 async fn upload(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     Path(path): Path<String>,
     content: BodyStream,
 ) -> Result<Body, Problem> {
@@ -130,7 +129,7 @@ pub(super) async fn put(
     }
 }
 
-async fn delete(State(tracking): State<Tracking>, Path(path): Path<String>) -> Answer {
+async fn delete(Here(tracking): Here, Path(path): Path<String>) -> Answer {
     tracking.delete_artifact(&ArtifactPath::parse(&path)?).await?;
     Ok(Body::empty())
 }

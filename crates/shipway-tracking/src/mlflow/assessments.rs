@@ -1,11 +1,10 @@
 //! Endpoints of assessments.
 
-use axum::extract::State;
 use serde_json::{Value, json};
 use shipway_core::Permission::{Read, Write};
 use shipway_web::{Path, Routes};
 
-use super::{Answer, Body, WireError, both, message::Message, trace_view};
+use super::{Answer, Body, WireError, both, here::Here, message::Message, trace_view};
 use crate::{
     error::TrackingError,
     model::{Assessment, AssessmentError, AssessmentValue, SourceType},
@@ -112,18 +111,18 @@ fn body(assessment: &Assessment) -> Body {
     Body(json!({ "assessment": trace_view::assessment(assessment) }))
 }
 
-async fn create(State(tracking): State<Tracking>, Path(trace_id): Path<String>, message: Message) -> Answer {
+async fn create(Here(tracking): Here, Path(trace_id): Path<String>, message: Message) -> Answer {
     let assessment = Assessment { trace_id, ..read(&message.message("assessment")?)? };
     Ok(body(&tracking.create_assessment(assessment).await?))
 }
 
-async fn get(State(tracking): State<Tracking>, Path((trace_id, id)): Path<(String, String)>) -> Answer {
+async fn get(Here(tracking): Here, Path((trace_id, id)): Path<(String, String)>) -> Answer {
     Ok(body(&tracking.assessment(&trace_id, &id).await?))
 }
 
 /// What is changed is named by a mask: names with commas between them, in either spelling.
 async fn update(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     Path((trace_id, id)): Path<(String, String)>,
     message: Message,
 ) -> Answer {
@@ -145,7 +144,7 @@ async fn update(
     Ok(body(&tracking.update_assessment(&trace_id, &id, change).await?))
 }
 
-async fn delete(State(tracking): State<Tracking>, Path((trace_id, id)): Path<(String, String)>) -> Answer {
+async fn delete(Here(tracking): Here, Path((trace_id, id)): Path<(String, String)>) -> Answer {
     tracking.delete_assessment(&trace_id, &id).await?;
     Ok(Body::empty())
 }

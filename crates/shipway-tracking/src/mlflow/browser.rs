@@ -1,6 +1,6 @@
 //! What MLflow's own interface asks, and no client does: files by what they belong to, and two questions about its surroundings.
 
-use axum::{extract::State, response::Response};
+use axum::response::Response;
 use http::{HeaderMap, Uri};
 use serde_json::json;
 use shipway_core::{
@@ -9,7 +9,7 @@ use shipway_core::{
 };
 use shipway_web::{BodyStream, Path, Problem, Routes};
 
-use super::{Answer, Body, WireError, artifacts, message::Message};
+use super::{Answer, Body, WireError, artifacts, here::Here, message::Message, registry::model_key};
 use crate::{artifact_path::ArtifactPath, error::TrackingError, service::Tracking};
 
 /// The greatest file that a browser sends: notes and small pictures.
@@ -36,12 +36,12 @@ fn below(folders: &[&str], path: &str) -> Result<ArtifactPath, WireError> {
 }
 
 async fn of_version(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     headers: HeaderMap,
     message: Message,
 ) -> Result<Response, WireError> {
     let number = message.integer("version")?.ok_or_else(|| message.missing("version"))?;
-    let version = tracking.model_version(&message.required_text("name")?, number).await?;
+    let version = tracking.model_version(&model_key(&tracking, &message)?, number).await?;
     if version.artifact_root.is_empty() {
         return Err(TrackingError::invalid("version", "it has no files").into());
     }
@@ -50,7 +50,7 @@ async fn of_version(
 }
 
 async fn of_model(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     Path(model_id): Path<String>,
     headers: HeaderMap,
     message: Message,
@@ -60,7 +60,7 @@ async fn of_model(
     artifacts::send(&tracking, &headers, &path).await
 }
 
-async fn upload(State(tracking): State<Tracking>, uri: Uri, content: BodyStream) -> Result<Body, Problem> {
+async fn upload(Here(tracking): Here, uri: Uri, content: BodyStream) -> Result<Body, Problem> {
     let message = Message::from_query(uri.query().unwrap_or_default())?;
     let info = tracking.run_info(&message.run_id()?).await.map_err(WireError::from)?;
     let path = below(&[&info.artifact_root], &message.required_text("path")?)?;

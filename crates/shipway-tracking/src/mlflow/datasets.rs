@@ -1,12 +1,12 @@
 //! Endpoints of evaluation data sets and their records.
 
-use axum::extract::State;
 use serde_json::{Map, Value, json};
 use shipway_core::Permission::{Read, Write};
 use shipway_web::{Path, Routes};
 
 use super::{
     Answer, Body, both,
+    here::Here,
     message::Message,
     view::{self, Fields},
 };
@@ -98,7 +98,7 @@ fn body(of: &EvaluationDataset) -> Body {
     Body(json!({ "dataset": dataset(of) }))
 }
 
-async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn create(Here(tracking): Here, message: Message) -> Answer {
     let new = NewDataset {
         name: message.required_text("name")?,
         experiment_ids: message.texts("experiment_ids")?,
@@ -107,16 +107,16 @@ async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(body(&tracking.create_evaluation_dataset(new).await?))
 }
 
-async fn get(State(tracking): State<Tracking>, Path(dataset_id): Path<String>) -> Answer {
+async fn get(Here(tracking): Here, Path(dataset_id): Path<String>) -> Answer {
     Ok(body(&tracking.evaluation_dataset(&dataset_id).await?))
 }
 
-async fn delete(State(tracking): State<Tracking>, Path(dataset_id): Path<String>) -> Answer {
+async fn delete(Here(tracking): Here, Path(dataset_id): Path<String>) -> Answer {
     tracking.delete_evaluation_dataset(&dataset_id).await?;
     Ok(Body::empty())
 }
 
-async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn search(Here(tracking): Here, message: Message) -> Answer {
     let request = SearchRequest {
         filter: message.text_or_empty("filter_string")?,
         order_by: message.texts("order_by")?,
@@ -128,38 +128,23 @@ async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(Body(view::page("datasets", &found, dataset)))
 }
 
-async fn set_tags(
-    State(tracking): State<Tracking>,
-    Path(dataset_id): Path<String>,
-    message: Message,
-) -> Answer {
+async fn set_tags(Here(tracking): Here, Path(dataset_id): Path<String>, message: Message) -> Answer {
     let tags = message.required_text("tags")?;
     Ok(body(&tracking.set_evaluation_dataset_tags(&dataset_id, &tags).await?))
 }
 
-async fn delete_tag(
-    State(tracking): State<Tracking>,
-    Path((dataset_id, key)): Path<(String, String)>,
-) -> Answer {
+async fn delete_tag(Here(tracking): Here, Path((dataset_id, key)): Path<(String, String)>) -> Answer {
     tracking.delete_evaluation_dataset_tag(&dataset_id, &key).await?;
     Ok(Body::empty())
 }
 
-async fn upsert_records(
-    State(tracking): State<Tracking>,
-    Path(dataset_id): Path<String>,
-    message: Message,
-) -> Answer {
+async fn upsert_records(Here(tracking): Here, Path(dataset_id): Path<String>, message: Message) -> Answer {
     let records = message.required_text("records")?;
     let upserted = tracking.upsert_evaluation_records(&dataset_id, &records).await?;
     Ok(Body(json!({ "inserted_count": upserted.inserted, "updated_count": upserted.updated })))
 }
 
-async fn get_records(
-    State(tracking): State<Tracking>,
-    Path(dataset_id): Path<String>,
-    message: Message,
-) -> Answer {
+async fn get_records(Here(tracking): Here, Path(dataset_id): Path<String>, message: Message) -> Answer {
     let max_results = message.integer("max_results")?;
     let token = message.text_or_empty("page_token")?;
     let found = tracking.evaluation_records(&dataset_id, max_results, &token).await?;
@@ -168,18 +153,14 @@ async fn get_records(
     Ok(Body(fields.optional("next_page_token", found.next_page_token).value()))
 }
 
-async fn delete_records(
-    State(tracking): State<Tracking>,
-    Path(dataset_id): Path<String>,
-    message: Message,
-) -> Answer {
+async fn delete_records(Here(tracking): Here, Path(dataset_id): Path<String>, message: Message) -> Answer {
     let ids = message.texts("dataset_record_ids")?;
     let deleted = tracking.delete_evaluation_records(&dataset_id, &ids).await?;
     Ok(Body(json!({ "deleted_count": deleted })))
 }
 
 /// A data set that is not there belongs to no experiment.
-async fn experiment_ids(State(tracking): State<Tracking>, Path(dataset_id): Path<String>) -> Answer {
+async fn experiment_ids(Here(tracking): Here, Path(dataset_id): Path<String>) -> Answer {
     let ids = match tracking.evaluation_dataset(&dataset_id).await {
         Ok(dataset) => dataset.experiment_ids,
         Err(TrackingError::Missing { .. }) => Vec::new(),
@@ -189,17 +170,13 @@ async fn experiment_ids(State(tracking): State<Tracking>, Path(dataset_id): Path
     Ok(Body(Fields::default().list("experiment_ids", list).value()))
 }
 
-async fn add_experiments(
-    State(tracking): State<Tracking>,
-    Path(dataset_id): Path<String>,
-    message: Message,
-) -> Answer {
+async fn add_experiments(Here(tracking): Here, Path(dataset_id): Path<String>, message: Message) -> Answer {
     let ids = message.texts("experiment_ids")?;
     Ok(body(&tracking.add_dataset_to_experiments(&dataset_id, &ids).await?))
 }
 
 async fn remove_experiments(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     Path(dataset_id): Path<String>,
     message: Message,
 ) -> Answer {

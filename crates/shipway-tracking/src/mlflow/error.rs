@@ -83,6 +83,7 @@ fn missing(thing: Thing, name: &str, formatter: &mut fmt::Formatter<'_>) -> fmt:
         Thing::Webhook => write!(formatter, "Webhook with ID {name} not found."),
         Thing::Trace => write!(formatter, "Trace with ID '{name}' not found."),
         Thing::Assessment => write!(formatter, "Assessment with ID '{name}' not found"),
+        Thing::Workspace => write!(formatter, "Workspace '{name}' not found"),
         Thing::Artifact | Thing::Tag => write!(formatter, "No {} with name: {name}", thing.words()),
     }
 }
@@ -134,6 +135,7 @@ fn status_and_code(problem: &Problem) -> (StatusCode, &'static str) {
         "tracking.version_not_evaluated" | "tracking.gate_not_met" => {
             (StatusCode::FORBIDDEN, "PERMISSION_DENIED")
         }
+        "tracking.workspace_in_use" => (StatusCode::BAD_REQUEST, "INVALID_STATE"),
         "tracking.not_implemented" => (StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED"),
         "web.unknown_path" | "web.wrong_method" => (problem.status(), "ENDPOINT_NOT_FOUND"),
         _ => {

@@ -1,6 +1,5 @@
 //! Endpoints of experiments.
 
-use axum::extract::State;
 use serde_json::{Value, json};
 use shipway_core::{
     Permission::{Manage, Read, Write},
@@ -8,7 +7,7 @@ use shipway_core::{
 };
 use shipway_web::{Caller, Routes};
 
-use super::{Answer, Body, WireError, both, message::Message, view};
+use super::{Answer, Body, WireError, both, here::Here, message::Message, view};
 use crate::{
     model::{Lifecycle, View},
     service::{SearchRequest, Tracking},
@@ -42,7 +41,7 @@ pub(crate) fn search_request(message: &Message) -> Result<SearchRequest, WireErr
     })
 }
 
-async fn create(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+async fn create(Here(tracking): Here, caller: Caller, message: Message) -> Answer {
     let name = message.required_text("name")?;
     let location = message.text("artifact_location")?;
     let tags = message.pairs("tags")?;
@@ -51,51 +50,51 @@ async fn create(State(tracking): State<Tracking>, caller: Caller, message: Messa
     Ok(Body(json!({ "experiment_id": id.to_string() })))
 }
 
-pub(super) async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
+pub(super) async fn get(Here(tracking): Here, message: Message) -> Answer {
     let experiment = tracking.experiment(&message.required_text("experiment_id")?).await?;
     Ok(Body(json!({ "experiment": view::experiment(&experiment) })))
 }
 
-async fn get_by_name(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn get_by_name(Here(tracking): Here, message: Message) -> Answer {
     let experiment = tracking.experiment_by_name(&message.required_text("experiment_name")?).await?;
     Ok(Body(json!({ "experiment": view::experiment(&experiment) })))
 }
 
-async fn search(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+async fn search(Here(tracking): Here, caller: Caller, message: Message) -> Answer {
     let wanted = message.word("view_type", &VIEWS)?.unwrap_or(View::Active);
-    let visible = caller.access.visible(ResourceType::Experiment);
+    let visible = caller.access.visible_in(ResourceType::Experiment, tracking.workspace().as_str());
     let found = tracking.search_experiments(wanted, &visible, &search_request(&message)?).await?;
     Ok(Body(view::page("experiments", &found, view::experiment)))
 }
 
-async fn delete(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn delete(Here(tracking): Here, message: Message) -> Answer {
     tracking.move_experiment(&message.required_text("experiment_id")?, Lifecycle::Deleted).await?;
     Ok(Body::empty())
 }
 
-async fn restore(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn restore(Here(tracking): Here, message: Message) -> Answer {
     tracking.move_experiment(&message.required_text("experiment_id")?, Lifecycle::Active).await?;
     Ok(Body::empty())
 }
 
-async fn update(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn update(Here(tracking): Here, message: Message) -> Answer {
     let id = message.required_text("experiment_id")?;
     tracking.rename_experiment(&id, &message.required_text("new_name")?).await?;
     Ok(Body::empty())
 }
 
-async fn set_tag(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn set_tag(Here(tracking): Here, message: Message) -> Answer {
     tracking.set_experiment_tag(&message.required_text("experiment_id")?, message.pair()?).await?;
     Ok(Body::empty())
 }
 
-async fn delete_tag(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn delete_tag(Here(tracking): Here, message: Message) -> Answer {
     let id = message.required_text("experiment_id")?;
     tracking.delete_experiment_tag(&id, &message.required_text("key")?).await?;
     Ok(Body::empty())
 }
 
-pub(super) async fn search_datasets(State(tracking): State<Tracking>, message: Message) -> Answer {
+pub(super) async fn search_datasets(Here(tracking): Here, message: Message) -> Answer {
     let summaries = tracking.dataset_summaries(&message.texts("experiment_ids")?).await?;
     let summary = |(experiment_id, name, digest, context): &(i64, String, String, Option<String>)| -> Value {
         view::Fields::default()

@@ -16,7 +16,6 @@ const REVIEWS: &str = "this server has no queues for reviewers";
 const SCORING: &str = "this server runs no scorers: run them in your own process";
 const UPLOADS: &str = "files are sent and fetched in one piece under mlflow-artifacts/artifacts";
 const TRACES: &str = "all traces are in one place here: traces/search finds them and traces/get shows them";
-const WORKSPACES: &str = "this server has no workspaces";
 
 /// What an endpoint is called, and why it is not served.
 type LeftOut = (Method, [&'static str; 2], &'static str, &'static str);
@@ -40,11 +39,6 @@ left_out! {
     get "2.0/mlflow/get-online-trace-details" GetOnlineTraceDetails TRACES,
     post "2.0/mlflow/artifacts/presigned-upload-url" CreatePresignedUploadUrl UPLOADS,
     post "2.0/mlflow/artifacts/presigned-download-url" CreatePresignedDownloadUrl UPLOADS,
-    get "3.0/mlflow/workspaces" ListWorkspaces WORKSPACES,
-    post "3.0/mlflow/workspaces" CreateWorkspace WORKSPACES,
-    get "3.0/mlflow/workspaces/{workspace_name}" GetWorkspace WORKSPACES,
-    patch "3.0/mlflow/workspaces/{workspace_name}" UpdateWorkspace WORKSPACES,
-    delete "3.0/mlflow/workspaces/{workspace_name}" DeleteWorkspace WORKSPACES,
     post "3.0/mlflow/issues" CreateIssue ISSUES,
     patch "3.0/mlflow/issues/{issue_id}" UpdateIssue ISSUES,
     get "3.0/mlflow/issues/{issue_id}" GetIssue ISSUES,

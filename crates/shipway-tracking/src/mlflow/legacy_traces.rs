@@ -1,12 +1,12 @@
 //! Endpoints of traces, REST 2.0: a trace is told when it starts and again when it ends. Old clients write so.
 
-use axum::extract::State;
 use serde_json::json;
 use shipway_core::Permission::{Read, Write};
 use shipway_web::{Path, Routes};
 
 use super::{
-    Answer, Body, both, experiments::search_request, message::Message, trace_view::trace_info_2, view,
+    Answer, Body, both, experiments::search_request, here::Here, message::Message, trace_view::trace_info_2,
+    view,
 };
 use crate::{
     model::{TraceInfo, TraceState},
@@ -32,7 +32,7 @@ fn body(info: &TraceInfo) -> Body {
     Body(json!({ "trace_info": trace_info_2(info) }))
 }
 
-async fn start(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn start(Here(tracking): Here, message: Message) -> Answer {
     let new = NewTrace {
         trace_id: String::new(),
         experiment_id: message.required_text("experiment_id")?,
@@ -50,18 +50,18 @@ async fn start(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(body(&tracking.start_trace(new).await?))
 }
 
-async fn end(State(tracking): State<Tracking>, Path(trace_id): Path<String>, message: Message) -> Answer {
+async fn end(Here(tracking): Here, Path(trace_id): Path<String>, message: Message) -> Answer {
     let end_ms = message.integer("timestamp_ms")?.ok_or_else(|| message.missing("timestamp_ms"))?;
     let state = message.word("status", &STATUSES)?.unwrap_or(TraceState::Unspecified);
     let (tags, metadata) = (message.pairs("tags")?, message.pairs("request_metadata")?);
     Ok(body(&tracking.end_trace(&trace_id, end_ms, state, tags, metadata).await?))
 }
 
-async fn get(State(tracking): State<Tracking>, Path(trace_id): Path<String>) -> Answer {
+async fn get(Here(tracking): Here, Path(trace_id): Path<String>) -> Answer {
     Ok(body(&tracking.trace_info(&trace_id).await?))
 }
 
-async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn search(Here(tracking): Here, message: Message) -> Answer {
     let experiments = message.texts("experiment_ids")?;
     if experiments.is_empty() {
         return Err(message.missing("experiment_ids"));

@@ -1,11 +1,10 @@
 //! Endpoints of logged models.
 
-use axum::extract::State;
 use serde_json::json;
 use shipway_core::Permission::{Read, Write};
 use shipway_web::{Path, Routes};
 
-use super::{Answer, Body, WireError, both, message::Message, view};
+use super::{Answer, Body, WireError, both, here::Here, message::Message, view};
 use crate::{
     artifact_path::ArtifactPath,
     model::ModelStatus,
@@ -34,7 +33,7 @@ const STATUSES: [(&str, i64, ModelStatus); 4] = [
     ("LOGGED_MODEL_UPLOAD_FAILED", 3, ModelStatus::UploadFailed),
 ];
 
-async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn create(Here(tracking): Here, message: Message) -> Answer {
     let new = NewLoggedModel {
         experiment_id: message.required_text("experiment_id")?,
         name: message.text_or_empty("name")?,
@@ -47,57 +46,38 @@ async fn create(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(Body(json!({ "model": view::logged_model(&model) })))
 }
 
-async fn get(State(tracking): State<Tracking>, Path(model_id): Path<String>) -> Answer {
+async fn get(Here(tracking): Here, Path(model_id): Path<String>) -> Answer {
     let model = tracking.logged_model(&model_id).await?;
     Ok(Body(json!({ "model": view::logged_model(&model) })))
 }
 
-async fn finalize(
-    State(tracking): State<Tracking>,
-    Path(model_id): Path<String>,
-    message: Message,
-) -> Answer {
+async fn finalize(Here(tracking): Here, Path(model_id): Path<String>, message: Message) -> Answer {
     let status = message.word("status", &STATUSES)?.ok_or_else(|| message.missing("status"))?;
     let model = tracking.finalize_logged_model(&model_id, status).await?;
     Ok(Body(json!({ "model": view::logged_model(&model) })))
 }
 
-async fn delete(State(tracking): State<Tracking>, Path(model_id): Path<String>) -> Answer {
+async fn delete(Here(tracking): Here, Path(model_id): Path<String>) -> Answer {
     tracking.delete_logged_model(&model_id).await?;
     Ok(Body::empty())
 }
 
-async fn set_tags(
-    State(tracking): State<Tracking>,
-    Path(model_id): Path<String>,
-    message: Message,
-) -> Answer {
+async fn set_tags(Here(tracking): Here, Path(model_id): Path<String>, message: Message) -> Answer {
     let model = tracking.set_logged_model_tags(&model_id, &message.pairs("tags")?).await?;
     Ok(Body(json!({ "model": view::logged_model(&model) })))
 }
 
-async fn delete_tag(
-    State(tracking): State<Tracking>,
-    Path((model_id, key)): Path<(String, String)>,
-) -> Answer {
+async fn delete_tag(Here(tracking): Here, Path((model_id, key)): Path<(String, String)>) -> Answer {
     tracking.delete_logged_model_tag(&model_id, &key).await?;
     Ok(Body::empty())
 }
 
-async fn log_params(
-    State(tracking): State<Tracking>,
-    Path(model_id): Path<String>,
-    message: Message,
-) -> Answer {
+async fn log_params(Here(tracking): Here, Path(model_id): Path<String>, message: Message) -> Answer {
     tracking.log_logged_model_params(&model_id, &message.pairs("params")?).await?;
     Ok(Body::empty())
 }
 
-async fn list_artifacts(
-    State(tracking): State<Tracking>,
-    Path(model_id): Path<String>,
-    message: Message,
-) -> Answer {
+async fn list_artifacts(Here(tracking): Here, Path(model_id): Path<String>, message: Message) -> Answer {
     let folder = ArtifactPath::parse(&message.text_or_empty("artifact_directory_path")?)?;
     let (root, entries) = tracking.list_model_artifacts(&model_id, &folder).await?;
     let fields = view::Fields::default().set("root_uri", view::artifact_uri(&root));
@@ -110,7 +90,7 @@ fn dataset(message: &Message) -> Result<Option<(String, String)>, WireError> {
     Ok((!name.is_empty()).then_some((name, digest)))
 }
 
-async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn search(Here(tracking): Here, message: Message) -> Answer {
     let mut datasets = Vec::new();
     for one in message.messages("datasets")? {
         datasets.push(dataset(&one)?.ok_or_else(|| one.missing("dataset_name"))?);

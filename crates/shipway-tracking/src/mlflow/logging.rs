@@ -1,11 +1,11 @@
 //! Endpoints that log for a run: metrics, params, tags, inputs, outputs.
 
-use axum::extract::State;
 use shipway_core::Permission::Write;
 use shipway_web::Routes;
 
 use super::{
     Answer, Body, WireError, both,
+    here::Here,
     message::Message,
     plain::{Logged, LoggedBatch, LoggedMetric},
 };
@@ -57,25 +57,25 @@ pub(super) fn batch(message: &Message) -> Result<Logged, WireError> {
 }
 
 async fn log_metric(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     LoggedMetric(Logged { run_id, metrics, .. }): LoggedMetric,
 ) -> Answer {
     tracking.log_batch(&run_id, &metrics, &[], &[]).await?;
     Ok(Body::empty())
 }
 
-async fn log_parameter(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn log_parameter(Here(tracking): Here, message: Message) -> Answer {
     tracking.log_batch(&message.run_id()?, &[], &[message.pair()?], &[]).await?;
     Ok(Body::empty())
 }
 
-async fn set_tag(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn set_tag(Here(tracking): Here, message: Message) -> Answer {
     tracking.log_batch(&message.run_id()?, &[], &[], &[message.pair()?]).await?;
     Ok(Body::empty())
 }
 
 async fn log_batch(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     LoggedBatch(Logged { run_id, metrics, params, tags }): LoggedBatch,
 ) -> Answer {
     tracking.log_batch(&run_id, &metrics, &params, &tags).await?;
@@ -100,19 +100,19 @@ fn linked_model(message: &Message) -> Result<LinkedModel, WireError> {
     Ok(LinkedModel { model_id: message.required_text("model_id")?, step })
 }
 
-async fn log_inputs(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn log_inputs(Here(tracking): Here, message: Message) -> Answer {
     let datasets = message.messages("datasets")?.iter().map(dataset).collect::<Result<Vec<_>, _>>()?;
     let models = message.messages("models")?.iter().map(linked_model).collect::<Result<Vec<_>, _>>()?;
     tracking.log_inputs(&message.run_id()?, &datasets, &models).await?;
     Ok(Body::empty())
 }
 
-async fn log_model(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn log_model(Here(tracking): Here, message: Message) -> Answer {
     tracking.record_model(&message.run_id()?, &message.required_text("model_json")?).await?;
     Ok(Body::empty())
 }
 
-async fn log_outputs(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn log_outputs(Here(tracking): Here, message: Message) -> Answer {
     let models = message.messages("models")?.iter().map(linked_model).collect::<Result<Vec<_>, _>>()?;
     tracking.log_outputs(&message.run_id()?, &models).await?;
     Ok(Body::empty())

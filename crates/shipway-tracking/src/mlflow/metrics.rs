@@ -1,11 +1,10 @@
 //! Endpoints of the histories of metrics.
 
-use axum::extract::State;
 use serde_json::Value;
 use shipway_core::Permission::Read;
 use shipway_web::Routes;
 
-use super::{Answer, Body, both, message::Message, view};
+use super::{Answer, Body, both, here::Here, message::Message, view};
 use crate::{error::TrackingError, service::Tracking};
 
 pub(crate) fn routes() -> Routes<Tracking> {
@@ -17,7 +16,7 @@ pub(crate) fn routes() -> Routes<Tracking> {
     routes.get("/ajax-api/2.0/mlflow/metrics/get-history-bulk", Read, get_history_bulk)
 }
 
-async fn get_history(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn get_history(Here(tracking): Here, message: Message) -> Answer {
     let key = message.required_text("metric_key")?;
     let max_results = message.integer("max_results")?;
     let token = message.text_or_empty("page_token")?;
@@ -25,7 +24,7 @@ async fn get_history(State(tracking): State<Tracking>, message: Message) -> Answ
     Ok(Body(view::page("metrics", &found, view::metric)))
 }
 
-pub(super) async fn get_history_bulk_interval(State(tracking): State<Tracking>, message: Message) -> Answer {
+pub(super) async fn get_history_bulk_interval(Here(tracking): Here, message: Message) -> Answer {
     let run_ids = message.texts("run_ids")?;
     let key = message.required_text("metric_key")?;
     let between = match (message.integer("start_step")?, message.integer("end_step")?) {
@@ -43,7 +42,7 @@ pub(super) async fn get_history_bulk_interval(State(tracking): State<Tracking>, 
 }
 
 /// This one always has a list, and its runs are named in the singular.
-async fn get_history_bulk(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn get_history_bulk(Here(tracking): Here, message: Message) -> Answer {
     let run_ids = message.texts("run_id")?;
     let key = message.required_text("metric_key")?;
     let points = tracking.joined_histories(&run_ids, &key, message.integer("max_results")?).await?;

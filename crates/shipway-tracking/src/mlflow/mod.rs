@@ -5,7 +5,8 @@
 //! - `view`: answers: unset fields left out, 64-bit integers as numbers; `run_view`: those of runs, which are many
 //! - `error`: the error body and its codes
 //! - `experiments`, `runs`, `logging`, `metrics`, `logged_models`, `artifacts`, `registry`, `versions`, `datasets`, `scorers`,
-//!   `webhooks`, `server`: the endpoints
+//!   `webhooks`, `workspaces`, `server`: the endpoints
+//! - `here`: tracking as the workspace of a request sees it
 //! - `graphql`, `browser`: what MLflow's own interface asks beside them
 //! - `left_out`: the endpoints that are known and not served
 //! - `touches`, `locate`: which experiments and models a request touches, for callers who were granted some of them only
@@ -21,6 +22,7 @@ mod datasets;
 mod error;
 mod experiments;
 mod graphql;
+mod here;
 mod left_out;
 mod legacy_traces;
 mod locate;
@@ -42,6 +44,7 @@ mod traces;
 mod versions;
 mod view;
 mod webhooks;
+mod workspaces;
 
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -51,8 +54,10 @@ use shipway_web::Routes;
 use crate::service::Tracking;
 pub use error::render as render_mlflow_problem;
 use error::{WireError, render};
+pub(crate) use here::Here;
 pub(crate) use locate::Locator;
 pub use otlp::UNPACKING_PATH;
+pub(crate) use workspaces::{is_shown, must_be_allowed_contents};
 
 /// What a handler of this wire gives back.
 type Answer = Result<Body, WireError>;
@@ -99,6 +104,7 @@ pub(crate) fn routes() -> Routes<Tracking> {
         .merge(registry::routes().merge(versions::routes()).about(ResourceType::RegisteredModel))
         .merge(browser::routes())
         .merge(webhooks::routes().about(ResourceType::Webhook))
+        .merge(workspaces::routes().about(ResourceType::Workspace))
         .merge(left_out::routes())
         .merge(experiments::routes())
         .merge(runs::routes())

@@ -1,14 +1,11 @@
 //! The endpoint that takes spans over the OpenTelemetry protocol.
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
 use shipway_core::Permission::Write;
 use shipway_web::{BodyBytes, Caller, Routes};
 
-use super::WireError;
+use super::{WireError, here::Here};
 use crate::{
     error::TrackingError,
     otlp::{self, Encoding, OtlpError, Packing},
@@ -36,7 +33,7 @@ fn unreadable(reason: String) -> TrackingError {
 
 /// Takes all spans of an export or none of those that cannot be read; the answer is empty, in the encoding of the request.
 async fn export(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     caller: Caller,
     headers: HeaderMap,
     BodyBytes(body): BodyBytes,

@@ -1,9 +1,6 @@
 //! Endpoints of runs themselves.
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use shipway_core::Permission::{Read, Write};
 use shipway_web::Routes;
@@ -11,6 +8,7 @@ use shipway_web::Routes;
 use super::{
     Answer, Body, WireError, both,
     experiments::{VIEWS, search_request},
+    here::Here,
     message::Message,
     run_view::{NamedInfoView, NamedRunView, RunsView},
 };
@@ -42,7 +40,7 @@ const STATUSES: [(&str, i64, RunStatus); 5] = [
     ("KILLED", 5, RunStatus::Killed),
 ];
 
-async fn create(State(tracking): State<Tracking>, message: Message) -> Written {
+async fn create(Here(tracking): Here, message: Message) -> Written {
     let new = NewRun {
         experiment_id: message.text_or_empty("experiment_id")?,
         user_id: message.text_or_empty("user_id")?,
@@ -54,7 +52,7 @@ async fn create(State(tracking): State<Tracking>, message: Message) -> Written {
     Ok(written(&NamedRunView::of(&run)))
 }
 
-async fn get(State(tracking): State<Tracking>, message: Message) -> Written {
+async fn get(Here(tracking): Here, message: Message) -> Written {
     Ok(written(&NamedRunView::of(&found_one(&tracking, &message).await?)))
 }
 
@@ -62,7 +60,7 @@ async fn found_one(tracking: &Tracking, message: &Message) -> Result<Run, WireEr
     Ok(tracking.run(&message.run_id()?).await?)
 }
 
-async fn update(State(tracking): State<Tracking>, message: Message) -> Written {
+async fn update(Here(tracking): Here, message: Message) -> Written {
     let change = RunChange {
         status: message.word("status", &STATUSES)?,
         end_ms: message.integer("end_time")?,
@@ -72,17 +70,17 @@ async fn update(State(tracking): State<Tracking>, message: Message) -> Written {
     Ok(written(&NamedInfoView::of(&info)))
 }
 
-async fn delete(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn delete(Here(tracking): Here, message: Message) -> Answer {
     tracking.move_run(&message.run_id()?, Lifecycle::Deleted).await?;
     Ok(Body::empty())
 }
 
-async fn restore(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn restore(Here(tracking): Here, message: Message) -> Answer {
     tracking.move_run(&message.run_id()?, Lifecycle::Active).await?;
     Ok(Body::empty())
 }
 
-async fn search(State(tracking): State<Tracking>, message: Message) -> Written {
+async fn search(Here(tracking): Here, message: Message) -> Written {
     Ok(written(&RunsView::of(&found(&tracking, &message).await?)))
 }
 
@@ -112,7 +110,7 @@ fn written(view: &impl Serialize) -> Response {
     axum::Json(view).into_response()
 }
 
-async fn delete_tag(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn delete_tag(Here(tracking): Here, message: Message) -> Answer {
     tracking.delete_run_tag(&message.run_id()?, &message.required_text("key")?).await?;
     Ok(Body::empty())
 }

@@ -1,11 +1,10 @@
 //! Endpoints of scorers.
 
-use axum::extract::State;
 use serde_json::{Value, json};
 use shipway_core::Permission::{Read, Write};
 use shipway_web::Routes;
 
-use super::{Answer, Body, WireError, both, message::Message, view::Fields};
+use super::{Answer, Body, WireError, both, here::Here, message::Message, view::Fields};
 use crate::{error::TrackingError, model::ScorerVersion, service::Tracking};
 
 pub(crate) fn routes() -> Routes<Tracking> {
@@ -33,7 +32,7 @@ fn page(versions: &[ScorerVersion]) -> Body {
     Body(Fields::default().list("scorers", versions.iter().map(scorer).collect()).value())
 }
 
-async fn register(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn register(Here(tracking): Here, message: Message) -> Answer {
     let experiment_id = message.required_text("experiment_id")?;
     let name = message.required_text("name")?;
     let serialized = message.required_text("serialized_scorer")?;
@@ -48,7 +47,7 @@ async fn register(State(tracking): State<Tracking>, message: Message) -> Answer 
     })))
 }
 
-async fn list(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn list(Here(tracking): Here, message: Message) -> Answer {
     let one = message.text_or_empty("experiment_id")?;
     let many = message.texts("experiment_ids")?;
     let versions = match (one.as_str(), many.as_slice()) {
@@ -68,25 +67,25 @@ fn named(message: &Message) -> Result<(String, String), WireError> {
     Ok((message.required_text("experiment_id")?, message.required_text("name")?))
 }
 
-async fn versions(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn versions(Here(tracking): Here, message: Message) -> Answer {
     let (experiment_id, name) = named(&message)?;
     Ok(page(&tracking.scorer_versions(&experiment_id, &name).await?))
 }
 
-async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn get(Here(tracking): Here, message: Message) -> Answer {
     let (experiment_id, name) = named(&message)?;
     let version = tracking.scorer(&experiment_id, &name, message.integer("version")?).await?;
     Ok(Body(json!({ "scorer": scorer(&version) })))
 }
 
-async fn delete(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn delete(Here(tracking): Here, message: Message) -> Answer {
     let (experiment_id, name) = named(&message)?;
     tracking.delete_scorer(&experiment_id, &name, message.integer("version")?).await?;
     Ok(Body::empty())
 }
 
 /// Which scorers judge traces as they come in: none, as nothing of a scorer is run here. Clients ask whenever they read one.
-async fn online_configs(State(_): State<Tracking>, message: Message) -> Answer {
+async fn online_configs(_: Here, message: Message) -> Answer {
     if message.texts("scorer_ids")?.is_empty() {
         return Err(message.missing("scorer_ids"));
     }

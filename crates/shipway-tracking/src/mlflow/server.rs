@@ -29,7 +29,7 @@ async fn version() -> &'static str {
 async fn server_info(State(_): State<Tracking>) -> Body {
     Body(json!({
         "store_type": "SqlStore",
-        "workspaces_enabled": false,
+        "workspaces_enabled": true,
         "trace_archival_enabled": false,
         "multipart_uploads_enabled": false,
         "multipart_downloads_enabled": false,

@@ -5,10 +5,10 @@
 
 use super::locate::{
     Kind::{
-        EvaluationDataset, Experiment, ExperimentName, File, LoggedModel, RegisteredModel, Run, Source,
-        Trace, TraceToBe,
+        EvaluationDataset, Experiment, ExperimentName, File, LoggedModel, ModelKey, RegisteredModel, Run,
+        Source, Trace, TraceToBe, Workspace,
     },
-    Touch::{self, Names, Narrows, New, Reads},
+    Touch::{self, AllHere, Among, Names, Narrows, New, Reads},
     Where::{Each, Field, Header, Inner, InnerEach, Parameter, Query},
 };
 
@@ -20,6 +20,7 @@ pub(super) fn touches_of(path: &str) -> Option<&'static [Touch]> {
 
 const OF_EXPERIMENT: &[Touch] = &[Names(Experiment, Field("experiment_id"))];
 const OF_EXPERIMENTS: &[Touch] = &[Names(Experiment, Field("experiment_ids"))];
+const AMONG_EXPERIMENTS: &[Touch] = &[Among(Experiment, Field("experiment_ids"))];
 const OF_RUN: &[Touch] = &[Names(Run, Field("run_id")), Names(Run, Field("run_uuid"))];
 /// Metrics and links of logged models are theirs as well as the run's.
 const OF_RUN_AND_METRICS: &[Touch] = &[
@@ -40,7 +41,9 @@ const OF_DATASET: &[Touch] = &[Names(EvaluationDataset, Parameter("dataset_id"))
 const OF_DATASET_AND_EXPERIMENTS: &[Touch] =
     &[Names(EvaluationDataset, Parameter("dataset_id")), Names(Experiment, Field("experiment_ids"))];
 const OF_MODEL: &[Touch] = &[Names(RegisteredModel, Field("name"))];
-const OF_MODEL_IN_PATH: &[Touch] = &[Names(RegisteredModel, Parameter("name"))];
+const OF_MODEL_IN_PATH: &[Touch] = &[Names(ModelKey, Parameter("name"))];
+const OF_WORKSPACE: &[Touch] = &[Names(Workspace, Parameter("workspace_name"))];
+const ALL_HERE: &[Touch] = &[AllHere];
 
 /// Paths without their prefix, and what a request to them touches.
 pub(super) const TOUCHES: &[(&str, &[Touch])] = &[
@@ -53,9 +56,9 @@ pub(super) const TOUCHES: &[(&str, &[Touch])] = &[
     ("2.0/mlflow/experiments/update", OF_EXPERIMENT),
     ("2.0/mlflow/experiments/set-experiment-tag", OF_EXPERIMENT),
     ("2.0/mlflow/experiments/delete-experiment-tag", OF_EXPERIMENT),
-    ("2.0/mlflow/experiments/search-datasets", OF_EXPERIMENTS),
+    ("2.0/mlflow/experiments/search-datasets", AMONG_EXPERIMENTS),
     ("2.0/mlflow/runs/create", OF_EXPERIMENT),
-    ("2.0/mlflow/runs/search", OF_EXPERIMENTS),
+    ("2.0/mlflow/runs/search", AMONG_EXPERIMENTS),
     ("2.0/mlflow/runs/get", OF_RUN),
     ("2.0/mlflow/runs/update", OF_RUN),
     ("2.0/mlflow/runs/delete", OF_RUN),
@@ -80,7 +83,7 @@ pub(super) const TOUCHES: &[(&str, &[Touch])] = &[
         "2.0/mlflow/logged-models",
         &[Names(Experiment, Field("experiment_id")), Names(Run, Field("source_run_id"))],
     ),
-    ("2.0/mlflow/logged-models/search", OF_EXPERIMENTS),
+    ("2.0/mlflow/logged-models/search", AMONG_EXPERIMENTS),
     ("2.0/mlflow/logged-models/{model_id}", OF_LOGGED_MODEL),
     ("2.0/mlflow/logged-models/{model_id}/tags", OF_LOGGED_MODEL),
     ("2.0/mlflow/logged-models/{model_id}/tags/{tag_key}", OF_LOGGED_MODEL),
@@ -99,7 +102,7 @@ pub(super) const TOUCHES: &[(&str, &[Touch])] = &[
     ),
     (
         "3.0/mlflow/traces/search",
-        &[Names(Experiment, InnerEach("locations", "mlflow_experiment", "experiment_id"))],
+        &[Among(Experiment, InnerEach("locations", "mlflow_experiment", "experiment_id"))],
     ),
     ("3.0/mlflow/traces/get", &[Names(Trace, Field("trace_id"))]),
     ("3.0/mlflow/traces/batchGet", &[Names(Trace, Field("trace_ids"))]),
@@ -115,11 +118,11 @@ pub(super) const TOUCHES: &[(&str, &[Touch])] = &[
     ("3.0/mlflow/get-trace-artifact", &[Names(Trace, Field("request_id"))]),
     ("3.0/mlflow/traces/{trace_id}/assessments", OF_TRACE),
     ("3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}", OF_TRACE),
-    ("3.0/mlflow/traces/metrics", OF_EXPERIMENTS),
-    ("3.0/mlflow/traces/calculate-filter-correlation", OF_EXPERIMENTS),
+    ("3.0/mlflow/traces/metrics", AMONG_EXPERIMENTS),
+    ("3.0/mlflow/traces/calculate-filter-correlation", AMONG_EXPERIMENTS),
     (
         "2.0/mlflow/traces",
-        &[Names(Experiment, Field("experiment_id")), Names(Experiment, Field("experiment_ids"))],
+        &[Names(Experiment, Field("experiment_id")), Among(Experiment, Field("experiment_ids"))],
     ),
     ("2.0/mlflow/traces/{request_id}", OF_LEGACY_TRACE),
     ("2.0/mlflow/traces/{request_id}/info", OF_LEGACY_TRACE),
@@ -128,7 +131,7 @@ pub(super) const TOUCHES: &[(&str, &[Touch])] = &[
         &[Names(Experiment, Header("x-mlflow-experiment-id")), Names(Run, Header("x-mlflow-run-id"))],
     ),
     ("3.0/mlflow/datasets/create", OF_EXPERIMENTS),
-    ("3.0/mlflow/datasets/search", OF_EXPERIMENTS),
+    ("3.0/mlflow/datasets/search", AMONG_EXPERIMENTS),
     ("3.0/mlflow/datasets/{dataset_id}", OF_DATASET),
     ("3.0/mlflow/datasets/{dataset_id}/tags", OF_DATASET),
     ("3.0/mlflow/datasets/{dataset_id}/tags/{key}", OF_DATASET),
@@ -139,7 +142,7 @@ pub(super) const TOUCHES: &[(&str, &[Touch])] = &[
     ("3.0/mlflow/scorers/register", OF_EXPERIMENT),
     (
         "3.0/mlflow/scorers/list",
-        &[Names(Experiment, Field("experiment_id")), Names(Experiment, Field("experiment_ids"))],
+        &[Names(Experiment, Field("experiment_id")), Among(Experiment, Field("experiment_ids"))],
     ),
     ("3.0/mlflow/scorers/versions", OF_EXPERIMENT),
     ("3.0/mlflow/scorers/get", OF_EXPERIMENT),
@@ -173,6 +176,11 @@ pub(super) const TOUCHES: &[(&str, &[Touch])] = &[
     ("2.0/mlflow/model-versions/set-tag", OF_MODEL),
     ("2.0/mlflow/model-versions/delete-tag", OF_MODEL),
     ("/model-versions/get-artifact", OF_MODEL),
+    ("3.0/mlflow/workspaces/{workspace_name}", OF_WORKSPACE),
+    ("2.0/mlflow/webhooks", ALL_HERE),
+    ("2.0/mlflow/webhooks/{webhook_id}", ALL_HERE),
+    ("2.0/mlflow/webhooks/{webhook_id}/test", ALL_HERE),
+    ("v1/workspaces/{workspace_name}", OF_WORKSPACE),
     ("v1/models", &[Narrows]),
     ("v1/models/{name}", OF_MODEL_IN_PATH),
     ("v1/models/{name}/aliases/{alias}", OF_MODEL_IN_PATH),

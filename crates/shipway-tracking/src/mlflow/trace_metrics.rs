@@ -1,11 +1,10 @@
 //! Endpoints that give numbers over many traces.
 
-use axum::extract::State;
 use serde_json::{Map, Value, json};
 use shipway_core::{Permission::Read, Timestamp};
 use shipway_web::Routes;
 
-use super::{Answer, Body, WireError, both, message::Message, view};
+use super::{Answer, Body, WireError, both, here::Here, message::Message, view};
 use crate::{
     service::{MetricRequest, Tracking},
     store::traces::metrics::{Aggregation, Point, View},
@@ -74,7 +73,7 @@ fn point(request: &MetricRequest, point: &Point) -> Value {
     fields.set("values", values).value()
 }
 
-async fn metrics(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn metrics(Here(tracking): Here, message: Message) -> Answer {
     let request = MetricRequest {
         experiment_ids: message.texts("experiment_ids")?,
         view: message.word("view_type", &VIEWS)?.ok_or_else(|| message.missing("view_type"))?,
@@ -99,7 +98,7 @@ async fn metrics(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(Body(view::Fields::default().list("data_points", list).value()))
 }
 
-async fn correlation(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn correlation(Here(tracking): Here, message: Message) -> Answer {
     let experiments = message.texts("experiment_ids")?;
     if experiments.is_empty() {
         return Err(message.missing("experiment_ids"));

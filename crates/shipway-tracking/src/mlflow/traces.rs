@@ -2,7 +2,6 @@
 
 use axum::{
     body::Body as StreamBody,
-    extract::State,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use shipway_web::{Path, Routes};
 
 use super::{
     Answer, Body, WireError, artifacts, assessments, both,
+    here::Here,
     message::Message,
     trace_view::{TraceWriter, trace_info},
     view,
@@ -85,18 +85,18 @@ fn new_trace(info: &Message) -> Result<NewTrace, WireError> {
     })
 }
 
-async fn start(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn start(Here(tracking): Here, message: Message) -> Answer {
     let new = new_trace(&message.message("trace")?.message("trace_info")?)?;
     let info = tracking.start_trace(new).await?;
     Ok(Body(json!({ "trace": { "trace_info": trace_info(&info) } })))
 }
 
-async fn get_info(State(tracking): State<Tracking>, Path(trace_id): Path<String>) -> Answer {
+async fn get_info(Here(tracking): Here, Path(trace_id): Path<String>) -> Answer {
     let info = tracking.trace_info(&trace_id).await?;
     Ok(Body(json!({ "trace": { "trace_info": trace_info(&info) } })))
 }
 
-async fn search(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn search(Here(tracking): Here, message: Message) -> Answer {
     if message.value("locations").is_none() {
         return Err(message.missing("locations"));
     }
@@ -123,7 +123,7 @@ fn trace_ids(message: &Message) -> Result<(Vec<String>, Option<Vec<String>>), Wi
     Ok((ids, scope))
 }
 
-async fn get_infos(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn get_infos(Here(tracking): Here, message: Message) -> Answer {
     let (ids, scope) = trace_ids(&message)?;
     let infos = tracking.trace_infos(&ids, scope.as_deref()).await?;
     Ok(Body(view::Fields::default().list("trace_infos", infos.iter().map(trace_info).collect()).value()))
@@ -145,33 +145,29 @@ fn as_json(body: StreamBody) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-async fn get_whole(State(tracking): State<Tracking>, message: Message) -> Result<Response, WireError> {
+async fn get_whole(Here(tracking): Here, message: Message) -> Result<Response, WireError> {
     let allow_partial = message.flag("allow_partial")?.unwrap_or_default();
     let parts = tracking.whole_trace(&message.required_text("trace_id")?, allow_partial).await?;
     Ok(as_json(streamed(parts, ("{\"trace\":", "}"), false)))
 }
 
-async fn get_wholes(State(tracking): State<Tracking>, message: Message) -> Result<Response, WireError> {
+async fn get_wholes(Here(tracking): Here, message: Message) -> Result<Response, WireError> {
     let (ids, scope) = trace_ids(&message)?;
     let parts = tracking.whole_traces(&ids, scope.as_deref()).await?;
     Ok(as_json(streamed(parts, ("{\"traces\":[", "]}"), false)))
 }
 
-async fn set_tag(State(tracking): State<Tracking>, Path(trace_id): Path<String>, message: Message) -> Answer {
+async fn set_tag(Here(tracking): Here, Path(trace_id): Path<String>, message: Message) -> Answer {
     tracking.set_trace_tag(&trace_id, message.pair()?).await?;
     Ok(Body::empty())
 }
 
-async fn delete_tag(
-    State(tracking): State<Tracking>,
-    Path(trace_id): Path<String>,
-    message: Message,
-) -> Answer {
+async fn delete_tag(Here(tracking): Here, Path(trace_id): Path<String>, message: Message) -> Answer {
     tracking.delete_trace_tag(&trace_id, &message.required_text("key")?).await?;
     Ok(Body::empty())
 }
 
-async fn delete(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn delete(Here(tracking): Here, message: Message) -> Answer {
     let deletion = TraceDeletion {
         experiment_id: message.required_text("experiment_id")?,
         until_ms: message.integer("max_timestamp_millis")?,
@@ -182,12 +178,12 @@ async fn delete(State(tracking): State<Tracking>, message: Message) -> Answer {
     Ok(Body(json!({ "traces_deleted": deleted })))
 }
 
-async fn link_to_run(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn link_to_run(Here(tracking): Here, message: Message) -> Answer {
     tracking.link_traces(&message.texts("trace_ids")?, &message.required_text("run_id")?).await?;
     Ok(Body::empty())
 }
 
-async fn link_prompts(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn link_prompts(Here(tracking): Here, message: Message) -> Answer {
     let mut prompts = Vec::new();
     for prompt in message.messages("prompt_versions")? {
         let version = prompt.integer("version")?.ok_or_else(|| prompt.missing("version"))?;
@@ -198,11 +194,7 @@ async fn link_prompts(State(tracking): State<Tracking>, message: Message) -> Ans
 }
 
 /// The spans of a trace as a file, also of one that is not complete; or a file that its client attached to it.
-async fn artifact(
-    State(tracking): State<Tracking>,
-    headers: HeaderMap,
-    message: Message,
-) -> Result<Response, WireError> {
+async fn artifact(Here(tracking): Here, headers: HeaderMap, message: Message) -> Result<Response, WireError> {
     let trace_id = message.required_text("request_id")?;
     let info = tracking.trace_info(&trace_id).await?;
     let below = match message.text("path")?.filter(|path| !path.is_empty()) {

@@ -1,6 +1,5 @@
 //! Endpoints of model versions.
 
-use axum::extract::State;
 use serde_json::{Value, json};
 use shipway_core::{
     Permission::{Manage, Read, Write},
@@ -8,7 +7,10 @@ use shipway_core::{
 };
 use shipway_web::{Caller, Routes};
 
-use super::{Answer, Body, WireError, both, experiments::search_request, message::Message, view};
+use super::{
+    Answer, Body, WireError, both, experiments::search_request, here::Here, message::Message,
+    registry::model_key, view,
+};
 use crate::{
     error::TrackingError,
     model::{ModelVersion, Stage},
@@ -50,9 +52,9 @@ fn body(version: &ModelVersion) -> Body {
     Body(json!({ "model_version": view::model_version(version) }))
 }
 
-async fn create(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+async fn create(Here(tracking): Here, caller: Caller, message: Message) -> Answer {
     let new = NewVersion {
-        name: message.required_text("name")?,
+        name: model_key(&tracking, &message)?,
         source: message.required_text("source")?,
         run_id: message.text_or_empty("run_id")?,
         model_id: message.text_or_empty("model_id")?,
@@ -63,19 +65,19 @@ async fn create(State(tracking): State<Tracking>, caller: Caller, message: Messa
     Ok(body(&tracking.create_model_version(&caller.name, new).await?))
 }
 
-async fn get(State(tracking): State<Tracking>, message: Message) -> Answer {
-    let name = message.required_text("name")?;
+async fn get(Here(tracking): Here, message: Message) -> Answer {
+    let name = model_key(&tracking, &message)?;
     Ok(body(&tracking.model_version(&name, version_number(&message)?).await?))
 }
 
-pub(super) async fn search(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
-    let visible = caller.access.visible(ResourceType::RegisteredModel);
+pub(super) async fn search(Here(tracking): Here, caller: Caller, message: Message) -> Answer {
+    let visible = caller.access.visible_in(ResourceType::RegisteredModel, tracking.workspace().as_str());
     let found = tracking.search_model_versions(&visible, &search_request(&message)?).await?;
     Ok(Body(view::page("model_versions", &found, view::model_version)))
 }
 
-async fn download_uri(State(tracking): State<Tracking>, message: Message) -> Answer {
-    let name = message.required_text("name")?;
+async fn download_uri(Here(tracking): Here, message: Message) -> Answer {
+    let name = model_key(&tracking, &message)?;
     let version = tracking.model_version(&name, version_number(&message)?).await?;
     let uri = match (version.artifact_root.as_str(), version.artifact_folder.as_str()) {
         ("", _) => version.source,
@@ -85,42 +87,42 @@ async fn download_uri(State(tracking): State<Tracking>, message: Message) -> Ans
     Ok(Body(json!({ "artifact_uri": uri })))
 }
 
-async fn update(State(tracking): State<Tracking>, message: Message) -> Answer {
-    let name = message.required_text("name")?;
+async fn update(Here(tracking): Here, message: Message) -> Answer {
+    let name = model_key(&tracking, &message)?;
     let description = message.text_or_empty("description")?;
     Ok(body(&tracking.describe_model_version(&name, version_number(&message)?, &description).await?))
 }
 
-async fn transition(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
-    let name = message.required_text("name")?;
+async fn transition(Here(tracking): Here, caller: Caller, message: Message) -> Answer {
+    let name = model_key(&tracking, &message)?;
     let to = stage(&message.required_text("stage")?)?;
     let archive = message.flag("archive_existing_versions")?.unwrap_or_default();
     let version = (name.as_str(), version_number(&message)?);
     Ok(body(&tracking.move_to_stage(&caller.name, version, to, archive).await?))
 }
 
-async fn delete(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
-    let name = message.required_text("name")?;
+async fn delete(Here(tracking): Here, caller: Caller, message: Message) -> Answer {
+    let name = model_key(&tracking, &message)?;
     tracking.delete_model_version(&caller.name, &name, version_number(&message)?).await?;
     Ok(Body::empty())
 }
 
-async fn set_tag(State(tracking): State<Tracking>, message: Message) -> Answer {
-    let name = message.required_text("name")?;
+async fn set_tag(Here(tracking): Here, message: Message) -> Answer {
+    let name = model_key(&tracking, &message)?;
     tracking.set_model_version_tag(&name, version_number(&message)?, message.pair()?).await?;
     Ok(Body::empty())
 }
 
-async fn delete_tag(State(tracking): State<Tracking>, message: Message) -> Answer {
-    let name = message.required_text("name")?;
+async fn delete_tag(Here(tracking): Here, message: Message) -> Answer {
+    let name = model_key(&tracking, &message)?;
     let key = message.required_text("key")?;
     tracking.delete_model_version_tag(&name, version_number(&message)?, &key).await?;
     Ok(Body::empty())
 }
 
-async fn latest(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn latest(Here(tracking): Here, message: Message) -> Answer {
     let stages = message.texts("stages")?.iter().map(|word| stage(word)).collect::<Result<Vec<_>, _>>()?;
-    let versions = tracking.latest_versions(&message.required_text("name")?, &stages).await?;
+    let versions = tracking.latest_versions(&model_key(&tracking, &message)?, &stages).await?;
     let list: Vec<Value> = versions.iter().map(view::model_version).collect();
     Ok(Body(view::Fields::default().list("model_versions", list).value()))
 }

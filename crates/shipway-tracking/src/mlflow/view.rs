@@ -1,6 +1,7 @@
 //! Answers of this wire, as protobuf writes JSON: unset fields left out, 64-bit integers as numbers.
 
 use serde_json::{Map, Value, json};
+use shipway_core::of_model_key;
 
 use crate::{
     model::{Experiment, LoggedModel, Metric, ModelVersion, Pair, RegisteredModel},
@@ -103,8 +104,7 @@ pub(crate) fn files(folder: &str, entries: &[FileEntry]) -> Vec<Value> {
 }
 
 pub(crate) fn logged_model(model: &LoggedModel) -> Value {
-    let registration =
-        |(name, version): &(String, i64)| json!({ "name": name, "version": version.to_string() });
+    let registration = |(key, version): &(String, i64)| json!({ "name": of_model_key(key).1, "version": version.to_string() });
     let info = Fields::default()
         .set("model_id", model.model_id.as_str())
         .set("experiment_id", model.experiment_id.to_string())
@@ -125,7 +125,7 @@ pub(crate) fn logged_model(model: &LoggedModel) -> Value {
 
 pub(crate) fn model_version(version: &ModelVersion) -> Value {
     Fields::default()
-        .set("name", version.name.as_str())
+        .set("name", of_model_key(&version.name).1)
         .set("version", version.version.to_string())
         .set("creation_timestamp", version.created_ms)
         .set("last_updated_timestamp", version.updated_ms)
@@ -145,7 +145,7 @@ pub(crate) fn model_version(version: &ModelVersion) -> Value {
 pub(crate) fn registered_model(model: &RegisteredModel) -> Value {
     let alias = |(alias, version): &(String, i64)| json!({ "alias": alias, "version": version.to_string() });
     Fields::default()
-        .set("name", model.name.as_str())
+        .set("name", of_model_key(&model.name).1)
         .set("creation_timestamp", model.created_ms)
         .set("last_updated_timestamp", model.updated_ms)
         .text("description", &model.description)

@@ -1,12 +1,11 @@
 //! Endpoints of webhooks. Secrets go in and never come out; addresses, which may be secrets too, are shown to those who may
 //! change them.
 
-use axum::extract::State;
 use serde_json::{Value, json};
 use shipway_core::Permission::Manage;
 use shipway_web::{Caller, Path, Routes};
 
-use super::{Answer, Body, WireError, both, message::Message, view};
+use super::{Answer, Body, WireError, both, here::Here, message::Message, view};
 use crate::{
     error::TrackingError,
     model::{
@@ -80,7 +79,7 @@ fn body(of: &Webhook) -> Body {
     Body(json!({ "webhook": webhook(of) }))
 }
 
-async fn create(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+async fn create(Here(tracking): Here, caller: Caller, message: Message) -> Answer {
     let new = NewWebhook {
         name: message.required_text("name")?,
         description: message.text_or_empty("description")?,
@@ -92,19 +91,19 @@ async fn create(State(tracking): State<Tracking>, caller: Caller, message: Messa
     Ok(body(&tracking.create_webhook(&caller.name, new).await?))
 }
 
-async fn list(State(tracking): State<Tracking>, message: Message) -> Answer {
+async fn list(Here(tracking): Here, message: Message) -> Answer {
     let token = message.text_or_empty("page_token")?;
     let found = tracking.list_webhooks(message.integer("max_results")?, &token).await?;
     Ok(Body(view::page("webhooks", &found, webhook)))
 }
 
-async fn get(State(tracking): State<Tracking>, Path(webhook_id): Path<String>) -> Answer {
+async fn get(Here(tracking): Here, Path(webhook_id): Path<String>) -> Answer {
     Ok(body(&tracking.webhook(&webhook_id).await?))
 }
 
 /// An empty name or address, and an empty list of events, mean unchanged; an empty description or secret means none.
 async fn update(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     caller: Caller,
     Path(webhook_id): Path<String>,
     message: Message,
@@ -121,12 +120,12 @@ async fn update(
     Ok(body(&tracking.update_webhook(&caller.name, &webhook_id, change).await?))
 }
 
-async fn delete(State(tracking): State<Tracking>, caller: Caller, Path(webhook_id): Path<String>) -> Answer {
+async fn delete(Here(tracking): Here, caller: Caller, Path(webhook_id): Path<String>) -> Answer {
     tracking.delete_webhook(&caller.name, &webhook_id).await?;
     Ok(Body::empty())
 }
 
-async fn test(State(tracking): State<Tracking>, Path(webhook_id): Path<String>, message: Message) -> Answer {
+async fn test(Here(tracking): Here, Path(webhook_id): Path<String>, message: Message) -> Answer {
     let kind = if message.has("event") { Some(event(&message.message("event")?)?) } else { None };
     let result = match tracking.try_webhook(&webhook_id, kind).await? {
         Ok(answered) => view::Fields::default()

@@ -290,6 +290,10 @@ pub(crate) fn webhook_description(description: &str) -> Checked {
     within("description", description, 1_000)
 }
 
+pub(crate) fn workspace_description(description: &str) -> Checked {
+    within("description", description, 1_000)
+}
+
 pub(crate) fn webhook_url(url: &str) -> Checked {
     within("url", url, 2_000)
 }

@@ -5,6 +5,7 @@ use super::{Lifecycle, Pair};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Experiment {
     pub(crate) id: i64,
+    pub(crate) workspace: String,
     pub(crate) name: String,
     /// `mlflow-artifacts:/…`, below which each run and model has its own root.
     pub(crate) artifact_location: String,

@@ -4,6 +4,7 @@
 //! - `experiment`, `logged_model`, `registry`: the other families
 //! - `evaluation_dataset`, `scorer`, `webhook`: what evaluations stand on, and who is told of changes
 //! - `trace`: traces, their spans and assessments
+//! - `workspace`: what keeps the things of groups apart
 //! - `bounds`: what a key, a value, a name and a batch may be
 
 pub(crate) mod bounds;
@@ -15,6 +16,7 @@ pub(crate) mod run;
 pub(crate) mod scorer;
 pub(crate) mod trace;
 pub(crate) mod webhook;
+pub(crate) mod workspace;
 
 pub(crate) use evaluation_dataset::{EvaluationDataset, EvaluationRecord, RecordSource};
 pub(crate) use experiment::Experiment;
@@ -26,6 +28,7 @@ pub(crate) use trace::{
     Assessment, AssessmentError, AssessmentValue, SourceType, StoredSpan, TraceInfo, TraceState,
 };
 pub(crate) use webhook::{Webhook, WebhookStatus};
+pub(crate) use workspace::{Contents, WorkspaceInfo};
 
 /// A tag or a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]

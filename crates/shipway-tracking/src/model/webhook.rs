@@ -128,6 +128,7 @@ impl WebhookStatus {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Webhook {
     pub(crate) webhook_id: String,
+    pub(crate) workspace: String,
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) url: String,

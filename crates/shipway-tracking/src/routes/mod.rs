@@ -2,6 +2,7 @@
 //!
 //! - `models`: registered models, their versions and what is known of them
 //! - `aliases`: promotion
+//! - `workspaces`: what keeps the things of groups apart
 //! - `purge`: what is taken away for good
 //! - `import`: what was recorded by another server
 
@@ -9,6 +10,7 @@ mod aliases;
 mod import;
 mod models;
 mod purge;
+mod workspaces;
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ pub fn routes(tracking: Tracking) -> Routes<()> {
         .merge(models::routes())
         .merge(aliases::routes())
         .about(ResourceType::RegisteredModel)
+        .merge(workspaces::routes().about(ResourceType::Workspace))
         .merge(import::routes().about(ResourceType::Workspace))
         .merge(purge::routes().about(ResourceType::Experiment))
         .merge(mlflow::routes())

@@ -131,11 +131,10 @@ impl From<VersionReport> for VersionView {
     }
 }
 
-/// All registered models that the caller may see, by name.
+/// All registered models that the caller may see, of every workspace, by key.
 async fn list(State(tracking): State<Tracking>, caller: Caller) -> Result<Json<ModelsView>, Problem> {
-    let visible = caller.access.visible(ResourceType::RegisteredModel);
-    let models =
-        tracking.registered_models().await?.into_iter().filter(|model| visible.contains(&model.name));
+    let sees = |key: &str| caller.access.allows(ResourceType::RegisteredModel, key, Permission::Read);
+    let models = tracking.registered_models().await?.into_iter().filter(|model| sees(&model.name));
     Ok(Json(ModelsView { models: models.map(Into::into).collect() }))
 }
 

@@ -9,7 +9,7 @@ use crate::{
     evaluation_record::USER_TAG,
     filter::{parse_filter, parse_order},
     model::{EvaluationDataset, Pair, bounds},
-    service::{Found, SearchRequest, Tracking, cursor, experiments, names::new_id},
+    service::{Found, SearchRequest, Tracking, cursor, experiments, names::new_id, workspaces},
     store::{
         self, Rows,
         dataset_search::{DatasetSearch, EVALUATION_DATASETS},
@@ -78,6 +78,7 @@ impl Tracking {
             given.into_iter().filter_map(|(key, value)| Some(Pair { key, value: value? })).collect();
         let user = given.iter().find(|tag| tag.key == USER_TAG).map(|tag| tag.value.clone());
         let mut transaction = self.begin().await?;
+        workspaces::must_exist(&mut transaction, self.workspace().as_str()).await?;
         let mut experiment_ids = known(&mut transaction, &new.experiment_ids).await?;
         experiment_ids.sort_unstable();
         experiment_ids.dedup();
@@ -95,7 +96,7 @@ impl Tracking {
             tags: given,
             experiment_ids,
         };
-        store::evaluation_datasets::insert(&mut transaction, &dataset).await?;
+        store::evaluation_datasets::insert(&mut transaction, self.workspace().as_str(), &dataset).await?;
         transaction.commit().await?;
         Ok(dataset)
     }
@@ -121,15 +122,19 @@ impl Tracking {
         request: &SearchRequest,
     ) -> Result<Found<EvaluationDataset>, TrackingError> {
         let SearchRequest { filter, order_by, max_results, page_token } = request;
+        let is_among = !experiment_ids.is_empty();
+        let experiment_ids = &self.experiments_here(experiment_ids).await?;
         let size = cursor::size(*max_results, SEARCH_DEFAULT, SEARCH_MAX)?;
-        let identity = format!("evaluation_datasets|{experiment_ids:?}|{filter}|{order_by:?}");
+        let identity =
+            format!("evaluation_datasets|{}|{experiment_ids:?}|{filter}|{order_by:?}", self.workspace());
         let comparisons = parse_filter(filter, &EVALUATION_DATASETS)?;
         let orders = order_by
             .iter()
             .map(|clause| parse_order(clause, &EVALUATION_DATASETS))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut search = DatasetSearch::new(&comparisons, &orders)?;
-        if !experiment_ids.is_empty() {
+        let workspace = self.workspace().as_str();
+        let mut search = DatasetSearch::new(&comparisons, &orders)?.in_workspace(workspace);
+        if is_among {
             // An id that is not a number names no experiment, so it finds nothing.
             let ids: Vec<i64> = experiment_ids.iter().filter_map(|id| id.parse().ok()).collect();
             search = search.in_experiments(&ids);

@@ -1,12 +1,13 @@
 //! Use cases of experiments.
 
+use shipway_core::DEFAULT_WORKSPACE;
 use shipway_store::Transaction;
 
 use crate::{
     artifact_path::ArtifactPath,
     error::{Thing, TrackingError},
-    model::{Experiment, Lifecycle, Pair, bounds},
-    service::Tracking,
+    model::{Experiment, Lifecycle, Pair, WorkspaceInfo, bounds},
+    service::{Tracking, workspaces},
     store::{self, Rows, pairs::EXPERIMENT_TAGS, purge::Family},
 };
 
@@ -45,16 +46,28 @@ pub(super) fn location_path(experiment: &Experiment) -> &str {
 }
 
 /// Checks an artifact location that a client chose: somewhere in this server's own artifact service.
-fn own_location(text: &str) -> Result<String, TrackingError> {
+pub(super) fn own_location(parameter: &str, text: &str) -> Result<String, TrackingError> {
     let wrong = || {
         let reason =
             format!("`{text}` is not in this server's artifact service: expected mlflow-artifacts:/path");
-        TrackingError::invalid("artifact_location", reason)
+        TrackingError::invalid(parameter, reason)
     };
     let rest = text.strip_prefix("mlflow-artifacts:/").ok_or_else(wrong)?;
     let path = ArtifactPath::parse(rest)?;
     let usable = !path.is_empty() && path.as_str().split('/').all(|segment| segment != "artifacts");
     if usable { Ok(format!("mlflow-artifacts:/{}", path.as_str())) } else { Err(wrong()) }
+}
+
+/// Where the artifacts of an experiment lie when its creator does not say it.
+pub(super) fn default_location(workspace: &WorkspaceInfo, id: i64) -> String {
+    let WorkspaceInfo { name, artifact_root, .. } = workspace;
+    if !artifact_root.is_empty() {
+        format!("{artifact_root}/{id}")
+    } else if name == DEFAULT_WORKSPACE {
+        format!("mlflow-artifacts:/{id}")
+    } else {
+        format!("mlflow-artifacts:/workspaces/{name}/{id}")
+    }
 }
 
 impl Tracking {
@@ -67,7 +80,8 @@ impl Tracking {
     ) -> Result<i64, TrackingError> {
         bounds::experiment_name(name)?;
         tags.iter().try_for_each(bounds::experiment_tag)?;
-        let location = location.filter(|text| !text.is_empty()).map(own_location).transpose()?;
+        let location = location.filter(|text| !text.is_empty());
+        let location = location.map(|text| own_location("artifact_location", text)).transpose()?;
         let mut transaction = self.begin().await?;
         let id = self.add_experiment(&mut transaction, name, location, tags).await?;
         transaction.commit().await?;
@@ -89,7 +103,8 @@ impl Tracking {
         location: Option<String>,
         tags: Vec<Pair>,
     ) -> Result<i64, TrackingError> {
-        if store::experiments::by_name(transaction, name).await?.is_some() {
+        let workspace = workspaces::must_exist(transaction, self.workspace().as_str()).await?;
+        if store::experiments::by_name(transaction, &workspace.name, name).await?.is_some() {
             return Err(TrackingError::Exists { thing: Thing::Experiment, name: name.to_owned() });
         }
         let id = store::experiments::next_id(transaction).await?;
@@ -97,7 +112,8 @@ impl Tracking {
         let experiment = Experiment {
             id,
             name: name.to_owned(),
-            artifact_location: location.unwrap_or_else(|| format!("mlflow-artifacts:/{id}")),
+            artifact_location: location.unwrap_or_else(|| default_location(&workspace, id)),
+            workspace: workspace.name,
             lifecycle: Lifecycle::Active,
             created_ms: now_ms,
             updated_ms: now_ms,
@@ -112,7 +128,8 @@ impl Tracking {
     }
 
     pub(crate) async fn experiment_by_name(&self, name: &str) -> Result<Experiment, TrackingError> {
-        let found = store::experiments::by_name(&mut self.reader(), name).await?;
+        let workspace = self.workspace().as_str();
+        let found = store::experiments::by_name(&mut self.reader(), workspace, name).await?;
         found.ok_or_else(|| TrackingError::missing(Thing::Experiment, name))
     }
 
@@ -121,11 +138,11 @@ impl Tracking {
         let mut transaction = self.begin().await?;
         let experiment = find(&mut transaction, id).await?;
         must_be(&experiment, Lifecycle::Active)?;
-        let holder = store::experiments::by_name(&mut transaction, name).await?;
+        let holder = store::experiments::by_name(&mut transaction, &experiment.workspace, name).await?;
         if holder.is_some_and(|other| other.id != experiment.id) {
             return Err(TrackingError::Exists { thing: Thing::Experiment, name: name.to_owned() });
         }
-        store::experiments::rename(&mut transaction, experiment.id, name, self.now_ms()).await?;
+        store::experiments::rename(&mut transaction, &experiment, name, self.now_ms()).await?;
         Ok(transaction.commit().await?)
     }
 

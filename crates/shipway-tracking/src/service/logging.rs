@@ -175,7 +175,8 @@ impl Tracking {
         &self,
         experiment_ids: &[String],
     ) -> Result<Vec<DatasetSummary>, TrackingError> {
-        let ids: Vec<i64> = experiment_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let own = self.experiments_here(experiment_ids).await?;
+        let ids: Vec<i64> = own.iter().filter_map(|id| id.parse().ok()).collect();
         Ok(store::inputs::summaries(&mut self.reader(), &ids, 1_000).await?)
     }
 }

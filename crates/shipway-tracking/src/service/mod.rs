@@ -14,6 +14,7 @@
 //! - `resolve`: what serving needs to know of a version
 //! - `owners`: which experiment and which models a thing belongs to
 //! - `ownership`: who is told of things that are made, renamed and gone
+//! - `workspaces`: what keeps the things of groups apart
 //! - `search`: what a search asks for and gives
 //! - `traces`, `spans`, `assessments`: what is recorded of traces
 //! - `trace_reading`, `trace_search`, `trace_metrics`: what is read of them
@@ -47,6 +48,7 @@ mod trace_search;
 mod traces;
 mod versions;
 mod webhooks;
+mod workspaces;
 
 use std::{
     fmt,
@@ -55,7 +57,7 @@ use std::{
 
 use serde_json::Value;
 use shipway_blob::BlobStore;
-use shipway_core::Clock;
+use shipway_core::{Clock, Workspace};
 use shipway_store::{
     Store, Transaction,
     audit::{self, AuditEntry},
@@ -84,6 +86,7 @@ pub(crate) use trace_reading::Part;
 pub(crate) use traces::{NewTrace, TraceDeletion};
 pub(crate) use versions::NewVersion;
 pub(crate) use webhooks::{NewWebhook, WebhookChange};
+pub(crate) use workspaces::WorkspaceChange;
 
 use crate::{error::TrackingError, store, webhook::send::Sender};
 
@@ -91,6 +94,8 @@ use crate::{error::TrackingError, store, webhook::send::Sender};
 #[derive(Clone)]
 pub struct Tracking {
     inner: Arc<Inner>,
+    /// What it is seen from. Keys of models, and ids, are the same from everywhere.
+    workspace: Workspace,
 }
 
 struct Inner {
@@ -111,6 +116,8 @@ struct Inner {
     paths: RwLock<()>,
     /// What does work that outlives a request, once it is there.
     jobs: OnceLock<Jobs>,
+    /// The workspaces that there are.
+    workspaces: workspaces::Known,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -143,10 +150,12 @@ impl Tracking {
             sender: OnceLock::new(),
             paths: RwLock::new(()),
             jobs: OnceLock::new(),
+            workspaces: workspaces::Known::default(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        let tracking = Self { inner: Arc::new(inner) };
+        let tracking = Self { inner: Arc::new(inner), workspace: Workspace::default() };
+        tracking.learn_workspaces().await?;
         tracking.create_default_experiment().await?;
         Ok(tracking)
     }

@@ -1,5 +1,7 @@
-//! Where things belong: which experiment, and, for files, which registered models they are versions of. What a caller was granted is
+//! Where things belong: which workspace, which experiment, and, for files, which registered models they are versions of. What a caller was granted is
 //! granted on those.
+
+use shipway_core::{Failure, Kind};
 
 use super::{
     Tracking,
@@ -26,9 +28,11 @@ pub(crate) enum Named {
     EvaluationDataset(String),
     /// A path of the artifact service.
     File(ArtifactPath),
-    RegisteredModel(String),
+    /// The key of a registered model.
+    Model(String),
     /// The source of a model version.
     Source(String),
+    Workspace(String),
 }
 
 /// Where a thing belongs.
@@ -38,8 +42,28 @@ pub(crate) enum Belongs {
     Experiments(Vec<i64>),
     /// To an experiment, and to the registered models whose versions have these files: each of them counts alone.
     Files { experiment: i64, models: Vec<String> },
-    /// It is a registered model.
+    /// It is a registered model, of this key.
     Model(String),
+    /// It is a workspace.
+    Workspace(String),
+}
+
+impl Named {
+    /// The error of whoever asks for it where it is not.
+    fn missing(&self) -> TrackingError {
+        let (thing, name) = match self {
+            Self::Experiment(id) | Self::ExperimentName(id) => (Thing::Experiment, id.as_str()),
+            Self::Run(id) => (Thing::Run, id.as_str()),
+            Self::LoggedModel(id) => (Thing::LoggedModel, id.as_str()),
+            Self::Trace(id) | Self::TraceToBe(id) => (Thing::Trace, id.as_str()),
+            Self::EvaluationDataset(id) => (Thing::EvaluationDataset, id.as_str()),
+            Self::File(path) => (Thing::Artifact, path.as_str()),
+            Self::Source(source) => (Thing::Artifact, source.as_str()),
+            Self::Model(key) => (Thing::RegisteredModel, key.as_str()),
+            Self::Workspace(name) => (Thing::Workspace, name.as_str()),
+        };
+        TrackingError::missing(thing, name)
+    }
 }
 
 impl Tracking {
@@ -62,9 +86,56 @@ impl Tracking {
                 Belongs::Experiments(ids)
             }
             Named::File(path) => self.file_belongs(path).await?,
-            Named::RegisteredModel(name) => Belongs::Model(name.clone()),
+            Named::Model(key) => Belongs::Model(key.clone()),
+            Named::Workspace(name) => Belongs::Workspace(name.clone()),
             Named::Source(source) => self.source_belongs(source).await?,
         })
+    }
+
+    /// Refuses what lies in another workspace than this is seen from, as if it were not there. What is nowhere is left to whoever asks for
+    /// it.
+    pub(crate) async fn must_be_here(&self, named: &Named) -> Result<(), TrackingError> {
+        let rows = &mut self.reader();
+        let here = self.workspace().as_str();
+        if let Named::EvaluationDataset(id) = named {
+            let home = store::workspaces::of_dataset(rows, id).await?;
+            return if home.is_none_or(|home| home == here) { Ok(()) } else { Err(named.missing()) };
+        }
+        for experiment in self.experiments_of(named).await? {
+            let home = store::workspaces::of_experiment(rows, experiment).await?;
+            if home.is_some_and(|home| home != here) {
+                return Err(named.missing());
+            }
+        }
+        Ok(())
+    }
+
+    /// The experiments that a thing belongs to; none where it does not exist.
+    async fn experiments_of(&self, named: &Named) -> Result<Vec<i64>, TrackingError> {
+        if let Named::LoggedModel(id) = named {
+            // Also one that is deleted.
+            let found = store::logged_models::row_of(&mut self.reader(), id).await?;
+            return Ok(found.map(|model| model.experiment_id).into_iter().collect());
+        }
+        match self.belongs(named).await {
+            Ok(Belongs::Experiments(ids)) => Ok(ids),
+            Ok(Belongs::Files { experiment, .. }) => Ok(vec![experiment]),
+            Ok(Belongs::Model(_) | Belongs::Workspace(_)) => Ok(Vec::new()),
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Invalid) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Those of the experiments that lie in the workspace that this is seen from.
+    pub(super) async fn experiments_here(&self, ids: &[String]) -> Result<Vec<String>, TrackingError> {
+        if !self.is_divided() {
+            return Ok(ids.to_vec());
+        }
+        let numbers: Vec<i64> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let here = self.workspace().as_str();
+        let own = store::workspaces::experiments_among(&mut self.reader(), here, &numbers).await?;
+        let is_own = |id: &&String| id.parse().is_ok_and(|id: i64| own.contains(&id));
+        Ok(ids.iter().filter(is_own).cloned().collect())
     }
 
     async fn file_belongs(&self, path: &ArtifactPath) -> Result<Belongs, TrackingError> {
@@ -89,7 +160,9 @@ impl Tracking {
         Ok(match ModelSource::parse(source)? {
             ModelSource::LoggedModel(id) => one(logged_models::find(rows, &id).await?.experiment_id),
             ModelSource::Run { run_id, .. } => one(runs::find(rows, &run_id).await?.experiment_id),
-            ModelSource::Version { name, .. } | ModelSource::Alias { name, .. } => Belongs::Model(name),
+            ModelSource::Version { name, .. } | ModelSource::Alias { name, .. } => {
+                Belongs::Model(self.model_key(&name)?)
+            }
             ModelSource::Artifacts(path) => self.file_belongs(&path).await?,
         })
     }

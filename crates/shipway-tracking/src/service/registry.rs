@@ -1,13 +1,15 @@
 //! Use cases of registered models.
 
 use serde_json::json;
+use shipway_core::of_model_key;
+use shipway_store::Transaction;
 
 use crate::{
     artifact_digest,
     error::{Thing, TrackingError},
     model::{ModelVersion, Pair, RegisteredModel, bounds},
     promote::{Evaluation, Refusal, approve},
-    service::{Tracking, promotion},
+    service::{Tracking, promotion, workspaces},
     store::{self, Rows, pairs::REGISTERED_MODEL_TAGS},
     webhook::news,
 };
@@ -30,7 +32,7 @@ pub(crate) struct VersionReport {
 
 /// Says that there is no such model, and which name is near.
 pub(super) async fn missing(rows: &mut impl Rows, name: &str) -> Result<TrackingError, TrackingError> {
-    let names = store::registry::names(rows).await?;
+    let names = store::registry::keys(rows, of_model_key(name).0).await?;
     let nearest = shipway_core::nearest(name, names.iter().map(String::as_str)).map(str::to_owned);
     Ok(TrackingError::Missing { thing: Thing::RegisteredModel, name: name.to_owned(), nearest })
 }
@@ -39,7 +41,14 @@ pub(super) async fn must_exist(rows: &mut impl Rows, name: &str) -> Result<(), T
     if store::registry::exists(rows, name).await? { Ok(()) } else { Err(missing(rows, name).await?) }
 }
 
+/// The key of a model under another name in its workspace.
+fn renamed_key(key: &str, new_name: &str) -> String {
+    key.rsplit_once('/')
+        .map_or_else(|| new_name.to_owned(), |(workspace, _)| format!("{workspace}/{new_name}"))
+}
+
 impl Tracking {
+    /// Creates a model of this name in the workspace that this is seen from.
     pub(crate) async fn create_registered_model(
         &self,
         name: &str,
@@ -47,14 +56,16 @@ impl Tracking {
         tags: Vec<Pair>,
     ) -> Result<RegisteredModel, TrackingError> {
         bounds::model_name(name)?;
+        let name = self.workspace().key(name);
         tags.iter().try_for_each(bounds::registry_tag)?;
         let mut transaction = self.begin().await?;
-        if store::registry::exists(&mut transaction, name).await? {
-            return Err(TrackingError::Exists { thing: Thing::RegisteredModel, name: name.to_owned() });
+        workspaces::must_exist(&mut transaction, self.workspace().as_str()).await?;
+        if store::registry::exists(&mut transaction, &name).await? {
+            return Err(TrackingError::Exists { thing: Thing::RegisteredModel, name });
         }
         let now_ms = self.now_ms();
         let model = RegisteredModel {
-            name: name.to_owned(),
+            name,
             description: description.to_owned(),
             created_ms: now_ms,
             updated_ms: now_ms,
@@ -109,7 +120,7 @@ impl Tracking {
         self.registered_model(name).await
     }
 
-    /// Renames a model with its versions, tags and aliases. An alias that is guarded under the new name must pass its gates
+    /// Renames a model in its workspace, with its versions, tags and aliases. An alias that is guarded under the new name must pass its gates
     /// there: renaming is no way round them.
     pub(crate) async fn rename_registered_model(
         &self,
@@ -118,28 +129,19 @@ impl Tracking {
         new_name: &str,
     ) -> Result<RegisteredModel, TrackingError> {
         bounds::model_name(new_name)?;
+        let new_name = &renamed_key(name, new_name);
         let mut transaction = self.begin().await?;
         let model = match store::registry::by_name(&mut transaction, name).await? {
             Some(model) => model,
             None => return Err(missing(&mut transaction, name).await?),
         };
-        if name == new_name {
+        if name == new_name.as_str() {
             return Ok(model);
         }
         if store::registry::exists(&mut transaction, new_name).await? {
             return Err(TrackingError::Exists { thing: Thing::RegisteredModel, name: new_name.to_owned() });
         }
-        for (alias, version) in &model.aliases {
-            let gates = self.inner.gates.gates(new_name, alias);
-            let replays = self.replays_for(&gates).await?;
-            let candidate = promotion::contender(&mut transaction, name, *version).await?;
-            approve(&candidate, None, &gates, &replays).map_err(|unmet| Refusal {
-                model: new_name.to_owned(),
-                alias: alias.clone(),
-                version: candidate.version,
-                unmet,
-            })?;
-        }
+        self.must_keep_aliases(&mut transaction, name, new_name, &model.aliases).await?;
         store::registry::rename(&mut transaction, name, new_name, self.now_ms()).await?;
         let detail = json!({ "new_name": new_name });
         let subject = format!("model/{name}");
@@ -147,6 +149,28 @@ impl Tracking {
         transaction.commit().await?;
         self.announce_alias_change();
         self.registered_model(new_name).await
+    }
+
+    /// Refuses a new key under which one of the aliases would be guarded by a gate that its version does not pass.
+    pub(super) async fn must_keep_aliases(
+        &self,
+        transaction: &mut Transaction,
+        key: &str,
+        new_key: &str,
+        aliases: &[(String, i64)],
+    ) -> Result<(), TrackingError> {
+        for (alias, version) in aliases {
+            let gates = self.inner.gates.gates(new_key, alias);
+            let replays = self.replays_for(&gates).await?;
+            let candidate = promotion::contender(transaction, key, *version).await?;
+            approve(&candidate, None, &gates, &replays).map_err(|unmet| Refusal {
+                model: new_key.to_owned(),
+                alias: alias.clone(),
+                version: candidate.version,
+                unmet,
+            })?;
+        }
+        Ok(())
     }
 
     /// Deletes a model with its versions, tags and aliases.

@@ -73,6 +73,10 @@ impl Tracking {
         let mut transaction = self.begin_on_run(&run_id).await?;
         let experiment_id = if new.experiment_id.is_empty() { "0" } else { &new.experiment_id };
         let experiment = experiments::find_bare(&mut transaction, experiment_id).await?;
+        // Nothing is experiment 0, which is in one workspace alone.
+        if experiment.workspace != self.workspace().as_str() {
+            return Err(TrackingError::missing(Thing::Experiment, experiment_id));
+        }
         experiments::must_be(&experiment, Lifecycle::Active)?;
         let info = RunInfo {
             experiment_id: experiment.id,

@@ -109,7 +109,8 @@ impl Tracking {
         &self,
         experiment_ids: Option<&[String]>,
     ) -> Result<Vec<ScorerVersion>, TrackingError> {
-        let mut active = store::scorers::active_experiments(&mut self.reader()).await?;
+        let mut active =
+            store::scorers::active_experiments(&mut self.reader(), self.workspace().as_str()).await?;
         if let Some(wanted) = experiment_ids {
             let wanted = wanted.iter().map(|id| experiments::number(id)).collect::<Result<Vec<_>, _>>()?;
             active.retain(|id| wanted.contains(id));

@@ -1,12 +1,12 @@
 //! What a search asks for and gives, and how each kind of thing is searched.
 
-use shipway_core::Visible;
+use shipway_core::{Visible, Workspace};
 use shipway_store::{Row, SqlValue};
 
 use crate::{
     error::TrackingError,
     filter::{
-        Order, Subject,
+        Comparison, Field, Order, Subject, Test,
         page::{Bounds, Page, wrong_token},
         parse_filter, parse_order, parse_order_field,
         subject::{EXPERIMENTS, LOGGED_MODELS, MODEL_VERSIONS, REGISTERED_MODELS, RUNS},
@@ -76,18 +76,60 @@ impl SearchRequest {
         scope: &str,
         experiments: Option<&[String]>,
     ) -> Result<Prepared, TrackingError> {
+        let filter = parse_filter(&self.filter, subject)?;
+        self.prepare_with(subject, bounds, scope, experiments, &filter)
+    }
+
+    /// A search among things that are named by their keys. What the client says of names is said of keys.
+    fn prepare_keyed(
+        &self,
+        subject: &'static Subject,
+        bounds: Bounds,
+        workspace: &Workspace,
+    ) -> Result<Prepared, TrackingError> {
+        let filter = parse_filter(&self.filter, subject)?;
+        let prefix = workspace.key_prefix();
+        let filter: Vec<_> = filter.into_iter().map(|one| keyed(one, &prefix)).collect();
+        let scope = if workspace.is_default() { "" } else { workspace.as_str() };
+        Ok(self.prepare_with(subject, bounds, scope, None, &filter)?.of(workspace))
+    }
+
+    fn prepare_with(
+        &self,
+        subject: &'static Subject,
+        bounds: Bounds,
+        scope: &str,
+        experiments: Option<&[String]>,
+        filter: &[Comparison],
+    ) -> Result<Prepared, TrackingError> {
         let identity = format!("{}|{scope}|{}|{:?}", subject.table, self.filter, self.order_by);
         let page = Page::of(self.max_results, &self.page_token, bounds, &identity)?;
-        let filter = parse_filter(&self.filter, subject)?;
         let orders =
             self.order_by.iter().map(|clause| parse_order(clause, subject)).collect::<Result<Vec<_>, _>>()?;
         let mut search = Search::of(subject);
         if let Some(ids) = experiments {
             search = search.within(numbers(ids));
         }
-        let search = search.matching(&filter).ordered_by(&orders);
+        let search = search.matching(filter).ordered_by(&orders);
         Ok(Prepared { search, page, identity })
     }
+}
+
+/// A comparison of names as one of keys. No name of a workspace has a character that means something in a pattern.
+fn keyed(comparison: Comparison, prefix: &str) -> Comparison {
+    let Comparison { field, test } = comparison;
+    let is_name = matches!(&field, Field::Attribute(attribute) if attribute.column == "s.name");
+    let test = match test {
+        Test::Text { equal, value } if is_name => Test::Text { equal, value: format!("{prefix}{value}") },
+        Test::Like { pattern, case_sensitive } if is_name => {
+            Test::Like { pattern: format!("{prefix}{pattern}"), case_sensitive }
+        }
+        Test::Among { inside, values } if is_name => {
+            Test::Among { inside, values: values.iter().map(|value| format!("{prefix}{value}")).collect() }
+        }
+        other => other,
+    };
+    Comparison { field, test }
 }
 
 /// An id that is not a number names no experiment, so it finds nothing.
@@ -96,6 +138,11 @@ fn numbers(ids: &[String]) -> Vec<i64> {
 }
 
 impl Prepared {
+    fn of(mut self, workspace: &Workspace) -> Self {
+        self.search = self.search.among("s.workspace", [workspace.as_str()]);
+        self
+    }
+
     fn viewing(mut self, view: View) -> Self {
         let lifecycle = match view {
             View::Active => Lifecycle::Active,
@@ -136,6 +183,7 @@ impl Tracking {
         view: View,
         request: &SearchRequest,
     ) -> Result<Found<Run>, TrackingError> {
+        let experiment_ids = &self.experiments_here(experiment_ids).await?;
         let scope = format!("{experiment_ids:?}|{view:?}");
         let prepared = request.prepare(&RUNS, RUN_BOUNDS, &scope, Some(experiment_ids))?;
         let (rows, next_page_token) = prepared.viewing(view).run(&mut self.reader()).await?;
@@ -149,7 +197,8 @@ impl Tracking {
         visible: &Visible,
         request: &SearchRequest,
     ) -> Result<Found<Experiment>, TrackingError> {
-        let prepared = request.prepare(&EXPERIMENTS, EXPERIMENT_BOUNDS, &format!("{view:?}"), None)?;
+        let scope = format!("{view:?}|{}", self.workspace());
+        let prepared = request.prepare(&EXPERIMENTS, EXPERIMENT_BOUNDS, &scope, None)?.of(self.workspace());
         let prepared = prepared.viewing(view).seen("s.experiment_id", visible, |id| id.parse::<i64>().ok());
         let (rows, next_page_token) = prepared.run(&mut self.reader()).await?;
         let experiments = store::experiments::from_rows(&mut self.reader(), &rows).await?;
@@ -161,7 +210,8 @@ impl Tracking {
         visible: &Visible,
         request: &SearchRequest,
     ) -> Result<Found<RegisteredModel>, TrackingError> {
-        let prepared = request.prepare(&REGISTERED_MODELS, REGISTERED_MODEL_BOUNDS, "", None)?;
+        let prepared =
+            request.prepare_keyed(&REGISTERED_MODELS, REGISTERED_MODEL_BOUNDS, self.workspace())?;
         let prepared = prepared.seen("s.name", visible, |name| Some(name.clone()));
         let (rows, next_page_token) = prepared.run(&mut self.reader()).await?;
         let models = store::registry::from_rows(&mut self.reader(), &rows).await?;
@@ -173,7 +223,7 @@ impl Tracking {
         visible: &Visible,
         request: &SearchRequest,
     ) -> Result<Found<ModelVersion>, TrackingError> {
-        let prepared = request.prepare(&MODEL_VERSIONS, MODEL_VERSION_BOUNDS, "", None)?;
+        let prepared = request.prepare_keyed(&MODEL_VERSIONS, MODEL_VERSION_BOUNDS, self.workspace())?;
         let prepared = prepared.seen("s.name", visible, |name| Some(name.clone()));
         let (rows, next_page_token) = prepared.run(&mut self.reader()).await?;
         let versions = store::versions::from_rows(&mut self.reader(), &rows).await?;
@@ -186,6 +236,7 @@ impl Tracking {
         request: &LoggedModelSearch,
     ) -> Result<Found<LoggedModel>, TrackingError> {
         let LoggedModelSearch { experiment_ids, filter, datasets, order_by, .. } = request;
+        let experiment_ids = &self.experiments_here(experiment_ids).await?;
         let identity = format!("logged|{experiment_ids:?}|{filter}|{datasets:?}|{order_by:?}");
         let page = Page::of(request.max_results, &request.page_token, LOGGED_MODEL_BOUNDS, &identity)?;
         let comparisons = parse_filter(filter, &LOGGED_MODELS)?;

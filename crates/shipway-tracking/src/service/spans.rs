@@ -111,6 +111,22 @@ fn take_some(by_trace: &mut Vec<Vec<ReceivedSpan>>) -> Vec<Vec<ReceivedSpan>> {
     some
 }
 
+/// Refuses spans of a trace that is in another experiment than they say, unless the caller may write there too.
+async fn must_be_writable(
+    transaction: &mut Transaction,
+    named: &Experiment,
+    info: &TraceInfo,
+    access: &Access,
+) -> Result<(), TrackingError> {
+    let id = info.experiment_id;
+    let home = store::workspaces::of_experiment(transaction, id).await?.unwrap_or_default();
+    let may_write = || access.allows_in(ResourceType::Experiment, &id.to_string(), &home, Permission::Write);
+    if home == named.workspace && may_write() {
+        return Ok(());
+    }
+    Err(TrackingError::TraceOfAnother { trace: info.trace_id.clone() })
+}
+
 async fn record(
     transaction: &mut Transaction,
     experiment: &Experiment,
@@ -123,11 +139,8 @@ async fn record(
     for (trace_id, spans) in ids.iter().zip(by_trace) {
         let mut info = match known.remove(trace_id) {
             Some(info) => {
-                let own = info.experiment_id.to_string();
-                if info.experiment_id != experiment.id
-                    && !access.allows(ResourceType::Experiment, &own, Permission::Write)
-                {
-                    return Err(TrackingError::TraceOfAnother { trace: trace_id.clone() });
+                if info.experiment_id != experiment.id {
+                    must_be_writable(transaction, experiment, &info, access).await?;
                 }
                 info
             }

@@ -126,7 +126,9 @@ fn question(request: &MetricRequest) -> Result<Question, TrackingError> {
 impl Tracking {
     /// The answer in groups, by time and then by the dimensions; groups without any value are left out.
     pub(crate) async fn trace_metrics(&self, request: &MetricRequest) -> Result<Vec<Point>, TrackingError> {
-        let mut points = question(request)?.answer(&mut self.reader()).await?;
+        let experiment_ids = self.experiments_here(&request.experiment_ids).await?;
+        let request = MetricRequest { experiment_ids, ..request.clone() };
+        let mut points = question(&request)?.answer(&mut self.reader()).await?;
         points.retain(|point| point.values.iter().any(Option::is_some));
         Ok(points)
     }

@@ -118,7 +118,7 @@ impl Tracking {
         let size = page_size(request.max_results)?;
         let clauses = parse_clauses(&request.filter, &TRACES)?;
         let orders = orders(&request.order_by)?;
-        let experiments = numbers(experiment_ids);
+        let experiments = numbers(&self.experiments_here(experiment_ids).await?);
         let identity = identity(&experiments, &clauses, &orders);
         let after = read_token(&request.page_token, &identity, orders.len())?;
         let search = Search::of(&experiments).matching(&clauses).ordered_by(&orders);
@@ -136,7 +136,8 @@ impl Tracking {
         base: &str,
     ) -> Result<Correlation, TrackingError> {
         let (first, second) = (parse_clauses(first, &TRACES)?, parse_clauses(second, &TRACES)?);
-        let all = Search::of(&numbers(experiment_ids)).matching(&parse_clauses(base, &TRACES)?);
+        let experiments = numbers(&self.experiments_here(experiment_ids).await?);
+        let all = Search::of(&experiments).matching(&parse_clauses(base, &TRACES)?);
         let mut reader = self.reader();
         Ok(Correlation {
             first: all.clone().matching(&first).count(&mut reader).await?,

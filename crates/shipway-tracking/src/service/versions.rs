@@ -1,6 +1,7 @@
 //! Use cases of model versions.
 
 use serde_json::json;
+use shipway_core::{DEFAULT_WORKSPACE, of_model_key};
 use shipway_store::Transaction;
 
 use crate::{
@@ -25,6 +26,7 @@ const LATEST: &str = "latest";
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NewVersion {
+    /// The key of its model.
     pub(crate) name: String,
     pub(crate) source: String,
     pub(crate) run_id: String,
@@ -70,6 +72,12 @@ pub(super) async fn find_by_alias(
     }
 }
 
+/// The key of a model that a source names: it is in the workspace of the version that is made of it.
+fn beside(new: &NewVersion, name: &str) -> String {
+    let (workspace, _) = of_model_key(&new.name);
+    if workspace == DEFAULT_WORKSPACE { name.to_owned() } else { format!("{workspace}/{name}") }
+}
+
 pub(super) async fn origin(
     transaction: &mut Transaction,
     source: &str,
@@ -86,8 +94,12 @@ pub(super) async fn origin(
             let model = logged_models::find(transaction, &model_id).await?;
             Origin { root: model.artifact_root, folder: String::new(), model_id, run_id: model.source_run_id }
         }
-        ModelSource::Version { name, version } => copy(find(transaction, &name, version).await?),
-        ModelSource::Alias { name, alias } => copy(find_by_alias(transaction, &name, &alias).await?),
+        ModelSource::Version { name, version } => {
+            copy(find(transaction, &beside(new, &name), version).await?)
+        }
+        ModelSource::Alias { name, alias } => {
+            copy(find_by_alias(transaction, &beside(new, &name), &alias).await?)
+        }
         ModelSource::Run { run_id, path } => {
             let run = runs::find(transaction, &run_id).await?;
             Origin {
@@ -313,7 +325,7 @@ async fn tag_logged_model(
     let tags = LOGGED_MODEL_TAGS.of(transaction, version.model_id.as_str()).await?;
     let present = tags.iter().find(|tag| tag.key == VERSIONS_TAG).map_or("[]", |tag| tag.value.as_str());
     let mut list: Vec<serde_json::Value> = serde_json::from_str(present).unwrap_or_default();
-    list.push(json!({ "name": version.name, "version": version.version }));
+    list.push(json!({ "name": of_model_key(&version.name).1, "version": version.version }));
     let tag = Pair::new(VERSIONS_TAG, serde_json::Value::from(list).to_string());
     Ok(LOGGED_MODEL_TAGS.set(transaction, &version.model_id.as_str().into(), &[tag]).await?)
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     error::{Thing, TrackingError},
     model::{Webhook, WebhookStatus, bounds, webhook::EventKind},
-    service::{Found, Tracking, cursor},
+    service::{Found, Tracking, cursor, workspaces},
     store::{self, deliveries::Delivery},
     webhook::{
         WebhookSettings, WebhookSetupError,
@@ -121,6 +121,7 @@ impl Tracking {
         let webhook = Webhook {
             sealed_secret: self.seal(&webhook_id, &new.secret)?,
             webhook_id,
+            workspace: self.workspace().as_str().to_owned(),
             name: new.name,
             description: new.description,
             url: new.url,
@@ -130,6 +131,7 @@ impl Tracking {
             updated_ms: now_ms,
         };
         let mut transaction = self.begin().await?;
+        workspaces::must_exist(&mut transaction, &webhook.workspace).await?;
         store::webhooks::put(&mut transaction, &webhook).await?;
         self.audit_webhook(&mut transaction, caller, "tracking.create_webhook", &webhook).await?;
         transaction.commit().await?;
@@ -150,9 +152,14 @@ impl Tracking {
 
     pub(crate) async fn webhook(&self, webhook_id: &str) -> Result<Webhook, TrackingError> {
         let found = self.find_webhook(webhook_id).await?;
-        found.ok_or_else(|| TrackingError::missing(Thing::Webhook, webhook_id))
+        self.own_webhook(found).ok_or_else(|| TrackingError::missing(Thing::Webhook, webhook_id))
     }
 
+    fn own_webhook(&self, found: Option<Webhook>) -> Option<Webhook> {
+        found.filter(|webhook| webhook.workspace == self.workspace().as_str())
+    }
+
+    /// A webhook of any workspace.
     pub(crate) async fn find_webhook(&self, webhook_id: &str) -> Result<Option<Webhook>, TrackingError> {
         Ok(store::webhooks::by_id(&mut self.reader(), webhook_id).await?)
     }
@@ -166,7 +173,8 @@ impl Tracking {
         // Clients that want the default say 0.
         let size = cursor::size(max_results.filter(|size| *size != 0), PAGE_DEFAULT, PAGE_MAX)?;
         let after = cursor::read_time_and_id(page_token, "webhooks")?;
-        let (items, more) = store::webhooks::page(&mut self.reader(), after, size).await?;
+        let workspace = self.workspace().as_str();
+        let (items, more) = store::webhooks::page(&mut self.reader(), workspace, after, size).await?;
         let next = items.last().filter(|_| more);
         let next_page_token =
             next.map(|last| cursor::write(vec![json!(last.created_ms), json!(last.webhook_id)], "webhooks"));
@@ -185,7 +193,8 @@ impl Tracking {
         }
         let mut transaction = self.begin().await?;
         let found = store::webhooks::by_id(&mut transaction, webhook_id).await?;
-        let mut webhook = found.ok_or_else(|| TrackingError::missing(Thing::Webhook, webhook_id))?;
+        let mut webhook =
+            self.own_webhook(found).ok_or_else(|| TrackingError::missing(Thing::Webhook, webhook_id))?;
         if let Some(name) = change.name {
             bounds::webhook_name(&name)?;
             webhook.name = name;
@@ -246,7 +255,7 @@ impl Tracking {
     /// Writes down what is to be told of a change, in the transaction of the change: it is told if and only if the change
     /// was made. After the commit [`Tracking::announce_news`] wakes the sender.
     pub(super) async fn tell(&self, transaction: &mut Transaction, news: &News) -> Result<(), TrackingError> {
-        for webhook_id in store::webhooks::subscribed(transaction, news.kind).await? {
+        for webhook_id in store::webhooks::subscribed(transaction, news.kind, &news.workspace).await? {
             if store::deliveries::waiting(transaction, &webhook_id).await? >= MOST_WAITING {
                 tracing::warn!(webhook_id, "too much waits for a webhook: an event is not kept for it");
                 continue;

@@ -86,6 +86,13 @@ impl DatasetSearch {
         Ok(search)
     }
 
+    /// Keeps data sets of this workspace.
+    pub(crate) fn in_workspace(mut self, workspace: &str) -> Self {
+        self.parameters.push(workspace.into());
+        self.conditions.push(format!("s.workspace = ${}", self.parameters.len()));
+        self
+    }
+
     /// Keeps data sets of these experiments.
     pub(crate) fn in_experiments(mut self, ids: &[i64]) -> Self {
         let from = self.parameters.len() + 1;

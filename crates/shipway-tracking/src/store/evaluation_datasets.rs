@@ -50,11 +50,15 @@ pub(crate) async fn from_rows(rows: &mut impl Rows, found: &[Row]) -> Stored<Vec
     Ok(datasets)
 }
 
-pub(crate) async fn insert(transaction: &mut Transaction, dataset: &EvaluationDataset) -> Stored<()> {
+pub(crate) async fn insert(
+    transaction: &mut Transaction,
+    workspace: &str,
+    dataset: &EvaluationDataset,
+) -> Stored<()> {
     transaction
         .execute(
             "INSERT INTO evaluation_datasets (dataset_id, name, digest, schema_json, created_ms, updated_ms, created_by, \
-             updated_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             updated_by, workspace) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             parameters![
                 dataset.dataset_id.as_str(),
                 dataset.name.as_str(),
@@ -63,7 +67,8 @@ pub(crate) async fn insert(transaction: &mut Transaction, dataset: &EvaluationDa
                 dataset.created_ms,
                 dataset.updated_ms,
                 dataset.created_by.as_str(),
-                dataset.updated_by.as_str()
+                dataset.updated_by.as_str(),
+                workspace
             ],
         )
         .await?;

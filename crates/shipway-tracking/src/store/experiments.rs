@@ -10,6 +10,7 @@ use crate::model::{Experiment, Lifecycle, Pair};
 fn experiment(row: &Row) -> Stored<Experiment> {
     Ok(Experiment {
         id: row.int("experiment_id")?,
+        workspace: row.text("workspace")?,
         name: row.text("name")?,
         artifact_location: row.text("artifact_location")?,
         lifecycle: Lifecycle::from_word(&row.text("lifecycle")?),
@@ -30,8 +31,14 @@ pub(crate) async fn bare_by_id(rows: &mut impl Rows, id: i64) -> Stored<Option<E
     found.as_ref().map(experiment).transpose()
 }
 
-pub(crate) async fn by_name(rows: &mut impl Rows, name: &str) -> Stored<Option<Experiment>> {
-    let found = rows.first("SELECT * FROM experiments WHERE name = $1", parameters![name]).await?;
+/// The name of an experiment that no other has.
+fn full_name(workspace: &str, name: &str) -> String {
+    format!("{workspace}/{name}")
+}
+
+pub(crate) async fn by_name(rows: &mut impl Rows, workspace: &str, name: &str) -> Stored<Option<Experiment>> {
+    let sql = "SELECT * FROM experiments WHERE full_name = $1";
+    let found = rows.first(sql, parameters![full_name(workspace, name)]).await?;
     with_tags(rows, found).await
 }
 
@@ -76,10 +83,12 @@ pub(crate) async fn next_id(transaction: &mut Transaction) -> Stored<i64> {
 pub(crate) async fn insert(transaction: &mut Transaction, experiment: &Experiment) -> Stored<()> {
     transaction
         .execute(
-            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle, created_ms, updated_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO experiments (experiment_id, full_name, workspace, name, artifact_location, lifecycle, created_ms, \
+             updated_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             parameters![
                 experiment.id,
+                full_name(&experiment.workspace, &experiment.name),
+                experiment.workspace.as_str(),
                 experiment.name.as_str(),
                 experiment.artifact_location.as_str(),
                 experiment.lifecycle.word(),
@@ -91,9 +100,16 @@ pub(crate) async fn insert(transaction: &mut Transaction, experiment: &Experimen
     EXPERIMENT_TAGS.set(transaction, &experiment.id.into(), &experiment.tags).await
 }
 
-pub(crate) async fn rename(transaction: &mut Transaction, id: i64, name: &str, now_ms: i64) -> Stored<()> {
-    let sql = "UPDATE experiments SET name = $2, updated_ms = $3 WHERE experiment_id = $1";
-    transaction.execute(sql, parameters![id, name, now_ms]).await?;
+/// Gives an experiment another name in its workspace.
+pub(crate) async fn rename(
+    transaction: &mut Transaction,
+    experiment: &Experiment,
+    name: &str,
+    now_ms: i64,
+) -> Stored<()> {
+    let sql = "UPDATE experiments SET full_name = $2, name = $3, updated_ms = $4 WHERE experiment_id = $1";
+    let full_name = full_name(&experiment.workspace, name);
+    transaction.execute(sql, parameters![experiment.id, full_name, name, now_ms]).await?;
     Ok(())
 }
 

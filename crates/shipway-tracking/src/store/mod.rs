@@ -8,6 +8,7 @@
 //! - `purge`: what is taken away for good
 //! - `imports`: what was brought from elsewhere
 //! - `scorers`, `webhooks`, `deliveries`: judges, and who is told of changes
+//! - `workspaces`: which there are, and what lies in them
 //! - `pairs`: tags and params, which every family has in the same form
 //! - `search`: checked filters to SQL
 //! - `traces`: traces, spans, assessments, and their own searches
@@ -33,6 +34,7 @@ pub(crate) mod search;
 pub(crate) mod traces;
 pub(crate) mod versions;
 pub(crate) mod webhooks;
+pub(crate) mod workspaces;
 
 use std::future::Future;
 
@@ -60,6 +62,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 6, name: "imports", sql: include_str!("../../migrations/0006_imports.sql") },
     Migration { version: 7, name: "deletions", sql: include_str!("../../migrations/0007_deletions.sql") },
+    Migration { version: 8, name: "workspaces", sql: include_str!("../../migrations/0008_workspaces.sql") },
 ];
 
 pub(crate) type Stored<T> = Result<T, StoreError>;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use shipway_core::of_model_key;
 use shipway_store::{Row, Transaction, parameters};
 
 use super::{Rows, Stored, all_of, pairs::REGISTERED_MODEL_TAGS, versions};
@@ -35,9 +36,10 @@ pub(crate) async fn is_prompt(rows: &mut impl Rows, name: &str) -> Stored<bool> 
     Ok(is_prompt_by(&REGISTERED_MODEL_TAGS.of(rows, name).await?))
 }
 
-/// Every registered model's name, in order.
-pub(crate) async fn names(rows: &mut impl Rows) -> Stored<Vec<String>> {
-    let found = rows.all("SELECT name FROM registered_models ORDER BY name", parameters![]).await?;
+/// The key of every registered model of a workspace, in order.
+pub(crate) async fn keys(rows: &mut impl Rows, workspace: &str) -> Stored<Vec<String>> {
+    let sql = "SELECT name FROM registered_models WHERE workspace = $1 ORDER BY name";
+    let found = rows.all(sql, parameters![workspace]).await?;
     found.iter().map(|row| row.text("name")).collect()
 }
 
@@ -76,23 +78,32 @@ pub(crate) async fn from_rows(rows: &mut impl Rows, found: &[Row]) -> Stored<Vec
 pub(crate) async fn insert(transaction: &mut Transaction, model: &RegisteredModel) -> Stored<()> {
     transaction
         .execute(
-            "INSERT INTO registered_models (name, description, next_version, created_ms, updated_ms) \
-             VALUES ($1, $2, 1, $3, $4)",
-            parameters![model.name.as_str(), model.description.as_str(), model.created_ms, model.updated_ms],
+            "INSERT INTO registered_models (name, workspace, description, next_version, created_ms, updated_ms) \
+             VALUES ($1, $2, $3, 1, $4, $5)",
+            parameters![
+                model.name.as_str(),
+                of_model_key(&model.name).0,
+                model.description.as_str(),
+                model.created_ms,
+                model.updated_ms
+            ],
         )
         .await?;
     REGISTERED_MODEL_TAGS.set(transaction, &model.name.as_str().into(), &model.tags).await
 }
 
-/// Versions, tags and aliases follow the new name.
+/// Versions, tags and aliases follow the new key.
 pub(crate) async fn rename(
     transaction: &mut Transaction,
     name: &str,
     new_name: &str,
     now_ms: i64,
 ) -> Stored<()> {
-    let sql = "UPDATE registered_models SET name = $2, updated_ms = $3 WHERE name = $1";
-    transaction.execute(sql, parameters![name, new_name, now_ms]).await?;
+    let sql = "UPDATE registered_models SET name = $2, workspace = $3, updated_ms = $4 WHERE name = $1";
+    let workspace = of_model_key(new_name).0;
+    transaction.execute(sql, parameters![name, new_name, workspace, now_ms]).await?;
+    let sql = "UPDATE model_versions SET workspace = $2 WHERE name = $1 AND workspace <> $2";
+    transaction.execute(sql, parameters![new_name, workspace]).await?;
     Ok(())
 }
 

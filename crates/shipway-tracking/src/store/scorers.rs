@@ -84,10 +84,10 @@ pub(crate) async fn newest_of_experiments(
 }
 
 /// The experiments that have scorers and are active.
-pub(crate) async fn active_experiments(rows: &mut impl Rows) -> Stored<Vec<i64>> {
+pub(crate) async fn active_experiments(rows: &mut impl Rows, workspace: &str) -> Stored<Vec<i64>> {
     let sql = "SELECT DISTINCT e.experiment_id FROM experiments e JOIN scorers s ON s.experiment_id = e.experiment_id \
-               WHERE e.lifecycle = 'active' ORDER BY e.experiment_id";
-    rows.all(sql, parameters![]).await?.iter().map(|row| row.int("experiment_id")).collect()
+               WHERE e.lifecycle = 'active' AND e.workspace = $1 ORDER BY e.experiment_id";
+    rows.all(sql, parameters![workspace]).await?.iter().map(|row| row.int("experiment_id")).collect()
 }
 
 /// Takes one version away; false when it was not there.

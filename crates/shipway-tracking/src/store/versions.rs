@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use shipway_core::of_model_key;
 use shipway_store::{Row, Transaction, parameters};
 
 use super::{Rows, Stored, all_of};
@@ -81,8 +82,8 @@ pub(crate) async fn insert(transaction: &mut Transaction, version: &ModelVersion
     transaction
         .execute(
             "INSERT INTO model_versions (name, version, source, artifact_root, artifact_folder, model_id, run_id, run_link, \
-             description, user_id, stage, created_ms, updated_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             description, user_id, stage, created_ms, updated_ms, workspace) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             parameters![
                 version.name.as_str(),
                 version.version,
@@ -96,7 +97,8 @@ pub(crate) async fn insert(transaction: &mut Transaction, version: &ModelVersion
                 version.user_id.as_str(),
                 version.stage.word(),
                 version.created_ms,
-                version.updated_ms
+                version.updated_ms,
+                of_model_key(&version.name).0
             ],
         )
         .await?;

@@ -13,6 +13,7 @@ use crate::model::{
 fn webhook(row: &Row) -> Stored<Webhook> {
     Ok(Webhook {
         webhook_id: row.text("webhook_id")?,
+        workspace: row.text("workspace")?,
         name: row.text("name")?,
         description: row.text("description")?,
         url: row.text("url")?,
@@ -49,19 +50,20 @@ pub(crate) async fn by_id(rows: &mut impl Rows, webhook_id: &str) -> Stored<Opti
 /// Webhooks, the newest first, after the place `(created_ms, webhook_id)`; and whether there are more.
 pub(crate) async fn page(
     rows: &mut impl Rows,
+    workspace: &str,
     after: Option<(i64, String)>,
     size: i64,
 ) -> Stored<(Vec<Webhook>, bool)> {
     let limit = size.saturating_add(1);
     let found = match after {
         None => {
-            let sql = "SELECT * FROM webhooks ORDER BY created_ms DESC, webhook_id DESC LIMIT $1";
-            rows.all(sql, parameters![limit]).await?
+            let sql = "SELECT * FROM webhooks WHERE workspace = $1 ORDER BY created_ms DESC, webhook_id DESC LIMIT $2";
+            rows.all(sql, parameters![workspace, limit]).await?
         }
         Some((created_ms, webhook_id)) => {
-            let sql = "SELECT * FROM webhooks WHERE created_ms < $1 OR (created_ms = $1 AND webhook_id < $2) \
-                       ORDER BY created_ms DESC, webhook_id DESC LIMIT $3";
-            rows.all(sql, parameters![created_ms, webhook_id, limit]).await?
+            let sql = "SELECT * FROM webhooks WHERE workspace = $1 AND (created_ms < $2 OR (created_ms = $2 AND webhook_id < $3)) \
+                       ORDER BY created_ms DESC, webhook_id DESC LIMIT $4";
+            rows.all(sql, parameters![workspace, created_ms, webhook_id, limit]).await?
         }
     };
     let wanted = usize::try_from(size).unwrap_or(usize::MAX);
@@ -74,8 +76,8 @@ pub(crate) async fn page(
 pub(crate) async fn put(transaction: &mut Transaction, webhook: &Webhook) -> Stored<()> {
     transaction
         .execute(
-            "INSERT INTO webhooks (webhook_id, name, description, url, sealed_secret, status, created_ms, updated_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (webhook_id) DO UPDATE SET name = excluded.name, \
+            "INSERT INTO webhooks (webhook_id, name, description, url, sealed_secret, status, created_ms, updated_ms, \
+             workspace) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (webhook_id) DO UPDATE SET name = excluded.name, \
              description = excluded.description, url = excluded.url, sealed_secret = excluded.sealed_secret, \
              status = excluded.status, updated_ms = excluded.updated_ms",
             parameters![
@@ -86,7 +88,8 @@ pub(crate) async fn put(transaction: &mut Transaction, webhook: &Webhook) -> Sto
                 webhook.sealed_secret.as_str(),
                 webhook.status.word(),
                 webhook.created_ms,
-                webhook.updated_ms
+                webhook.updated_ms,
+                webhook.workspace.as_str()
             ],
         )
         .await?;
@@ -105,10 +108,14 @@ pub(crate) async fn delete(transaction: &mut Transaction, webhook_id: &str) -> S
     Ok(())
 }
 
-/// The active webhooks that want to know of this.
-pub(crate) async fn subscribed(rows: &mut impl Rows, kind: EventKind) -> Stored<Vec<String>> {
+/// The active webhooks of a workspace that want to know of this.
+pub(crate) async fn subscribed(
+    rows: &mut impl Rows,
+    kind: EventKind,
+    workspace: &str,
+) -> Stored<Vec<String>> {
     let sql = "SELECT w.webhook_id FROM webhook_events e JOIN webhooks w ON w.webhook_id = e.webhook_id \
-               WHERE e.entity = $1 AND e.action = $2 AND w.status = 'ACTIVE' ORDER BY w.webhook_id";
-    let found = rows.all(sql, parameters![kind.entity.word(), kind.action.word()]).await?;
+               WHERE e.entity = $1 AND e.action = $2 AND w.workspace = $3 AND w.status = 'ACTIVE' ORDER BY w.webhook_id";
+    let found = rows.all(sql, parameters![kind.entity.word(), kind.action.word(), workspace]).await?;
     found.iter().map(|row| row.text("webhook_id")).collect()
 }

@@ -3,7 +3,7 @@
 //! Pure. A prompt is a registered model with a tag, and is told of in words of its own.
 
 use serde_json::{Map, Value, json};
-use shipway_core::Timestamp;
+use shipway_core::{DEFAULT_WORKSPACE, Timestamp, of_model_key};
 
 use crate::model::{
     ModelVersion, Pair, RegisteredModel,
@@ -18,12 +18,18 @@ const PROMPT_TYPE_TAG: &str = "_mlflow_prompt_type";
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct News {
     pub(crate) kind: EventKind,
+    /// Where it happened: webhooks of other workspaces are not told.
+    pub(crate) workspace: String,
     pub(crate) data: Value,
 }
 
 impl News {
-    const fn new(entity: Entity, action: Action, data: Value) -> Self {
-        Self { kind: EventKind { entity, action }, data }
+    /// Of a model whose key is the name in `data`; receivers are told its name.
+    fn new(entity: Entity, action: Action, mut data: Value) -> Self {
+        let key = data["name"].as_str().unwrap_or_default().to_owned();
+        let (workspace, name) = of_model_key(&key);
+        data["name"] = name.into();
+        Self { kind: EventKind { entity, action }, workspace: workspace.to_owned(), data }
     }
 
     /// The body that is sent: what happened, when, and its data.
@@ -168,7 +174,7 @@ pub(crate) fn example(kind: EventKind) -> News {
             });
         }
     }
-    News { kind, data }
+    News { kind, workspace: DEFAULT_WORKSPACE.to_owned(), data }
 }
 
 #[cfg(test)]
@@ -214,6 +220,13 @@ mod tests {
             news.data,
             json!({ "name": "late", "version": "3", "template": "Hi {{name}}", "tags": { "team": "ops" }, "description": null })
         );
+    }
+
+    #[test]
+    fn receivers_are_told_the_name_that_a_model_has_in_its_workspace() {
+        let news = alias(false, "team/late", "champion", Some(2));
+        assert_eq!((news.workspace.as_str(), &news.data["name"]), ("team", &json!("late")));
+        assert_eq!(alias(false, "late", "champion", None).workspace, "default");
     }
 
     #[test]

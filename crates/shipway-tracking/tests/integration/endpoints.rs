@@ -9,7 +9,7 @@ use super::app::App;
 
 /// What becomes of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(crate) enum State {
     Served,
     LeftOut,
 }
@@ -17,7 +17,7 @@ enum State {
 use State::{LeftOut, Served};
 
 /// Method, path and name of every endpoint of the protocol at version 3.17.2, and what becomes of it.
-const ENDPOINTS: &[(&str, &str, &str, State)] = &[
+pub(crate) const ENDPOINTS: &[(&str, &str, &str, State)] = &[
     ("GET", "2.0/mlflow/experiments/get-by-name", "GetExperimentByName", Served),
     ("POST", "2.0/mlflow/experiments/create", "CreateExperiment", Served),
     ("POST", "2.0/mlflow/experiments/search", "SearchExperiments", Served),
@@ -70,11 +70,11 @@ const ENDPOINTS: &[(&str, &str, &str, State)] = &[
     ("POST", "3.0/mlflow/traces/delete-traces", "DeleteTracesV3", Served),
     ("POST", "3.0/mlflow/traces/calculate-filter-correlation", "CalculateTraceFilterCorrelation", Served),
     ("POST", "3.0/mlflow/traces/metrics", "QueryTraceMetrics", Served),
-    ("GET", "3.0/mlflow/workspaces", "ListWorkspaces", LeftOut),
-    ("POST", "3.0/mlflow/workspaces", "CreateWorkspace", LeftOut),
-    ("GET", "3.0/mlflow/workspaces/{workspace_name}", "GetWorkspace", LeftOut),
-    ("PATCH", "3.0/mlflow/workspaces/{workspace_name}", "UpdateWorkspace", LeftOut),
-    ("DELETE", "3.0/mlflow/workspaces/{workspace_name}", "DeleteWorkspace", LeftOut),
+    ("GET", "3.0/mlflow/workspaces", "ListWorkspaces", Served),
+    ("POST", "3.0/mlflow/workspaces", "CreateWorkspace", Served),
+    ("GET", "3.0/mlflow/workspaces/{workspace_name}", "GetWorkspace", Served),
+    ("PATCH", "3.0/mlflow/workspaces/{workspace_name}", "UpdateWorkspace", Served),
+    ("DELETE", "3.0/mlflow/workspaces/{workspace_name}", "DeleteWorkspace", Served),
     ("POST", "2.0/mlflow/logged-models", "CreateLoggedModel", Served),
     ("PATCH", "2.0/mlflow/logged-models/{model_id}", "FinalizeLoggedModel", Served),
     ("GET", "2.0/mlflow/logged-models/{model_id}", "GetLoggedModel", Served),

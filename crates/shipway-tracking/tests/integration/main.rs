@@ -7,6 +7,7 @@
 //! - `traces`, `trace_search`, `trace_metrics`, `assessments`, `otlp`: traces and their spans
 //! - `import`: what comes from another server
 //! - `purge`: what goes for good
+//! - `workspaces`, `workspace_walls`, `workspace_world`: what keeps the things of groups apart
 //! - `upgrade`: earlier forms of the tables
 //! - `receiver`: a receiver of webhooks
 //! - `endpoints`: nothing of the protocol is forgotten
@@ -62,6 +63,12 @@ macro_rules! over {
             mod webhooks;
             #[path = "wire.rs"]
             mod wire;
+            #[path = "workspace_walls.rs"]
+            mod workspace_walls;
+            #[path = "workspace_world.rs"]
+            mod workspace_world;
+            #[path = "workspaces.rs"]
+            mod workspaces;
 
             async fn empty_store() -> shipway_store::Store {
                 $store

@@ -31,6 +31,12 @@ async fn what_the_first_form_of_the_tables_held_is_answered() {
     assert_eq!(names, ["first", "second"]);
     let above = json!({ "experiment_ids": ["1"], "filter": "metrics.auc > 0.7" });
     assert_eq!(app.post("runs/search", above).await.ok()["runs"].as_array().map(Vec::len), Some(1));
+    let experiment = app.get("experiments/get-by-name?experiment_name=autumn").await.ok();
+    assert_eq!(experiment["experiment"]["experiment_id"], "1");
+    let taken = app.post("experiments/create", json!({ "name": "autumn" })).await;
+    assert_eq!(taken.refused(), (400, "RESOURCE_ALREADY_EXISTS".to_owned()));
+    let found = app.get("model-versions/search?max_results=5").await.ok();
+    assert_eq!(found["model_versions"].as_array().map(Vec::len), Some(1), "in the workspace `default`");
     let version = app.get("registered-models/alias?name=late_arrivals&alias=champion").await.ok();
     assert_eq!(version["model_version"]["version"], "2");
     let model = app.get("logged-models/m-0123456789abcdef0123456789abcdef").await.ok();

@@ -40,6 +40,9 @@ pub(crate) struct ImportMlflow {
     /// Folder of the artifacts of a folder, where they are not in it; by default `mlartifacts` beside it
     #[arg(long, value_name = "FOLDER")]
     pub(crate) artifacts: Option<PathBuf>,
+    /// Workspace that everything goes into; without it, `default`
+    #[arg(long, value_name = "WORKSPACE")]
+    pub(crate) workspace: Option<String>,
     /// Runs and models that are brought at the same time
     #[arg(long, value_name = "ITEMS", default_value_t = 4)]
     pub(crate) at_once: usize,

@@ -24,8 +24,66 @@ pub(crate) enum Models {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeployAction {
+    /// Run a candidate over what was served, and list the decisions that it would change
+    Preview(Preview),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Workspaces {
+    /// List the workspaces that you may see
+    List,
+    /// Make a workspace
+    Create {
+        /// Its name: 2 to 63 lower-case letters, digits and inner dashes
+        workspace: String,
+        /// What it is for
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// Delete a workspace; refused while something is in it
+    Delete {
+        /// Name of the workspace
+        workspace: String,
+        /// Remove what is in it for good, with its files
+        #[arg(long, conflicts_with = "move_contents")]
+        remove_contents: bool,
+        /// Move what is in it to `default` first
+        #[arg(long)]
+        move_contents: bool,
+    },
+}
+
 #[derive(Debug, Args)]
+pub(crate) struct Preview {
+    /// Name of the deployment
+    pub(crate) name: String,
+    /// Alias of the deployment's model that names the candidate
+    #[arg(long)]
+    pub(crate) alias: String,
+    /// How many of the last rows that were served
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) rows: u32,
+    /// Numbers at this or above are one decision [default: 0.5 where all are probabilities]
+    #[arg(long)]
+    pub(crate) threshold: Option<f64>,
+    /// Numbers that differ by more than this are another decision
+    #[arg(long, conflicts_with = "threshold")]
+    pub(crate) tolerance: Option<f64>,
+    /// An input of the model to tell by; may be given several times
+    #[arg(long = "segment", value_name = "INPUT")]
+    pub(crate) segments: Vec<String>,
+    /// How many examples to list
+    #[arg(long, default_value_t = 5)]
+    pub(crate) examples: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Deploy {
+    #[command(subcommand)]
+    pub(crate) action: Option<DeployAction>,
     /// Name of the deployment; without it, what is deployed is listed
     pub(crate) name: Option<String>,
     /// Model to serve
@@ -37,6 +95,21 @@ pub(crate) struct Deploy {
     /// Feature service that supplies the model's inputs; without it callers send every input
     #[arg(long, requires = "name")]
     pub(crate) service: Option<String>,
+    /// The most rows that run together, 1 for none [default: 64, and 1 for a model of tensors]
+    #[arg(long, requires = "name", value_name = "ROWS")]
+    pub(crate) max_batch_rows: Option<u32>,
+    /// How long the first of a batch waits for others, in microseconds
+    #[arg(long, requires = "name", value_name = "MICROSECONDS", default_value_t = 0)]
+    pub(crate) max_batch_delay: u32,
+    /// The most requests that may wait for the model; the next one is refused
+    #[arg(long, requires = "name", value_name = "REQUESTS", default_value_t = 1_000)]
+    pub(crate) max_waiting: u32,
+    /// How long a request may wait for the model, in milliseconds
+    #[arg(long, requires = "name", value_name = "MILLISECONDS", default_value_t = 10_000)]
+    pub(crate) wait_timeout: u32,
+    /// The share of requests whose rows are logged, from 0 to 1 [default: all]
+    #[arg(long, requires = "name", value_name = "SHARE")]
+    pub(crate) log_share: Option<f64>,
     /// Take the deployment down
     #[arg(long, requires = "name", conflicts_with_all = ["model", "service"])]
     pub(crate) remove: bool,

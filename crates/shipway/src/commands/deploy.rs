@@ -6,13 +6,16 @@ use serde_json::{Value as Json, json};
 
 use super::Context;
 use crate::{
-    arguments::Deploy,
+    arguments::{Deploy, DeployAction, Preview},
     client::segment,
     failure::{CommandFailure, exit},
     output::{self, Format, member},
 };
 
 pub(super) async fn run(context: &Context, options: &Deploy) -> Result<ExitCode, CommandFailure> {
+    if let Some(DeployAction::Preview(options)) = &options.action {
+        return preview(context, options).await;
+    }
     let Some(name) = &options.name else { return list(context).await };
     let path = format!("/deployments/{}", segment(name));
     let answer = if options.remove {
@@ -23,7 +26,14 @@ pub(super) async fn run(context: &Context, options: &Deploy) -> Result<ExitCode,
                 .with_hint(format!("shipway deploy {name} --model MODEL --alias {}", options.alias))
                 .with_exit(exit::USAGE)
         })?;
-        let body = json!({ "model": model, "alias": options.alias, "service": options.service });
+        let body = json!({
+            "model": model,
+            "alias": options.alias,
+            "service": options.service,
+            "batching": { "max_rows": options.max_batch_rows, "max_delay_us": options.max_batch_delay },
+            "queue": { "max_requests": options.max_waiting, "timeout_ms": options.wait_timeout },
+            "log_share": options.log_share,
+        });
         context.client.put(&path, &body).await?
     };
     if context.format == Format::Json {
@@ -48,6 +58,93 @@ async fn list(context: &Context) -> Result<ExitCode, CommandFailure> {
     }
     table(&answer["deployments"]);
     Ok(ExitCode::SUCCESS)
+}
+
+async fn preview(context: &Context, options: &Preview) -> Result<ExitCode, CommandFailure> {
+    let body = json!({
+        "alias": options.alias,
+        "rows": options.rows,
+        "threshold": options.threshold,
+        "tolerance": options.tolerance,
+        "segments": options.segments,
+        "examples": options.examples,
+    });
+    let waiting = output::spinner("running the candidate over what was served");
+    let answer =
+        context.client.post(&format!("/deployments/{}/preview", segment(&options.name)), &body).await;
+    waiting.finish_and_clear();
+    let answer = answer?;
+    if context.format == Format::Json {
+        output::json(&answer);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let named = |name| member(&answer, name);
+    let counts = |counted: &Json| {
+        let number = |name| counted[name].as_u64().unwrap_or(0);
+        (number("rows"), number("changed"))
+    };
+    let (rows, changed) = counts(&answer);
+    output::line(format!(
+        "{} version {} over {} that version {} and those before it served: {} decided otherwise ({})",
+        named("model"),
+        named("candidate"),
+        output::counted(rows, "row"),
+        named("serves"),
+        output::count(changed),
+        share(changed, rows),
+    ));
+    output::line(format!(
+        "{}; numbers moved by {:.4} on average, {:.4} at most",
+        rule(&answer["rule"]),
+        answer["mean_difference"].as_f64().unwrap_or_default(),
+        answer["largest_difference"].as_f64().unwrap_or_default(),
+    ));
+    let listed = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
+    let segments: Vec<Vec<String>> = listed("segments")
+        .iter()
+        .map(|segment| {
+            let (rows, changed) = counts(segment);
+            vec![
+                member(segment, "column"),
+                member(segment, "value"),
+                output::count(rows),
+                output::count(changed),
+                share(changed, rows),
+            ]
+        })
+        .collect();
+    if !segments.is_empty() {
+        output::table(&["input", "value", "rows", "changed", "share"], segments, "");
+    }
+    let examples: Vec<Vec<String>> = listed("examples")
+        .iter()
+        .map(|example| {
+            ["request_id", "row", "version", "served", "candidate", "inputs"]
+                .iter()
+                .map(|name| member(example, name))
+                .collect()
+        })
+        .collect();
+    if !examples.is_empty() {
+        output::table(&["request", "row", "version", "served", "candidate", "inputs"], examples, "");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// When two predictions are two decisions, in words.
+fn rule(rule: &Json) -> String {
+    if let Some(threshold) = rule["threshold"].as_f64() {
+        format!("a number decides by being {threshold} or above")
+    } else if let Some(tolerance) = rule["tolerance"].as_f64() {
+        format!("another decision is a number that moved by more than {tolerance}")
+    } else {
+        "of several numbers the largest decides".to_owned()
+    }
+}
+
+fn share(part: u64, whole: u64) -> String {
+    let tenths = part * 1_000 / whole.max(1);
+    format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
 /// Deployments as a table; `status` prints the same.

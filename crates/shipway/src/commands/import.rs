@@ -13,7 +13,11 @@ use crate::{
 pub(super) async fn run(context: &Context, action: &arguments::Import) -> Result<ExitCode, CommandFailure> {
     let arguments::Import::Mlflow(asked) = action;
     let source = source(asked)?;
-    let options = Options { at_once: asked.at_once.clamp(1, 64), recheck: asked.recheck };
+    let options = Options {
+        workspace: asked.workspace.as_deref(),
+        at_once: asked.at_once.clamp(1, 64),
+        recheck: asked.recheck,
+    };
     let (report, ended) = Import::new(source.as_ref(), &context.client, options).run().await;
     match context.format {
         Format::Json => output::json(&report.json()),

@@ -14,6 +14,7 @@ mod models;
 mod purge;
 mod read;
 mod rows;
+mod runtime;
 mod sinks;
 mod sources;
 mod sql;
@@ -23,6 +24,7 @@ mod table;
 mod training_set;
 mod verify;
 mod views;
+mod workspaces;
 
 use std::process::ExitCode;
 
@@ -54,6 +56,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, CommandFailure> {
         Command::Reference(action) => reference::run(&action),
         Command::Serve(options) => serve::run(&options, arguments.connection.token),
         Command::Metadata(action) => metadata::run(&action, arguments.connection.output),
+        Command::Runtime(action) => runtime::run(&action, arguments.connection.output),
         command => {
             let context =
                 Context { client: Client::new(&arguments.connection)?, format: arguments.connection.output };
@@ -96,6 +99,7 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
             verify::run(context, &deployment, limit).await
         }
         Command::Models(action) => models::run(context, &action).await,
+        Command::Workspaces(action) => workspaces::run(context, &action).await,
         Command::Deploy(options) => deploy::run(context, &options).await,
         Command::Predict(options) => read::predictions(context, &options.deployment, &options.rows).await,
         Command::Jobs(action) => jobs::run(context, &action).await,
@@ -105,8 +109,10 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
         Command::Users(action) => access::users(context, &action).await,
         Command::Roles(action) => access::roles(context, &action).await,
         Command::Tokens(action) => access::tokens(context, &action).await,
-        Command::Serve(_) | Command::Metadata(_) | Command::Completions { .. } | Command::Reference(_) => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Serve(_)
+        | Command::Metadata(_)
+        | Command::Runtime(_)
+        | Command::Completions { .. }
+        | Command::Reference(_) => Ok(ExitCode::SUCCESS),
     }
 }

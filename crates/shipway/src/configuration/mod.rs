@@ -2,6 +2,7 @@
 
 mod brokers;
 mod metadata;
+pub(crate) mod onnx_library;
 mod read_copy;
 mod sources;
 mod tracking;
@@ -149,10 +150,12 @@ pub(crate) struct VerifyConfiguration {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RuntimeConfiguration {
-    /// Path of libonnxruntime.so, from the `onnxruntime` package 1.24 or newer; needed for ONNX models only
+    /// Path of ONNX Runtime's library, 1.24 or newer, for ONNX models; without it the one is taken that `shipway runtime install` put into the data folder, or that of the active virtual environment, or of the system
     pub(crate) onnx_library: Option<PathBuf>,
     /// Threads that one ONNX session may use
     pub(crate) threads: usize,
+    /// Count inferences under the names of Triton's metrics too, `nv_inference_*`, for dashboards that know these
+    pub(crate) triton_metrics: bool,
 }
 
 /// Work that outlives a request: training sets that are kept, for one.
@@ -232,12 +235,12 @@ impl Default for VerifyConfiguration {
 
 impl Default for RuntimeConfiguration {
     fn default() -> Self {
-        Self { onnx_library: None, threads: 1 }
+        Self { onnx_library: None, threads: 1, triton_metrics: false }
     }
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 46] = [
+pub(crate) const KEYS: [&str; 47] = [
     "data",
     "listen",
     "token",
@@ -262,6 +265,7 @@ pub(crate) const KEYS: [&str; 46] = [
     "verify.vectors",
     "runtime.onnx_library",
     "runtime.threads",
+    "runtime.triton_metrics",
     "jobs.concurrency",
     "sources.allowed_folders",
     "sources.allowed_buckets",

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use reqwest::{Body, Method, header};
+use reqwest::{Body, Method, RequestBuilder, header};
 use serde_json::{Value as Json, json};
+use shipway_core::DEFAULT_WORKSPACE;
 
 use super::{
     http::{self, Tried, Trouble, judged, path_of, patiently},
@@ -22,7 +23,11 @@ pub(super) struct Arrival {
     pub(super) whole: Json,
 }
 
-pub(super) struct Destination<'a>(pub(super) &'a Client);
+pub(super) struct Destination<'a> {
+    pub(super) client: &'a Client,
+    /// Where everything goes; `default` when it is none.
+    pub(super) workspace: Option<&'a str>,
+}
 
 const WHO: &str = "the destination";
 
@@ -39,7 +44,15 @@ fn arrival(whole: Json) -> Arrival {
 impl Destination<'_> {
     async fn post(&self, path: &str, body: &impl serde::Serialize) -> Result<Json, Trouble> {
         let path = format!("/import/mlflow/{path}");
-        http::json(WHO, || self.0.request(Method::POST, &path).json(body)).await
+        http::json(WHO, || self.request(Method::POST, &path).json(body)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, path);
+        match self.workspace {
+            Some(workspace) => request.header("x-mlflow-workspace", workspace),
+            None => request,
+        }
     }
 
     /// Says where it is, or that it is not there: before anything is read.
@@ -105,16 +118,20 @@ impl Destination<'_> {
 
     /// Gives an alias: a promotion as any other, with its gates.
     pub(super) async fn alias(&self, name: &str, alias: &str, version: i64) -> Result<(), Trouble> {
-        let path = format!("/models/{}/aliases/{}", segment(name), segment(alias));
+        let key = match self.workspace.filter(|workspace| *workspace != DEFAULT_WORKSPACE) {
+            Some(workspace) => format!("{workspace}/{name}"),
+            None => name.to_owned(),
+        };
+        let path = format!("/models/{}/aliases/{}", segment(&key), segment(alias));
         let body = json!({ "version": version });
-        http::json(WHO, || self.0.request(Method::POST, &path).json(&body)).await?;
+        http::json(WHO, || self.request(Method::POST, &path).json(&body)).await?;
         Ok(())
     }
 
     /// Paths and sizes of the files that are there already.
     pub(super) async fn files(&self, root: &str) -> Result<HashMap<String, u64>, Trouble> {
         let path = format!("/import/mlflow/files?root={}", segment(root));
-        let answer = http::json(WHO, || self.0.request(Method::GET, &path)).await?;
+        let answer = http::json(WHO, || self.request(Method::GET, &path)).await?;
         let files = answer["files"].as_array().into_iter().flatten();
         Ok(files.filter_map(|file| Some((file[0].as_str()?.to_owned(), file[1].as_u64()?))).collect())
     }
@@ -137,7 +154,7 @@ impl Destination<'_> {
                     Ok(content) => content,
                     Err(trouble) => return Tried::Refused(trouble),
                 };
-                let request = self.0.request(Method::PUT, &path);
+                let request = self.request(Method::PUT, &path);
                 let request = request.header(header::CONTENT_TYPE, "application/octet-stream");
                 match judged(WHO, request.body(Body::wrap_stream(content)).send().await).await {
                     Tried::Done(response) => match response.json::<Json>().await {

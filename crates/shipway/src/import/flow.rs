@@ -12,8 +12,10 @@ use super::{
 use crate::{client::Client, failure::CommandFailure, output};
 
 /// How an import goes about its work.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Options {
+#[derive(Debug, Clone)]
+pub(crate) struct Options<'a> {
+    /// Where everything goes; `default` when it is none.
+    pub(crate) workspace: Option<&'a str>,
     /// Runs and models that are brought at the same time.
     pub(crate) at_once: usize,
     /// Whether also what came whole is read and compared again.
@@ -24,7 +26,7 @@ pub(crate) struct Options {
 pub(crate) struct Import<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) destination: Destination<'a>,
-    pub(super) options: Options,
+    pub(super) options: Options<'a>,
     pub(super) places: Mutex<Places>,
     report: Mutex<Report>,
     progress: ProgressBar,
@@ -34,11 +36,11 @@ pub(crate) struct Import<'a> {
 pub(super) type Ended = Result<(), CommandFailure>;
 
 impl<'a> Import<'a> {
-    pub(crate) fn new(source: &'a dyn Source, client: &'a Client, options: Options) -> Self {
+    pub(crate) fn new(source: &'a dyn Source, client: &'a Client, options: Options<'a>) -> Self {
         let report = Report { source: source.name().to_owned(), ..Report::default() };
         Self {
             source,
-            destination: Destination(client),
+            destination: Destination { client, workspace: options.workspace },
             options,
             places: Mutex::default(),
             report: Mutex::new(report),
@@ -59,7 +61,8 @@ impl<'a> Import<'a> {
     async fn all(&self) -> Ended {
         self.destination.check().await.map_err(|trouble| match trouble {
             Trouble::Item { message, .. } => CommandFailure::new(message).with_hint(
-                "--server names the Shipway server that takes the import, and importing needs to manage it",
+                "--server names the Shipway server that takes the import, and importing needs to manage it; --workspace names a \
+                 workspace that is there",
             ),
             Trouble::End(failure) => failure,
         })?;

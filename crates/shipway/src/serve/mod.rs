@@ -76,6 +76,8 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
         .into_router(Arc::new(guard))
         .layer(from_fn(refuse_packed))
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true));
+    // Before the first answer: who stops the server as soon as it is ready is heard.
+    let signals = Signals::listen();
     tracing::info!(%address, data = %configuration.data.display(), version = env!("CARGO_PKG_VERSION"), "ready");
 
     let mut graceful = stop.clone();
@@ -88,7 +90,7 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     tokio::select! {
         ended = &mut serving => ended?,
         () = metrics.keep_up() => {}
-        () = told_to_stop() => {
+        () = told_to_stop(signals) => {
             tracing::info!("stopping: open requests may finish");
             let _ = stopping.send(true);
             let patience = Duration::from_secs(configuration.shutdown_seconds);
@@ -105,7 +107,9 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
 /// Refuses a body that is still packed here, but where the handler unpacks it: others would take it for what it is not.
 async fn refuse_packed(request: Request, next: Next) -> Response {
     let packed = request.headers().get(header::CONTENT_ENCODING).is_some_and(|packing| packing != "identity");
-    if packed && request.uri().path() != shipway_tracking::UNPACKING_PATH {
+    let path = request.uri().path();
+    let unpacked_there = path == shipway_tracking::UNPACKING_PATH || shipway_serving::unpacks(path);
+    if packed && !unpacked_there {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(header::ACCEPT_ENCODING, "gzip")]).into_response();
     }
     next.run(request).await
@@ -155,14 +159,26 @@ fn guard(configuration: &Configuration) -> Result<Guard, CommandFailure> {
     Ok(Guard::new(authentication).with_allowed_hosts(configuration.allowed_hosts.iter().cloned()))
 }
 
-async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (unix::signal(unix::SignalKind::terminate()), unix::signal(unix::SignalKind::interrupt()))
-    else {
+async fn told_to_stop(signals: Option<Signals>) {
+    let Some(Signals { mut terminate, mut interrupt }) = signals else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+    }
+}
+
+/// The signals that tell the server to stop. From the moment that this is made they no longer end the process.
+struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Option<Self> {
+        let terminate = unix::signal(unix::SignalKind::terminate()).ok()?;
+        let interrupt = unix::signal(unix::SignalKind::interrupt()).ok()?;
+        Some(Self { terminate, interrupt })
     }
 }

@@ -14,7 +14,7 @@ use shipway_lake::{Lake, LakeOptions};
 use shipway_log::{EventLog, LogOptions};
 use shipway_online::{OnlineOptions, OnlineStore};
 use shipway_runtime::RuntimeOptions;
-use shipway_serving::{Serving, ServingPorts};
+use shipway_serving::{Serving, ServingOptions, ServingPorts};
 use shipway_store::{
     Store,
     jobs::{JobOptions, Jobs},
@@ -34,7 +34,7 @@ use super::{
     },
 };
 use crate::{
-    configuration::{Configuration, broker_options},
+    configuration::{Configuration, broker_options, onnx_library},
     failure::CommandFailure,
     metadata,
 };
@@ -105,8 +105,8 @@ impl Platform {
                 definitions: catalog.subscribe(),
             }),
         };
-        let runtime = runtime_options(configuration);
-        let serving = Serving::open(store.clone(), lake, ports, runtime, Arc::clone(&clock), tracker.clone())
+        let options = serving_options(configuration);
+        let serving = Serving::open(store.clone(), lake, ports, options, Arc::clone(&clock), tracker.clone())
             .await
             .map_err(because)?;
         let parts = Parts { features: &features, tracking: &tracking, serving: &serving };
@@ -253,11 +253,16 @@ fn open_streams(
     }))
 }
 
-fn runtime_options(configuration: &Configuration) -> RuntimeOptions {
-    RuntimeOptions {
-        onnx_library: configuration.runtime.onnx_library.clone(),
+fn serving_options(configuration: &Configuration) -> ServingOptions {
+    let runtime = RuntimeOptions {
+        onnx_library: configuration
+            .runtime
+            .onnx_library
+            .clone()
+            .or_else(|| onnx_library::found(&configuration.data)),
         threads: configuration.runtime.threads,
-    }
+    };
+    ServingOptions { runtime, triton_metrics: configuration.runtime.triton_metrics }
 }
 
 /// Starts what comes from brokers, and what is sent on.

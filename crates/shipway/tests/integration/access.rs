@@ -9,7 +9,7 @@ use crate::world::BINARY;
 const OPERATOR: &str = "the operator's own token";
 const PASSWORD: &str = "correct horse battery";
 /// Routes that anybody may ask. A new one must be put here by somebody who has thought about it.
-const PUBLIC: [&str; 10] = [
+const PUBLIC: [&str; 15] = [
     "/healthz",
     "/readyz",
     "/health",
@@ -17,6 +17,11 @@ const PUBLIC: [&str; 10] = [
     "/v2",
     "/v2/health/live",
     "/v2/health/ready",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+    "/inference.GRPCInferenceService/ServerMetadata",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
     "/api/3.0/mlflow/server-info",
     "/ajax-api/3.0/mlflow/server-info",
     "/ajax-api/3.0/mlflow/ui-telemetry",
@@ -128,7 +133,8 @@ async fn no_route_but_the_public_ones_answers_nobody_or_somebody_without_a_grant
             assert_ne!(status, 401, "{method} {path}");
             continue;
         }
-        let is_grpc = path.contains("FlightService/") || path.contains("FeatureService/");
+        let grpc = ["FlightService/", "FeatureService/", "GRPCInferenceService/", "ServerReflection/"];
+        let is_grpc = grpc.iter().any(|service| path.contains(service));
         // A refusal of gRPC is in its trailers.
         let refused = if is_grpc { 200 } else { 401 };
         assert_eq!(status, refused, "{method} {path}");
@@ -315,6 +321,134 @@ async fn files_are_read_by_who_may_read_their_experiment_or_their_model() {
     assert_eq!(ask(&server, As::User("ana"), Method::GET, get, None).await.0, 403, "another made this one");
 }
 
+/// A request to the wire of MLflow in a workspace.
+async fn in_workspace(server: &Server, who: &str, workspace: &str, path: &str, body: Value) -> (u16, Value) {
+    let request = server.client().request(Method::POST, &format!("/api/2.0/mlflow/{path}"));
+    let request = request.basic_auth(who, Some(PASSWORD)).header("x-mlflow-workspace", workspace).json(&body);
+    let answer = server.client().send(request).await.unwrap();
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+/// A server with the workspace `team`, an experiment and the model `churn` in it, and users who may do different things there; and the
+/// experiment.
+async fn with_team() -> (Server, Value) {
+    let server = guarded().await;
+    for (name, grants) in [
+        ("editor", vec!["workspace/team:edit"]),
+        ("reader", vec!["workspace/team:read"]),
+        ("lead", vec!["workspace/team:manage"]),
+        ("outsider", vec!["workspace:use"]),
+        ("denied", vec!["experiment:manage", "registered_model:manage", "workspace/team:deny"]),
+    ] {
+        has_user(&server, name, &grants).await;
+    }
+    let create =
+        |who| ask(&server, who, Method::POST, "/api/3.0/mlflow/workspaces", Some(json!({ "name": "team" })));
+    assert_eq!(create(As::User("lead")).await.0, 403);
+    assert_eq!(create(As::Operator).await.0, 201);
+    let create = json!({ "name": "flights" });
+    let (status, made) = in_workspace(&server, "editor", "team", "experiments/create", create).await;
+    assert_eq!(status, 200, "{made}");
+    let model = json!({ "name": "churn" });
+    assert_eq!(in_workspace(&server, "editor", "team", "registered-models/create", model).await.0, 200);
+    (server, made["experiment_id"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_granted_a_workspace_works_in_it_and_nowhere_else() {
+    let (server, experiment) = with_team().await;
+    let create = || json!({ "name": "flights" });
+    assert_eq!(in_workspace(&server, "editor", "default", "experiments/create", create()).await.0, 403);
+    assert_eq!(in_workspace(&server, "reader", "team", "experiments/create", create()).await.0, 403);
+    assert_eq!(in_workspace(&server, "denied", "team", "experiments/create", create()).await.0, 403);
+
+    // By the id of an experiment, and by the name of a model; what others made, too.
+    let run = || json!({ "experiment_id": experiment });
+    for (who, read, write) in
+        [("lead", 200, 200), ("reader", 200, 403), ("outsider", 403, 403), ("denied", 403, 403)]
+    {
+        let body = json!({ "experiment_ids": [experiment] });
+        assert_eq!(in_workspace(&server, who, "team", "runs/search", body).await.0, read, "{who}");
+        assert_eq!(in_workspace(&server, who, "team", "runs/create", run()).await.0, write, "{who}");
+        let tag = json!({ "name": "churn", "key": "k", "value": "v" });
+        assert_eq!(
+            in_workspace(&server, who, "team", "registered-models/set-tag", tag).await.0,
+            write,
+            "{who}"
+        );
+        let native = ask(&server, As::User(who), Method::GET, "/api/v1/models/team%2Fchurn", None).await;
+        assert_eq!(native.0, read, "{who}");
+        let (_, listed) = ask(&server, As::User(who), Method::GET, "/api/v1/models", None).await;
+        assert_eq!(listed["models"].as_array().unwrap().len(), usize::from(read == 200), "{who}");
+        let body = json!({ "max_results": 10 });
+        let (_, found) = in_workspace(&server, who, "team", "experiments/search", body).await;
+        let found = found["experiments"].as_array().map_or(0, Vec::len);
+        assert_eq!(found, usize::from(read == 200), "{who}");
+    }
+    // Naming another workspace in the header is no way to what lies in this one.
+    assert_eq!(in_workspace(&server, "lead", "default", "runs/create", run()).await.0, 404);
+    let (_, found) =
+        in_workspace(&server, "lead", "default", "experiments/search", json!({ "max_results": 10 })).await;
+    assert_eq!(found.get("experiments"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_manages_a_workspace_changes_grants_and_deletes_it() {
+    let (server, _) = with_team().await;
+    let workspaces = "/api/3.0/mlflow/workspaces";
+    let create = || json!({ "name": "flights" });
+
+    // Webhooks of a workspace are its manager's.
+    let hooks = |who: &'static str, workspace: &'static str| {
+        let request = server.client().request(Method::GET, "/api/2.0/mlflow/webhooks");
+        let request = request.basic_auth(who, Some(PASSWORD)).header("x-mlflow-workspace", workspace);
+        async { server.client().send(request).await.unwrap().status }
+    };
+    assert_eq!((hooks("lead", "team").await, hooks("lead", "default").await), (200, 403));
+    assert_eq!(hooks("editor", "team").await, 403);
+
+    // Who manages it shows it, changes it, grants it, and deletes it; only what they see is listed.
+    let names = |who: &'static str| {
+        let server = &server;
+        async move {
+            let (_, listed) = ask(server, As::User(who), Method::GET, workspaces, None).await;
+            let list = listed["workspaces"].as_array().unwrap().clone();
+            list.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(names("lead").await, ["default", "team"]);
+    assert_eq!(names("denied").await, ["default"]);
+    let team = format!("{workspaces}/team");
+    assert_eq!(ask(&server, As::User("denied"), Method::GET, &team, None).await.0, 404);
+    let change = || Some(json!({ "description": "ours" }));
+    assert_eq!(ask(&server, As::User("editor"), Method::PATCH, &team, change()).await.0, 403);
+    assert_eq!(ask(&server, As::User("lead"), Method::PATCH, &team, change()).await.0, 200);
+    let default = format!("{workspaces}/default");
+    assert_eq!(ask(&server, As::User("lead"), Method::PATCH, &default, change()).await.0, 403);
+    let grant = |who, grant: &str| {
+        let (server, body) = (&server, json!({ "grant": grant }));
+        async move { ask(server, who, Method::POST, "/api/v1/users/outsider/grants", Some(body)).await.0 }
+    };
+    assert_eq!(grant(As::User("lead"), "workspace/team:read").await, 204);
+    assert_eq!(grant(As::User("lead"), "registered_model/team/churn:edit").await, 204);
+    assert_eq!(grant(As::User("editor"), "workspace/team:read").await, 403);
+    assert_eq!(grant(As::User("lead"), "workspace/other:read").await, 403);
+    assert_eq!(grant(As::User("lead"), "workspace:use").await, 403);
+    let delete = |who, mode: &str| {
+        let (server, path) = (&server, format!("{team}?mode={mode}"));
+        async move { ask(server, who, Method::DELETE, &path, None).await.0 }
+    };
+    assert_eq!(delete(As::User("editor"), "CASCADE").await, 403);
+    assert_eq!(delete(As::User("lead"), "SET_DEFAULT").await, 403, "it would come into another workspace");
+    assert_eq!(delete(As::User("lead"), "CASCADE").await, 204);
+    // What was granted on it ended with it.
+    assert_eq!(
+        ask(&server, As::Operator, Method::POST, workspaces, Some(json!({ "name": "team" }))).await.0,
+        201
+    );
+    assert_eq!(in_workspace(&server, "editor", "team", "experiments/create", create()).await.0, 403);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_users_does_not_start_without_a_token() {
     let server = guarded().await;
@@ -326,4 +460,30 @@ async fn a_server_with_users_does_not_start_without_a_token() {
     let words = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1), "{words}");
     assert!(words.contains("1 user has an account") && words.contains("SHIPWAY_TOKEN"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_goes_with_the_experiment_that_is_purged() {
+    let server = guarded().await;
+    let create = |name: &str| json!({ "name": name });
+    let (_, made) = mlflow(&server, As::Operator, Method::POST, "experiments/create", create("old")).await;
+    let id = made["experiment_id"].as_str().unwrap().to_owned();
+    has_user(&server, "ana", &[&format!("experiment/{id}:read")]).await;
+    let seen = format!("/api/2.0/mlflow/experiments/get?experiment_id={id}");
+    assert_eq!(ask(&server, As::User("ana"), Method::GET, &seen, None).await.0, 200);
+    let deleted = json!({ "experiment_id": id });
+    assert_eq!(mlflow(&server, As::Operator, Method::POST, "experiments/delete", deleted).await.0, 200);
+    let now = json!({ "older_than": "0", "dry_run": false });
+    let (status, begun) = ask(&server, As::Operator, Method::POST, "/api/v1/purge", Some(now)).await;
+    assert!(status < 300, "{begun}");
+    // The id of the last experiment is given to the next one.
+    for _ in 0..200 {
+        if ask(&server, As::Operator, Method::GET, &seen, None).await.0 == 404 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let (_, made) = mlflow(&server, As::Operator, Method::POST, "experiments/create", create("new")).await;
+    assert_eq!(made["experiment_id"].as_str().unwrap(), id);
+    assert_eq!(ask(&server, As::User("ana"), Method::GET, &seen, None).await.0, 403);
 }

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use shipway_testkit::{Postgres, Server, ServerOptions, TempData};
 
@@ -10,6 +11,15 @@ use crate::world::{self, BINARY};
 fn over(url: &str) -> ServerOptions {
     let environment = vec![("SHIPWAY_METADATA__URL".to_owned(), url.to_owned())];
     ServerOptions { environment, ..ServerOptions::default() }
+}
+
+/// The answer to a request in the workspace `team-a`.
+async fn in_team(server: &Server, path: &str, body: &Value) -> Value {
+    let request = server.client().request(Method::POST, &format!("/api/2.0/mlflow/{path}"));
+    let answer =
+        server.client().send(request.header("x-mlflow-workspace", "team-a").json(body)).await.unwrap();
+    assert_eq!(answer.status, 200, "{path}");
+    serde_json::from_slice(&answer.body).unwrap()
 }
 
 /// A definition, events, a finished job and a run with a metric: something in every family of tables.
@@ -25,6 +35,11 @@ async fn work(server: &Server) {
     let run_id = run["run"]["info"]["run_id"].clone();
     let metric = json!({ "run_id": run_id, "key": "auc", "value": 0.75, "timestamp": 1 });
     client.post("/api/2.0/mlflow/runs/log-metric", &metric).await.ok();
+    let made = client.post("/api/v1/workspaces", &json!({ "name": "team-a" })).await;
+    assert_eq!(made.status, 201);
+    let model = json!({ "name": "churn" });
+    in_team(server, "registered-models/create", &model).await;
+    in_team(server, "experiments/create", &json!({ "name": "Default" })).await;
 }
 
 /// What `work` left, as its readers see it.
@@ -34,6 +49,11 @@ async fn assert_kept(server: &Server) {
         json!({ "experiment_ids": ["0"], "filter": "metrics.auc > 0.5", "order_by": ["metrics.auc"] });
     let found = client.post("/api/2.0/mlflow/runs/search", &search).await.ok();
     assert_eq!(found["runs"][0]["info"]["run_name"], "kept", "{found}");
+    let found = in_team(server, "experiments/search", &json!({ "max_results": 5 })).await;
+    let names = found["experiments"].as_array().map(Vec::len);
+    assert_eq!((names, &found["experiments"][0]["name"]), (Some(1), &json!("Default")));
+    let models = client.get("/api/v1/models").await.ok();
+    assert_eq!(models["models"][0]["name"], "team-a/churn");
     let definitions = client.get("/api/v1/definitions").await.ok().to_string();
     assert!(definitions.contains("shop_orders"), "{definitions}");
     let read = json!({ "service": "shops", "rows": [{ "shop": "north" }] });

@@ -10,14 +10,13 @@ mod schema;
 
 use std::collections::HashMap;
 
-use axum::extract::State;
 use serde_json::{Map, Value, json};
 use shipway_core::Permission::Read;
 use shipway_web::{Caller, Problem, Routes};
 
 use super::{
-    Answer, Body, WireError, artifacts, experiments, locate::must_be_allowed_to, message::Message, metrics,
-    runs, versions,
+    Answer, Body, WireError, artifacts, experiments, here::Here, locate::must_be_allowed_to,
+    message::Message, metrics, runs, versions,
 };
 use crate::service::Tracking;
 use query::{Query, RootField};
@@ -39,7 +38,7 @@ pub(super) fn routes() -> Routes<Tracking> {
     Routes::new().post("/graphql", Read, answer)
 }
 
-async fn answer(State(tracking): State<Tracking>, caller: Caller, message: Message) -> Answer {
+async fn answer(Here(tracking): Here, caller: Caller, message: Message) -> Answer {
     let text = message.required_text("query")?;
     let operation = message.text("operation_name")?.filter(|name| !name.is_empty());
     let variables = message.object("variables")?;
@@ -79,7 +78,7 @@ async fn of_root(
     if let Some((_, path)) = ENDPOINTS.iter().find(|(name, _)| *name == root.name) {
         must_be_allowed_to(caller, tracking, path, &message).await?;
     }
-    let state = State(tracking.clone());
+    let state = Here(tracking.clone());
     let Body(mut found) = match root.name {
         "mlflowGetExperiment" => experiments::get(state, message).await?,
         "mlflowGetMetricHistoryBulkInterval" => metrics::get_history_bulk_interval(state, message).await?,
@@ -115,7 +114,7 @@ async fn add_experiments(tracking: &Tracking, runs: &mut [&mut Value]) -> Result
         let id = text_of(run, "experiment_id");
         if !known.contains_key(&id) {
             let asked = Message::of(Map::from_iter([("experiment_id".to_owned(), json!(id))]))?;
-            let Body(mut found) = experiments::get(State(tracking.clone()), asked).await?;
+            let Body(mut found) = experiments::get(Here(tracking.clone()), asked).await?;
             known.insert(id.clone(), found["experiment"].take());
         }
         run["experiment"] = known.get(&id).cloned().unwrap_or_default();
@@ -134,7 +133,7 @@ async fn add_model_versions(
         let listed = some.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
         let asked = Map::from_iter([("filter".to_owned(), json!(format!("run_id IN ({listed})")))]);
         let Body(mut found) =
-            versions::search(State(tracking.clone()), caller.clone(), Message::of(asked)?).await?;
+            versions::search(Here(tracking.clone()), caller.clone(), Message::of(asked)?).await?;
         let Value::Array(versions) = found["model_versions"].take() else { continue };
         for version in versions {
             by_run

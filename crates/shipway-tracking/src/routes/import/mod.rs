@@ -1,12 +1,11 @@
 //! `POST /api/v1/import/mlflow/…`: things that were recorded by another MLflow server come in, one at a time, with their ids and times.
 //!
-//! Every request may be sent again. What it does not say itself is in `service/import`.
+//! They come into the workspace that the request names, as on the wire of MLflow. Every request may be sent again. What it does not say itself is in `service/import`.
 //!
 //! - `body`: what is sent
 
 mod body;
 
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shipway_core::{Kind as FailureKind, Permission::Manage};
@@ -15,9 +14,10 @@ use shipway_web::{BodyError, BodyStream, Caller, Json, Path, Problem, Query, Rou
 use crate::{
     artifact_path::ArtifactPath,
     error::TrackingError,
+    mlflow::Here,
     service::{
-        Tracking,
-        import::{Arrival, FileOutcome, Kind},
+        Named, Tracking,
+        import::{Arrival, FileOutcome, ImportedModel, ImportedRun, ImportedVersion, Kind},
     },
 };
 
@@ -86,19 +86,19 @@ struct Notes {
 }
 
 /// Under which digests items came whole.
-async fn marks(State(tracking): State<Tracking>, Json(body): Json<Marks>) -> Result<Json<Value>, Problem> {
+async fn marks(Here(tracking): Here, Json(body): Json<Marks>) -> Result<Json<Value>, Problem> {
     let digests = tracking.import_marks(body.kind.into(), &body.ids).await?;
     Ok(Json(json!({ "digests": digests })))
 }
 
 /// Notes that an item came whole.
-async fn done(State(tracking): State<Tracking>, Json(body): Json<Done>) -> Result<Json<Value>, Problem> {
+async fn done(Here(tracking): Here, Json(body): Json<Done>) -> Result<Json<Value>, Problem> {
     tracking.import_done(body.kind.into(), &body.id, &body.digest).await?;
     Ok(Json(json!({})))
 }
 
 async fn experiment(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     caller: Caller,
     Json(body): Json<body::Experiment>,
 ) -> Result<Json<Value>, Problem> {
@@ -109,46 +109,52 @@ async fn experiment(
     })))
 }
 
-async fn run(
-    State(tracking): State<Tracking>,
-    Json(body): Json<body::Run>,
-) -> Result<Json<Arrival>, Problem> {
-    Ok(Json(tracking.import_run(body.try_into()?).await?))
+async fn run(Here(tracking): Here, Json(body): Json<body::Run>) -> Result<Json<Arrival>, Problem> {
+    let new: ImportedRun = body.try_into()?;
+    let experiment = Named::Experiment(new.experiment_id.to_string());
+    tracking.import_stays_here(&[experiment, Named::Run(new.run_id.clone())]).await?;
+    Ok(Json(tracking.import_run(new).await?))
 }
 
 async fn inputs(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     Path(run_id): Path<String>,
     Json(body): Json<body::Inputs>,
 ) -> Result<Json<Notes>, Problem> {
+    tracking.import_stays_here(&[Named::Run(run_id.clone())]).await?;
     Ok(Json(Notes { notes: tracking.import_inputs(&run_id, body.into()).await? }))
 }
 
 async fn metrics(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     Path(run_id): Path<String>,
     Json(body): Json<body::Points>,
 ) -> Result<Json<Notes>, Problem> {
+    tracking.import_stays_here(&[Named::Run(run_id.clone())]).await?;
     Ok(Json(Notes { notes: tracking.import_metrics(&run_id, body.of_run(&run_id)).await? }))
 }
 
 async fn logged_model(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     Json(body): Json<body::LoggedModel>,
 ) -> Result<Json<Arrival>, Problem> {
-    Ok(Json(tracking.import_logged_model(body.try_into()?).await?))
+    let new: ImportedModel = body.try_into()?;
+    let experiment = Named::Experiment(new.experiment_id.to_string());
+    tracking.import_stays_here(&[experiment, Named::LoggedModel(new.model_id.clone())]).await?;
+    Ok(Json(tracking.import_logged_model(new).await?))
 }
 
 async fn scores(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     Path(model_id): Path<String>,
     Json(body): Json<body::Points>,
 ) -> Result<Json<Notes>, Problem> {
+    tracking.import_stays_here(&[Named::LoggedModel(model_id.clone())]).await?;
     Ok(Json(Notes { notes: tracking.import_scores(&model_id, body.of_model(&model_id)).await? }))
 }
 
 async fn registration(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     caller: Caller,
     Json(body): Json<body::Registration>,
 ) -> Result<Json<Value>, Problem> {
@@ -158,16 +164,22 @@ async fn registration(
 }
 
 async fn version(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     caller: Caller,
     Json(body): Json<body::Version>,
 ) -> Result<Json<Arrival>, Problem> {
-    Ok(Json(tracking.import_version(&caller.name, body.try_into()?).await?))
+    let new: ImportedVersion = body.try_into()?;
+    let mut touched = vec![Named::Run(new.run_id.clone()), Named::LoggedModel(new.model_id.clone())];
+    touched.extend(new.has_files.then(|| Named::Source(new.source.clone())));
+    tracking.import_stays_here(&touched).await?;
+    Ok(Json(tracking.import_version(&caller.name, new).await?))
 }
 
 /// Paths and sizes of the files that a run or a logged model has here.
-async fn files(State(tracking): State<Tracking>, Query(query): Query<Files>) -> Result<Json<Value>, Problem> {
-    let files = tracking.imported_files(&ArtifactPath::parse(&query.root)?).await?;
+async fn files(Here(tracking): Here, Query(query): Query<Files>) -> Result<Json<Value>, Problem> {
+    let root = ArtifactPath::parse(&query.root)?;
+    tracking.import_stays_here(&[Named::File(root.clone())]).await?;
+    let files = tracking.imported_files(&root).await?;
     Ok(Json(json!({ "files": files })))
 }
 
@@ -177,11 +189,13 @@ struct FileView {
 }
 
 async fn file(
-    State(tracking): State<Tracking>,
+    Here(tracking): Here,
     Path(path): Path<String>,
     content: BodyStream,
 ) -> Result<Json<FileView>, Problem> {
-    match tracking.import_file(&ArtifactPath::parse(&path)?, content).await {
+    let path = ArtifactPath::parse(&path)?;
+    tracking.import_stays_here(&[Named::File(path.clone())]).await?;
+    match tracking.import_file(&path, content).await {
         Ok(outcome) => Ok(Json(FileView { outcome })),
         Err(TrackingError::Blob(blob)) => match blob.content::<BodyError>() {
             Some(BodyError::TooLarge { limit_bytes }) => {

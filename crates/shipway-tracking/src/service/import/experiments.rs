@@ -6,7 +6,7 @@ use super::{Arrival, Kind, Outcome, moment, pairs};
 use crate::{
     error::TrackingError,
     model::{Experiment, Lifecycle, Pair, bounds},
-    service::Tracking,
+    service::{Tracking, experiments::default_location, workspaces},
     store::{self, pairs::EXPERIMENT_TAGS},
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct PlacedExperiment {
 }
 
 impl Tracking {
-    /// Brings an experiment in, or finds the one of that name and adds the tags that it lacks.
+    /// Brings an experiment into the workspace that this is seen from, or finds the one of that name and adds the tags that it lacks.
     pub(crate) async fn import_experiment(
         &self,
         caller: &str,
@@ -44,7 +44,8 @@ impl Tracking {
         moment("updated_ms", new.updated_ms)?;
         let mut notes = Vec::new();
         let mut transaction = self.begin().await?;
-        if let Some(here) = store::experiments::by_name(&mut transaction, &new.name).await? {
+        let workspace = workspaces::must_exist(&mut transaction, self.workspace().as_str()).await?;
+        if let Some(here) = store::experiments::by_name(&mut transaction, &workspace.name, &new.name).await? {
             let owner = here.id.to_string();
             let known = store::imports::is_known(&mut transaction, Kind::Experiment.word(), &owner).await?;
             if here.lifecycle != new.lifecycle {
@@ -72,7 +73,8 @@ impl Tracking {
         let experiment = Experiment {
             id,
             name: new.name,
-            artifact_location: format!("mlflow-artifacts:/{id}"),
+            artifact_location: default_location(&workspace, id),
+            workspace: workspace.name,
             lifecycle: new.lifecycle,
             created_ms: new.created_ms,
             updated_ms: new.updated_ms,

@@ -24,7 +24,11 @@ pub(crate) use models::ImportedModel;
 pub(crate) use registry::{ImportedRegistration, ImportedVersion};
 pub(crate) use runs::{ImportedInputs, ImportedRun};
 
-use crate::{error::TrackingError, service::Tracking, store};
+use crate::{
+    error::TrackingError,
+    service::{Named, Tracking},
+    store,
+};
 
 /// The most ids in one question.
 const IDS: usize = 1_000;
@@ -109,6 +113,24 @@ impl Tracking {
             return Err(TrackingError::invalid("ids", format!("at most {IDS} can be asked for at once")));
         }
         Ok(store::imports::digests(&mut self.reader(), kind.word(), ids).await?)
+    }
+
+    /// Refuses an item that is, or belongs to what is, in another workspace than everything goes into: ids are for the whole server, and
+    /// what has one stays where it is.
+    pub(crate) async fn import_stays_here(&self, touched: &[Named]) -> Result<(), TrackingError> {
+        if !self.is_divided() {
+            return Ok(());
+        }
+        for named in touched {
+            match self.must_be_here(named).await {
+                Err(TrackingError::Missing { thing, name, .. }) => {
+                    let name = format!("{name} of another workspace");
+                    return Err(TrackingError::Exists { thing, name });
+                }
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     /// Notes that all of an item is here, as its source had it under this digest.

@@ -14,6 +14,7 @@ use crate::{
     service::{
         NewVersion, Tracking, registry,
         versions::{Origin, must_agree, origin},
+        workspaces,
     },
     store::{self, pairs::REGISTERED_MODEL_TAGS},
 };
@@ -22,6 +23,7 @@ const DESCRIPTION_LENGTH: usize = 100_000;
 
 #[derive(Debug, Clone)]
 pub(crate) struct ImportedRegistration {
+    /// In the workspace that it comes to.
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) created_ms: i64,
@@ -93,7 +95,11 @@ impl ImportedVersion {
                 Origin { root, folder: String::new(), model_id, run_id }
             }
             source => {
-                let new = NewVersion { model_id: self.model_id.clone(), ..NewVersion::default() };
+                let new = NewVersion {
+                    name: self.name.clone(),
+                    model_id: self.model_id.clone(),
+                    ..NewVersion::default()
+                };
                 let found = origin(transaction, &self.source, &new).await?;
                 if let ModelSource::Run { path, .. } = source {
                     called = format!("mlflow-artifacts:/{}/{}", found.root, path.as_str());
@@ -124,8 +130,9 @@ impl Tracking {
         moment("created_ms", new.created_ms)?;
         moment("updated_ms", new.updated_ms)?;
         description(&new.description)?;
-        let (mut notes, name) = (Vec::new(), new.name.clone());
+        let (mut notes, name) = (Vec::new(), self.workspace().key(&new.name));
         let mut transaction = self.begin().await?;
+        workspaces::must_exist(&mut transaction, self.workspace().as_str()).await?;
         let kind = Kind::RegisteredModel.word();
         let (outcome, aliases) = match store::registry::by_name(&mut transaction, &name).await? {
             Some(here) => {
@@ -139,7 +146,7 @@ impl Tracking {
             }
             None => {
                 let model = RegisteredModel {
-                    name: new.name,
+                    name: name.clone(),
                     description: new.description,
                     created_ms: new.created_ms,
                     updated_ms: new.updated_ms,
@@ -164,9 +171,10 @@ impl Tracking {
     pub(crate) async fn import_version(
         &self,
         caller: &str,
-        new: ImportedVersion,
+        mut new: ImportedVersion,
     ) -> Result<Arrival, TrackingError> {
         new.check()?;
+        new.name = self.model_key(&new.name)?;
         let mut notes = Vec::new();
         let mut transaction = self.begin().await?;
         registry::must_exist(&mut transaction, &new.name).await?;

@@ -10,7 +10,8 @@ mod job;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shipway_core::Digest;
+use shipway_core::{Digest, ResourceType};
+use shipway_web::Caller;
 use tokio_util::sync::CancellationToken;
 
 pub use job::PURGE_JOB;
@@ -104,6 +105,17 @@ impl Tracking {
     ) -> Result<Purged, TrackingError> {
         self.note_deletions().await?;
         let before_ms = self.before(older_than_ms)?;
+        self.purge_before(caller, before_ms, stop, told).await
+    }
+
+    /// As [`Tracking::purge`], of what has been deleted since before a moment and is noted.
+    pub(super) async fn purge_before(
+        &self,
+        caller: &str,
+        before_ms: i64,
+        stop: &CancellationToken,
+        told: impl Fn(&str, u64) + Sync,
+    ) -> Result<Purged, TrackingError> {
         let mut purged = Purged::default();
         for family in [Family::Run, Family::LoggedModel] {
             while !stop.is_cancelled() && self.purge_some(family, before_ms, &mut purged).await? {
@@ -124,7 +136,7 @@ impl Tracking {
         }
         if purged.things() > 0 {
             let mut transaction = self.begin().await?;
-            let detail = json!({ "older_than_ms": older_than_ms, "purged": purged });
+            let detail = json!({ "deleted_before_ms": before_ms, "purged": purged });
             self.audit(&mut transaction, caller, "tracking.purge", "tracking".to_owned(), detail).await?;
             transaction.commit().await?;
         }
@@ -185,6 +197,8 @@ impl Tracking {
         before_ms: i64,
         purged: &mut Purged,
     ) -> Result<(), TrackingError> {
+        // First: its id may be given to another experiment, which those who were granted this one have no business with.
+        self.gone(&Caller::operator("purge"), ResourceType::Experiment, &id.to_string()).await?;
         let mut transaction = self.begin().await?;
         let due = store::purge::condemned_experiments(&mut transaction, before_ms).await?;
         if due.contains(&id) && store::purge::remove_experiment(&mut transaction, id).await? {

@@ -1,40 +1,26 @@
-//! ONNX models, run by ONNX Runtime.
-//!
-//! Its shared library is loaded when the first ONNX model is, from the configured path, and stays for the life of the
-//! process. Two shapes of model are understood: one numeric matrix `[rows, columns]`, and one tensor per column.
+//! ONNX models whose tensors are rows of columns: one numeric matrix `[rows, columns]`, or one tensor per column.
 
-use std::{
-    borrow::Cow,
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::borrow::Cow;
 
 use ort::{
-    environment::Environment,
     session::{Session, SessionInputValue},
     value::{DynValue, Tensor, TensorElementType, ValueType},
 };
 use shipway_core::Value;
 
+use super::unsupported;
 use crate::{
     error::RuntimeError,
     input::{InputKind, ModelInput, as_number, word_of},
-    model::RuntimeOptions,
+    tensor::{Elements, Tensor as OurTensor},
 };
-
-const FORMAT: &str = "onnx";
 
 /// More inputs than this is taken for damage.
 const MOST_INPUTS: i64 = 100_000;
 
-/// One environment per process: ONNX Runtime allows no second one.
-static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
-
-/// A session and how rows go in and come out.
+/// How rows go in and come out.
 #[derive(Debug)]
-pub(crate) struct Onnx {
-    /// Running a session needs it exclusively.
-    session: Mutex<Session>,
+pub(super) struct Tabular {
     layout: Layout,
     output: Output,
 }
@@ -73,48 +59,13 @@ struct Output {
     positive_class: bool,
 }
 
-fn unsupported(what: impl Into<String>) -> RuntimeError {
-    RuntimeError::Unsupported { format: FORMAT, what: what.into() }
-}
-
-/// The process's environment, made from the library at the configured path.
-fn environment(options: &RuntimeOptions) -> Result<Environment, RuntimeError> {
-    let mut held = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(environment) = held.as_ref() {
-        return Ok(environment.clone());
-    }
-    let Some(path) = options.onnx_library.as_deref() else {
-        return Err(RuntimeError::OnnxLibrary { path: None, reason: "no path is configured".to_owned() });
-    };
-    let missing = |reason: String| RuntimeError::OnnxLibrary { path: Some(path.to_owned()), reason };
-    if !Path::is_file(path) {
-        return Err(missing(format!("{} is not a file", path.display())));
-    }
-    let environment = ort::init_from(path)
-        .map_err(|error| missing(format!("{} does not load: {error}", path.display())))?
-        .with_name("shipway")
-        .with_telemetry(false)
-        .build()
-        .map_err(RuntimeError::onnx("start"))?;
-    Ok(held.insert(environment).clone())
-}
-
-impl Onnx {
-    pub(crate) fn load(bytes: &[u8], options: &RuntimeOptions) -> Result<Self, RuntimeError> {
-        let environment = environment(options)?;
-        let session = Session::builder(&environment)
-            .map_err(RuntimeError::onnx("prepare a session"))?
-            .with_intra_threads(options.threads.max(1))
-            .map_err(|error| RuntimeError::Onnx { action: "prepare a session", source: error.into() })?
-            .commit_from_memory(bytes)
-            .map_err(RuntimeError::onnx("load the model"))?;
-        let layout = Layout::of(&session)?;
-        let output = Output::of(&session)?;
-        let model = Self { session: Mutex::new(session), layout, output };
-        Ok(model)
+impl Tabular {
+    /// What the session's tensors are as rows, or why they are none.
+    pub(super) fn of(session: &Session) -> Result<Self, RuntimeError> {
+        Ok(Self { layout: Layout::of(session)?, output: Output::of(session)? })
     }
 
-    pub(crate) fn inputs(&self) -> Vec<ModelInput> {
+    pub(super) fn inputs(&self) -> Vec<ModelInput> {
         match &self.layout {
             Layout::Matrix { name, columns: 1, .. } => {
                 vec![ModelInput { name: name.clone(), kind: InputKind::Number }]
@@ -136,21 +87,18 @@ impl Onnx {
         }
     }
 
-    pub(crate) fn outputs(&self) -> usize {
+    pub(super) fn outputs(&self) -> usize {
         if self.output.positive_class { 1 } else { self.output.width }
     }
 
-    /// Predicts `rows` rows, given as one slice of values per input. Answers `[rows, outputs]`.
-    pub(crate) fn predict(
+    /// The session's inputs for `rows` rows, given as one slice of values per input.
+    pub(super) fn tensors(
         &self,
         inputs: &[ModelInput],
         columns: &[Vec<&Value>],
         rows: usize,
-    ) -> Result<Vec<f64>, RuntimeError> {
-        if rows == 0 {
-            return Ok(Vec::new());
-        }
-        let mut tensors: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::new();
+    ) -> Result<Vec<(Cow<'_, str>, SessionInputValue<'static>)>, RuntimeError> {
+        let mut tensors: Vec<(Cow<'_, str>, SessionInputValue<'static>)> = Vec::new();
         match &self.layout {
             Layout::Matrix { name, element, columns: width } => {
                 let mut cells = Vec::with_capacity(rows.saturating_mul(*width));
@@ -178,11 +126,49 @@ impl Onnx {
                 }
             }
         }
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let answers = session.run(tensors).map_err(RuntimeError::onnx("run the model"))?;
-        let answer = answers.get(&self.output.name).ok_or_else(|| {
-            unsupported(format!("an output {} that the run does not give", self.output.name))
-        })?;
+        Ok(tensors)
+    }
+
+    /// The rows that tensors of the model hold; `None` when they are not its inputs.
+    pub(super) fn rows_of(&self, tensors: &[OurTensor]) -> Option<Vec<Vec<Value>>> {
+        let named = |name: &str| tensors.iter().find(|tensor| tensor.name == name);
+        let rows = *tensors.first()?.shape.first()?;
+        match &self.layout {
+            Layout::Matrix { name, columns, .. } => {
+                let elements = &named(name)?.elements;
+                let value = |place| elements.number(place).map(Value::float);
+                let row = |row: usize| (0..*columns).map(|column| value(row * columns + column)).collect();
+                (0..rows).map(row).collect()
+            }
+            Layout::Columns(columns) => {
+                let elements: Vec<&Elements> = columns
+                    .iter()
+                    .map(|column| named(&column.name).map(|tensor| &tensor.elements))
+                    .collect::<Option<_>>()?;
+                (0..rows).map(|row| elements.iter().map(|column| value_at(column, row)).collect()).collect()
+            }
+        }
+    }
+
+    /// The predictions in the output to answer with.
+    pub(super) fn predictions_in(&self, answer: &OurTensor) -> Option<Vec<Vec<f64>>> {
+        let numbers: Vec<f64> =
+            (0..answer.elements.len()).map(|place| answer.elements.number(place)).collect::<Option<_>>()?;
+        let rows = numbers.chunks(self.output.width);
+        Some(if self.output.positive_class {
+            rows.filter_map(|both| both.last().map(|second| vec![*second])).collect()
+        } else {
+            rows.map(<[f64]>::to_vec).collect()
+        })
+    }
+
+    /// The output to answer with.
+    pub(super) fn output(&self) -> &str {
+        &self.output.name
+    }
+
+    /// The numbers of that output, `[rows, outputs]`.
+    pub(super) fn read(&self, answer: &DynValue, rows: usize) -> Result<Vec<f64>, RuntimeError> {
         self.output.read(answer, rows)
     }
 }
@@ -299,6 +285,15 @@ fn gather<T>(
             })
         })
         .collect()
+}
+
+/// One element of a column as a value.
+fn value_at(elements: &Elements, row: usize) -> Option<Value> {
+    match elements {
+        Elements::Bytes(strings) => Some(Value::text(String::from_utf8_lossy(strings.get(row)?).as_ref())),
+        Elements::Bool(flags) => flags.get(row).copied().map(Value::Bool),
+        numbers => numbers.number(row).map(Value::float),
+    }
 }
 
 /// A value without a fraction; floats only as far as they count exactly.

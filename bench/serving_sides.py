@@ -1,0 +1,199 @@
+"""The sides of the lane `serving`: servers of one and the same booster, each on one core, and how each is asked for one row."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightgbm
+import mlflow
+import numpy
+from mlflow import MlflowClient
+
+from server import Failed, Server
+from setting import HERE, Setting
+from tools import serving_python
+
+FEATURES = 30
+TREES, LEAVES = 500, 63
+OURS = "Shipway"
+LOGGING = "Shipway, every row logged"
+READY_WITHIN_SECONDS = 120.0
+#: The core of the servers; the load generator has the others.
+CORE = {0}
+
+
+@dataclass(frozen=True)
+class ServingSide:
+    """A server that is running, and its requests."""
+
+    name: str
+    url: str
+    path: str
+    bodies: list[str]
+    #: Where the predictions are in an answer.
+    found: tuple[str | int, ...]
+    pid: int
+
+    def check(self, expected: numpy.ndarray) -> None:
+        """Asks each row once, and compares with what the library says."""
+        for body, wanted in zip(self.bodies, expected, strict=True):
+            request = urllib.request.Request(self.url + self.path, body.encode(), {"content-type": "application/json"})
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                got = json.loads(answer.read())
+            for key in self.found:
+                got = got[key]
+            if abs(float(numpy.ravel(got)[0]) - wanted) > 1e-9:
+                raise Failed(f"{self.name} answers {got}, LightGBM {wanted}")
+
+
+def trained(folder: Path) -> tuple[lightgbm.Booster, Path, numpy.ndarray]:
+    """The booster, its file, and rows to ask for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = numpy.random.default_rng(11)
+    rows = random.normal(size=(40_000, FEATURES))
+    score = rows[:, 0] * rows[:, 1] + numpy.sin(rows[:, 2]) + rows[:, 3:].sum(axis=1) / 10
+    data = lightgbm.Dataset(rows, label=(score + random.normal(size=len(rows)) > 0).astype(int))
+    options = {"objective": "binary", "num_leaves": LEAVES, "verbose": -1, "num_threads": os.cpu_count(), "seed": 1}
+    booster = lightgbm.train(options, data, num_boost_round=TREES)
+    path = folder / "model.txt"
+    booster.save_model(path)
+    return booster, path, random.normal(size=(256, FEATURES)).round(4)
+
+
+@contextmanager
+def sides(setting: Setting) -> Iterator[tuple[list[ServingSide], lightgbm.Booster, numpy.ndarray]]:
+    """All servers, running and checked."""
+    booster, path, rows = trained(setting.out / "serving")
+    with ExitStack() as running:
+        before = os.sched_getaffinity(0)
+        # What is started from here on inherits the one core.
+        os.sched_setaffinity(0, CORE)
+        try:
+            made = [*_ours(setting, booster, rows, running), *_peers(setting, path, rows, running)]
+        finally:
+            os.sched_setaffinity(0, before)
+        expected = booster.predict(rows)
+        for side in made:
+            side.check(expected)
+        yield made, booster, rows
+
+
+def _ours(setting: Setting, booster: lightgbm.Booster, rows: numpy.ndarray, running: ExitStack) -> list[ServingSide]:
+    """Without the log of predictions, as the others have none, and with it."""
+    server = running.enter_context(setting.serving("serving", []))
+    bodies = [
+        json.dumps({"inputs": [{"name": "rows", "shape": [1, FEATURES], "datatype": "FP64", "data": row.tolist()}]}) for row in rows
+    ]
+    made = []
+    for side, name, share in ((OURS, "trees", "0"), (LOGGING, "logged_trees", "1")):
+        log = lambda name=name: mlflow.lightgbm.log_model(booster, name="model", registered_model_name=name, pip_requirements=["lightgbm"])
+        deploy(server, name, log, "--log-share", share)
+        made.append(ServingSide(side, server.url, f"/v2/models/{name}/infer", bodies, ("outputs", 0, "data"), server.pid))
+    return made
+
+
+def deploy(server: Server, name: str, log, *options: str) -> None:
+    """Logs a model, gives its version the alias champion, and deploys it."""
+    mlflow.set_tracking_uri(server.url)
+    mlflow.set_registry_uri(server.url)
+    mlflow.set_experiment("serving")
+    with mlflow.start_run():
+        version = log().registered_model_version
+    MlflowClient(server.url, server.url).set_registered_model_alias(name, "champion", str(version))
+    server.cli("deploy", name, "--model", name, *options)
+
+
+def _peers(setting: Setting, model: Path, rows: numpy.ndarray, running: ExitStack) -> list[ServingSide]:
+    python = serving_python(setting.cache)
+    folder = setting.out / "serving"
+    split = {"columns": [f"Column_{place}" for place in range(FEATURES)]}
+    scored = [json.dumps({"dataframe_split": {**split, "data": [row.tolist()]}}) for row in rows]
+    matrices = [
+        json.dumps({"inputs": [{"name": "rows", "shape": [1, FEATURES], "datatype": "FP64", "data": row.tolist()}]}) for row in rows
+    ]
+    plain = [json.dumps({"rows": [row.tolist()]}) for row in rows]
+    logged = folder / "logged"
+    mlflow.lightgbm.save_model(lightgbm.Booster(model_file=model), str(logged), pip_requirements=["lightgbm"])
+    ports = {name: _free_port() for name in ("fastapi", "mlserver", "grpc", "metrics", "mlflow")}
+    config = folder / "mlserver"
+    config.mkdir(exist_ok=True)
+    (config / "settings.json").write_text(
+        json.dumps({
+            "host": "127.0.0.1", "http_port": ports["mlserver"], "grpc_port": ports["grpc"], "metrics_port": ports["metrics"],
+            "parallel_workers": 0, "debug": False, "logging_settings": None,
+        })
+    )
+    implementation = "mlserver_lightgbm.LightGBMModel"
+    (config / "model-settings.json").write_text(
+        json.dumps({"name": "trees", "implementation": implementation, "parameters": {"uri": str(_as_bst(model, config)), "version": "1"}})
+    )
+    commands = {
+        "FastAPI": [str(python), str(HERE / "peers" / "fastapi_trees.py"), str(model), str(ports["fastapi"])],
+        "MLServer": [str(python), "-m", "mlserver.cli.main", "start", str(config)],
+        "mlflow models serve": [
+            *(sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(logged), "--env-manager", "local"),
+            *("--host", "127.0.0.1", "--port", str(ports["mlflow"]), "--workers", "1"),
+        ],
+    }
+    asked = {
+        "FastAPI": (ports["fastapi"], "/predict", plain, ("predictions",), "/ready"),
+        "MLServer": (ports["mlserver"], "/v2/models/trees/infer", matrices, ("outputs", 0, "data"), "/v2/models/trees/ready"),
+        "mlflow models serve": (ports["mlflow"], "/invocations", scored, ("predictions",), "/ping"),
+    }
+    made = []
+    for name, command in commands.items():
+        port, path, bodies, found, ready = asked[name]
+        pid = running.enter_context(_process(name, command, f"http://127.0.0.1:{port}{ready}", folder / f"{name}.log"))
+        made.append(ServingSide(name, f"http://127.0.0.1:{port}", path, bodies, found, pid))
+    return made
+
+
+def _as_bst(model: Path, folder: Path) -> Path:
+    """The model under the name that MLServer looks for."""
+    path = folder / "model.bst"
+    path.write_bytes(model.read_bytes())
+    return path
+
+
+@contextmanager
+def _process(name: str, command: list[str], ready: str, log: Path) -> Iterator[int]:
+    """A peer that answers; ended with all that it started."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"}
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+    try:
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        while True:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Failed(f"{name} is not ready:\n{log.read_text()[-2000:]}")
+            try:
+                with urllib.request.urlopen(ready, timeout=5):
+                    break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        yield process.pid
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

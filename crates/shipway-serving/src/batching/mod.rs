@@ -1,0 +1,217 @@
+//! Requests that wait for a model run together: whoever comes first is joined by those that fit, and each caller gets exactly
+//! its own rows back.
+//!
+//! Nothing waits for company unless the deployment says so (`max_delay_us`): a batch is what came while the one before it ran.
+//! The queue is bounded; what would wait longer than it may is refused at once. An idle model holds no thread.
+//!
+//! - `queue`: who waits, in which order, and who goes together; pure
+//! - `model`: what a model runs: rows, or tensors
+
+mod model;
+mod queue;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use model::{Done, ModelRunner, Work};
+use queue::{Entry, Queue};
+
+use crate::{
+    error::ServingError,
+    model::settings::{BatchingSettings, QueueSettings},
+    statistics::{Phase, Statistics},
+};
+
+/// What runs batches.
+pub(crate) trait Runner: Send + Sync + 'static {
+    /// What one caller asks.
+    type Work: Send + 'static;
+    /// What it is answered.
+    type Done: Send + 'static;
+
+    /// Rows of a piece of work: what batches are limited in.
+    fn rows(&self, work: &Self::Work) -> usize;
+
+    /// Whether the two can run together.
+    fn joins(&self, first: &Self::Work, other: &Self::Work) -> bool;
+
+    /// Runs pieces of work that can run together; one answer for each, in order.
+    fn run(&self, batch: Vec<Self::Work>, statistics: &Statistics) -> Vec<Result<Self::Done, ServingError>>;
+}
+
+/// How soon a caller wants its answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Urgency {
+    /// Lower numbers go first, from 1; 0 is the ordinary priority, behind all others.
+    pub(crate) priority: u32,
+    /// How long it may wait, instead of what the deployment says.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// The queue of one model and what empties it.
+pub(crate) struct Batcher<R: Runner> {
+    shared: Arc<Shared<R>>,
+    tracker: TaskTracker,
+}
+
+/// Somebody who waits for a runner.
+type Waiting<R> = Entry<(<R as Runner>::Work, Reply<R>)>;
+
+type Reply<R> = oneshot::Sender<Result<<R as Runner>::Done, ServingError>>;
+
+struct Shared<R: Runner> {
+    runner: R,
+    batching: BatchingSettings,
+    limits: QueueSettings,
+    statistics: Arc<Statistics>,
+    state: Mutex<State<R>>,
+    arrived: Condvar,
+}
+
+struct State<R: Runner> {
+    queue: Queue<(R::Work, Reply<R>)>,
+    /// Whether a thread empties the queue.
+    running: bool,
+    /// How long a batch took lately, in nanoseconds; 0 before the first.
+    batch_ns: u64,
+}
+
+impl<R: Runner> Batcher<R> {
+    pub(crate) fn new(
+        runner: R,
+        batching: BatchingSettings,
+        limits: QueueSettings,
+        statistics: Arc<Statistics>,
+        tracker: TaskTracker,
+    ) -> Self {
+        let state = State { queue: Queue::default(), running: false, batch_ns: 0 };
+        let shared = Shared {
+            runner,
+            batching,
+            limits,
+            statistics,
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+        };
+        Self { shared: Arc::new(shared), tracker }
+    }
+
+    /// Queues `work` and answers when it has run. Refused at once when the queue is full, or when what is in front of it takes
+    /// longer than it may wait; refused later when its time runs out before its turn comes.
+    pub(crate) async fn submit(&self, work: R::Work, urgency: Urgency) -> Result<R::Done, ServingError> {
+        let (reply, answered) = oneshot::channel();
+        let shared = &self.shared;
+        let rows = shared.runner.rows(&work);
+        let now = Instant::now();
+        let timeout = urgency.timeout.unwrap_or(shared.limits.timeout());
+        let start = {
+            let mut state = shared.state();
+            shared.admit(&state, timeout)?;
+            state.queue.push(Entry {
+                priority: urgency.priority,
+                rows,
+                since: now,
+                deadline: now.checked_add(timeout),
+                item: (work, reply),
+            });
+            !std::mem::replace(&mut state.running, true)
+        };
+        if start {
+            let shared = Arc::clone(shared);
+            self.tracker.spawn_blocking(move || shared.empty());
+        } else {
+            shared.arrived.notify_one();
+        }
+        // The sender is dropped without a word only when the model broke down.
+        answered.await.unwrap_or(Err(ServingError::ModelFailed))
+    }
+
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.state().queue.len()
+    }
+}
+
+impl<R: Runner> Shared<R> {
+    fn state(&self) -> MutexGuard<'_, State<R>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self, state: &State<R>, timeout: Duration) -> Result<(), ServingError> {
+        let waiting = state.queue.len();
+        if waiting >= self.limits.max_requests {
+            self.statistics.refused();
+            return Err(ServingError::QueueFull { waiting, limit: self.limits.max_requests });
+        }
+        let batches = state.queue.rows().div_ceil(self.batching.rows_at_once().max(1)) as u64;
+        let expected = Duration::from_nanos(state.batch_ns.saturating_mul(batches));
+        if expected > timeout {
+            self.statistics.refused();
+            return Err(ServingError::TooLate { waited: Duration::ZERO, timeout });
+        }
+        Ok(())
+    }
+
+    /// Runs batches until nobody waits.
+    fn empty(&self) {
+        while let Some(batch) = self.next_batch() {
+            let now = Instant::now();
+            let (mut works, mut replies) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+            for entry in batch {
+                self.statistics.record(Phase::Queue, now.duration_since(entry.since));
+                works.push(entry.item.0);
+                replies.push(entry.item.1);
+            }
+            // A model that breaks down fails its callers, and the next batch runs.
+            let run = AssertUnwindSafe(|| self.runner.run(works, &self.statistics));
+            let answers = catch_unwind(run).unwrap_or_default();
+            let took = u64::try_from(now.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            {
+                let mut state = self.state();
+                state.batch_ns = match state.batch_ns {
+                    0 => took,
+                    before => before / 8 * 7 + took / 8,
+                };
+            }
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                // A caller that has gone away is answered into nothing.
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    /// The next batch, after waiting for company as long as the deployment says; `None`, and the queue is nobody's, when nobody
+    /// waits.
+    fn next_batch(&self) -> Option<Vec<Waiting<R>>> {
+        let mut state = self.state();
+        loop {
+            let now = Instant::now();
+            for late in state.queue.take_expired(now) {
+                self.statistics.refused();
+                let waited = now.duration_since(late.since);
+                let timeout = late.deadline.map_or(waited, |deadline| deadline.duration_since(late.since));
+                let _ = late.item.1.send(Err(ServingError::TooLate { waited, timeout }));
+            }
+            state.queue.drop_where(|entry| entry.item.1.is_closed());
+            let Some(since) = state.queue.oldest() else {
+                state.running = false;
+                return None;
+            };
+            let most = self.batching.rows_at_once();
+            let wait = self.batching.delay().saturating_sub(now.duration_since(since));
+            if wait.is_zero() || state.queue.rows() >= most {
+                return Some(state.queue.take(most, |first, other| self.runner.joins(&first.0, &other.0)));
+            }
+            state = self.arrived.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

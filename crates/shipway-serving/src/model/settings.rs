@@ -1,0 +1,118 @@
+//! How a deployment batches and how long its callers may wait. Batching limits and timeouts are different settings.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shipway_runtime::Model;
+
+use crate::error::ServingError;
+
+/// The most rows that a batch may be set to.
+const MOST_ROWS: usize = 65_536;
+
+/// The longest that a request may be made to wait for company: ten seconds.
+const LONGEST_DELAY_US: u64 = 10_000_000;
+
+/// The most requests that may be let wait.
+const MOST_WAITING: usize = 100_000;
+
+/// The longest that a request may be let wait: ten minutes.
+const LONGEST_TIMEOUT_MS: u64 = 600_000;
+
+/// Which requests run together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchingSettings {
+    /// The most rows of a batch, 1 for no batches. Without it, 64 for a model of rows and columns, whose rows know nothing of each
+    /// other, and 1 for a model of tensors, which only its maker can know to be like that.
+    pub max_rows: Option<usize>,
+    /// How long the first of a batch waits for company, in microseconds; 0 for not at all.
+    pub max_delay_us: u64,
+}
+
+/// Who may wait, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueSettings {
+    /// The most requests that wait; the next one is refused.
+    pub max_requests: usize,
+    /// How long a request waits for its turn at most, in milliseconds; a request may say less or more for itself.
+    pub timeout_ms: u64,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { max_requests: 1_000, timeout_ms: 10_000 }
+    }
+}
+
+impl BatchingSettings {
+    /// The settings for a model: what is not said is decided by whether it takes rows; one whose tensors have a first dimension of a
+    /// fixed size runs no batches, whatever is said.
+    pub(crate) fn for_model(self, model: &Model) -> Self {
+        if model.signature().is_some_and(|signature| !signature.batches()) {
+            return Self { max_rows: Some(1), max_delay_us: 0 };
+        }
+        self.for_rows(model.takes_rows())
+    }
+
+    fn for_rows(self, takes_rows: bool) -> Self {
+        let usual = if takes_rows { 64 } else { 1 };
+        Self { max_rows: Some(self.max_rows.unwrap_or(usual)), ..self }
+    }
+
+    pub(crate) fn rows_at_once(&self) -> usize {
+        self.max_rows.unwrap_or(1)
+    }
+
+    pub(crate) const fn delay(&self) -> Duration {
+        Duration::from_micros(self.max_delay_us)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ServingError> {
+        within("batching.max_rows", self.max_rows.unwrap_or(1) as u64, 1, MOST_ROWS as u64)?;
+        within("batching.max_delay_us", self.max_delay_us, 0, LONGEST_DELAY_US)
+    }
+}
+
+impl QueueSettings {
+    pub(crate) const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ServingError> {
+        within("queue.max_requests", self.max_requests as u64, 1, MOST_WAITING as u64)?;
+        within("queue.timeout_ms", self.timeout_ms, 1, LONGEST_TIMEOUT_MS)
+    }
+}
+
+fn within(setting: &str, got: u64, lowest: u64, highest: u64) -> Result<(), ServingError> {
+    if (lowest..=highest).contains(&got) {
+        return Ok(());
+    }
+    Err(ServingError::WrongRequest(format!("{setting} must be {lowest} to {highest}, got {got}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_has_a_usual_value() {
+        let read: QueueSettings = serde_json::from_str("{}").unwrap();
+        assert_eq!(read, QueueSettings::default());
+        let batching: BatchingSettings = serde_json::from_str(r#"{"max_delay_us": 50}"#).unwrap();
+        assert_eq!(batching.for_rows(true).rows_at_once(), 64);
+        assert_eq!(batching.for_rows(false).rows_at_once(), 1);
+        assert!(serde_json::from_str::<BatchingSettings>(r#"{"max_batch": 3}"#).is_err());
+    }
+
+    #[test]
+    fn settings_beyond_their_bounds_are_refused() {
+        let rows = BatchingSettings { max_rows: Some(0), max_delay_us: 0 };
+        assert_eq!(rows.check().unwrap_err().to_string(), "batching.max_rows must be 1 to 65536, got 0");
+        assert!(BatchingSettings { max_rows: None, max_delay_us: 10_000_001 }.check().is_err());
+        assert!(QueueSettings { max_requests: 0, timeout_ms: 1 }.check().is_err());
+        assert!(QueueSettings { max_requests: 1, timeout_ms: 0 }.check().is_err());
+    }
+}

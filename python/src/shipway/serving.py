@@ -1,0 +1,87 @@
+"""Models that answer: deployments, predictions, what came true of them, and the proof of what they were made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shipway import frames
+from shipway._calls import Moment, given, moment_text, segment
+from shipway._http import Transport
+from shipway.frames import Frame, Rows
+from shipway.proof import VerificationReport
+from shipway.results import PredictionResult
+
+
+class ServingCalls:
+    """What a client asks about models that answer."""
+
+    _transport: Transport
+
+    def deploy(
+        self,
+        name: str,
+        *,
+        model: str,
+        alias: str = "champion",
+        service: str | None = None,
+        batching: Mapping[str, int] | None = None,
+        queue: Mapping[str, int] | None = None,
+        log_share: float | None = None,
+    ) -> dict[str, Any]:
+        """Serves the version of a model that an alias names, now and whenever the alias moves; answers when it serves.
+
+        `service` is the feature service that turns keys into the model's columns; without it callers send every column.
+        `batching` says which requests run together (`max_rows`, `max_delay_us`), `queue` who may wait for the model and how long
+        (`max_requests`, `timeout_ms`); what they do not say has its usual value.
+        `log_share` is the share of requests whose rows are logged, all without it.
+
+        >>> client.deploy("fraud", model="fraud", service="fraud")["serves"]["version"]
+        1
+        """
+        body = given(model=model, alias=alias, service=service, batching=batching, queue=queue, log_share=log_share)
+        path = f"deployments/{segment(name)}"
+        answer: dict[str, Any] = self._transport.json("PUT", path, body, safe=True, long=True)
+        return answer
+
+    def predict(
+        self, deployment: str, rows: Rows | Frame, *, at: Moment | None = None, token: str | None = None
+    ) -> PredictionResult:
+        """Asks a deployment for predictions: keys and request columns in, and the server fetches the features.
+
+        Every prediction is logged, so it is not asked for twice when the answer breaks off.
+
+        >>> prediction = client.predict("fraud", {"user_id": "ada", "basket_size": 3})
+        >>> prediction.model, prediction.version, len(prediction)
+        ('fraud', 1, 1)
+        """
+        asked = frames.to_rows(rows)
+        body = given(rows=asked, at=moment_text(at), token=token)
+        answer = self._transport.json("POST", f"predict/{segment(deployment)}", body, safe=False)
+        return PredictionResult.of(answer, asked)
+
+    def label(self, deployment: str, labels: Iterable[Mapping[str, Any]]) -> int:
+        """Keeps what came true of predictions, and answers how many labels that were; all of them or none.
+
+        A label has `request_id` and `row` of a prediction (0 without it), and `label`: a number, true or false, text, or None, which takes
+        an earlier one back; `at` says when it came true. They are in the table `labels__` and the deployment's name.
+
+        >>> prediction = client.predict("fraud", {"user_id": "ada", "basket_size": 3})
+        >>> client.label("fraud", [{"request_id": prediction.request_id, "label": True}])
+        1
+        """
+        body = {"labels": [{**label, "at": moment_text(label["at"])} if "at" in label else dict(label) for label in labels]}
+        answer: dict[str, Any] = self._transport.json("POST", f"labels/{segment(deployment)}", body, safe=False)
+        return int(answer["kept"])
+
+    def verify(self, deployment: str, *, limit: int | None = None) -> VerificationReport:
+        """Replays what a deployment served against history. The report is true when every bit is the same.
+
+        `limit` bounds how many of the latest vectors are compared.
+
+        >>> report = client.verify("fraud")
+        >>> report.equal
+        True
+        """
+        body = given(deployment=deployment, limit=limit)
+        return VerificationReport.of(deployment, self._transport.json("POST", "verify", body, safe=True, long=True))
