@@ -92,7 +92,11 @@ def test_health_and_metadata(triton, adder):
     module, client = triton
     assert client.is_server_live() and client.is_server_ready() and client.is_model_ready(adder)
     assert client.is_model_ready(adder, "1")
-    assert not client.is_model_ready("nothing") if module is triton_http else True
+    if module is triton_http:
+        assert not client.is_model_ready("nothing")
+    else:
+        with pytest.raises(InferenceServerException, match="nothing"):
+            client.is_model_ready("nothing")
     server = as_dict(module, client.get_server_metadata())
     assert server["name"] == "shipway" and "binary_tensor_data" in server["extensions"]
     model = as_dict(module, client.get_model_metadata(adder))
@@ -370,8 +374,8 @@ def test_overload_is_refused_at_once_and_other_models_go_on(server_url, adder):
     assert set(statuses) == {200, 429} and statuses.count(200) >= 3, statuses
     assert all(retry == "1" for status, _, retry in results if status == 429)
     served = [took for status, took, _ in results if status == 200]
-    refused = [took for status, took, _ in results if status == 429]
-    assert min(refused) < max(served)
+    refused = sorted(took for status, took, _ in results if status == 429)
+    assert refused[len(refused) // 2] < max(served), "most of those refused know it before the last is served"
 
 
 def test_a_new_version_takes_over_under_load_without_a_failed_request(server_url):

@@ -15,7 +15,7 @@ use shipway_runtime::Model;
 use crate::{
     bind,
     error::ServingError,
-    model::prediction::check_rows,
+    model::prediction::{check_rows, number_or_list},
     scoring::{frame, tensors},
 };
 
@@ -65,12 +65,7 @@ pub(crate) fn run(model: &Model, body: Map<String, Json>) -> Result<Json, Servin
             let values = bind::direct_values(model, &rows)?;
             let borrowed: Vec<&[Value]> = values.iter().map(Vec::as_slice).collect();
             let predictions = model.predict(&model.bind(&names)?, &borrowed)?;
-            let number = |number: &f64| Value::Float(*number).to_json();
-            let row = |row: &Vec<f64>| match row.as_slice() {
-                [only] => number(only),
-                numbers => numbers.iter().map(number).collect(),
-            };
-            Ok(predictions.iter().map(row).collect())
+            Ok(predictions.iter().map(|row| number_or_list(row)).collect())
         }
     }
 }

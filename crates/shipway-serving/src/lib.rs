@@ -17,6 +17,7 @@
 //! - `open_inference/`: the Open Inference protocol, version 2, over REST and gRPC
 //! - `preview`: pure: what a candidate would have decided otherwise
 //! - `golden`: what a version must answer before it takes traffic
+//! - `refusal`: how the foreign wires refuse
 //! - `scoring/`: the scoring protocol of MLflow model servers
 //! - `tensor_json`: the data of a tensor as JSON, both ways
 //! - `error`: what can be refused or fail
@@ -32,6 +33,7 @@ mod overrides;
 mod ports;
 mod prediction_log;
 mod preview;
+mod refusal;
 mod routes;
 mod scoring;
 mod service;

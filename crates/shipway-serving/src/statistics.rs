@@ -11,6 +11,7 @@ use std::{
 };
 
 use metrics::{Counter, Histogram};
+use shipway_core::Timestamp;
 
 /// The parts of a request whose times are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,8 @@ struct AtomicTotal {
 #[derive(Default)]
 pub(crate) struct Statistics {
     histograms: Vec<Histogram>,
+    /// Of the deployment, whichever version answers: rows answered, and the time of each request.
+    answers: Option<(Counter, Histogram)>,
     triton: Option<TritonCounters>,
     phases: [AtomicTotal; PHASES],
     last_ms: AtomicU64,
@@ -135,8 +138,13 @@ impl Statistics {
                 "deployment" => deployment.to_owned(), "version" => version.to_string(), "phase" => phase
             )
         };
+        let label = deployment.to_owned();
+        let answers = (
+            metrics::counter!("shipway_predictions_total", "deployment" => label.clone()),
+            metrics::histogram!("shipway_predict_seconds", "deployment" => label),
+        );
         let triton = triton_metrics.then(|| TritonCounters::of(deployment, version));
-        Self { histograms: WORDS.map(histogram).into(), triton, ..Self::default() }
+        Self { histograms: WORDS.map(histogram).into(), answers: Some(answers), triton, ..Self::default() }
     }
 
     pub(crate) fn record(&self, phase: Phase, took: Duration) {
@@ -166,6 +174,14 @@ impl Statistics {
         total.ns = total.ns.saturating_add(nanoseconds(took));
     }
 
+    /// So many rows were answered.
+    pub(crate) fn answered(&self, rows: usize, took: Duration) {
+        if let Some((counter, histogram)) = &self.answers {
+            counter.increment(rows as u64);
+            histogram.record(took.as_secs_f64());
+        }
+    }
+
     /// A request was turned away, or its time ran out.
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
@@ -174,8 +190,9 @@ impl Statistics {
         }
     }
 
-    /// A request came at `now_ms`, in milliseconds since 1970.
-    pub(crate) fn asked_at(&self, now_ms: u64) {
+    /// A request came.
+    pub(crate) fn asked_at(&self, now: Timestamp) {
+        let now_ms = u64::try_from(now.micros() / 1_000).unwrap_or(0);
         self.last_ms.fetch_max(now_ms, Ordering::Relaxed);
     }
 

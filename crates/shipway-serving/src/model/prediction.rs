@@ -67,11 +67,16 @@ fn as_numbers_or_lists<S: serde::Serializer>(
     predictions: &[Vec<f64>],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let numbers = |row: &Vec<f64>| match row.as_slice() {
-        [number] => Value::Float(*number).to_json(),
-        numbers => Json::Array(numbers.iter().map(|number| Value::Float(*number).to_json()).collect()),
-    };
-    serializer.collect_seq(predictions.iter().map(numbers))
+    serializer.collect_seq(predictions.iter().map(|row| number_or_list(row)))
+}
+
+/// The prediction of a row: a number, or a list of numbers if the model has several outputs.
+pub(crate) fn number_or_list(row: &[f64]) -> Json {
+    let json = |number: &f64| Value::Float(*number).to_json();
+    match row {
+        [number] => json(number),
+        numbers => numbers.iter().map(json).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -25,37 +25,21 @@ mod repository;
 mod rows;
 mod statistics;
 
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderValue, header};
+use axum::response::Response;
 use serde_json::json;
-use shipway_core::{Kind, Permission};
+use shipway_core::Permission;
 use shipway_web::{Problem, Routes};
 
-use crate::service::Serving;
+use crate::{refusal, service::Serving};
 pub use packing::unpacks;
 
 /// The most bytes of a request, unpacked: tensors are large.
 const MAX_INFER_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Why a request was refused, as this protocol says it.
+#[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
 fn refusal(problem: Problem) -> Response {
-    let later = matches!(problem.kind(), Kind::Exhausted | Kind::Unavailable);
-    let mut response = (problem.status(), Json(json!({ "error": words(&problem) }))).into_response();
-    if later {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
-}
-
-/// The sentence and the remedy.
-fn words(problem: &Problem) -> String {
-    match problem.hint() {
-        Some(hint) => format!("{} ({hint})", problem.detail()),
-        None => problem.detail().to_owned(),
-    }
+    refusal::respond(&problem, json!({ "error": refusal::sentence(&problem) }))
 }
 
 /// The routes of the protocol.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The times of a request's phases, under the protocol's words.
-pub(super) const PHASES: [(&str, Phase); 6] = [
+const PHASES: [(&str, Phase); 6] = [
     ("success", Phase::Success),
     ("fail", Phase::Fail),
     ("queue", Phase::Queue),

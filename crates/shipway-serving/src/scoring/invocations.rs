@@ -9,13 +9,14 @@ use axum::{Json, extract::State};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use shipway_core::{Timestamp, Value as Scalar};
+use shipway_core::Timestamp;
 use shipway_web::{BodyBytes, Path, Problem};
 
 use super::{frame, frame::Frame, tensors};
 use crate::{
     batching::Urgency,
     error::ServingError,
+    model::prediction::number_or_list,
     service::{Question, Rows, Served, Serving, Source, TensorQuestion},
 };
 
@@ -75,12 +76,9 @@ async fn answer(
     let urgency = parameters.urgency();
     let question = Question { rows: Rows::Named(rows), at: parameters.at, token: parameters.token, urgency };
     let prediction = serving.predict_with(&deployment, Arc::clone(&served), question, started).await?;
-    let number = |number: &f64| Scalar::Float(*number).to_json();
-    let row = |row: &Vec<f64>| match row.as_slice() {
-        [only] => number(only),
-        numbers => numbers.iter().map(number).collect(),
-    };
-    Ok(json!({ "predictions": prediction.predictions.iter().map(row).collect::<Value>() }))
+    Ok(
+        json!({ "predictions": prediction.predictions.iter().map(|row| number_or_list(row)).collect::<Value>() }),
+    )
 }
 
 fn read(body: &[u8]) -> Result<(Frame<'_>, Parameters), ServingError> {

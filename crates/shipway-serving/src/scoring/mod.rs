@@ -11,17 +11,12 @@ pub(crate) mod frame;
 mod invocations;
 pub(crate) mod tensors;
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderValue, StatusCode, header};
+use axum::{extract::State, response::Response};
 use serde_json::json;
 use shipway_core::{Kind, Permission};
 use shipway_web::{Path, Problem, Routes};
 
-use crate::service::Serving;
+use crate::{refusal, service::Serving};
 
 /// The version of MLflow whose protocol this is.
 const MLFLOW_VERSION: &str = "3.17.2";
@@ -58,11 +53,8 @@ async fn version(State(serving): State<Serving>, Path(name): Path<String>) -> Re
 }
 
 /// Why a request was refused, as this protocol says it.
+#[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
 fn refusal(problem: Problem) -> Response {
-    let words = match problem.hint() {
-        Some(hint) => format!("{} ({hint})", problem.detail()),
-        None => problem.detail().to_owned(),
-    };
     let code = match problem.kind() {
         Kind::Invalid | Kind::TooLarge => "BAD_REQUEST",
         Kind::Unauthenticated => "UNAUTHENTICATED",
@@ -73,10 +65,5 @@ fn refusal(problem: Problem) -> Response {
         Kind::Unavailable => "TEMPORARILY_UNAVAILABLE",
         Kind::Internal => "INTERNAL_ERROR",
     };
-    let body = Json(json!({ "error_code": code, "message": words }));
-    let mut response = (problem.status(), body).into_response();
-    if matches!(problem.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
+    refusal::respond(&problem, json!({ "error_code": code, "message": refusal::sentence(&problem) }))
 }

@@ -47,7 +47,7 @@ impl Serving {
         started: Instant,
     ) -> Result<(String, Vec<Tensor>), ServingError> {
         let statistics = &served.statistics;
-        statistics.asked_at(u64::try_from(self.inner.clock.now().micros() / 1_000).unwrap_or(0));
+        statistics.asked_at(self.inner.clock.now());
         let answer = self.run_tensors(deployment, served, question, started).await;
         let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
         statistics.record(phase, started.elapsed());
@@ -93,10 +93,7 @@ impl Serving {
         if let Some(logged) = logged {
             self.log_tensors(deployment, served, logged, &mut outputs)?;
         }
-        let label = deployment.name.to_string();
-        metrics::counter!("shipway_predictions_total", "deployment" => label.clone()).increment(rows as u64);
-        metrics::histogram!("shipway_predict_seconds", "deployment" => label)
-            .record(started.elapsed().as_secs_f64());
+        served.statistics.answered(rows, started.elapsed());
         served.statistics.record(Phase::ComputeOutput, ran.elapsed());
         Ok((request_id, outputs))
     }

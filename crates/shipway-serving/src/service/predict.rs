@@ -135,7 +135,7 @@ impl Serving {
         started: Instant,
     ) -> Result<Prediction, ServingError> {
         let statistics = Arc::clone(&served.statistics);
-        statistics.asked_at(u64::try_from(self.inner.clock.now().micros() / 1_000).unwrap_or(0));
+        statistics.asked_at(self.inner.clock.now());
         let answer = self.answer(deployment, served, question, started).await;
         let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
         statistics.record(phase, started.elapsed());
@@ -172,10 +172,7 @@ impl Serving {
             self.log_rows(deployment, &served, gathered, answered, room)?;
         }
         served.statistics.record(Phase::ComputeOutput, ran.elapsed());
-        let label = deployment.name.to_string();
-        metrics::counter!("shipway_predictions_total", "deployment" => label.clone()).increment(rows as u64);
-        metrics::histogram!("shipway_predict_seconds", "deployment" => label)
-            .record(started.elapsed().as_secs_f64());
+        served.statistics.answered(rows, started.elapsed());
         Ok(Prediction {
             deployment: deployment.name.clone(),
             model: served.resolved.name.clone(),

@@ -30,8 +30,8 @@ use crate::{
         metadata::{EXTENSIONS, SERVER, VERSION, check_version, describe},
         repository::{listed, refuse_overrides},
         statistics::chosen,
-        words,
     },
+    refusal::sentence,
     service::{Served, Serving},
     statistics::{Phase, Total},
 };
@@ -73,7 +73,7 @@ impl Service {
                 ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
             }
             Err(error) => ModelStreamInferResponse {
-                error_message: words(&Problem::from(error)),
+                error_message: sentence(&Problem::from(error)),
                 infer_response: Some(ModelInferResponse { id, ..ModelInferResponse::default() }),
             },
         })
