@@ -78,11 +78,13 @@ def deployed(server: Server, client: shipway.Client) -> shipway.Client:  # noqa:
     data = lightgbm.Dataset(frame[columns].astype(float), label=frame["label"])
     booster = lightgbm.train({"objective": "binary", "verbosity": -1, "min_data_in_leaf": 1}, data, num_boost_round=3)
     mlflow.set_tracking_uri(server.url)
-    with mlflow.start_run():
-        mlflow.lightgbm.log_model(booster, name="model", registered_model_name="fraud")
+    for _ in ("champion", "challenger"):
+        with mlflow.start_run():
+            mlflow.lightgbm.log_model(booster, name="model", registered_model_name="fraud")
     registry = mlflow.MlflowClient()
     registry.set_model_version_tag("fraud", "1", "shipway.service_hash", training.service_hash)
     registry.set_registered_model_alias("fraud", "champion", "1")
+    registry.set_registered_model_alias("fraud", "challenger", "2")
     client.deploy("fraud", model="fraud", service="fraud")
     client.predict("fraud", [{"user_id": "ada", "basket_size": 3}])
     return client

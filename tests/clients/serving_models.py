@@ -110,8 +110,8 @@ def deploy(url: str, model: Model, **settings: object) -> str:
     return name
 
 
-def register(url: str, name: str, model: Model) -> int:
-    """Logs `model` as a version of `name`, and gives it the alias champion."""
+def register(url: str, name: str, model: Model, alias: str = "champion") -> int:
+    """Logs `model` as a version of `name`, and gives it the alias."""
     mlflow.set_tracking_uri(url)
     mlflow.set_registry_uri(url)
     mlflow.set_experiment("serving")
@@ -123,5 +123,5 @@ def register(url: str, name: str, model: Model) -> int:
     with mlflow.start_run():
         info = log(model, name="model", registered_model_name=name, pip_requirements=["numpy"])
     version = int(info.registered_model_version)
-    MlflowClient(url, url).set_registered_model_alias(name, "champion", str(version))
+    MlflowClient(url, url).set_registered_model_alias(name, alias, str(version))
     return version

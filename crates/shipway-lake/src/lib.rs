@@ -11,7 +11,8 @@
 //! - `append`: writing a stream of batches as one commit, once
 //! - `durable`: makes written files outlive a power cut
 //! - `maintain`: joining and sorting files, removing files and log entries that no version needs
-//! - `session`: memory, spilling, and the sessions that queries run in
+//! - `memory`: the memory that queries share
+//! - `session`: spilling, and the sessions that queries run in
 //! - `catalog`: resolves a table's name to its newest version while a query is planned
 //! - `query`: read-only SQL
 //! - `versions`: tables and queries as they were; `added` what each version added
@@ -35,6 +36,7 @@ mod extent;
 pub mod files;
 mod lake;
 mod maintain;
+mod memory;
 mod name;
 mod outside;
 mod publish;

@@ -7,7 +7,7 @@ use datafusion::{
     dataframe::DataFrame,
     execution::{
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        memory_pool::{FairSpillPool, TrackConsumersPool},
+        memory_pool::TrackConsumersPool,
         runtime_env::RuntimeEnvBuilder,
         session_state::{SessionState, SessionStateBuilder},
     },
@@ -18,6 +18,7 @@ use fs_err as fs;
 use crate::{
     Lake, LakeError, LakeOptions,
     catalog::{LakeCatalog, LakeSchema},
+    memory::HalfSpillPool,
 };
 
 const CATALOG: &str = "shipway";
@@ -40,7 +41,7 @@ impl Engine {
             .filter(|partitions| *partitions > 0)
             .or_else(|| thread::available_parallelism().map(NonZeroUsize::get).ok())
             .unwrap_or(1);
-        let pool = FairSpillPool::new(options.memory_limit_bytes);
+        let pool = HalfSpillPool::new(options.memory_limit_bytes);
         let reported = NonZeroUsize::new(5).unwrap_or(NonZeroUsize::MIN);
         let disk = DiskManagerBuilder::default()
             .with_max_spill_merge_fan_in(merge_fan_in(partitions, options.memory_limit_bytes))

@@ -47,6 +47,27 @@ pub enum ServingError {
         /// The version served.
         served: u64,
     },
+    /// A launch of the deployment goes on already.
+    #[error("version {candidate} is being launched in deployment `{name}`")]
+    LaunchGoesOn {
+        /// The deployment.
+        name: String,
+        /// The version that is launched.
+        candidate: u64,
+    },
+    /// There is no launch of the deployment.
+    #[error("deployment `{0}` has no launch")]
+    NoLaunch(String),
+    /// The candidate of a launch does not take what the version that serves takes.
+    #[error("version {candidate} does not take what version {stable} takes: {what}")]
+    OtherInputs {
+        /// The version that was to be launched.
+        candidate: u64,
+        /// The version that serves.
+        stable: u64,
+        /// The first difference.
+        what: String,
+    },
     /// The model needs columns that the feature service does not give.
     #[error("service `{service}` does not give what model `{model}` version {version} needs: {missing}")]
     ColumnsMissing {
@@ -224,7 +245,7 @@ fn too_late(waited: Duration, timeout: Duration) -> String {
 impl Failure for ServingError {
     fn kind(&self) -> Kind {
         match self {
-            Self::UnknownDeployment { .. } | Self::OtherVersion { .. } => Kind::NotFound,
+            Self::UnknownDeployment { .. } | Self::OtherVersion { .. } | Self::NoLaunch(_) => Kind::NotFound,
             Self::NotLoaded { .. } | Self::LogFull | Self::LogNotWritten { .. } | Self::ShuttingDown => {
                 Kind::Unavailable
             }
@@ -233,6 +254,8 @@ impl Failure for ServingError {
             | Self::NotASingleValue { .. }
             | Self::WrongPin { .. }
             | Self::OtherService { .. }
+            | Self::LaunchGoesOn { .. }
+            | Self::OtherInputs { .. }
             | Self::FileChanged { .. }
             | Self::GoldenMismatch { .. } => Kind::Conflict,
             Self::RowCount { got: 0, .. } => Kind::Invalid,
@@ -256,6 +279,9 @@ impl Failure for ServingError {
             Self::UnknownDeployment { .. } => "serving.unknown_deployment",
             Self::NotLoaded { .. } => "serving.not_loaded",
             Self::OtherVersion { .. } => "serving.other_version",
+            Self::LaunchGoesOn { .. } => "serving.launch_goes_on",
+            Self::NoLaunch(_) => "serving.no_launch",
+            Self::OtherInputs { .. } => "serving.other_inputs",
             Self::ColumnsMissing { .. } => "serving.columns_missing",
             Self::NotANumber { .. } => "serving.not_a_number",
             Self::NotASingleValue { .. } => "serving.not_a_single_value",
@@ -294,6 +320,11 @@ impl Failure for ServingError {
                 "train on columns of the service, or deploy with the service that the model was trained on"
                     .into(),
             ),
+            Self::LaunchGoesOn { name, .. } => {
+                Some(format!("wait for it, or end it: DELETE /api/v1/deployments/{name}/launch").into())
+            }
+            Self::NoLaunch(name) => Some(format!("shipway launch start {name} --alias ALIAS begins one").into()),
+            Self::OtherInputs { .. } => Some("deploy it under a name of its own, where its callers ask for it".into()),
             Self::RowCount { got, .. } if *got > 0 => Some("send the rows in several requests".into()),
             Self::OtherVersion { .. } => Some("leave the version out to ask whichever is served".into()),
             Self::QueueFull { .. } => Some(

@@ -15,6 +15,7 @@
 //! - `store/`: the SQL table of deployments
 //! - `routes/`: the native API
 //! - `open_inference/`: the Open Inference protocol, version 2, over REST and gRPC
+//! - `launch/`: pure: how a candidate comes to serve step by step, and what it is judged by
 //! - `preview`: pure: what a candidate would have decided otherwise
 //! - `golden`: what a version must answer before it takes traffic
 //! - `refusal`: how the foreign wires refuse
@@ -27,6 +28,7 @@ mod batching;
 mod bind;
 mod error;
 mod golden;
+mod launch;
 mod model;
 mod open_inference;
 mod overrides;
@@ -42,10 +44,17 @@ mod store;
 mod tensor_json;
 
 pub use error::ServingError;
+pub use launch::{
+    observed::Summary,
+    spec::{LaunchGates, LaunchSpec},
+    stage::{Stage, Variant},
+    status::{LaunchStatus, Seen},
+};
 pub use model::{
-    deployment::{DeploymentSpec, DeploymentStatus, LoadTrouble, LogShare, ServedVersion},
+    deployment::{DeploymentSpec, DeploymentStatus, LoadTrouble, ServedVersion},
     prediction::{MAX_ROWS, PredictRequest, Prediction},
     settings::{BatchingSettings, QueueSettings},
+    share::Share,
 };
 pub use open_inference::unpacks;
 pub use ports::{
@@ -55,6 +64,7 @@ pub use ports::{
 pub use prediction_log::{
     MAX_QUEUED_ROWS, WRITE_AFTER,
     schema::{column_of, table_of},
+    shadow::shadow_table_of,
 };
 pub use preview::{Changes, Example, Judgement, Rule, Segment};
 pub use routes::routes;

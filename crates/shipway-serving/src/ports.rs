@@ -18,6 +18,12 @@ pub trait ModelSource: Send + Sync {
     /// The version that `alias` of `model` names now, or a failure with the nearest name.
     async fn resolve(&self, model: &str, alias: &str) -> Result<ResolvedModel, PortFailure>;
 
+    /// A version by its number.
+    async fn resolve_version(&self, model: &str, version: u64) -> Result<ResolvedModel, PortFailure>;
+
+    /// Gives `alias` of `model` to a version in the name of `caller`, if every gate before it is met.
+    async fn promote(&self, caller: &str, model: &str, alias: &str, version: u64) -> Result<(), PortFailure>;
+
     /// The content of one of the model's files.
     async fn read(&self, model: &ResolvedModel, file: &ModelFile) -> Result<Bytes, PortFailure>;
 

@@ -3,6 +3,7 @@
 mod access;
 mod drop;
 mod import;
+mod launch;
 mod metadata;
 mod models;
 mod purge;
@@ -16,6 +17,7 @@ use clap_complete::Shell;
 pub(crate) use access::{NewPassword, Roles, Tokens, Users};
 pub(crate) use drop::Drop;
 pub(crate) use import::{Import, ImportMlflow};
+pub(crate) use launch::{Launch, LaunchStart};
 pub(crate) use metadata::Metadata;
 pub(crate) use models::{Deploy, DeployAction, Models, Predict, Preview, Workspaces};
 pub(crate) use purge::Purge;
@@ -110,6 +112,9 @@ pub(crate) enum Command {
     Workspaces(Workspaces),
     /// Serve the model behind an alias, or list what is served
     Deploy(Deploy),
+    /// Launch a version of a deployment's model step by step, and look at how it goes
+    #[command(subcommand)]
+    Launch(Launch),
     /// Ask a deployment for predictions
     Predict(Predict),
     /// List, show, cancel and await jobs

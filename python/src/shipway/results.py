@@ -246,6 +246,8 @@ class PredictionResult:
     freshness: list[dict[str, ViewFreshness]]
     """Per row: how fresh each view was, by its name; empty for a deployment without a service."""
     asked: list[dict[str, Any]] = field(default_factory=list)
+    variant: str = "stable"
+    """As what that version answered: `stable`, or `canary` while it is being launched."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any], asked: Sequence[Mapping[str, Any]]) -> PredictionResult:
@@ -259,6 +261,7 @@ class PredictionResult:
             request_id=body["request_id"],
             freshness=[{view["view"]: ViewFreshness.of(view) for view in row} for row in body["feature_age"]],
             asked=[dict(row) for row in asked],
+            variant=body.get("variant", "stable"),
         )
 
     def __len__(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shipway import frames
@@ -44,11 +44,85 @@ class ServingCalls:
         answer: dict[str, Any] = self._transport.json("PUT", path, body, safe=True, long=True)
         return answer
 
+    def launch(
+        self,
+        name: str,
+        *,
+        alias: str | None = None,
+        version: int | None = None,
+        shadow_share: float | None = None,
+        canary_shares: Sequence[float] | None = None,
+        key: str | None = None,
+        hold_s: int | None = None,
+        gates: Mapping[str, float | None] | None = None,
+    ) -> dict[str, Any]:
+        """Brings the version that `alias` names, or `version`, to serve step by step; answers where it stands, without waiting for more.
+
+        It answers `shadow_share` of the requests for nobody to see, then `canary_shares` of them, then all. `key` is the column whose value
+        decides who is answered by which version. Each stage lasts `hold_s` seconds at least. `gates` (`min_requests`, `max_error_rate`,
+        `max_latency_ratio`, `max_drift`) is what it must keep to; otherwise it is rolled back. What is not said has its usual value.
+
+        >>> client.launch("fraud", alias="challenger", hold_s=600)["stage"]
+        'shadow'
+        >>> client.abort_launch("fraud")["stage"]
+        'cancelled'
+        """
+        body = given(
+            alias=alias,
+            version=version,
+            shadow_share=shadow_share,
+            canary_shares=None if canary_shares is None else list(canary_shares),
+            key=key,
+            hold_s=hold_s,
+            gates=gates,
+        )
+        answer: dict[str, Any] = self._transport.json("POST", f"deployments/{segment(name)}/launch", body, safe=False, long=True)
+        return answer
+
+    def launch_status(self, name: str) -> dict[str, Any]:
+        """Where the launch of a deployment stands, or how the last one ended: `stage`, `reason`, `waits_for`, `seen`.
+
+        >>> begun = client.launch("fraud", alias="challenger")
+        >>> client.launch_status("fraud")["waits_for"]
+        'the candidate has 0 of 500 requests'
+        >>> ended = client.abort_launch("fraud")
+        """
+        answer: dict[str, Any] = self._transport.json("GET", f"deployments/{segment(name)}/launch", None, safe=True)
+        return answer
+
+    def advance_launch(self, name: str) -> dict[str, Any]:
+        """Moves a launch on to its next stage, whatever it waits for.
+
+        >>> begun = client.launch("fraud", alias="challenger")
+        >>> client.advance_launch("fraud")["stage"]
+        'canary'
+        >>> ended = client.abort_launch("fraud")
+        """
+        answer: dict[str, Any] = self._transport.json("POST", f"deployments/{segment(name)}/launch/advance", {}, safe=False)
+        return answer
+
+    def abort_launch(self, name: str) -> dict[str, Any]:
+        """Ends a launch; the version that serves answers everything.
+
+        >>> begun = client.launch("fraud", alias="challenger")
+        >>> client.abort_launch("fraud")["reason"]
+        'ended by local'
+        """
+        answer: dict[str, Any] = self._transport.json("DELETE", f"deployments/{segment(name)}/launch", None, safe=True)
+        return answer
+
     def predict(
-        self, deployment: str, rows: Rows | Frame, *, at: Moment | None = None, token: str | None = None
+        self,
+        deployment: str,
+        rows: Rows | Frame,
+        *,
+        at: Moment | None = None,
+        token: str | None = None,
+        key: str | None = None,
     ) -> PredictionResult:
         """Asks a deployment for predictions: keys and request columns in, and the server fetches the features.
 
+        `key` says who asks, where a launch decides by key who is answered by which version.
         Every prediction is logged, so it is not asked for twice when the answer breaks off.
 
         >>> prediction = client.predict("fraud", {"user_id": "ada", "basket_size": 3})
@@ -56,7 +130,7 @@ class ServingCalls:
         ('fraud', 1, 1)
         """
         asked = frames.to_rows(rows)
-        body = given(rows=asked, at=moment_text(at), token=token)
+        body = given(rows=asked, at=moment_text(at), token=token, key=key)
         answer = self._transport.json("POST", f"predict/{segment(deployment)}", body, safe=False)
         return PredictionResult.of(answer, asked)
 

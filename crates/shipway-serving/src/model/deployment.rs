@@ -1,12 +1,16 @@
 //! A deployment: its name, what it is bound to, and what serves it at the moment.
 
 use serde::{Deserialize, Serialize};
-use shipway_core::{Digest, Name, Sampling, Timestamp};
+use shipway_core::{Digest, Name, Timestamp};
 use uuid::Uuid;
 
 use crate::{
     error::ServingError,
-    model::settings::{BatchingSettings, QueueSettings},
+    launch::status::LaunchStatus,
+    model::{
+        settings::{BatchingSettings, QueueSettings},
+        share::Share,
+    },
 };
 
 /// The longest name: the prediction log's table is named after the deployment, with a prefix.
@@ -31,30 +35,7 @@ pub struct DeploymentSpec {
     pub queue: QueueSettings,
     /// The share of requests whose rows are logged, from 0 to 1; all without it. A feature service may log fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_share: Option<LogShare>,
-}
-
-/// A share of requests, in millionths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
-pub struct LogShare(Sampling);
-
-impl TryFrom<f64> for LogShare {
-    type Error = &'static str;
-
-    fn try_from(share: f64) -> Result<Self, Self::Error> {
-        Sampling::of_fraction(share).map(Self).ok_or("log_share must be a number from 0 to 1")
-    }
-}
-
-impl From<LogShare> for f64 {
-    fn from(share: LogShare) -> Self {
-        match share.0 {
-            Sampling::All => 1.0,
-            Sampling::PerMillion(millionths) => Self::from(millionths) / 1e6,
-            Sampling::Off => 0.0,
-        }
-    }
+    pub log_share: Option<Share>,
 }
 
 impl DeploymentSpec {
@@ -66,12 +47,12 @@ impl DeploymentSpec {
 
     /// Whether the rows of this request are logged.
     pub(crate) fn logs(&self, request_id: &Uuid) -> bool {
-        self.log_share.is_none_or(|LogShare(share)| share.keeps(request_id.as_bytes()))
+        self.log_share.is_none_or(|share| share.has(request_id.as_bytes()))
     }
 }
 
 /// A deployment as it is reported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeploymentStatus {
     /// Its name.
     pub name: Name,
@@ -82,6 +63,8 @@ pub struct DeploymentStatus {
     pub serves: Option<ServedVersion>,
     /// Why the version that the alias names does not serve; none when it does.
     pub trouble: Option<LoadTrouble>,
+    /// The launch that goes on; none while none does.
+    pub launch: Option<LaunchStatus>,
     /// The Delta table of its predictions.
     pub prediction_log: String,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use shipway_core::{Digest, Name, Timestamp, Value};
 
-use crate::{error::ServingError, ports::ViewFreshness};
+use crate::{error::ServingError, launch::stage::Variant, ports::ViewFreshness};
 
 /// The most rows of one request.
 pub const MAX_ROWS: usize = 1024;
@@ -28,6 +28,10 @@ pub struct PredictRequest {
     /// How long it may wait for the model, in milliseconds, instead of what the deployment says.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+    /// Who asks, where a launch decides by key: the same key is answered by the same version. Without it, the launch looks for its column
+    /// in the first row.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 /// Checks the number of rows of a request.
@@ -47,6 +51,8 @@ pub struct Prediction {
     pub model: String,
     /// The model's version.
     pub version: u64,
+    /// As what that version answered: as the one that serves, or as the candidate of a launch.
+    pub variant: Variant,
     /// The version of the feature service; none without a service.
     pub service_hash: Option<Digest>,
     /// The moment the features were read for.

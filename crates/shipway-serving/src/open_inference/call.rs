@@ -1,9 +1,6 @@
 //! A request and its answer as both wires have them, and what happens in between.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Map, Value as Json};
@@ -12,13 +9,14 @@ use shipway_runtime::tensor::{Datatype, Elements, Tensor, TensorSignature};
 
 use super::{
     classification,
-    metadata::{OUTPUT, check_version},
+    metadata::OUTPUT,
     rows::{self, Takes},
 };
 use crate::{
     batching::Urgency,
     error::ServingError,
-    service::{Deployment, Question, Served, Serving, Source, TensorQuestion},
+    launch::stage::Variant,
+    service::{Inferred, Question, Served, Serving, Source, Target, TensorQuestion},
     tensor_json,
 };
 
@@ -66,6 +64,7 @@ pub(super) struct Parameters {
     at: Option<Timestamp>,
     token: Option<String>,
     urgency: Urgency,
+    key: Option<String>,
     /// Those that mean nothing here; they are sent back.
     others: Map<String, Json>,
 }
@@ -100,15 +99,21 @@ impl Parameters {
             }
             None => None,
         };
-        let token = match given.remove("token") {
-            Some(Json::String(token)) => Some(token),
-            Some(_) => return Err(wrong("parameter token must be text")),
-            None => None,
-        };
+        let token = text(&mut given, "token")?;
+        let key = text(&mut given, "key")?;
         let priority = whole(&mut given, "priority")?.unwrap_or(0);
         let priority = u32::try_from(priority).map_err(|_| wrong("parameter priority is too large"))?;
         let timeout = whole(&mut given, "timeout")?.filter(|timeout| *timeout > 0).map(Duration::from_micros);
-        Ok(Self { at, token, urgency: Urgency { priority, timeout }, others: given })
+        Ok(Self { at, token, urgency: Urgency { priority, timeout }, key, others: given })
+    }
+}
+
+/// A parameter that is text.
+fn text(given: &mut Map<String, Json>, name: &str) -> Result<Option<String>, ServingError> {
+    match given.remove(name) {
+        Some(Json::String(text)) => Ok(Some(text)),
+        Some(_) => Err(wrong(format!("parameter {name} must be text"))),
+        None => Ok(None),
     }
 }
 
@@ -131,7 +136,7 @@ impl Input {
     }
 }
 
-/// Answers a call with whatever version serves, or with `version` if that is the one.
+/// Answers a call with whatever version serves, or with `version` if that is one that does.
 pub(super) async fn answer(
     serving: &Serving,
     name: &str,
@@ -139,14 +144,11 @@ pub(super) async fn answer(
     call: Call,
 ) -> Result<Reply, ServingError> {
     let started = Instant::now();
-    let deployment = serving.deployment(name)?;
-    let served = deployment.served()?;
-    if let Some(version) = version {
-        check_version(name, version, &served)?;
-    }
+    let target = serving.target(name, version)?;
+    let served = &target.served;
     let Call { id, mut parameters, inputs, outputs } = call;
-    let others = std::mem::take(&mut parameters.others);
-    let (request_id, tensors) = if asks_for_tensors(&served, &inputs) {
+    let mut others = std::mem::take(&mut parameters.others);
+    let answered = if asks_for_tensors(served, &inputs) {
         let wanted = outputs.iter().map(|output| output.name.clone()).collect();
         let inputs = match (inputs, served.model.signature()) {
             (Inputs::Raw(bytes), Some(signature)) => vec![only_input(signature, &bytes)?],
@@ -155,8 +157,8 @@ pub(super) async fn answer(
             }
             (Inputs::Raw(_), None) => return Err(wrong("the model has no tensors of its own")),
         };
-        let question = TensorQuestion { inputs, wanted, urgency: parameters.urgency };
-        serving.infer_with(&deployment, &served, question, started).await?
+        let Parameters { urgency, key, .. } = parameters;
+        serving.ask(&target, TensorQuestion { inputs, wanted, urgency, key }, started).await?
     } else {
         let Inputs::Named(inputs) = inputs else {
             return Err(wrong("a request of bytes alone is for models of tensors; this one takes columns"));
@@ -164,14 +166,17 @@ pub(super) async fn answer(
         if let Some(other) = outputs.iter().find(|output| output.name != OUTPUT) {
             return Err(wrong(format!("there is no output `{}`; the output is `{OUTPUT}`", other.name)));
         }
-        predicted(serving, &deployment, Arc::clone(&served), (inputs, parameters), started).await?
+        predicted(serving, &target, (inputs, parameters), started).await?
     };
+    if answered.variant != Variant::Stable {
+        others.insert("variant".to_owned(), answered.variant.word().into());
+    }
     Ok(Reply {
         model: name.to_owned(),
-        version: served.resolved.version.to_string(),
-        id: id.unwrap_or(request_id),
+        version: answered.version.to_string(),
+        id: id.unwrap_or(answered.request_id),
         parameters: others,
-        outputs: classification::apply(tensors, &outputs)?,
+        outputs: classification::apply(answered.outputs, &outputs)?,
     })
 }
 
@@ -221,19 +226,17 @@ fn only_input(signature: &TensorSignature, bytes: &Bytes) -> Result<Tensor, Serv
 /// Predicts rows; the answer is the one output of models of rows.
 async fn predicted(
     serving: &Serving,
-    deployment: &Deployment,
-    served: Arc<Served>,
+    target: &Target,
     (inputs, parameters): (Vec<Input>, Parameters),
     started: Instant,
-) -> Result<(String, Vec<Tensor>), ServingError> {
-    let takes = match &served.source {
+) -> Result<Inferred, ServingError> {
+    let takes = match &target.served.source {
         Source::Service(_) => Takes::Ids,
-        Source::Direct { .. } | Source::Tensors => Takes::Columns(served.model.inputs()),
+        Source::Direct { .. } | Source::Tensors => Takes::Columns(target.served.model.inputs()),
     };
     let rows = rows::rows(inputs, takes)?;
-    let Parameters { at, token, urgency, .. } = parameters;
-    let question = Question { rows, at, token, urgency };
-    let prediction = serving.predict_with(deployment, served, question, started).await?;
+    let Parameters { at, token, urgency, key, .. } = parameters;
+    let prediction = serving.ask(target, Question { rows, at, token, urgency, key }, started).await?;
     let rows = prediction.predictions.len();
     let width = prediction.predictions.first().map_or(1, Vec::len);
     let output = Tensor {
@@ -241,5 +244,10 @@ async fn predicted(
         shape: if width == 1 { vec![rows] } else { vec![rows, width] },
         elements: Elements::Fp64(prediction.predictions.into_iter().flatten().collect()),
     };
-    Ok((prediction.request_id, vec![output]))
+    Ok(Inferred {
+        request_id: prediction.request_id,
+        version: prediction.version,
+        variant: prediction.variant,
+        outputs: vec![output],
+    })
 }

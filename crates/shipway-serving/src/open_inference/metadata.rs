@@ -101,8 +101,7 @@ pub(super) async fn version_ready(
     State(serving): State<Serving>,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let served = serving.deployment(&name)?.served()?;
-    check_version(&name, &version, &served)?;
+    serving.target(&name, Some(&version))?;
     Ok(named_readiness(&name, true))
 }
 
@@ -111,25 +110,13 @@ fn named_readiness(name: &str, ready: bool) -> (StatusCode, Json<Value>) {
     (status, Json(json!({ "name": name, "ready": ready })))
 }
 
-/// Refuses a version that is not the one that serves.
-pub(super) fn check_version(name: &str, wanted: &str, served: &Served) -> Result<(), ServingError> {
-    let version = served.resolved.version;
-    if wanted == version.to_string() {
-        return Ok(());
-    }
-    Err(ServingError::OtherVersion { name: name.to_owned(), wanted: wanted.to_owned(), served: version })
-}
-
 /// What a deployment takes and gives, if it serves the version asked for.
 pub(super) fn describe(
     serving: &Serving,
     name: &str,
     version: Option<&str>,
 ) -> Result<Description, ServingError> {
-    let served = serving.deployment(name)?.served()?;
-    if let Some(version) = version {
-        check_version(name, version, &served)?;
-    }
+    let served = serving.target(name, version)?.served;
     let (inputs, outputs) = tensors(&served);
     Ok(Description {
         name: name.to_owned(),

@@ -6,7 +6,6 @@ use axum::{Json, extract::State};
 use serde_json::{Value, json};
 use shipway_web::{Path, Problem};
 
-use super::metadata::check_version;
 use crate::{
     error::ServingError,
     service::{Deployment, Served, Serving},
@@ -51,16 +50,13 @@ pub(super) fn chosen(
     version: Option<&str>,
 ) -> Result<Vec<(String, Arc<Served>)>, ServingError> {
     let Some(name) = name else {
-        let all = serving.all();
-        let served =
-            |deployment: &Arc<Deployment>| Some((deployment.name.to_string(), deployment.serving()?));
-        return Ok(all.iter().filter_map(served).collect());
+        let named = |deployment: &Arc<Deployment>| {
+            let versions = deployment.versions();
+            versions.into_iter().map(|served| (deployment.name.to_string(), served)).collect::<Vec<_>>()
+        };
+        return Ok(serving.all().iter().flat_map(named).collect());
     };
-    let served = serving.deployment(name)?.served()?;
-    if let Some(version) = version {
-        check_version(name, version, &served)?;
-    }
-    Ok(vec![(name.to_owned(), served)])
+    Ok(vec![(name.to_owned(), serving.target(name, version)?.served)])
 }
 
 fn shown(versions: &[(String, Arc<Served>)]) -> Value {

@@ -70,6 +70,7 @@ fn fixed_columns(entries: &[Box<Entry>]) -> Result<Vec<ArrayRef>, ServingError> 
         Arc::new(StringArray::from_iter(per_row(entries, |entry, row| {
             entry.overridden.get(row).cloned().flatten()
         }))),
+        text(&|entry| Some(entry.variant.word().to_owned())),
     ])
 }
 

@@ -6,11 +6,13 @@
 //! those of the last [`WRITE_AFTER`].
 //!
 //! - `schema`: the table's name, columns and types
+//! - `shadow`: the tables of answers that nobody sees
 //! - `batch`: answers as Arrow batches
 //! - `writer`: the task that appends them
 
 mod batch;
 pub(crate) mod schema;
+pub(crate) mod shadow;
 mod writer;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -20,7 +22,7 @@ use shipway_lake::Lake;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::error::ServingError;
+use crate::{error::ServingError, launch::stage::Variant};
 use schema::LogSchema;
 
 /// Rows that may wait for the table.
@@ -42,6 +44,7 @@ pub(crate) struct Entry {
     pub(crate) deployment: Name,
     pub(crate) model: String,
     pub(crate) version: u64,
+    pub(crate) variant: Variant,
     pub(crate) artifact: Digest,
     pub(crate) service: Option<(Name, Digest)>,
     pub(crate) watermarks: BTreeMap<String, u64>,
@@ -98,6 +101,13 @@ impl PredictionLog {
             Ok(Err(_)) => Err(ServingError::ShuttingDown),
             Err(_) => Err(ServingError::LogFull),
         }
+    }
+
+    /// Room for `rows` more rows, if there is any now.
+    pub(crate) fn room_now(&self, rows: usize) -> Option<Room> {
+        let permits = u32::try_from(rows.min(self.capacity)).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.room).try_acquire_many_owned(permits).ok()?;
+        Some(Room { _permit: permit })
     }
 
     /// Queues an answer. After this, a flush includes it.

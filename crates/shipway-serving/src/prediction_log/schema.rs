@@ -10,7 +10,7 @@ use shipway_runtime::{InputKind, Model};
 use crate::ports::ServiceShape;
 
 /// The columns that every prediction log has, in front of the request's own.
-const FIXED: [&str; 14] = [
+const FIXED: [&str; 15] = [
     "request_id",
     "row",
     "at",
@@ -25,6 +25,7 @@ const FIXED: [&str; 14] = [
     "prediction",
     "latency_us",
     "overridden",
+    "variant",
 ];
 
 /// The table and the columns of one deployment at one version of its service.
@@ -78,6 +79,12 @@ impl LogSchema {
             .collect();
         let values = (0..columns.len()).collect();
         Self::new(deployment, columns, values)
+    }
+
+    /// The same columns in another table.
+    pub(crate) fn in_table(&self, table: String) -> Self {
+        let (columns, values, arrow) = (self.columns.clone(), self.values.clone(), Arc::clone(&self.arrow));
+        Self { table, columns, values, arrow }
     }
 
     fn new(deployment: &Name, columns: Vec<(String, DataType)>, values: Vec<usize>) -> Self {

@@ -4,11 +4,13 @@
 //! - `predict`: predictions
 //! - `explain`: why they are what they are
 //! - `preview`: what a candidate would decide otherwise
+//! - `launches`: a candidate comes to serve step by step
 //! - `labels`: what came true of them
 
 mod deployments;
 mod explain;
 mod labels;
+mod launches;
 mod predict;
 mod preview;
 
@@ -25,6 +27,11 @@ pub fn routes(serving: Serving) -> Routes<()> {
         .put("/api/v1/deployments/{name}", Permission::Manage, deployments::put)
         .delete("/api/v1/deployments/{name}", Permission::Manage, deployments::delete)
         .post("/api/v1/deployments/{name}/preview", Permission::Read, preview::preview)
+        .post("/api/v1/deployments/{name}/launch", Permission::Manage, launches::begin)
+        .get("/api/v1/deployments/{name}/launch", Permission::Read, launches::show)
+        .delete("/api/v1/deployments/{name}/launch", Permission::Manage, launches::abort)
+        .post("/api/v1/deployments/{name}/launch/advance", Permission::Manage, launches::advance)
+        .get("/api/v1/deployments/{name}/launches", Permission::Read, launches::list)
         .post("/api/v1/predict/{deployment}", Permission::Use, predict::predict)
         .post("/api/v1/explain/{deployment}", Permission::Use, explain::explain)
         .post("/api/v1/labels/{deployment}", Permission::Write, labels::post)

@@ -1,12 +1,9 @@
 //! Predictions in the scoring protocol.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::{Json, extract::State};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use shipway_core::Timestamp;
@@ -16,8 +13,9 @@ use super::{frame, frame::Frame, tensors};
 use crate::{
     batching::Urgency,
     error::ServingError,
+    launch::stage::Variant,
     model::prediction::number_or_list,
-    service::{Question, Rows, Served, Serving, Source, TensorQuestion},
+    service::{Inferred, Question, Rows, Served, Serving, Source, TensorQuestion},
 };
 
 /// The parameters that mean something here. Others are refused: a model server that drops them answers another question.
@@ -28,6 +26,7 @@ struct Parameters {
     token: Option<String>,
     priority: u32,
     timeout_ms: Option<u64>,
+    key: Option<String>,
 }
 
 impl Parameters {
@@ -40,14 +39,38 @@ fn wrong(reason: impl Into<String>) -> ServingError {
     ServingError::WrongRequest(reason.into())
 }
 
-/// Predict: a data frame as JSON or CSV.
+/// Predict: a data frame as JSON or CSV. Who answered is in the headers, because the protocol's answer has no place for it.
 pub(super) async fn invocations(
     State(serving): State<Serving>,
     Path(name): Path<String>,
     headers: HeaderMap,
     BodyBytes(body): BodyBytes,
-) -> Result<Json<Value>, Problem> {
-    Ok(Json(answer(&serving, &name, &headers, &body).await?))
+) -> Result<(HeaderMap, Json<Value>), Problem> {
+    let Answered { request_id, version, variant, predictions } =
+        answer(&serving, &name, &headers, &body).await?;
+    let said = [
+        (REQUEST_ID, HeaderValue::from_str(&request_id)),
+        (MODEL_VERSION, HeaderValue::from_str(&version.to_string())),
+        (VARIANT, Ok(HeaderValue::from_static(variant.word()))),
+    ];
+    let said = said.into_iter().filter_map(|(name, value)| Some((name, value.ok()?))).collect();
+    Ok((said, Json(json!({ "predictions": predictions }))))
+}
+
+/// The id by which the prediction log and labels know the request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-shipway-request-id");
+
+/// The version that answered.
+const MODEL_VERSION: HeaderName = HeaderName::from_static("x-shipway-model-version");
+
+/// As what it answered: `stable`, or `canary` while it is launched.
+const VARIANT: HeaderName = HeaderName::from_static("x-shipway-variant");
+
+struct Answered {
+    request_id: String,
+    version: u64,
+    variant: Variant,
+    predictions: Value,
 }
 
 async fn answer(
@@ -55,10 +78,10 @@ async fn answer(
     name: &str,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Value, ServingError> {
+) -> Result<Answered, ServingError> {
     let started = Instant::now();
-    let deployment = serving.deployment(name)?;
-    let served = deployment.served()?;
+    let target = serving.target(name, None)?;
+    let served = &target.served;
     let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let kind = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let (frame, parameters) = match kind {
@@ -66,19 +89,24 @@ async fn answer(
         b"" | b"application/json" => read(body)?,
         _ => return Err(wrong("Content-Type must be application/json or text/csv")),
     };
+    let urgency = parameters.urgency();
+    let Parameters { at, token, key, .. } = parameters;
     if let (Source::Tensors, Some(signature)) = (&served.source, served.model.signature()) {
         let inputs = tensors::read(signature, frame)?;
-        let question = TensorQuestion { inputs, wanted: Vec::new(), urgency: parameters.urgency() };
-        let (_, outputs) = serving.infer_with(&deployment, &served, question, started).await?;
-        return Ok(json!({ "predictions": tensors::write(&outputs) }));
+        let question = TensorQuestion { inputs, wanted: Vec::new(), urgency, key };
+        let Inferred { request_id, version, variant, outputs } =
+            serving.ask(&target, question, started).await?;
+        let predictions = tensors::write(&outputs);
+        return Ok(Answered { request_id, version, variant, predictions });
     }
-    let rows = frame.rows(&positions(&served), &texts(&served))?;
-    let urgency = parameters.urgency();
-    let question = Question { rows: Rows::Named(rows), at: parameters.at, token: parameters.token, urgency };
-    let prediction = serving.predict_with(&deployment, Arc::clone(&served), question, started).await?;
-    Ok(
-        json!({ "predictions": prediction.predictions.iter().map(|row| number_or_list(row)).collect::<Value>() }),
-    )
+    let rows = Rows::Named(frame.rows(&positions(served), &texts(served))?);
+    let prediction = serving.ask(&target, Question { rows, at, token, urgency, key }, started).await?;
+    Ok(Answered {
+        request_id: prediction.request_id,
+        version: prediction.version,
+        variant: prediction.variant,
+        predictions: prediction.predictions.iter().map(|row| number_or_list(row)).collect(),
+    })
 }
 
 fn read(body: &[u8]) -> Result<(Frame<'_>, Parameters), ServingError> {

@@ -30,6 +30,9 @@ impl Serving {
         let served = self.load(&name, &spec, resolved).await?;
         deployments::put(&self.inner.store, &name, &spec, caller, self.inner.clock.now()).await?;
         tracing::info!(deployment = %name, model = spec.model, version = served.resolved.version, "deployed");
+        if let Ok(before) = self.deployment(name.as_str()) {
+            self.cancel_launch(&before, "the deployment was changed").await;
+        }
         let deployment = Arc::new(Deployment::new(name.clone(), spec, Some(served)));
         let status = deployment.status();
         self.inner.deployments.write().unwrap_or_else(PoisonError::into_inner).insert(name, deployment);
@@ -49,6 +52,7 @@ impl Serving {
     pub async fn unload(&self, name: &str) -> Result<(), ServingError> {
         let _changing = self.inner.changing.lock().await;
         let deployment = self.deployment(name)?;
+        self.cancel_launch(&deployment, "the deployment was taken out of service").await;
         deployment.unload();
         tracing::info!(deployment = %deployment.name, "unloaded");
         Ok(())
@@ -58,6 +62,7 @@ impl Serving {
     pub async fn undeploy(&self, caller: &str, name: &str) -> Result<(), ServingError> {
         let _changing = self.inner.changing.lock().await;
         let deployment = self.deployment(name)?;
+        self.cancel_launch(&deployment, "the deployment was taken away").await;
         deployments::delete(&self.inner.store, &deployment.name, caller, self.inner.clock.now()).await?;
         self.inner.deployments.write().unwrap_or_else(PoisonError::into_inner).remove(&deployment.name);
         tracing::info!(deployment = %deployment.name, "undeployed");

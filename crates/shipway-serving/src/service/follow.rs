@@ -1,6 +1,6 @@
 //! The served version follows its alias: loaded beside the one that serves, put in its place between two requests.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use shipway_core::{Failure as _, failure::chain};
 use tokio::sync::watch;
@@ -85,9 +85,17 @@ impl Serving {
                 return Ok(());
             }
         }
-        let served = self.load(&deployment.name, spec, resolved).await?;
+        let launch =
+            deployment.launch().filter(|launch| launch.candidate.resolved.version == resolved.version);
+        let served = match launch {
+            // The candidate of a launch that somebody promoted by hand: it is there already.
+            Some(launch) => Arc::clone(&launch.candidate),
+            None => Arc::new(self.load(&deployment.name, spec, resolved).await?),
+        };
         tracing::info!(deployment = %deployment.name, version = served.resolved.version, "version takes over");
+        let moved = format!("alias {} was given to version {} by hand", spec.alias, served.resolved.version);
         deployment.take_over(served);
+        self.cancel_launch(deployment, &moved).await;
         metrics::counter!("shipway_deployment_switches_total", "deployment" => deployment.name.to_string())
             .increment(1);
         Ok(())

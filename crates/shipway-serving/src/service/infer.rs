@@ -3,30 +3,46 @@
 use std::{sync::Arc, time::Instant};
 
 use shipway_core::Value;
-use shipway_runtime::tensor::{Tensor, TensorSignature};
-use uuid::Uuid;
+use shipway_runtime::tensor::{Elements, Tensor, TensorSignature};
 
-use super::{Deployment, Served, Serving, Source};
+use super::{
+    Deployment, Served, Serving, Source,
+    variants::{Asked, Part},
+};
 use crate::{
     batching::{Done, Urgency, Work},
     error::ServingError,
+    launch::stage::Variant,
     model::prediction::check_rows,
     prediction_log::{Entry, Room, schema::LogSchema},
     statistics::Phase,
 };
 
 /// What is asked of a model of tensors.
+#[derive(Clone)]
 pub(crate) struct TensorQuestion {
     /// The model's inputs, in any order.
     pub(crate) inputs: Vec<Tensor>,
     /// The outputs wanted; all without any.
     pub(crate) wanted: Vec<String>,
     pub(crate) urgency: Urgency,
+    /// Who asks, where a launch decides by it.
+    pub(crate) key: Option<String>,
+}
+
+/// What a model of tensors answered.
+pub(crate) struct Inferred {
+    /// The request's id in the prediction log.
+    pub(crate) request_id: String,
+    pub(crate) version: u64,
+    pub(crate) variant: Variant,
+    /// The wanted outputs, in order.
+    pub(crate) outputs: Vec<Tensor>,
 }
 
 /// The rows of a question that will be in the prediction log.
 struct Logged {
-    request_id: String,
+    part: Part,
     started: Instant,
     schema: Arc<LogSchema>,
     rows: Vec<Vec<Value>>,
@@ -38,30 +54,16 @@ struct Logged {
 }
 
 impl Serving {
-    /// Runs the model of a deployment on tensors. Answers the request's id in the prediction log and the wanted outputs, in order.
-    pub(crate) async fn infer_with(
+    /// Runs one version of a deployment on tensors.
+    async fn infer_with(
         &self,
         deployment: &Deployment,
         served: &Arc<Served>,
+        part: Part,
         question: TensorQuestion,
         started: Instant,
-    ) -> Result<(String, Vec<Tensor>), ServingError> {
-        let statistics = &served.statistics;
-        statistics.asked_at(self.inner.clock.now());
-        let answer = self.run_tensors(deployment, served, question, started).await;
-        let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
-        statistics.record(phase, started.elapsed());
-        answer
-    }
-
-    async fn run_tensors(
-        &self,
-        deployment: &Deployment,
-        served: &Arc<Served>,
-        question: TensorQuestion,
-        started: Instant,
-    ) -> Result<(String, Vec<Tensor>), ServingError> {
-        let TensorQuestion { inputs, wanted, urgency } = question;
+    ) -> Result<Inferred, ServingError> {
+        let TensorQuestion { inputs, wanted, urgency, .. } = question;
         let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
         // Before it waits, so that it is refused by name and never runs with others.
         served.model.check(&inputs, &names)?;
@@ -71,10 +73,8 @@ impl Serving {
             true => signature.outputs.iter().map(|spec| spec.name.clone()).collect(),
             false => wanted,
         };
-        let id = Uuid::now_v7();
-        let request_id = id.to_string();
-        let logged = match deployment.spec.logs(&id) {
-            true => self.logged(served, &inputs, &wanted, (&request_id, started)).await?,
+        let logged = match deployment.spec.logs(&part.request_id) {
+            true => self.logged((deployment, served), &inputs, &wanted, (part, started)).await?,
             false => None,
         };
         if let Some(logged) = logged.as_ref().filter(|logged| !logged.is_wanted) {
@@ -93,35 +93,35 @@ impl Serving {
         if let Some(logged) = logged {
             self.log_tensors(deployment, served, logged, &mut outputs)?;
         }
-        served.statistics.answered(rows, started.elapsed());
+        if part.variant != Variant::Shadow {
+            served.statistics.answered(rows, started.elapsed());
+        }
         served.statistics.record(Phase::ComputeOutput, ran.elapsed());
-        Ok((request_id, outputs))
+        Ok(Inferred {
+            request_id: part.request_id.to_string(),
+            version: served.resolved.version,
+            variant: part.variant,
+            outputs,
+        })
     }
 
     /// What will be logged of a question to a model that has rows.
     async fn logged(
         &self,
-        served: &Served,
+        (deployment, served): (&Deployment, &Served),
         inputs: &[Tensor],
         wanted: &[String],
-        (request_id, started): (&str, Instant),
+        (part, started): (Part, Instant),
     ) -> Result<Option<Logged>, ServingError> {
         let Source::Direct { schema, .. } = &served.source else { return Ok(None) };
         let (Some(rows), Some(output)) = (served.model.rows_of(inputs), served.model.row_output()) else {
             return Ok(None);
         };
         check_rows(rows.len())?;
-        let room = self.inner.log.room(rows.len()).await?;
+        let Some(room) = self.room(part.variant, rows.len()).await? else { return Ok(None) };
+        let schema = self.log_schema(deployment, served, part.variant, Arc::clone(schema)).await?;
         let is_wanted = wanted.iter().any(|name| name == output);
-        Ok(Some(Logged {
-            request_id: request_id.to_owned(),
-            started,
-            schema: Arc::clone(schema),
-            rows,
-            room,
-            output: output.to_owned(),
-            is_wanted,
-        }))
+        Ok(Some(Logged { part, started, schema, rows, room, output: output.to_owned(), is_wanted }))
     }
 
     fn log_tensors(
@@ -141,12 +141,13 @@ impl Serving {
         let now = self.inner.clock.now();
         let entry = Entry {
             schema: logged.schema,
-            request_id: logged.request_id,
+            request_id: logged.part.request_id.to_string(),
             at: now,
             served_at: now,
             deployment: deployment.name.clone(),
             model: served.resolved.name.clone(),
             version: served.resolved.version,
+            variant: logged.part.variant,
             artifact: served.resolved.artifact,
             service: None,
             watermarks: std::collections::BTreeMap::new(),
@@ -157,6 +158,45 @@ impl Serving {
             latency_us: u64::try_from(logged.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         };
         self.inner.log.write(entry, logged.room)
+    }
+}
+
+impl Asked for TensorQuestion {
+    type Answer = Inferred;
+
+    fn key(&self, _: &Served, column: Option<&str>) -> Option<String> {
+        self.key.clone().or_else(|| {
+            let column = column?;
+            let elements = &self.inputs.iter().find(|tensor| tensor.name == column)?.elements;
+            match elements {
+                Elements::Bytes(texts) => Some(String::from_utf8_lossy(texts.first()?).into_owned()),
+                numbers => numbers.number(0).map(|number| number.to_string()),
+            }
+        })
+    }
+
+    async fn answer(
+        self,
+        serving: &Serving,
+        deployment: &Deployment,
+        served: &Arc<Served>,
+        part: Part,
+        started: Instant,
+    ) -> Result<Inferred, ServingError> {
+        let statistics = &served.statistics;
+        statistics.asked_at(serving.inner.clock.now());
+        let answer = serving.infer_with(deployment, served, part, self, started).await;
+        let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
+        statistics.record(phase, started.elapsed());
+        answer
+    }
+
+    fn predictions(served: &Served, answer: &Inferred) -> Vec<Vec<f64>> {
+        let rows = |name: &str| {
+            let tensor = answer.outputs.iter().find(|tensor| tensor.name == name)?;
+            served.model.predictions_in(tensor)
+        };
+        served.model.row_output().and_then(rows).unwrap_or_default()
     }
 }
 

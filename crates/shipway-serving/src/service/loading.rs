@@ -14,7 +14,7 @@ use crate::{
     golden,
     model::{deployment::DeploymentSpec, settings::BatchingSettings},
     ports::{ModelFile, ResolvedModel, ServiceShape},
-    prediction_log::schema::LogSchema,
+    prediction_log::{schema::LogSchema, shadow::ShadowTable},
     statistics::Statistics,
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Served {
     /// How it batches: the deployment's settings, and what they leave to the model.
     pub(crate) batching: BatchingSettings,
     pub(crate) statistics: Arc<Statistics>,
+    /// Where its answers are logged that nobody sees.
+    pub(crate) shadow_table: ShadowTable,
 }
 
 /// Where the model's columns come from.
@@ -111,7 +113,8 @@ impl Serving {
             Arc::clone(&statistics),
             self.inner.tracker.clone(),
         );
-        Ok(Served { resolved, model, source, since: self.inner.clock.now(), batcher, batching, statistics })
+        let (since, shadow_table) = (self.inner.clock.now(), ShadowTable::default());
+        Ok(Served { resolved, model, source, since, batcher, batching, statistics, shadow_table })
     }
 
     /// Binds `served` to the version of its service that has just answered, when that is another one than before.

@@ -5,6 +5,9 @@
 //! - `follow`: the served version follows its alias
 //! - `predict`: rows become predictions
 //! - `infer`: tensors become tensors
+//! - `variants`: which version answers a request
+//! - `launches`: a candidate comes to serve step by step
+//! - `running`: a launch while it goes on
 //! - `preview`: a candidate runs over what was served
 //! - `explain`: why a model answers what it answers
 //! - `labels`: what came true of predictions
@@ -14,9 +17,12 @@ mod explain;
 mod follow;
 mod infer;
 mod labels;
+mod launches;
 mod loading;
 mod predict;
 mod preview;
+mod running;
+mod variants;
 
 use std::{
     collections::BTreeMap,
@@ -41,12 +47,15 @@ use crate::{
     prediction_log::{PredictionLog, schema::table_of},
     store::{self, deployments},
 };
+use running::Running;
+
 pub use explain::{ExplainOutput, ExplainRequest, Explanation, RowExplanation, ScoreExplanation};
-pub(crate) use infer::TensorQuestion;
+pub(crate) use infer::{Inferred, TensorQuestion};
 pub use labels::{Label, Labels, LabelsKept, label_table_of};
 pub(crate) use loading::{Served, Source};
 pub(crate) use predict::{Question, Rows};
 pub use preview::{Preview, PreviewRequest};
+pub(crate) use variants::Target;
 
 /// What serving needs of other capabilities.
 #[derive(Clone)]
@@ -92,6 +101,8 @@ pub(crate) struct Deployment {
     pub(crate) spec: DeploymentSpec,
     served: RwLock<Option<Arc<Served>>>,
     trouble: RwLock<Option<LoadTrouble>>,
+    /// The launch that goes on, if one does.
+    launch: RwLock<Option<Arc<Running>>>,
     /// Taken out of service by hand, until it is loaded again or the server starts anew.
     unloaded: AtomicBool,
 }
@@ -130,7 +141,9 @@ impl Serving {
         };
         let serving = Self { inner: Arc::new(inner) };
         serving.refresh().await;
+        serving.resume_launches().await?;
         serving.inner.tracker.spawn(serving.clone().follow(changes));
+        serving.inner.tracker.spawn(serving.clone().judge_launches());
         Ok(serving)
     }
 
@@ -185,6 +198,7 @@ impl Deployment {
             spec,
             served: RwLock::new(served.map(Arc::new)),
             trouble: RwLock::new(None),
+            launch: RwLock::new(None),
             unloaded: AtomicBool::new(false),
         }
     }
@@ -223,8 +237,23 @@ impl Deployment {
         self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn take_over(&self, served: Served) {
-        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(served));
+    /// The launch that goes on, if one does.
+    pub(crate) fn launch(&self) -> Option<Arc<Running>> {
+        self.launch.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The versions that answer: the one that serves, and the candidate of a launch.
+    pub(crate) fn versions(&self) -> Vec<Arc<Served>> {
+        let candidate = self.launch().map(|launch| Arc::clone(&launch.candidate));
+        self.serving().into_iter().chain(candidate).collect()
+    }
+
+    fn put_launch(&self, launch: Option<Arc<Running>>) {
+        *self.launch.write().unwrap_or_else(PoisonError::into_inner) = launch;
+    }
+
+    fn take_over(&self, served: Arc<Served>) {
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Some(served);
     }
 
     fn report(&self, trouble: Option<LoadTrouble>) {
@@ -250,6 +279,7 @@ impl Deployment {
             spec: self.spec.clone(),
             serves,
             trouble: self.trouble(),
+            launch: self.launch().map(|launch| launch.status()),
             prediction_log: table_of(&self.name),
         }
     }

@@ -9,13 +9,17 @@ use std::{
 use serde_json::{Map, Value as Json};
 use shipway_core::{Digest, EntityKey, Name, Sampling, Timestamp, Value, exact_json};
 use shipway_runtime::Binding;
-use uuid::Uuid;
 
-use super::{Deployment, Served, Serving, Source, loading::BoundService, loading::ServiceSource};
+use super::{
+    Deployment, Served, Serving, Source,
+    loading::{BoundService, ServiceSource},
+    variants::{Asked, Part},
+};
 use crate::{
     batching::{Done, Urgency, Work},
     bind,
     error::ServingError,
+    launch::stage::Variant,
     model::prediction::{PredictRequest, Prediction, check_rows},
     overrides::{self, Overrides},
     ports::{FeatureQuery, ViewFreshness},
@@ -27,6 +31,7 @@ use crate::{
 const ROWS_IN_PLACE: usize = 64;
 
 /// What is asked of a deployment that predicts rows.
+#[derive(Clone)]
 pub(crate) struct Question {
     pub(crate) rows: Rows,
     /// The moment to predict for; the present without it. Needs a service.
@@ -34,9 +39,12 @@ pub(crate) struct Question {
     /// What an ingest answered; see [`PredictRequest::token`].
     pub(crate) token: Option<String>,
     pub(crate) urgency: Urgency,
+    /// Who asks; see [`PredictRequest::key`].
+    pub(crate) key: Option<String>,
 }
 
 /// The rows of a question.
+#[derive(Clone)]
 pub(crate) enum Rows {
     /// Values by their names.
     Named(Vec<Map<String, Json>>),
@@ -51,13 +59,35 @@ impl Rows {
             Self::Ordered(rows) => rows.len(),
         }
     }
+
+    /// The value of a column in the first row, as text.
+    fn first(&self, served: &Served, column: &str) -> Option<String> {
+        let text = |json: Json| match json {
+            Json::Null => None,
+            Json::String(text) => Some(text),
+            other => Some(other.to_string()),
+        };
+        match self {
+            Self::Named(rows) => text(rows.first()?.get(column)?.clone()),
+            Self::Ordered(rows) => {
+                let place = served.model.inputs().iter().position(|input| input.name == column)?;
+                text(rows.first()?.get(place)?.to_json())
+            }
+        }
+    }
 }
 
 impl From<PredictRequest> for Question {
     fn from(request: PredictRequest) -> Self {
         let urgency =
             Urgency { priority: request.priority, timeout: request.timeout_ms.map(Duration::from_millis) };
-        Self { rows: Rows::Named(request.rows), at: request.at, token: request.token, urgency }
+        Self {
+            rows: Rows::Named(request.rows),
+            at: request.at,
+            token: request.token,
+            urgency,
+            key: request.key,
+        }
     }
 }
 
@@ -102,9 +132,8 @@ impl Serving {
     /// Predicts the rows of a request, all of them or none. One version of the model answers all rows.
     pub async fn predict(&self, name: &str, request: PredictRequest) -> Result<Prediction, ServingError> {
         let started = Instant::now();
-        let deployment = self.deployment(name)?;
-        let served = deployment.served()?;
-        self.predict_with(&deployment, served, request.into(), started).await
+        let target = self.target(name, None)?;
+        self.ask(&target, Question::from(request), started).await
     }
 
     /// Puts the digits of decimals back into the rows of `request`, which was read from the body `text`.
@@ -126,87 +155,106 @@ impl Serving {
             .map_err(|fault| ServingError::WrongRequest(format!("request body: {fault}")))
     }
 
-    /// Predicts with a version that the caller has already looked at.
-    pub(crate) async fn predict_with(
+    /// Predicts with one version.
+    async fn predict_with(
         &self,
         deployment: &Deployment,
-        served: Arc<Served>,
-        question: Question,
-        started: Instant,
-    ) -> Result<Prediction, ServingError> {
-        let statistics = Arc::clone(&served.statistics);
-        statistics.asked_at(self.inner.clock.now());
-        let answer = self.answer(deployment, served, question, started).await;
-        let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
-        statistics.record(phase, started.elapsed());
-        answer
-    }
-
-    async fn answer(
-        &self,
-        deployment: &Deployment,
-        served: Arc<Served>,
+        served: &Arc<Served>,
+        part: Part,
         question: Question,
         started: Instant,
     ) -> Result<Prediction, ServingError> {
         let rows = question.rows.count();
         check_rows(rows)?;
         let urgency = question.urgency;
-        let request_id = Uuid::now_v7();
-        let room = match deployment.spec.logs(&request_id) {
-            true => Some(self.inner.log.room(rows).await?),
+        let room = match deployment.spec.logs(&part.request_id) {
+            true => self.room(part.variant, rows).await?,
             false => None,
         };
         let gathered = match &served.source {
-            Source::Service(service) => self.read_features(deployment, &served, service, question).await?,
-            Source::Direct { .. } | Source::Tensors => self.take_columns(&served, question)?,
+            Source::Service(service) => self.read_features(deployment, served, service, question).await?,
+            Source::Direct { .. } | Source::Tensors => self.take_columns(served, question)?,
         };
         served.statistics.record(Phase::ComputeInput, started.elapsed());
-        let (mut gathered, predictions) = self.run(&served, gathered, urgency).await?;
+        let (mut gathered, predictions) = self.run(served, gathered, urgency).await?;
         let ran = Instant::now();
         let overridden = gathered.overrides.names();
         let feature_age = std::mem::take(&mut gathered.feature_age);
         let (at, service_hash) = (gathered.at, gathered.service.as_ref().map(|(_, hash)| *hash));
         if let Some(room) = room {
-            let answered = (request_id.to_string(), predictions.as_slice(), started.elapsed());
-            self.log_rows(deployment, &served, gathered, answered, room)?;
+            let schema = Arc::clone(gathered.columns.of(served)?.1);
+            let schema = self.log_schema(deployment, served, part.variant, schema).await?;
+            let answered = (part, predictions.as_slice(), started.elapsed());
+            self.log_rows((deployment, served), schema, gathered, answered, room)?;
         }
         served.statistics.record(Phase::ComputeOutput, ran.elapsed());
-        served.statistics.answered(rows, started.elapsed());
+        if part.variant != Variant::Shadow {
+            served.statistics.answered(rows, started.elapsed());
+        }
         Ok(Prediction {
             deployment: deployment.name.clone(),
             model: served.resolved.name.clone(),
             version: served.resolved.version,
+            variant: part.variant,
             service_hash,
             at,
             predictions,
-            request_id: request_id.to_string(),
+            request_id: part.request_id.to_string(),
             feature_age,
             overridden,
         })
     }
 
-    /// Queues the rows of an answer for the log: its id, its predictions, and how long it took.
-    fn log_rows(
+    /// Room in the log for rows that are answered in this part. For answers that nobody sees nothing waits: without room they are not
+    /// logged, and counted.
+    pub(super) async fn room(&self, variant: Variant, rows: usize) -> Result<Option<Room>, ServingError> {
+        if variant != Variant::Shadow {
+            return Ok(Some(self.inner.log.room(rows).await?));
+        }
+        let room = self.inner.log.room_now(rows);
+        if room.is_none() {
+            metrics::counter!("shipway_shadow_rows_not_logged_total").increment(rows as u64);
+        }
+        Ok(room)
+    }
+
+    /// Where rows of a version go that are answered in this part: the prediction log, or the table of answers that nobody sees.
+    pub(super) async fn log_schema(
         &self,
         deployment: &Deployment,
         served: &Served,
+        variant: Variant,
+        schema: Arc<LogSchema>,
+    ) -> Result<Arc<LogSchema>, ServingError> {
+        match variant {
+            Variant::Stable | Variant::Canary => Ok(schema),
+            Variant::Shadow => {
+                Ok(served.shadow_table.schema(&self.inner.lake, &deployment.name, &schema).await?)
+            }
+        }
+    }
+
+    /// Queues the rows of an answer for the log: its id, its predictions, and how long it took.
+    fn log_rows(
+        &self,
+        (deployment, served): (&Deployment, &Served),
+        schema: Arc<LogSchema>,
         gathered: Gathered,
-        (request_id, predictions, latency): (String, &[Vec<f64>], Duration),
+        (part, predictions, latency): (Part, &[Vec<f64>], Duration),
         room: Room,
     ) -> Result<(), ServingError> {
         let kept = logged_numbers(&gathered);
         if kept.is_empty() {
             return Ok(());
         }
-        let schema = Arc::clone(gathered.columns.of(served)?.1);
         let entry = Entry {
-            request_id,
+            request_id: part.request_id.to_string(),
             at: gathered.at,
             served_at: self.inner.clock.now(),
             deployment: deployment.name.clone(),
             model: served.resolved.name.clone(),
             version: served.resolved.version,
+            variant: part.variant,
             artifact: served.resolved.artifact,
             service: gathered.service,
             watermarks: gathered.watermarks,
@@ -324,6 +372,34 @@ impl Serving {
             }
             Done::Tensors(_) => Err(ServingError::ModelFailed),
         }
+    }
+}
+
+impl Asked for Question {
+    type Answer = Prediction;
+
+    fn key(&self, served: &Served, column: Option<&str>) -> Option<String> {
+        self.key.clone().or_else(|| self.rows.first(served, column?))
+    }
+
+    async fn answer(
+        self,
+        serving: &Serving,
+        deployment: &Deployment,
+        served: &Arc<Served>,
+        part: Part,
+        started: Instant,
+    ) -> Result<Prediction, ServingError> {
+        let statistics = &served.statistics;
+        statistics.asked_at(serving.inner.clock.now());
+        let answer = serving.predict_with(deployment, served, part, self, started).await;
+        let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
+        statistics.record(phase, started.elapsed());
+        answer
+    }
+
+    fn predictions(_: &Served, answer: &Prediction) -> Vec<Vec<f64>> {
+        answer.predictions.clone()
     }
 }
 

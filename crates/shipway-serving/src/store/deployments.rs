@@ -12,8 +12,9 @@ use shipway_store::{
 use crate::{
     error::ServingError,
     model::{
-        deployment::{DeploymentSpec, LogShare},
+        deployment::DeploymentSpec,
         settings::{BatchingSettings, QueueSettings},
+        share::Share,
     },
 };
 
@@ -24,7 +25,7 @@ struct Settings {
     batching: BatchingSettings,
     queue: QueueSettings,
     #[serde(skip_serializing_if = "Option::is_none")]
-    log_share: Option<LogShare>,
+    log_share: Option<Share>,
 }
 
 /// All deployments, by name.

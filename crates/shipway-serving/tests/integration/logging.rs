@@ -9,7 +9,7 @@ use arrow::{
 use futures::TryStreamExt as _;
 use serde_json::{Value as Json, json};
 use shipway_core::{DataType, Digest, EntityKey, Failure as _, Sampling, Value};
-use shipway_serving::{DeploymentSpec, LogShare};
+use shipway_serving::{DeploymentSpec, Share};
 
 use crate::{
     http::ask,
@@ -257,7 +257,7 @@ async fn a_candidate_is_run_over_what_was_served_before_it_serves() {
 #[tokio::test]
 async fn a_deployment_logs_the_share_of_requests_that_it_says() {
     let world = World::new().await;
-    let half = DeploymentSpec { log_share: Some(LogShare::try_from(0.5).unwrap()), ..spec(Some("traffic")) };
+    let half = DeploymentSpec { log_share: Some(Share::try_from(0.5).unwrap()), ..spec(Some("traffic")) };
     world.serving.deploy("tests", "late_arrivals", half.clone()).await.unwrap();
     let mut answered = Vec::new();
     for _ in 0..60 {
@@ -268,10 +268,10 @@ async fn a_deployment_logs_the_share_of_requests_that_it_says() {
     assert!((10..50).contains(&logged), "{logged}");
     let world = world.restart().await;
     assert_eq!(world.serving.status_of("late_arrivals").unwrap().spec, half);
-    let none = DeploymentSpec { log_share: Some(LogShare::try_from(0.0).unwrap()), ..half };
+    let none = DeploymentSpec { log_share: Some(Share::try_from(0.0).unwrap()), ..half };
     world.serving.deploy("tests", "late_arrivals", none).await.unwrap();
     world.serving.predict("late_arrivals", one_flight()).await.unwrap();
     world.serving.flush().await.unwrap();
     assert_eq!(count(&world).await, logged);
-    assert!(LogShare::try_from(1.5).is_err());
+    assert!(Share::try_from(1.5).is_err());
 }

@@ -5,6 +5,8 @@ mod deploying;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod launching;
+#[cfg(test)]
 #[path = "../../../shipway-runtime/tests/integration/library.rs"]
 mod library;
 #[cfg(test)]

@@ -72,11 +72,13 @@ struct Models {
 pub(crate) struct FakeModels {
     models: Mutex<Models>,
     changes: watch::Sender<u64>,
+    /// Why promotions are refused, if they are.
+    gate: Mutex<Option<String>>,
 }
 
 impl FakeModels {
     fn new() -> Self {
-        Self { models: Mutex::default(), changes: watch::channel(0).0 }
+        Self { models: Mutex::default(), changes: watch::channel(0).0, gate: Mutex::default() }
     }
 
     /// An ONNX model as a version, as MLflow logs one.
@@ -105,6 +107,31 @@ impl FakeModels {
         );
     }
 
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as the port has it")]
+    fn found(&self, models: &Models, version: u64) -> Result<ResolvedModel, PortFailure> {
+        let Version { files, tags } = &models.versions[&version];
+        let listed: Vec<ModelFile> = files
+            .iter()
+            .map(|(path, content)| ModelFile {
+                path: path.clone(),
+                digest: Digest::of(content),
+                bytes: content.len() as u64,
+            })
+            .collect();
+        let artifact = Digest::of(listed.iter().map(|file| file.digest.to_string()).collect::<String>());
+        Ok(ResolvedModel { name: "late".to_owned(), version, artifact, files: listed, tags: tags.clone() })
+    }
+
+    /// From now on promotions are refused for this reason.
+    pub(crate) fn close_gate(&self, reason: &str) {
+        *self.gate.lock().unwrap() = Some(reason.to_owned());
+    }
+
+    /// The version that an alias names.
+    pub(crate) fn holder(&self, alias: &str) -> u64 {
+        self.models.lock().unwrap().aliases[alias]
+    }
+
     /// Moves the alias and tells nobody.
     pub(crate) fn move_silently(&self, alias: &str, version: u64) {
         self.models.lock().unwrap().aliases.insert(alias.to_owned(), version);
@@ -125,17 +152,23 @@ impl ModelSource for FakeModels {
             *models.aliases.get(alias).filter(|_| model == "late").ok_or_else(|| {
                 PortFailure::new(FakeFailure(format!("model {model} has no alias {alias}")))
             })?;
-        let Version { files, tags } = &models.versions[&version];
-        let listed: Vec<ModelFile> = files
-            .iter()
-            .map(|(path, content)| ModelFile {
-                path: path.clone(),
-                digest: Digest::of(content),
-                bytes: content.len() as u64,
-            })
-            .collect();
-        let artifact = Digest::of(listed.iter().map(|file| file.digest.to_string()).collect::<String>());
-        Ok(ResolvedModel { name: model.to_owned(), version, artifact, files: listed, tags: tags.clone() })
+        self.found(&models, version)
+    }
+
+    async fn resolve_version(&self, model: &str, version: u64) -> Result<ResolvedModel, PortFailure> {
+        let models = self.models.lock().unwrap();
+        if model != "late" || !models.versions.contains_key(&version) {
+            return Err(PortFailure::new(FakeFailure(format!("model {model} has no version {version}"))));
+        }
+        self.found(&models, version)
+    }
+
+    async fn promote(&self, _: &str, _: &str, alias: &str, version: u64) -> Result<(), PortFailure> {
+        if let Some(reason) = self.gate.lock().unwrap().clone() {
+            return Err(PortFailure::new(FakeFailure(reason)));
+        }
+        self.move_alias(alias, version);
+        Ok(())
     }
 
     async fn read(&self, model: &ResolvedModel, file: &ModelFile) -> Result<Bytes, PortFailure> {

@@ -9,6 +9,7 @@ mod drop;
 mod import;
 mod ingest;
 mod jobs;
+mod launch;
 mod metadata;
 mod models;
 mod purge;
@@ -101,6 +102,7 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
         Command::Models(action) => models::run(context, &action).await,
         Command::Workspaces(action) => workspaces::run(context, &action).await,
         Command::Deploy(options) => deploy::run(context, &options).await,
+        Command::Launch(command) => launch::run(context, &command).await,
         Command::Predict(options) => read::predictions(context, &options.deployment, &options.rows).await,
         Command::Jobs(action) => jobs::run(context, &action).await,
         Command::Purge(options) => purge::run(context, &options).await,

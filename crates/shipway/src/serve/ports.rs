@@ -16,7 +16,7 @@ use shipway_serving::{
     PortFailure, ResolvedModel, SERVICE_HASH_TAG, ServiceShape, Serving, ViewFreshness,
 };
 use shipway_streams::{Sinks, Streams};
-use shipway_tracking::{Ownership, Replay, ReplaySource, TaggedVersion, Tracking};
+use shipway_tracking::{Ownership, Replay, ReplaySource, ResolvedVersion, TaggedVersion, Tracking};
 use shipway_web::Caller;
 use tokio::sync::watch;
 
@@ -26,17 +26,18 @@ pub(super) struct ModelsForServing(pub(super) Tracking);
 #[async_trait]
 impl ModelSource for ModelsForServing {
     async fn resolve(&self, model: &str, alias: &str) -> Result<ResolvedModel, PortFailure> {
-        let version = self.0.resolve_alias(model, alias).await.map_err(PortFailure::new)?;
-        let files = version.files.into_iter();
-        Ok(ResolvedModel {
-            name: version.model,
-            version: version.version.into(),
-            artifact: version.artifact_digest,
-            files: files
-                .map(|file| ModelFile { path: file.path, digest: file.digest, bytes: file.bytes })
-                .collect(),
-            tags: version.tags.into_iter().collect(),
-        })
+        self.0.resolve_alias(model, alias).await.map(resolved).map_err(PortFailure::new)
+    }
+
+    async fn resolve_version(&self, model: &str, version: u64) -> Result<ResolvedModel, PortFailure> {
+        // A number beyond the range is that of no version, and is refused as one.
+        let version = u32::try_from(version).unwrap_or(u32::MAX);
+        self.0.resolve_version(model, version).await.map(resolved).map_err(PortFailure::new)
+    }
+
+    async fn promote(&self, caller: &str, model: &str, alias: &str, version: u64) -> Result<(), PortFailure> {
+        let version = i64::try_from(version).unwrap_or(i64::MAX);
+        self.0.promote(caller, model, alias, version).await.map(|_| ()).map_err(PortFailure::new)
     }
 
     async fn read(&self, _: &ResolvedModel, file: &ModelFile) -> Result<Bytes, PortFailure> {
@@ -45,6 +46,19 @@ impl ModelSource for ModelsForServing {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.0.alias_changes()
+    }
+}
+
+fn resolved(version: ResolvedVersion) -> ResolvedModel {
+    let files = version.files.into_iter();
+    ResolvedModel {
+        name: version.model,
+        version: version.version.into(),
+        artifact: version.artifact_digest,
+        files: files
+            .map(|file| ModelFile { path: file.path, digest: file.digest, bytes: file.bytes })
+            .collect(),
+        tags: version.tags.into_iter().collect(),
     }
 }
 

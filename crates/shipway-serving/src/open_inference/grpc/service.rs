@@ -27,7 +27,7 @@ use crate::{
     open_inference::{
         call,
         config::{Configured, configured, type_word},
-        metadata::{EXTENSIONS, SERVER, VERSION, check_version, describe},
+        metadata::{EXTENSIONS, SERVER, VERSION, describe},
         repository::{listed, refuse_overrides},
         statistics::chosen,
     },
@@ -115,11 +115,8 @@ impl GrpcInferenceService for Service {
         request: Request<ModelReadyRequest>,
     ) -> Result<Response<ModelReadyResponse>, Status> {
         let ModelReadyRequest { name, version } = request.into_inner();
-        let deployment = self.0.deployment(&name).map_err(status)?;
-        let ready = match (deployment.served(), stated(&version)) {
-            (Ok(served), Some(version)) => check_version(&name, version, &served).is_ok(),
-            (served, _) => served.is_ok(),
-        };
+        self.0.deployment(&name).map_err(status)?;
+        let ready = self.0.target(&name, stated(&version)).is_ok();
         Ok(Response::new(ModelReadyResponse { ready }))
     }
 

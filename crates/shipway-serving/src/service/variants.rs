@@ -1,0 +1,140 @@
+//! Which version answers a request: the one that the alias names, or while a launch goes on, its candidate.
+
+use std::{future::Future, sync::Arc, time::Instant};
+
+use uuid::Uuid;
+
+use super::{
+    Deployment, Served, Serving,
+    running::{Running, Way},
+};
+use crate::{
+    error::ServingError,
+    launch::stage::{Stage, Variant},
+};
+
+/// In which part a version answers a request, and the id of the request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) variant: Variant,
+    pub(crate) request_id: Uuid,
+}
+
+/// What is asked: a deployment, or one of its versions.
+pub(crate) struct Target {
+    pub(crate) deployment: Arc<Deployment>,
+    /// What a request is read for. The candidate of a launch takes the same.
+    pub(crate) served: Arc<Served>,
+    variant: Variant,
+    /// The launch that decides who answers; none where the version was named.
+    launch: Option<Arc<Running>>,
+}
+
+/// A question that any version of a deployment can answer.
+pub(crate) trait Asked: Clone + Send + 'static {
+    type Answer: Send;
+
+    /// What a launch decides by: what the request says itself, else its value of that column, in its first row.
+    fn key(&self, served: &Served, column: Option<&str>) -> Option<String>;
+
+    /// The answer of one version.
+    fn answer(
+        self,
+        serving: &Serving,
+        deployment: &Deployment,
+        served: &Arc<Served>,
+        part: Part,
+        started: Instant,
+    ) -> impl Future<Output = Result<Self::Answer, ServingError>> + Send;
+
+    /// The predictions of an answer, one for each row; none where they are not known.
+    fn predictions(served: &Served, answer: &Self::Answer) -> Vec<Vec<f64>>;
+}
+
+impl Serving {
+    /// The deployment of this name, or one of the versions that answer in it.
+    pub(crate) fn target(&self, name: &str, version: Option<&str>) -> Result<Target, ServingError> {
+        let deployment = self.deployment(name)?;
+        let served = deployment.served()?;
+        let launch = deployment.launch();
+        let Some(version) = version else {
+            return Ok(Target { deployment, served, variant: Variant::Stable, launch });
+        };
+        if served.resolved.version.to_string() == version {
+            return Ok(Target { deployment, served, variant: Variant::Stable, launch: None });
+        }
+        match launch.filter(|launch| launch.begun.candidate.to_string() == version) {
+            Some(launch) => {
+                let served = Arc::clone(&launch.candidate);
+                Ok(Target { deployment, served, variant: Variant::Canary, launch: None })
+            }
+            None => Err(ServingError::OtherVersion {
+                name: name.to_owned(),
+                wanted: version.to_owned(),
+                served: served.resolved.version,
+            }),
+        }
+    }
+
+    /// Answers a question. What the candidate of a launch does not answer, the version that serves does.
+    pub(crate) async fn ask<Q: Asked>(
+        &self,
+        target: &Target,
+        question: Q,
+        started: Instant,
+    ) -> Result<Q::Answer, ServingError> {
+        let Target { deployment, served, variant, launch } = target;
+        let part = Part { variant: *variant, request_id: Uuid::now_v7() };
+        let Some(launch) = launch else {
+            return question.answer(self, deployment, served, part, started).await;
+        };
+        let key = question.key(served, launch.begun.spec.key.as_deref());
+        let (stage, way) = launch.way(&part.request_id, key.as_deref());
+        let kept = (way != Way::Stable).then(|| question.clone());
+        if way == Way::Canary {
+            let candidate = &launch.candidate;
+            let canary = Part { variant: Variant::Canary, ..part };
+            let failure = match question.answer(self, deployment, candidate, canary, started).await {
+                Ok(answer) => {
+                    launch.candidate_answered(stage, started.elapsed(), &Q::predictions(candidate, &answer));
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
+            };
+            let Some(question) = kept else { return Err(failure) };
+            // What neither version answers is no fault of the candidate's, and the caller gets the refusal that they know.
+            let answer = question.answer(self, deployment, served, part, Instant::now()).await?;
+            launch.candidate_failed(stage, &failure);
+            return Ok(answer);
+        }
+        let answer = question.answer(self, deployment, served, part, started).await?;
+        launch.stable_answered(stage, started.elapsed(), &Q::predictions(served, &answer));
+        if let Some(question) = kept {
+            self.mirror((deployment, launch), stage, question, part.request_id);
+        }
+        Ok(answer)
+    }
+
+    /// Lets the candidate answer a request that has been answered, unless it has too many of those.
+    fn mirror<Q: Asked>(
+        &self,
+        (deployment, launch): (&Arc<Deployment>, &Arc<Running>),
+        stage: Stage,
+        question: Q,
+        request_id: Uuid,
+    ) {
+        let Some(room) = launch.shadow_room() else { return };
+        let (serving, deployment, launch) = (self.clone(), Arc::clone(deployment), Arc::clone(launch));
+        self.inner.tracker.spawn(async move {
+            let _room = room;
+            let (started, candidate) = (Instant::now(), &launch.candidate);
+            let part = Part { variant: Variant::Shadow, request_id };
+            match question.answer(&serving, &deployment, candidate, part, started).await {
+                Ok(answer) => {
+                    launch.candidate_answered(stage, started.elapsed(), &Q::predictions(candidate, &answer));
+                }
+                Err(failure) => launch.candidate_failed(stage, &failure),
+            }
+        });
+    }
+}
