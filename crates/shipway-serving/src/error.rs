@@ -68,6 +68,20 @@ pub enum ServingError {
         /// The first difference.
         what: String,
     },
+    /// The models that cannot make room leave too little memory for this one.
+    #[error(
+        "model `{model}` version {version} has {bytes} bytes; models may take {budget}, and no more of them can make room"
+    )]
+    NoModelMemory {
+        /// The model.
+        model: String,
+        /// Its version.
+        version: u64,
+        /// The size of its files.
+        bytes: u64,
+        /// What models may take.
+        budget: u64,
+    },
     /// The model needs columns that the feature service does not give.
     #[error("service `{service}` does not give what model `{model}` version {version} needs: {missing}")]
     ColumnsMissing {
@@ -264,6 +278,7 @@ impl Failure for ServingError {
             }
             Self::WrongName { .. } | Self::WrongRequest(_) | Self::WrongValue { .. } => Kind::Invalid,
             Self::QueueFull { .. } | Self::TooLate { .. } => Kind::Exhausted,
+            Self::NoModelMemory { .. } => Kind::Unavailable,
             Self::Unloaded(_) => Kind::Unavailable,
             Self::LogBatch(_) | Self::LogUnreadable(_) | Self::ModelFailed => Kind::Internal,
             Self::Runtime(error) => error.kind(),
@@ -281,6 +296,7 @@ impl Failure for ServingError {
             Self::OtherVersion { .. } => "serving.other_version",
             Self::LaunchGoesOn { .. } => "serving.launch_goes_on",
             Self::NoLaunch(_) => "serving.no_launch",
+            Self::NoModelMemory { .. } => "serving.no_model_memory",
             Self::OtherInputs { .. } => "serving.other_inputs",
             Self::ColumnsMissing { .. } => "serving.columns_missing",
             Self::NotANumber { .. } => "serving.not_a_number",
@@ -323,6 +339,7 @@ impl Failure for ServingError {
             Self::LaunchGoesOn { name, .. } => {
                 Some(format!("wait for it, or end it: DELETE /api/v1/deployments/{name}/launch").into())
             }
+            Self::NoModelMemory { .. } => Some("give models more memory: `runtime.model_memory_mib`".into()),
             Self::NoLaunch(name) => Some(format!("shipway launch start {name} --alias ALIAS begins one").into()),
             Self::OtherInputs { .. } => Some("deploy it under a name of its own, where its callers ask for it".into()),
             Self::RowCount { got, .. } if *got > 0 => Some("send the rows in several requests".into()),

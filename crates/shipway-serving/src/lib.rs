@@ -16,6 +16,7 @@
 //! - `routes/`: the native API
 //! - `open_inference/`: the Open Inference protocol, version 2, over REST and gRPC
 //! - `launch/`: pure: how a candidate comes to serve step by step, and what it is judged by
+//! - `memory`: how much memory models may take, and which make room
 //! - `preview`: pure: what a candidate would have decided otherwise
 //! - `golden`: what a version must answer before it takes traffic
 //! - `refusal`: how the foreign wires refuse
@@ -29,6 +30,7 @@ mod bind;
 mod error;
 mod golden;
 mod launch;
+mod memory;
 mod model;
 mod open_inference;
 mod overrides;

@@ -61,6 +61,9 @@ pub struct DeploymentStatus {
     pub spec: DeploymentSpec,
     /// The version that answers; none while no version has ever loaded.
     pub serves: Option<ServedVersion>,
+    /// Whether that version is not loaded because others need the memory; it is when it is asked.
+    #[serde(rename = "parked")]
+    pub is_parked: bool,
     /// Why the version that the alias names does not serve; none when it does.
     pub trouble: Option<LoadTrouble>,
     /// The launch that goes on; none while none does.

@@ -144,7 +144,7 @@ pub(super) async fn answer(
     call: Call,
 ) -> Result<Reply, ServingError> {
     let started = Instant::now();
-    let target = serving.target(name, version)?;
+    let target = serving.target(name, version).await?;
     let served = &target.served;
     let Call { id, mut parameters, inputs, outputs } = call;
     let mut others = std::mem::take(&mut parameters.others);

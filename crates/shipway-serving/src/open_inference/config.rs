@@ -23,7 +23,7 @@ pub(super) async fn model(
     State(serving): State<Serving>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(shown(&configured(&serving, &name, None)?)))
+    Ok(Json(shown(&configured(&serving, &name, None).await?)))
 }
 
 /// One deployment, if it serves that version.
@@ -31,18 +31,18 @@ pub(super) async fn version(
     State(serving): State<Serving>,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(shown(&configured(&serving, &name, Some(&version))?)))
+    Ok(Json(shown(&configured(&serving, &name, Some(&version)).await?)))
 }
 
 /// How a deployment is set, if it serves the version asked for.
-pub(super) fn configured(
+pub(super) async fn configured(
     serving: &Serving,
     name: &str,
     version: Option<&str>,
 ) -> Result<Configured, ServingError> {
-    let description = describe(serving, name, version)?;
+    let description = describe(serving, name, version).await?;
     let deployment = serving.deployment(name)?;
-    let served = deployment.served()?;
+    let served = serving.served(&deployment).await?;
     let batching = served.batching;
     let open = |spec: &TensorSpec| spec.shape.first() == Some(&-1);
     let batches =

@@ -76,7 +76,7 @@ pub(super) async fn model(
     State(serving): State<Serving>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(described(&describe(&serving, &name, None)?)))
+    Ok(Json(described(&describe(&serving, &name, None).await?)))
 }
 
 /// One deployment, if it serves that version.
@@ -84,7 +84,7 @@ pub(super) async fn version(
     State(serving): State<Serving>,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(described(&describe(&serving, &name, Some(&version))?)))
+    Ok(Json(described(&describe(&serving, &name, Some(&version)).await?)))
 }
 
 /// Whether a deployment answers.
@@ -92,8 +92,7 @@ pub(super) async fn model_ready(
     State(serving): State<Serving>,
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let deployment = serving.deployment(&name)?;
-    Ok(named_readiness(&name, deployment.served().is_ok()))
+    Ok(named_readiness(&name, serving.is_ready(&name, None)?))
 }
 
 /// Whether a deployment answers with that version.
@@ -101,7 +100,9 @@ pub(super) async fn version_ready(
     State(serving): State<Serving>,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    serving.target(&name, Some(&version))?;
+    if !serving.is_ready(&name, Some(&version))? {
+        serving.loaded_target(&name, Some(&version))?;
+    }
     Ok(named_readiness(&name, true))
 }
 
@@ -111,12 +112,12 @@ fn named_readiness(name: &str, ready: bool) -> (StatusCode, Json<Value>) {
 }
 
 /// What a deployment takes and gives, if it serves the version asked for.
-pub(super) fn describe(
+pub(super) async fn describe(
     serving: &Serving,
     name: &str,
     version: Option<&str>,
 ) -> Result<Description, ServingError> {
-    let served = serving.target(name, version)?.served;
+    let served = serving.target(name, version).await?.served;
     let (inputs, outputs) = tensors(&served);
     Ok(Description {
         name: name.to_owned(),

@@ -36,6 +36,7 @@ pub(super) fn listed(serving: &Serving, ready_only: bool) -> Vec<Listed> {
         let trouble = deployment.trouble();
         let (state, reason) = match (&served, &trouble) {
             _ if deployment.is_unloaded() => ("UNAVAILABLE", "unloaded".to_owned()),
+            (None, _) if deployment.parked().is_some() => ("READY", "loaded when it is asked".to_owned()),
             (Some(_), None) => ("READY", String::new()),
             (Some(_), Some(trouble)) => ("READY", trouble.detail.clone()),
             (None, Some(trouble)) => ("UNAVAILABLE", trouble.detail.clone()),

@@ -56,7 +56,7 @@ pub(super) fn chosen(
         };
         return Ok(serving.all().iter().flat_map(named).collect());
     };
-    Ok(vec![(name.to_owned(), serving.target(name, version)?.served)])
+    Ok(vec![(name.to_owned(), serving.loaded_target(name, version)?.served)])
 }
 
 fn shown(versions: &[(String, Arc<Served>)]) -> Value {

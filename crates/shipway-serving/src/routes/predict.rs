@@ -14,6 +14,6 @@ pub(super) async fn predict(
     Path(deployment): Path<String>,
     JsonText { value: mut request, text }: JsonText<PredictRequest>,
 ) -> Result<Json<Prediction>, Problem> {
-    serving.restore_digits(&deployment, &mut request, &text)?;
+    serving.restore_digits(&deployment, &mut request, &text).await?;
     Ok(Json(serving.predict(&deployment, request).await?))
 }

@@ -80,7 +80,7 @@ async fn answer(
     body: &[u8],
 ) -> Result<Answered, ServingError> {
     let started = Instant::now();
-    let target = serving.target(name, None)?;
+    let target = serving.target(name, None).await?;
     let served = &target.served;
     let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let kind = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();

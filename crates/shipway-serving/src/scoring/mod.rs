@@ -42,7 +42,9 @@ pub(crate) fn routes() -> Routes<Serving> {
 
 /// Whether the deployment answers.
 async fn ping(State(serving): State<Serving>, Path(name): Path<String>) -> Result<&'static str, Problem> {
-    serving.deployment(&name)?.served()?;
+    if !serving.is_ready(&name, None)? {
+        serving.loaded_target(&name, None)?;
+    }
     Ok("\n")
 }
 

@@ -27,7 +27,9 @@ impl Serving {
             return Ok(existing.status());
         }
         let resolved = self.inner.ports.models.resolve(&spec.model, &spec.alias).await?;
-        let served = self.load(&name, &spec, resolved).await?;
+        let goes = self.deployment(name.as_str()).ok().and_then(|deployment| deployment.serving());
+        let memory = self.memory_for(&name, &resolved, goes.as_deref())?;
+        let served = self.load(&name, &spec, resolved, memory).await?;
         deployments::put(&self.inner.store, &name, &spec, caller, self.inner.clock.now()).await?;
         tracing::info!(deployment = %name, model = spec.model, version = served.resolved.version, "deployed");
         if let Ok(before) = self.deployment(name.as_str()) {

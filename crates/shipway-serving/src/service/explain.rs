@@ -85,7 +85,7 @@ impl Serving {
     /// Explains rows: all of them or none, by one version of the model. The features are read as for a prediction.
     pub async fn explain(&self, name: &str, request: ExplainRequest) -> Result<Explanation, ServingError> {
         let deployment = self.deployment(name)?;
-        let served = deployment.served()?;
+        let served = self.served(&deployment).await?;
         check_rows(request.rows.len())?;
         let output = request.output;
         let question = Question::from(PredictRequest {

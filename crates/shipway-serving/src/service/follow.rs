@@ -1,11 +1,14 @@
 //! The served version follows its alias: loaded beside the one that serves, put in its place between two requests.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use shipway_core::{Failure as _, failure::chain};
 use tokio::sync::watch;
 
-use super::{Deployment, Serving};
+use super::{Deployment, Serving, parking::bytes_of};
 use crate::{bind::pinned_service, error::ServingError, model::deployment::LoadTrouble, service::Source};
 
 /// How long after a version did not load it is tried again, if its alias does not move before.
@@ -85,12 +88,23 @@ impl Serving {
                 return Ok(());
             }
         }
+        let crowded = self.inner.opening.load(Ordering::Acquire)
+            && deployment.serving().is_none()
+            && self.inner.memory.missing(bytes_of(&resolved)) > 0;
+        if crowded || deployment.parked().is_some() {
+            deployment.park(self.version_of(deployment, &resolved).await?);
+            return Ok(());
+        }
         let launch =
             deployment.launch().filter(|launch| launch.candidate.resolved.version == resolved.version);
         let served = match launch {
             // The candidate of a launch that somebody promoted by hand: it is there already.
             Some(launch) => Arc::clone(&launch.candidate),
-            None => Arc::new(self.load(&deployment.name, spec, resolved).await?),
+            None => {
+                let goes = deployment.serving();
+                let memory = self.memory_for(&deployment.name, &resolved, goes.as_deref())?;
+                Arc::new(self.load(&deployment.name, spec, resolved, memory).await?)
+            }
         };
         tracing::info!(deployment = %deployment.name, version = served.resolved.version, "version takes over");
         let moved = format!("alias {} was given to version {} by hand", spec.alias, served.resolved.version);

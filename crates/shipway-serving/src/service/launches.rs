@@ -14,6 +14,7 @@ use crate::{
         stage::Stage,
         status::{Begun, LaunchStatus},
     },
+    ports::ResolvedModel,
     store::launches::{self, Standing},
 };
 
@@ -41,7 +42,7 @@ impl Serving {
         };
         let _changing = self.inner.changing.lock().await;
         let deployment = self.deployment(name)?;
-        let stable = deployment.served()?;
+        let stable = self.served(&deployment).await?;
         if let Some(launch) = deployment.launch() {
             return Err(ServingError::LaunchGoesOn {
                 name: name.to_owned(),
@@ -61,7 +62,7 @@ impl Serving {
                 stable.resolved.version
             )));
         }
-        let candidate = Arc::new(self.load(&deployment.name, &deployment.spec, resolved).await?);
+        let candidate = self.load_beside(&deployment, resolved).await?;
         takes_the_same(&stable, &candidate)?;
         self.make_shadow_table(&deployment.name, &candidate).await?;
         let begun = Begun {
@@ -135,8 +136,8 @@ impl Serving {
             let loading = async {
                 let models = &self.inner.ports.models;
                 let resolved = models.resolve_version(&begun.model, begun.candidate).await?;
-                let candidate = Arc::new(self.load(&deployment.name, &deployment.spec, resolved).await?);
-                let stable = deployment.served()?;
+                let candidate = self.load_beside(&deployment, resolved).await?;
+                let stable = self.served(&deployment).await?;
                 takes_the_same(&stable, &candidate)?;
                 self.make_shadow_table(&deployment.name, &candidate).await?;
                 Ok::<_, ServingError>((stable, candidate))
@@ -283,6 +284,16 @@ impl Serving {
             // After a restart it would be taken up again, and be judged again.
             tracing::error!(deployment = %deployment.name, error = chain(&error), "the end of a launch is not recorded");
         }
+    }
+
+    /// Loads a candidate, which the version that serves does not make room for.
+    async fn load_beside(
+        &self,
+        deployment: &Deployment,
+        resolved: ResolvedModel,
+    ) -> Result<Arc<Served>, ServingError> {
+        let memory = self.memory_for(&deployment.name, &resolved, None)?;
+        Ok(Arc::new(self.load(&deployment.name, &deployment.spec, resolved, memory).await?))
     }
 
     /// Makes the table of what the candidate answers for nobody to see, so that its first answers do not wait for that.

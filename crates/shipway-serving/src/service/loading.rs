@@ -12,6 +12,7 @@ use crate::{
     bind::{self, ServiceBinding},
     error::ServingError,
     golden,
+    memory::Held,
     model::{deployment::DeploymentSpec, settings::BatchingSettings},
     ports::{ModelFile, ResolvedModel, ServiceShape},
     prediction_log::{schema::LogSchema, shadow::ShadowTable},
@@ -37,6 +38,8 @@ pub(crate) struct Served {
     pub(crate) statistics: Arc<Statistics>,
     /// Where its answers are logged that nobody sees.
     pub(crate) shadow_table: ShadowTable,
+    /// What it takes of the memory of models.
+    pub(crate) memory: Held,
 }
 
 /// Where the model's columns come from.
@@ -81,6 +84,7 @@ impl Serving {
         name: &Name,
         spec: &DeploymentSpec,
         resolved: ResolvedModel,
+        memory: Held,
     ) -> Result<Served, ServingError> {
         let model = Arc::new(self.load_model(&resolved).await?);
         self.warm_up(&resolved, &model).await?;
@@ -114,7 +118,7 @@ impl Serving {
             self.inner.tracker.clone(),
         );
         let (since, shadow_table) = (self.inner.clock.now(), ShadowTable::default());
-        Ok(Served { resolved, model, source, since, batcher, batching, statistics, shadow_table })
+        Ok(Served { resolved, model, source, since, batcher, batching, statistics, shadow_table, memory })
     }
 
     /// Binds `served` to the version of its service that has just answered, when that is another one than before.

@@ -8,6 +8,7 @@
 //! - `variants`: which version answers a request
 //! - `launches`: a candidate comes to serve step by step
 //! - `running`: a launch while it goes on
+//! - `parking`: models make room for each other
 //! - `preview`: a candidate runs over what was served
 //! - `explain`: why a model answers what it answers
 //! - `labels`: what came true of predictions
@@ -19,6 +20,7 @@ mod infer;
 mod labels;
 mod launches;
 mod loading;
+mod parking;
 mod predict;
 mod preview;
 mod running;
@@ -42,6 +44,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     error::ServingError,
+    memory::ModelMemory,
     model::deployment::{DeploymentSpec, DeploymentStatus, LoadTrouble, ServedVersion},
     ports::{FeatureSource, ModelSource},
     prediction_log::{PredictionLog, schema::table_of},
@@ -73,6 +76,8 @@ pub struct ServingOptions {
     pub runtime: RuntimeOptions,
     /// Whether inferences are counted under the names of Triton's metrics too.
     pub triton_metrics: bool,
+    /// How many bytes of models are loaded at most, by the sizes of their files; without it, any.
+    pub model_memory: Option<u64>,
 }
 
 /// Everything that is deployed, and the log of what it answers. Cheap to clone.
@@ -90,6 +95,11 @@ struct Inner {
     tracker: TaskTracker,
     log: PredictionLog,
     deployments: RwLock<BTreeMap<Name, Arc<Deployment>>>,
+    memory: Arc<ModelMemory>,
+    /// Held by whoever decides which models make room.
+    parking: std::sync::Mutex<()>,
+    /// Whether what was deployed before is still being loaded: then nothing makes room for anything.
+    opening: AtomicBool,
     /// Held by whoever changes what is deployed or which version serves.
     changing: Mutex<()>,
     stop: CancellationToken,
@@ -101,6 +111,10 @@ pub(crate) struct Deployment {
     pub(crate) spec: DeploymentSpec,
     served: RwLock<Option<Arc<Served>>>,
     trouble: RwLock<Option<LoadTrouble>>,
+    /// What would serve if it was asked: its memory was given to others.
+    parked: RwLock<Option<ServedVersion>>,
+    /// Held by whoever loads it because it was asked.
+    loading: Mutex<()>,
     /// The launch that goes on, if one does.
     launch: RwLock<Option<Arc<Running>>>,
     /// Taken out of service by hand, until it is loaded again or the server starts anew.
@@ -127,6 +141,7 @@ impl Serving {
             .into_iter()
             .map(|(name, spec)| (name.clone(), Arc::new(Deployment::new(name, spec, None))))
             .collect();
+        let memory = ModelMemory::new(options.model_memory);
         let inner = Inner {
             store,
             lake,
@@ -136,11 +151,15 @@ impl Serving {
             tracker,
             log,
             deployments: RwLock::new(known),
+            memory,
+            parking: std::sync::Mutex::new(()),
+            opening: AtomicBool::new(true),
             changing: Mutex::new(()),
             stop,
         };
         let serving = Self { inner: Arc::new(inner) };
         serving.refresh().await;
+        serving.inner.opening.store(false, Ordering::Release);
         serving.resume_launches().await?;
         serving.inner.tracker.spawn(serving.clone().follow(changes));
         serving.inner.tracker.spawn(serving.clone().judge_launches());
@@ -158,9 +177,9 @@ impl Serving {
         self.inner.log.flush().await
     }
 
-    /// Whether every deployment has a version that answers.
+    /// Whether every deployment has a version that answers, or will be loaded when it is asked.
     pub fn ready(&self) -> bool {
-        self.all().iter().all(|deployment| deployment.is_unloaded() || deployment.serving().is_some())
+        self.all().iter().all(|deployment| deployment.is_unloaded() || deployment.is_ready())
     }
 
     /// Whether the server stops before so much time is over; returns when either is known.
@@ -198,6 +217,8 @@ impl Deployment {
             spec,
             served: RwLock::new(served.map(Arc::new)),
             trouble: RwLock::new(None),
+            parked: RwLock::new(None),
+            loading: Mutex::new(()),
             launch: RwLock::new(None),
             unloaded: AtomicBool::new(false),
         }
@@ -217,6 +238,22 @@ impl Deployment {
         })
     }
 
+    /// Whether it answers, at once or when it is loaded again.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.serving().is_some() || self.parked().is_some()
+    }
+
+    /// What would serve if it was asked, where its memory was given to others.
+    pub(crate) fn parked(&self) -> Option<ServedVersion> {
+        self.parked.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives the memory of its model to others.
+    fn park(&self, version: ServedVersion) {
+        *self.parked.write().unwrap_or_else(PoisonError::into_inner) = Some(version);
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Whether it was taken out of service by hand.
     pub(crate) fn is_unloaded(&self) -> bool {
         self.unloaded.load(Ordering::Acquire)
@@ -225,6 +262,7 @@ impl Deployment {
     /// Takes it out of service: the model's memory is free when the requests that it answers are done.
     fn unload(&self) {
         self.unloaded.store(true, Ordering::Release);
+        *self.parked.write().unwrap_or_else(PoisonError::into_inner) = None;
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = None;
         self.report(None);
     }
@@ -254,6 +292,7 @@ impl Deployment {
 
     fn take_over(&self, served: Arc<Served>) {
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Some(served);
+        *self.parked.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn report(&self, trouble: Option<LoadTrouble>) {
@@ -261,23 +300,13 @@ impl Deployment {
     }
 
     fn status(&self) -> DeploymentStatus {
-        let serves = self.serving().map(|served| {
-            let (service_hash, service_pinned) = match &served.source {
-                Source::Service(service) => (Some(service.hash()), service.pinned.is_some()),
-                Source::Direct { .. } | Source::Tensors => (None, false),
-            };
-            ServedVersion {
-                version: served.resolved.version,
-                artifact: served.resolved.artifact,
-                service_hash,
-                service_pinned,
-                since: served.since,
-            }
-        });
+        let serving = self.serving();
+        let parked = serving.is_none().then(|| self.parked()).flatten();
         DeploymentStatus {
             name: self.name.clone(),
             spec: self.spec.clone(),
-            serves,
+            is_parked: parked.is_some(),
+            serves: serving.map(|served| served.version()).or(parked),
             trouble: self.trouble(),
             launch: self.launch().map(|launch| launch.status()),
             prediction_log: table_of(&self.name),

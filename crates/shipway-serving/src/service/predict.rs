@@ -132,18 +132,18 @@ impl Serving {
     /// Predicts the rows of a request, all of them or none. One version of the model answers all rows.
     pub async fn predict(&self, name: &str, request: PredictRequest) -> Result<Prediction, ServingError> {
         let started = Instant::now();
-        let target = self.target(name, None)?;
+        let target = self.target(name, None).await?;
         self.ask(&target, Question::from(request), started).await
     }
 
     /// Puts the digits of decimals back into the rows of `request`, which was read from the body `text`.
-    pub(crate) fn restore_digits(
+    pub(crate) async fn restore_digits(
         &self,
         name: &str,
         request: &mut PredictRequest,
         text: &[u8],
     ) -> Result<(), ServingError> {
-        let served = self.deployment(name)?.served()?;
+        let served = self.served(&self.deployment(name)?).await?;
         let Source::Service(service) = &served.source else { return Ok(()) };
         let bound = service.current();
         let shape = &bound.binding.shape;

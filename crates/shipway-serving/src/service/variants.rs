@@ -53,27 +53,26 @@ pub(crate) trait Asked: Clone + Send + 'static {
 
 impl Serving {
     /// The deployment of this name, or one of the versions that answer in it.
-    pub(crate) fn target(&self, name: &str, version: Option<&str>) -> Result<Target, ServingError> {
+    pub(crate) async fn target(&self, name: &str, version: Option<&str>) -> Result<Target, ServingError> {
+        let deployment = self.deployment(name)?;
+        let served = self.served(&deployment).await?;
+        targeted(deployment, served, version)
+    }
+
+    /// The same without loading one that is parked.
+    pub(crate) fn loaded_target(&self, name: &str, version: Option<&str>) -> Result<Target, ServingError> {
         let deployment = self.deployment(name)?;
         let served = deployment.served()?;
-        let launch = deployment.launch();
-        let Some(version) = version else {
-            return Ok(Target { deployment, served, variant: Variant::Stable, launch });
-        };
-        if served.resolved.version.to_string() == version {
-            return Ok(Target { deployment, served, variant: Variant::Stable, launch: None });
-        }
-        match launch.filter(|launch| launch.begun.candidate.to_string() == version) {
-            Some(launch) => {
-                let served = Arc::clone(&launch.candidate);
-                Ok(Target { deployment, served, variant: Variant::Canary, launch: None })
-            }
-            None => Err(ServingError::OtherVersion {
-                name: name.to_owned(),
-                wanted: version.to_owned(),
-                served: served.resolved.version,
-            }),
-        }
+        targeted(deployment, served, version)
+    }
+
+    /// Whether a deployment answers, or one of its versions; nothing is loaded for it.
+    pub(crate) fn is_ready(&self, name: &str, version: Option<&str>) -> Result<bool, ServingError> {
+        let deployment = self.deployment(name)?;
+        let is_parked = deployment
+            .parked()
+            .is_some_and(|parked| version.is_none_or(|version| parked.version.to_string() == version));
+        Ok(is_parked || self.loaded_target(name, version).is_ok())
     }
 
     /// Answers a question. What the candidate of a launch does not answer, the version that serves does.
@@ -136,5 +135,31 @@ impl Serving {
                 Err(failure) => launch.candidate_failed(stage, &failure),
             }
         });
+    }
+}
+
+/// A deployment with the version that serves, or the version that is named where it answers too.
+fn targeted(
+    deployment: Arc<Deployment>,
+    served: Arc<Served>,
+    version: Option<&str>,
+) -> Result<Target, ServingError> {
+    let launch = deployment.launch();
+    let Some(version) = version else {
+        return Ok(Target { deployment, served, variant: Variant::Stable, launch });
+    };
+    if served.resolved.version.to_string() == version {
+        return Ok(Target { deployment, served, variant: Variant::Stable, launch: None });
+    }
+    match launch.filter(|launch| launch.begun.candidate.to_string() == version) {
+        Some(launch) => {
+            let served = Arc::clone(&launch.candidate);
+            Ok(Target { deployment, served, variant: Variant::Canary, launch: None })
+        }
+        None => Err(ServingError::OtherVersion {
+            name: deployment.name.to_string(),
+            wanted: version.to_owned(),
+            served: served.resolved.version,
+        }),
     }
 }

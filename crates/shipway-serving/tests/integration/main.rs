@@ -12,6 +12,8 @@ mod library;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod parking;
+#[cfg(test)]
 mod predicting;
 #[cfg(test)]
 mod tensors;

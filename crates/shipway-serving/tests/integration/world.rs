@@ -74,11 +74,17 @@ pub(crate) struct FakeModels {
     changes: watch::Sender<u64>,
     /// Why promotions are refused, if they are.
     gate: Mutex<Option<String>>,
+    reads: std::sync::atomic::AtomicUsize,
 }
 
 impl FakeModels {
     fn new() -> Self {
-        Self { models: Mutex::default(), changes: watch::channel(0).0, gate: Mutex::default() }
+        Self {
+            models: Mutex::default(),
+            changes: watch::channel(0).0,
+            gate: Mutex::default(),
+            reads: Default::default(),
+        }
     }
 
     /// An ONNX model as a version, as MLflow logs one.
@@ -127,6 +133,17 @@ impl FakeModels {
         *self.gate.lock().unwrap() = Some(reason.to_owned());
     }
 
+    /// The size of a version's files.
+    pub(crate) fn bytes(&self, version: u64) -> u64 {
+        let models = self.models.lock().unwrap();
+        models.versions[&version].files.values().map(|content| content.len() as u64).sum()
+    }
+
+    /// How often the file of a model was read.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// The version that an alias names.
     pub(crate) fn holder(&self, alias: &str) -> u64 {
         self.models.lock().unwrap().aliases[alias]
@@ -172,6 +189,9 @@ impl ModelSource for FakeModels {
     }
 
     async fn read(&self, model: &ResolvedModel, file: &ModelFile) -> Result<Bytes, PortFailure> {
+        if file.path == "model.lgb" {
+            self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
         Ok(self.models.lock().unwrap().versions[&model.version].files[&file.path].clone())
     }
 
@@ -290,6 +310,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) lake: Lake,
     pub(crate) tracker: TaskTracker,
+    memory: Option<u64>,
     _folder: tempfile::TempDir,
 }
 
@@ -299,6 +320,11 @@ pub(crate) const COLUMNS: [&str; 2] = ["origin_traffic__count_1d", "month"];
 impl World {
     /// A model `late` with versions 1 and 2, which answer 1.1 or 1.9 and 2.1 or 2.9; alias `champion` names version 1.
     pub(crate) async fn new() -> Self {
+        Self::with_memory(None).await
+    }
+
+    /// The same with so many bytes of models at most.
+    pub(crate) async fn with_memory(memory: Option<u64>) -> Self {
         let models = Arc::new(FakeModels::new());
         models.register(1, &model_text(&COLUMNS, 1.1, 1.9), None);
         models.register(2, &model_text(&COLUMNS, 2.1, 2.9), None);
@@ -308,8 +334,8 @@ impl World {
         let store = Store::in_memory().await.unwrap();
         let lake = Lake::open(LakeOptions::new(folder.path().join("lake"))).unwrap();
         let tracker = TaskTracker::new();
-        let serving = open(&store, &lake, &models, &features, &tracker).await;
-        Self { serving, models, features, store, lake, tracker, _folder: folder }
+        let serving = open(&store, &lake, (&models, &features), &tracker, memory).await;
+        Self { serving, models, features, store, lake, tracker, memory, _folder: folder }
     }
 
     /// Shuts down and opens again on what was written.
@@ -318,7 +344,8 @@ impl World {
         self.tracker.close();
         self.tracker.wait().await;
         self.tracker = TaskTracker::new();
-        self.serving = open(&self.store, &self.lake, &self.models, &self.features, &self.tracker).await;
+        let ports = (&self.models, &self.features);
+        self.serving = open(&self.store, &self.lake, ports, &self.tracker, self.memory).await;
         self
     }
 
@@ -330,14 +357,14 @@ impl World {
 async fn open(
     store: &Store,
     lake: &Lake,
-    models: &Arc<FakeModels>,
-    features: &Arc<FakeFeatures>,
+    (models, features): (&Arc<FakeModels>, &Arc<FakeFeatures>),
     tracker: &TaskTracker,
+    model_memory: Option<u64>,
 ) -> Serving {
     let ports = ServingPorts { models: models.clone(), features: features.clone() };
     let clock = Arc::new(ManualClock::at(NOW));
     let runtime = RuntimeOptions { onnx_library: Some(library()), ..RuntimeOptions::default() };
-    let options = ServingOptions { runtime, triton_metrics: true };
+    let options = ServingOptions { runtime, triton_metrics: true, model_memory };
     Serving::open(store.clone(), lake.clone(), ports, options, clock, tracker.clone()).await.unwrap()
 }
 

@@ -156,6 +156,8 @@ pub(crate) struct RuntimeConfiguration {
     pub(crate) threads: usize,
     /// Count inferences under the names of Triton's metrics too, `nv_inference_*`, for dashboards that know these
     pub(crate) triton_metrics: bool,
+    /// Models that are loaded at most, in MiB of their files; those that were asked longest ago make room and are loaded again when they are asked. 0 for any number
+    pub(crate) model_memory_mib: u64,
 }
 
 /// Work that outlives a request: training sets that are kept, for one.
@@ -235,12 +237,12 @@ impl Default for VerifyConfiguration {
 
 impl Default for RuntimeConfiguration {
     fn default() -> Self {
-        Self { onnx_library: None, threads: 1, triton_metrics: false }
+        Self { onnx_library: None, threads: 1, triton_metrics: false, model_memory_mib: 0 }
     }
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 47] = [
+pub(crate) const KEYS: [&str; 48] = [
     "data",
     "listen",
     "token",
@@ -266,6 +268,7 @@ pub(crate) const KEYS: [&str; 47] = [
     "runtime.onnx_library",
     "runtime.threads",
     "runtime.triton_metrics",
+    "runtime.model_memory_mib",
     "jobs.concurrency",
     "sources.allowed_folders",
     "sources.allowed_buckets",

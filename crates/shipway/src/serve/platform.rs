@@ -262,7 +262,9 @@ fn serving_options(configuration: &Configuration) -> ServingOptions {
             .or_else(|| onnx_library::found(&configuration.data)),
         threads: configuration.runtime.threads,
     };
-    ServingOptions { runtime, triton_metrics: configuration.runtime.triton_metrics }
+    let mib = configuration.runtime.model_memory_mib;
+    let model_memory = (mib > 0).then(|| mib.saturating_mul(1 << 20));
+    ServingOptions { runtime, triton_metrics: configuration.runtime.triton_metrics, model_memory }
 }
 
 /// Starts what comes from brokers, and what is sent on.

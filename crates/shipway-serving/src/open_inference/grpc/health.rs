@@ -21,7 +21,7 @@ pub(super) struct Health(pub(super) Serving);
 fn status(serving: &Serving, name: &str) -> Option<ServingStatus> {
     let serves = match name {
         "" | "inference.GRPCInferenceService" => serving.ready(),
-        deployment => serving.deployment(deployment).ok()?.served().is_ok(),
+        deployment => serving.is_ready(deployment, None).ok()?,
     };
     Some(if serves { ServingStatus::Serving } else { ServingStatus::NotServing })
 }

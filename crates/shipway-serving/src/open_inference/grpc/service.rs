@@ -115,8 +115,7 @@ impl GrpcInferenceService for Service {
         request: Request<ModelReadyRequest>,
     ) -> Result<Response<ModelReadyResponse>, Status> {
         let ModelReadyRequest { name, version } = request.into_inner();
-        self.0.deployment(&name).map_err(status)?;
-        let ready = self.0.target(&name, stated(&version)).is_ok();
+        let ready = self.0.is_ready(&name, stated(&version)).map_err(status)?;
         Ok(Response::new(ModelReadyResponse { ready }))
     }
 
@@ -125,7 +124,7 @@ impl GrpcInferenceService for Service {
         request: Request<ModelMetadataRequest>,
     ) -> Result<Response<ModelMetadataResponse>, Status> {
         let ModelMetadataRequest { name, version } = request.into_inner();
-        let described = describe(&self.0, &name, stated(&version)).map_err(status)?;
+        let described = describe(&self.0, &name, stated(&version)).await.map_err(status)?;
         Ok(Response::new(ModelMetadataResponse {
             name: described.name,
             versions: vec![described.version],
@@ -140,7 +139,7 @@ impl GrpcInferenceService for Service {
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
         let ModelConfigRequest { name, version } = request.into_inner();
-        let config = configured(&self.0, &name, stated(&version)).map_err(status)?;
+        let config = configured(&self.0, &name, stated(&version)).await.map_err(status)?;
         Ok(Response::new(ModelConfigResponse { config: Some(config_message(&config)) }))
     }
 
