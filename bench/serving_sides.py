@@ -23,7 +23,7 @@ from mlflow import MlflowClient
 
 from server import Failed, Server
 from setting import HERE, Setting
-from tools import serving_python
+from tools import frameworks_python, serving_python
 
 FEATURES = 30
 TREES, LEAVES = 500, 63
@@ -116,7 +116,7 @@ def deploy(server: Server, name: str, log, *options: str) -> None:
 
 
 def _peers(setting: Setting, model: Path, rows: numpy.ndarray, running: ExitStack) -> list[ServingSide]:
-    python = serving_python(setting.cache)
+    python, frameworks = serving_python(setting.cache), frameworks_python(setting.cache)
     folder = setting.out / "serving"
     split = {"columns": [f"Column_{place}" for place in range(FEATURES)]}
     scored = [json.dumps({"dataframe_split": {**split, "data": [row.tolist()]}}) for row in rows]
@@ -126,7 +126,7 @@ def _peers(setting: Setting, model: Path, rows: numpy.ndarray, running: ExitStac
     plain = [json.dumps({"rows": [row.tolist()]}) for row in rows]
     logged = folder / "logged"
     mlflow.lightgbm.save_model(lightgbm.Booster(model_file=model), str(logged), pip_requirements=["lightgbm"])
-    ports = {name: _free_port() for name in ("fastapi", "mlserver", "grpc", "metrics", "mlflow")}
+    ports = {name: _free_port() for name in ("fastapi", "mlserver", "grpc", "metrics", "mlflow", "ray", "bentoml")}
     config = folder / "mlserver"
     config.mkdir(exist_ok=True)
     (config / "settings.json").write_text(
@@ -146,16 +146,24 @@ def _peers(setting: Setting, model: Path, rows: numpy.ndarray, running: ExitStac
             *(sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(logged), "--env-manager", "local"),
             *("--host", "127.0.0.1", "--port", str(ports["mlflow"]), "--workers", "1"),
         ],
+        "Ray Serve": [str(frameworks), str(HERE / "peers" / "ray_trees.py"), str(model), str(ports["ray"])],
+        "BentoML": [
+            *(str(frameworks), "-m", "bentoml", "serve", "bentoml_trees:Trees", "--working-dir", str(HERE / "peers")),
+            *("--host", "127.0.0.1", "--port", str(ports["bentoml"])),
+        ],
     }
     asked = {
         "FastAPI": (ports["fastapi"], "/predict", plain, ("predictions",), "/ready"),
         "MLServer": (ports["mlserver"], "/v2/models/trees/infer", matrices, ("outputs", 0, "data"), "/v2/models/trees/ready"),
         "mlflow models serve": (ports["mlflow"], "/invocations", scored, ("predictions",), "/ping"),
+        "Ray Serve": (ports["ray"], "/predict", plain, ("predictions",), "/predict"),
+        "BentoML": (ports["bentoml"], "/predict", plain, ("predictions",), "/readyz"),
     }
     made = []
     for name, command in commands.items():
         port, path, bodies, found, ready = asked[name]
-        pid = running.enter_context(_process(name, command, f"http://127.0.0.1:{port}{ready}", folder / f"{name}.log"))
+        ready_at, log = f"http://127.0.0.1:{port}{ready}", folder / f"{name}.log"
+        pid = running.enter_context(_process(name, command, ready_at, log, {"BENTOML_TREES": str(model)}))
         made.append(ServingSide(name, f"http://127.0.0.1:{port}", path, bodies, found, pid))
     return made
 
@@ -168,9 +176,9 @@ def _as_bst(model: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def _process(name: str, command: list[str], ready: str, log: Path) -> Iterator[int]:
+def _process(name: str, command: list[str], ready: str, log: Path, own: dict[str, str]) -> Iterator[int]:
     """A peer that answers; ended with all that it started."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = {**os.environ, **own, "OMP_NUM_THREADS": "1", "PATH": f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"}
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
     try:

@@ -22,6 +22,12 @@ def serving_python(cache: Path) -> Path:
     return _environment(cache / "serving-venv", HERE / "serving-requirements.txt", "the pinned packages of other model servers")
 
 
+def frameworks_python(cache: Path) -> Path:
+    """The Python that Ray Serve and BentoML run under, with the packages of bench/serving-frameworks-requirements.txt."""
+    requirements = HERE / "serving-frameworks-requirements.txt"
+    return _environment(cache / "serving-frameworks-venv", requirements, "the pinned packages of serving frameworks")
+
+
 class Flink:
     """Flink out of its Python package, in an environment of its own, and the connector to Kafka from its published Java package."""
 

@@ -173,7 +173,7 @@ def test_a_training_set_as_of_arrival_counts_only_what_had_arrived(client):
         )
         return asked.to_arrow().column("user_spending__count_7d").to_pylist()
 
-    end = client.status().sources[0].log_end
+    end = next(source.log_end for source in client.status().sources if source.name == "purchases")
     assert (counted(0), counted(end)) == ([0, 0], [2, 0])
 
 

@@ -9,9 +9,8 @@ import pytest
 import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
+from serving_models import booster
 from sklearn.linear_model import LogisticRegression
-
-
 
 
 @pytest.fixture()
@@ -130,6 +129,32 @@ def test_a_version_is_copied_within_its_workspace(client, teams):
     assert (copied.name, copied.version) == ("churn-live", "1")
     MlflowClient().rename_registered_model("churn-live", "churn-next")
     assert sorted(one.name for one in MlflowClient().search_registered_models()) == ["churn", "churn-next"]
+
+
+def test_a_model_of_a_workspace_is_deployed_and_launched(client, teams, server):
+    mlflow.set_workspace(teams[0])
+    mlflow.set_experiment("flights")
+    for alias in ("champion", "challenger"):
+        with mlflow.start_run():
+            info = mlflow.lightgbm.log_model(booster(), name="model", registered_model_name="late", pip_requirements=["numpy"])
+        MlflowClient().set_registered_model_alias("late", alias, info.registered_model_version)
+    name = f"late_{teams[0].replace('-', '_')}"
+    deployment = f"{server.url}/api/v1/deployments/{name}"
+    try:
+        made = requests.put(deployment, json={"model": f"{teams[0]}/late", "alias": "champion"}, timeout=30)
+        assert made.ok and made.json()["serves"]["version"] == 1, made.text
+        assert requests.put(f"{deployment}_2", json={"model": f"{teams[1]}/late", "alias": "champion"}, timeout=30).status_code == 404
+        body = {"rows": [{"a": 1.0, "b": 0.5, "c": None}]}
+        answer = requests.post(f"{server.url}/api/v1/predict/{name}", json=body, timeout=30)
+        assert answer.ok and answer.json()["model"] == f"{teams[0]}/late", answer.text
+        begun = requests.post(f"{deployment}/launch", json={"alias": "challenger", "canary_shares": []}, timeout=30)
+        assert begun.status_code == 201, begun.text
+        ended = requests.post(f"{deployment}/launch/advance", timeout=30)
+        assert ended.json()["stage"] == "full", ended.text
+        assert requests.post(f"{server.url}/api/v1/predict/{name}", json=body, timeout=30).json()["version"] == 2
+        assert MlflowClient().get_model_version_by_alias("late", "champion").version == "2"
+    finally:
+        requests.delete(deployment, timeout=30)
 
 
 def test_traces_and_prompts_stay_in_their_workspace(client, teams):

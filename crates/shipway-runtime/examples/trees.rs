@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "onnx" => ModelFormat::Onnx,
         other => return Err(format!("unknown format {other}").into()),
     };
-    let options = RuntimeOptions { onnx_library: library.first().map(Into::into), threads: 1 };
+    let options =
+        RuntimeOptions { onnx_library: library.first().map(Into::into), ..RuntimeOptions::default() };
     let began = Instant::now();
     let model = Model::load(format, &fs_err::read(model)?, &options)?;
     let load_ms = began.elapsed().as_secs_f64() * 1e3;

@@ -186,6 +186,9 @@ impl Failure for RuntimeError {
             Self::Pickled { .. } => Some(
                 "log the booster, which is stored as text: mlflow.lightgbm.log_model(model.booster_), or log it as ONNX".into(),
             ),
+            Self::Onnx { action: "use the GPU", .. } => {
+                Some("`shipway runtime install --gpu` installs a library with CUDA; or set `runtime.onnx_device` to cpu".into())
+            }
             Self::NoFlavor { .. } => Some("log the model with mlflow.lightgbm, mlflow.xgboost, mlflow.catboost (format=\"json\") or mlflow.onnx".into()),
             _ => None,
         }

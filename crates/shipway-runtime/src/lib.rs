@@ -40,5 +40,5 @@ mod xgboost;
 pub use data::DataFile;
 pub use error::RuntimeError;
 pub use input::{InputKind, ModelInput};
-pub use model::{Binding, Model, ModelFormat, RuntimeOptions};
+pub use model::{Binding, Device, Model, ModelFormat, RuntimeOptions};
 pub use outputs::OutputKind;

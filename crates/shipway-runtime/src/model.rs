@@ -1,6 +1,6 @@
 //! A loaded model: the one type that callers hold, whatever runs underneath.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf, str::FromStr};
 
 use shipway_core::{Value, nearest};
 
@@ -53,13 +53,42 @@ pub struct RuntimeOptions {
     /// ONNX Runtime's shared library, version 1.24 or newer. Without it, only ONNX models do not load. A process loads one
     /// library: the first path that works stays.
     pub onnx_library: Option<PathBuf>,
-    /// Threads that one ONNX prediction may use. Trees use the caller's thread.
+    /// Threads that one operator of an ONNX model may use. Trees use the caller's thread.
     pub threads: usize,
+    /// Operators of an ONNX model that may run at once; 1 for one after the other.
+    pub inter_threads: usize,
+    /// Where ONNX models run.
+    pub device: Device,
+}
+
+/// Where ONNX models run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Device {
+    /// On the processor.
+    #[default]
+    Cpu,
+    /// On a GPU of Nvidia, by its number. Operators that it does not have run on the processor.
+    Cuda(u16),
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    /// Reads `cpu`, `cuda` or `cuda:1`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected cpu, cuda or cuda:NUMBER, got `{text}`");
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", number)) => number.parse().map(Self::Cuda).map_err(|_| wrong()),
+            _ => Err(wrong()),
+        }
+    }
 }
 
 impl Default for RuntimeOptions {
     fn default() -> Self {
-        Self { onnx_library: None, threads: 1 }
+        Self { onnx_library: None, threads: 1, inter_threads: 1, device: Device::Cpu }
     }
 }
 

@@ -8,6 +8,7 @@
 //! - `model/`: deployments, predictions and their limits, valid by construction
 //! - `bind`: pure: does a feature service feed a model, and which column feeds which input
 //! - `batching/`: requests that wait for a model run together
+//! - `cache`: answers that were given before to the same inputs
 //! - `overrides`: pure: features that a caller gives itself
 //! - `statistics`: what a version has done since it was loaded
 //! - `service/`: the use cases: deploy, follow the alias, predict
@@ -27,6 +28,7 @@
 
 mod batching;
 mod bind;
+mod cache;
 mod error;
 mod golden;
 mod launch;
@@ -55,7 +57,7 @@ pub use launch::{
 pub use model::{
     deployment::{DeploymentSpec, DeploymentStatus, LoadTrouble, ServedVersion},
     prediction::{MAX_ROWS, PredictRequest, Prediction},
-    settings::{BatchingSettings, QueueSettings},
+    settings::{BatchingSettings, CacheSettings, QueueSettings},
     share::Share,
 };
 pub use open_inference::unpacks;

@@ -28,13 +28,25 @@ pub(crate) enum Phase {
     ComputeInfer,
     /// Making the answer of the model's output.
     ComputeOutput,
+    /// Looking for an answer that was given before, with success.
+    CacheHit,
+    /// The same without success.
+    CacheMiss,
 }
 
-const PHASES: usize = 6;
+const PHASES: usize = 8;
 
 /// The words for the phases in metrics, in their order.
-const WORDS: [&str; PHASES] =
-    ["total", "failed", "queue", "compute_input", "compute_infer", "compute_output"];
+const WORDS: [&str; PHASES] = [
+    "total",
+    "failed",
+    "queue",
+    "compute_input",
+    "compute_infer",
+    "compute_output",
+    "cache_hit",
+    "cache_miss",
+];
 
 /// Batches of more rows than this are counted as if they had so many.
 const MOST_ROWS_TOLD_APART: usize = 1_024;
@@ -77,6 +89,8 @@ struct TritonCounters {
     executions: Counter,
     /// Of the whole, and of each phase from the queue on.
     microseconds: [Counter; 5],
+    /// Found in the cache, and not.
+    cache: [Counter; 2],
 }
 
 impl TritonCounters {
@@ -102,11 +116,13 @@ impl TritonCounters {
                 "nv_inference_compute_output_duration_us",
             ]
             .map(counter),
+            cache: ["nv_cache_num_hits_per_model", "nv_cache_num_misses_per_model"].map(counter),
         }
     }
 
     fn record(&self, phase: Phase, took: Duration) {
         let [whole, queue, input, infer, output] = &self.microseconds;
+        let [hits, misses] = &self.cache;
         let into = match phase {
             Phase::Success => {
                 self.successes.increment(1);
@@ -116,6 +132,8 @@ impl TritonCounters {
                 self.failures.increment(1);
                 return;
             }
+            Phase::CacheHit => return hits.increment(1),
+            Phase::CacheMiss => return misses.increment(1),
             Phase::Queue => queue,
             Phase::ComputeInput => input,
             Phase::ComputeInfer => infer,

@@ -27,6 +27,7 @@ class ServingCalls:
         service: str | None = None,
         batching: Mapping[str, int] | None = None,
         queue: Mapping[str, int] | None = None,
+        cache: Mapping[str, int] | None = None,
         log_share: float | None = None,
     ) -> dict[str, Any]:
         """Serves the version of a model that an alias names, now and whenever the alias moves; answers when it serves.
@@ -34,12 +35,13 @@ class ServingCalls:
         `service` is the feature service that turns keys into the model's columns; without it callers send every column.
         `batching` says which requests run together (`max_rows`, `max_delay_us`), `queue` who may wait for the model and how long
         (`max_requests`, `timeout_ms`); what they do not say has its usual value.
+        `cache` keeps answers of a model that always answers the same (`max_bytes`), to give them again to the same inputs.
         `log_share` is the share of requests whose rows are logged, all without it.
 
         >>> client.deploy("fraud", model="fraud", service="fraud")["serves"]["version"]
         1
         """
-        body = given(model=model, alias=alias, service=service, batching=batching, queue=queue, log_share=log_share)
+        body = given(model=model, alias=alias, service=service, batching=batching, queue=queue, cache=cache, log_share=log_share)
         path = f"deployments/{segment(name)}"
         answer: dict[str, Any] = self._transport.json("PUT", path, body, safe=True, long=True)
         return answer

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ort::session::Session;
+use ort::{ep::CUDA, session::Session};
 use shipway_core::Value;
 use tabular::Tabular;
 
@@ -23,7 +23,7 @@ use crate::{
     data::DataFile,
     error::RuntimeError,
     input::ModelInput,
-    model::RuntimeOptions,
+    model::{Device, RuntimeOptions},
     tensor::{Tensor, TensorSignature},
 };
 
@@ -61,6 +61,19 @@ impl Onnx {
             .map_err(&prepare)?
             .with_intra_threads(options.threads.max(1))
             .map_err(|error| prepare(error.into()))?;
+        if options.inter_threads > 1 {
+            builder = builder
+                .with_parallel_execution(true)
+                .and_then(|builder| builder.with_inter_threads(options.inter_threads))
+                .map_err(|error| prepare(error.into()))?;
+        }
+        if let Device::Cuda(number) = options.device {
+            // Refused rather than run on the processor, which would answer, and late.
+            let gpu = CUDA::default().with_device_id(number.into()).build().error_on_failure();
+            builder = builder
+                .with_execution_providers([gpu])
+                .map_err(|error| RuntimeError::onnx("use the GPU")(error.into()))?;
+        }
         for DataFile { path, content } in data {
             builder = builder
                 .with_external_initializer_file_in_memory(path, Arc::clone(content))

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use shipway_core::{Failure as _, Value};
-use shipway_runtime::{InputKind, Model, ModelFormat, RuntimeError, RuntimeOptions};
+use shipway_runtime::{Device, InputKind, Model, ModelFormat, RuntimeError, RuntimeOptions};
 
 use crate::library::library;
 
 pub(crate) fn options() -> RuntimeOptions {
-    RuntimeOptions { onnx_library: Some(library()), threads: 1 }
+    RuntimeOptions { onnx_library: Some(library()), ..RuntimeOptions::default() }
 }
 
 fn bytes(name: &str) -> Vec<u8> {
@@ -50,6 +50,27 @@ fn expect_golden(name: &str, take: fn(&[f64]) -> Vec<f64>) -> Model {
         );
     }
     model
+}
+
+#[test]
+fn a_model_runs_with_operators_side_by_side_and_not_on_a_gpu_that_the_library_does_not_know() {
+    let load =
+        |options: RuntimeOptions| Model::load(ModelFormat::Onnx, &bytes("logistic_binary.onnx"), &options);
+    load(RuntimeOptions { threads: 2, inter_threads: 2, ..options() }).unwrap();
+    // The library of the tests is the one for processors.
+    let refusal = load(RuntimeOptions { device: Device::Cuda(0), ..options() }).unwrap_err();
+    assert_eq!(refusal.code(), "runtime.onnx_failed");
+    assert!(refusal.to_string().starts_with("onnx runtime could not use the GPU"), "{refusal}");
+}
+
+#[test]
+fn a_device_is_read_from_its_name() {
+    assert_eq!("cpu".parse(), Ok(Device::Cpu));
+    assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
+    assert_eq!("cuda:3".parse(), Ok(Device::Cuda(3)));
+    for wrong in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "cpu:0"] {
+        assert!(wrong.parse::<Device>().is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -31,10 +31,10 @@ pub(crate) fn judge(
     candidate: &Observed,
 ) -> Verdict {
     let requests = candidate.requests();
-    if requests >= gates.min_requests.min(EARLY_REQUESTS) {
-        if let Some(reason) = too_many_failures(gates, candidate) {
-            return Verdict::RollBack(reason);
-        }
+    if requests >= gates.min_requests.min(EARLY_REQUESTS)
+        && let Some(reason) = too_many_failures(gates, candidate)
+    {
+        return Verdict::RollBack(reason);
     }
     if requests < gates.min_requests {
         return Verdict::Wait(format!("the candidate has {requests} of {} requests", gates.min_requests));

@@ -8,7 +8,7 @@ use crate::{
     error::ServingError,
     launch::status::LaunchStatus,
     model::{
-        settings::{BatchingSettings, QueueSettings},
+        settings::{BatchingSettings, CacheSettings, QueueSettings},
         share::Share,
     },
 };
@@ -33,6 +33,9 @@ pub struct DeploymentSpec {
     /// Who may wait, and how long.
     #[serde(default)]
     pub queue: QueueSettings,
+    /// Whether answers are kept.
+    #[serde(default)]
+    pub cache: CacheSettings,
     /// The share of requests whose rows are logged, from 0 to 1; all without it. A feature service may log fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_share: Option<Share>,
@@ -42,6 +45,7 @@ impl DeploymentSpec {
     /// Checks the bounds of the settings.
     pub(crate) fn check(&self) -> Result<(), ServingError> {
         self.batching.check()?;
+        self.cache.check()?;
         self.queue.check()
     }
 

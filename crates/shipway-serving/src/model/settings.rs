@@ -19,6 +19,9 @@ const MOST_WAITING: usize = 100_000;
 /// The longest that a request may be let wait: ten minutes.
 const LONGEST_TIMEOUT_MS: u64 = 600_000;
 
+/// The most bytes of answers that may be kept: 64 GiB.
+const MOST_CACHE_BYTES: u64 = 64 << 30;
+
 /// Which requests run together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -38,6 +41,20 @@ pub struct QueueSettings {
     pub max_requests: usize,
     /// How long a request waits for its turn at most, in milliseconds; a request may say less or more for itself.
     pub timeout_ms: u64,
+}
+
+/// Whether answers are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSettings {
+    /// How many bytes of answers are kept, to be given again to the same inputs; 0 for none. Only for models that always answer the same.
+    pub max_bytes: u64,
+}
+
+impl CacheSettings {
+    pub(crate) fn check(self) -> Result<(), ServingError> {
+        within("cache.max_bytes", self.max_bytes, 0, MOST_CACHE_BYTES)
+    }
 }
 
 impl Default for QueueSettings {
@@ -114,5 +131,6 @@ mod tests {
         assert!(BatchingSettings { max_rows: None, max_delay_us: 10_000_001 }.check().is_err());
         assert!(QueueSettings { max_requests: 0, timeout_ms: 1 }.check().is_err());
         assert!(QueueSettings { max_requests: 1, timeout_ms: 0 }.check().is_err());
+        assert!(CacheSettings { max_bytes: MOST_CACHE_BYTES + 1 }.check().is_err());
     }
 }

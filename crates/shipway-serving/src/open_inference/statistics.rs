@@ -13,13 +13,15 @@ use crate::{
 };
 
 /// The times of a request's phases, under the protocol's words.
-const PHASES: [(&str, Phase); 6] = [
+const PHASES: [(&str, Phase); 8] = [
     ("success", Phase::Success),
     ("fail", Phase::Fail),
     ("queue", Phase::Queue),
     ("compute_input", Phase::ComputeInput),
     ("compute_infer", Phase::ComputeInfer),
     ("compute_output", Phase::ComputeOutput),
+    ("cache_hit", Phase::CacheHit),
+    ("cache_miss", Phase::CacheMiss),
 ];
 
 /// All deployments that serve.
@@ -63,13 +65,10 @@ fn shown(versions: &[(String, Arc<Served>)]) -> Value {
     let one = |(name, served): &(String, Arc<Served>)| {
         let statistics = &served.statistics;
         let duration = |total: Total| json!({ "count": total.count, "ns": total.ns });
-        let mut phases: serde_json::Map<String, Value> = PHASES
+        let phases: serde_json::Map<String, Value> = PHASES
             .iter()
             .map(|(word, phase)| ((*word).to_owned(), duration(statistics.total(*phase))))
             .collect();
-        for word in ["cache_hit", "cache_miss"] {
-            phases.insert(word.to_owned(), duration(Total::default()));
-        }
         let batches: Value = statistics
             .batches()
             .into_iter()

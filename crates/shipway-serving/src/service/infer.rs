@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     batching::{Done, Urgency, Work},
+    cache::{self, Answer},
     error::ServingError,
     launch::stage::Variant,
     model::prediction::check_rows,
@@ -84,11 +85,8 @@ impl Serving {
             true => inputs.first().and_then(|tensor| tensor.shape.first()).copied().unwrap_or(1),
             false => 1,
         };
-        let work = Work::Tensors { inputs, wanted: wanted.into(), rows };
         served.statistics.record(Phase::ComputeInput, started.elapsed());
-        let Done::Tensors(mut outputs) = served.batcher.submit(work, urgency).await? else {
-            return Err(ServingError::ModelFailed);
-        };
+        let mut outputs = Self::outputs(served, (inputs, wanted, rows), urgency).await?;
         let ran = Instant::now();
         if let Some(logged) = logged {
             self.log_tensors(deployment, served, logged, &mut outputs)?;
@@ -103,6 +101,24 @@ impl Serving {
             variant: part.variant,
             outputs,
         })
+    }
+
+    /// The wanted outputs: those that were given before to the same inputs, or else the model runs.
+    async fn outputs(
+        served: &Served,
+        (inputs, wanted, rows): (Vec<Tensor>, Vec<String>, usize),
+        urgency: Urgency,
+    ) -> Result<Vec<Tensor>, ServingError> {
+        let key = served.cache.as_ref().map(|_| cache::key_of_tensors(&inputs, &wanted));
+        if let Some(Answer::Tensors(outputs)) = served.kept(key.as_ref()) {
+            return Ok(outputs);
+        }
+        let work = Work::Tensors { inputs, wanted: wanted.into(), rows };
+        let Done::Tensors(outputs) = served.batcher.submit(work, urgency).await? else {
+            return Err(ServingError::ModelFailed);
+        };
+        served.keep(key, || Answer::Tensors(outputs.clone()));
+        Ok(outputs)
     }
 
     /// What will be logged of a question to a model that has rows.

@@ -1,6 +1,9 @@
 //! A version's files become a model that is bound to its columns and has a table for its predictions.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use shipway_core::{Digest, Name, Timestamp};
@@ -10,13 +13,14 @@ use super::Serving;
 use crate::{
     batching::{Batcher, ModelRunner},
     bind::{self, ServiceBinding},
+    cache::{Answer, AnswerCache},
     error::ServingError,
     golden,
     memory::Held,
     model::{deployment::DeploymentSpec, settings::BatchingSettings},
     ports::{ModelFile, ResolvedModel, ServiceShape},
     prediction_log::{schema::LogSchema, shadow::ShadowTable},
-    statistics::Statistics,
+    statistics::{Phase, Statistics},
 };
 
 /// The largest model file that is loaded into memory.
@@ -38,6 +42,8 @@ pub(crate) struct Served {
     pub(crate) statistics: Arc<Statistics>,
     /// Where its answers are logged that nobody sees.
     pub(crate) shadow_table: ShadowTable,
+    /// Its answers that are kept, where its deployment says so.
+    pub(crate) cache: Option<AnswerCache>,
     /// What it takes of the memory of models.
     pub(crate) memory: Held,
 }
@@ -74,6 +80,25 @@ impl ServiceSource {
 
     pub(crate) fn hash(&self) -> Digest {
         self.current().binding.shape.hash
+    }
+}
+
+impl Served {
+    /// The answer that was given before to what has this key, if it is kept.
+    pub(super) fn kept(&self, key: Option<&Digest>) -> Option<Answer> {
+        let (cache, key) = self.cache.as_ref().zip(key)?;
+        let started = Instant::now();
+        let answer = cache.get(key);
+        let phase = if answer.is_some() { Phase::CacheHit } else { Phase::CacheMiss };
+        self.statistics.record(phase, started.elapsed());
+        answer
+    }
+
+    /// Keeps an answer, if answers are kept.
+    pub(super) fn keep(&self, key: Option<Digest>, answer: impl FnOnce() -> Answer) {
+        if let Some((cache, key)) = self.cache.as_ref().zip(key) {
+            cache.put(key, answer());
+        }
     }
 }
 
@@ -118,7 +143,19 @@ impl Serving {
             self.inner.tracker.clone(),
         );
         let (since, shadow_table) = (self.inner.clock.now(), ShadowTable::default());
-        Ok(Served { resolved, model, source, since, batcher, batching, statistics, shadow_table, memory })
+        let cache = (spec.cache.max_bytes > 0).then(|| AnswerCache::new(spec.cache.max_bytes));
+        Ok(Served {
+            resolved,
+            model,
+            source,
+            since,
+            batcher,
+            batching,
+            statistics,
+            shadow_table,
+            cache,
+            memory,
+        })
     }
 
     /// Binds `served` to the version of its service that has just answered, when that is another one than before.

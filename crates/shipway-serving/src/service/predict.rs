@@ -18,6 +18,7 @@ use super::{
 use crate::{
     batching::{Done, Urgency, Work},
     bind,
+    cache::{self, Answer},
     error::ServingError,
     launch::stage::Variant,
     model::prediction::{PredictRequest, Prediction, check_rows},
@@ -347,7 +348,7 @@ impl Serving {
         })
     }
 
-    /// Runs the model: few rows of a tree model here, anything longer where it holds up nobody, with others that wait.
+    /// Runs the model unless it has answered the same before: few rows of a tree model here, anything longer where it holds up nobody, with others that wait.
     async fn run(
         &self,
         served: &Arc<Served>,
@@ -355,12 +356,18 @@ impl Serving {
         urgency: Urgency,
     ) -> Result<(Gathered, Vec<Vec<f64>>), ServingError> {
         let (binding, _) = gathered.columns.of(served)?;
+        let service = gathered.service.as_ref().map(|(_, hash)| *hash);
+        let key = served.cache.as_ref().map(|_| cache::key_of_rows(service, &gathered.values));
+        if let Some(Answer::Rows(predictions)) = served.kept(key.as_ref()) {
+            return Ok((gathered, predictions));
+        }
         if gathered.values.len() <= ROWS_IN_PLACE && served.model.format().is_native() {
             let started = Instant::now();
             let rows: Vec<&[Value]> = gathered.values.iter().map(Vec::as_slice).collect();
             let predictions = served.model.predict(binding, &rows)?;
             served.statistics.ran(rows.len(), started.elapsed());
             served.statistics.record(Phase::ComputeInfer, started.elapsed());
+            served.keep(key, || Answer::Rows(predictions.clone()));
             return Ok((gathered, predictions));
         }
         let binding = binding.clone();
@@ -368,6 +375,7 @@ impl Serving {
         match served.batcher.submit(work, urgency).await? {
             Done::Rows { rows, predictions } => {
                 gathered.values = rows;
+                served.keep(key, || Answer::Rows(predictions.clone()));
                 Ok((gathered, predictions))
             }
             Done::Tensors(_) => Err(ServingError::ModelFailed),

@@ -13,7 +13,7 @@ use crate::{
     error::ServingError,
     model::{
         deployment::DeploymentSpec,
-        settings::{BatchingSettings, QueueSettings},
+        settings::{BatchingSettings, CacheSettings, QueueSettings},
         share::Share,
     },
 };
@@ -24,6 +24,7 @@ use crate::{
 struct Settings {
     batching: BatchingSettings,
     queue: QueueSettings,
+    cache: CacheSettings,
     #[serde(skip_serializing_if = "Option::is_none")]
     log_share: Option<Share>,
 }
@@ -57,6 +58,7 @@ fn read(row: &Row) -> Result<(Name, DeploymentSpec), ServingError> {
         service,
         batching: settings.batching,
         queue: settings.queue,
+        cache: settings.cache,
         log_share: settings.log_share,
     };
     Ok((name(row.text("name")?)?, spec))
@@ -70,8 +72,13 @@ pub(crate) async fn put(
     caller: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let settings =
-        json!(Settings { batching: spec.batching, queue: spec.queue, log_share: spec.log_share }).to_string();
+    let settings = json!(Settings {
+        batching: spec.batching,
+        queue: spec.queue,
+        cache: spec.cache,
+        log_share: spec.log_share
+    })
+    .to_string();
     let mut transaction = store.begin().await?;
     transaction
         .execute(
@@ -95,7 +102,7 @@ pub(crate) async fn put(
         action: "serving.deploy".to_owned(),
         subject: format!("deployment/{name}"),
         detail: json!({ "model": spec.model, "alias": spec.alias, "service": spec.service,
-            "batching": spec.batching, "queue": spec.queue, "log_share": spec.log_share }),
+            "batching": spec.batching, "queue": spec.queue, "cache": spec.cache, "log_share": spec.log_share }),
     };
     audit::record(&mut transaction, &entry, now).await?;
     transaction.commit().await

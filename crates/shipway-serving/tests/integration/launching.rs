@@ -65,7 +65,7 @@ impl World {
         arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap()
     }
 
-    async fn count(&self, what: &str) -> i64 {
+    pub(crate) async fn count(&self, what: &str) -> i64 {
         self.table(&format!("SELECT count(*) AS n FROM {what}")).await["n"]
             .as_primitive::<Int64Type>()
             .value(0)

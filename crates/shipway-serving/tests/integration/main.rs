@@ -1,6 +1,8 @@
 //! Serving against the real lake and the real store, with models and features that a test holds in its hand.
 
 #[cfg(test)]
+mod caching;
+#[cfg(test)]
 mod deploying;
 #[cfg(test)]
 mod http;

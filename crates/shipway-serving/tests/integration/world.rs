@@ -12,9 +12,9 @@ use shipway_core::{DataType, Digest, Failure, Kind, ManualClock, Name, Sampling,
 use shipway_lake::{Lake, LakeOptions};
 use shipway_runtime::RuntimeOptions;
 use shipway_serving::{
-    BatchingSettings, DeploymentSpec, FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile,
-    ModelSource, PortFailure, PredictRequest, QueueSettings, ResolvedModel, SERVICE_HASH_TAG, ServiceShape,
-    Serving, ServingOptions, ServingPorts, ViewFreshness,
+    BatchingSettings, CacheSettings, DeploymentSpec, FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource,
+    ModelFile, ModelSource, PortFailure, PredictRequest, QueueSettings, ResolvedModel, SERVICE_HASH_TAG,
+    ServiceShape, Serving, ServingOptions, ServingPorts, ViewFreshness,
 };
 use shipway_store::Store;
 use tokio::sync::watch;
@@ -375,6 +375,7 @@ pub(crate) fn spec(service: Option<&str>) -> DeploymentSpec {
         service: service.map(|service| Name::new(service).unwrap()),
         batching: BatchingSettings::default(),
         queue: QueueSettings::default(),
+        cache: CacheSettings::default(),
         log_share: None,
     }
 }

@@ -107,6 +107,9 @@ pub(crate) struct Deploy {
     /// How long a request may wait for the model, in milliseconds
     #[arg(long, requires = "name", value_name = "MILLISECONDS", default_value_t = 10_000)]
     pub(crate) wait_timeout: u32,
+    /// Keep so many MiB of answers and give them again to the same inputs, for a model that always answers the same
+    #[arg(long, requires = "name", value_name = "MIB", default_value_t = 0)]
+    pub(crate) cache_mib: u64,
     /// The share of requests whose rows are logged, from 0 to 1 [default: all]
     #[arg(long, requires = "name", value_name = "SHARE")]
     pub(crate) log_share: Option<f64>,

@@ -32,6 +32,7 @@ pub(super) async fn run(context: &Context, options: &Deploy) -> Result<ExitCode,
             "service": options.service,
             "batching": { "max_rows": options.max_batch_rows, "max_delay_us": options.max_batch_delay },
             "queue": { "max_requests": options.max_waiting, "timeout_ms": options.wait_timeout },
+            "cache": { "max_bytes": options.cache_mib.saturating_mul(1 << 20) },
             "log_share": options.log_share,
         });
         context.client.put(&path, &body).await?

@@ -152,8 +152,12 @@ pub(crate) struct VerifyConfiguration {
 pub(crate) struct RuntimeConfiguration {
     /// Path of ONNX Runtime's library, 1.24 or newer, for ONNX models; without it the one is taken that `shipway runtime install` put into the data folder, or that of the active virtual environment, or of the system
     pub(crate) onnx_library: Option<PathBuf>,
-    /// Threads that one ONNX session may use
+    /// Threads that one operator of an ONNX model may use
     pub(crate) threads: usize,
+    /// Operators of an ONNX model that may run at once; 1 for one after the other
+    pub(crate) inter_threads: usize,
+    /// Where ONNX models run: `cpu`, `cuda` or `cuda:1`. For the last two the library must have CUDA in it (`shipway runtime install --gpu`)
+    pub(crate) onnx_device: String,
     /// Count inferences under the names of Triton's metrics too, `nv_inference_*`, for dashboards that know these
     pub(crate) triton_metrics: bool,
     /// Models that are loaded at most, in MiB of their files; those that were asked longest ago make room and are loaded again when they are asked. 0 for any number
@@ -237,12 +241,19 @@ impl Default for VerifyConfiguration {
 
 impl Default for RuntimeConfiguration {
     fn default() -> Self {
-        Self { onnx_library: None, threads: 1, triton_metrics: false, model_memory_mib: 0 }
+        Self {
+            onnx_library: None,
+            threads: 1,
+            inter_threads: 1,
+            onnx_device: "cpu".to_owned(),
+            triton_metrics: false,
+            model_memory_mib: 0,
+        }
     }
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 48] = [
+pub(crate) const KEYS: [&str; 50] = [
     "data",
     "listen",
     "token",
@@ -267,6 +278,8 @@ pub(crate) const KEYS: [&str; 48] = [
     "verify.vectors",
     "runtime.onnx_library",
     "runtime.threads",
+    "runtime.inter_threads",
+    "runtime.onnx_device",
     "runtime.triton_metrics",
     "runtime.model_memory_mib",
     "jobs.concurrency",

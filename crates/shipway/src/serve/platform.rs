@@ -105,7 +105,7 @@ impl Platform {
                 definitions: catalog.subscribe(),
             }),
         };
-        let options = serving_options(configuration);
+        let options = serving_options(configuration)?;
         let serving = Serving::open(store.clone(), lake, ports, options, Arc::clone(&clock), tracker.clone())
             .await
             .map_err(because)?;
@@ -253,7 +253,10 @@ fn open_streams(
     }))
 }
 
-fn serving_options(configuration: &Configuration) -> ServingOptions {
+fn serving_options(configuration: &Configuration) -> Result<ServingOptions, CommandFailure> {
+    let device = configuration.runtime.onnx_device.parse();
+    let device =
+        device.map_err(|reason: String| CommandFailure::new(format!("runtime.onnx_device: {reason}")))?;
     let runtime = RuntimeOptions {
         onnx_library: configuration
             .runtime
@@ -261,10 +264,12 @@ fn serving_options(configuration: &Configuration) -> ServingOptions {
             .clone()
             .or_else(|| onnx_library::found(&configuration.data)),
         threads: configuration.runtime.threads,
+        inter_threads: configuration.runtime.inter_threads,
+        device,
     };
     let mib = configuration.runtime.model_memory_mib;
     let model_memory = (mib > 0).then(|| mib.saturating_mul(1 << 20));
-    ServingOptions { runtime, triton_metrics: configuration.runtime.triton_metrics, model_memory }
+    Ok(ServingOptions { runtime, triton_metrics: configuration.runtime.triton_metrics, model_memory })
 }
 
 /// Starts what comes from brokers, and what is sent on.

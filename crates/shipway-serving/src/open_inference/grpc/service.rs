@@ -256,8 +256,8 @@ fn statistics_message(name: &str, served: &Arc<Served>) -> ModelStatistics {
             compute_input: of(Phase::ComputeInput),
             compute_infer: of(Phase::ComputeInfer),
             compute_output: of(Phase::ComputeOutput),
-            cache_hit: duration(Total::default()),
-            cache_miss: duration(Total::default()),
+            cache_hit: of(Phase::CacheHit),
+            cache_miss: of(Phase::CacheMiss),
         }),
         batch_stats: statistics.batches().into_iter().map(batch).collect(),
     }
