@@ -64,7 +64,8 @@ impl Onnx {
         if options.inter_threads > 1 {
             builder = builder
                 .with_parallel_execution(true)
-                .and_then(|builder| builder.with_inter_threads(options.inter_threads))
+                .map_err(|error| prepare(error.into()))?
+                .with_inter_threads(options.inter_threads)
                 .map_err(|error| prepare(error.into()))?;
         }
         if let Device::Cuda(number) = options.device {
