@@ -15,6 +15,7 @@
 //! - `store/`: the SQL table of deployments
 //! - `routes/`: the native API
 //! - `open_inference/`: the Open Inference protocol, version 2, over REST and gRPC
+//! - `openai/`: embeddings as OpenAI's API has them
 //! - `preview`: pure: what a candidate would have decided otherwise
 //! - `golden`: what a version must answer before it takes traffic
 //! - `refusal`: how the foreign wires refuse
@@ -29,6 +30,7 @@ mod error;
 mod golden;
 mod model;
 mod open_inference;
+mod openai;
 mod overrides;
 mod ports;
 mod prediction_log;

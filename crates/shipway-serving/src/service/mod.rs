@@ -5,11 +5,13 @@
 //! - `follow`: the served version follows its alias
 //! - `predict`: rows become predictions
 //! - `infer`: tensors become tensors
+//! - `embed`: texts become embeddings
 //! - `preview`: a candidate runs over what was served
 //! - `explain`: why a model answers what it answers
 //! - `labels`: what came true of predictions
 
 mod deploy;
+mod embed;
 mod explain;
 mod follow;
 mod infer;
@@ -41,6 +43,7 @@ use crate::{
     prediction_log::{PredictionLog, schema::table_of},
     store::{self, deployments},
 };
+pub(crate) use embed::Embedder;
 pub use explain::{ExplainOutput, ExplainRequest, Explanation, RowExplanation, ScoreExplanation};
 pub(crate) use infer::TensorQuestion;
 pub use labels::{Label, Labels, LabelsKept, label_table_of};
