@@ -13,6 +13,8 @@
 //! - `onnx/`: ONNX Runtime: models of rows and columns, and models of tensors
 //! - `tensor/`: typed tensors of any shape, as bytes and as batches
 //! - `signature`: whether tensors fit a model; pure
+//! - `tokenizer/`: text as tokens, by a `tokenizer.json`
+//! - `text/`: models of text: a tokenizer, an encoder, and what becomes of its outputs
 //! - `data`: files of weights beside a model's own
 //! - `mlflow`: which file of a logged MLflow model to load, and how
 //! - `error`: what can be wrong with a model or with the rows given to it
@@ -33,6 +35,8 @@ mod onnx;
 mod outputs;
 mod signature;
 pub mod tensor;
+pub mod text;
+mod tokenizer;
 mod trees;
 mod ubjson;
 mod xgboost;

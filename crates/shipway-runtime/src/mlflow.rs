@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::{DataFile, Model, ModelFormat, RuntimeError, RuntimeOptions, onnx};
+use crate::{DataFile, Model, ModelFormat, RuntimeError, RuntimeOptions, onnx, text};
 
 /// The name of the description inside the folder.
 pub const DESCRIPTION: &str = "MLmodel";
@@ -120,6 +120,29 @@ impl LoadPlan {
                 model.with_input_names(names)
             }
             _ => Ok(model),
+        }
+    }
+
+    /// Loads the file's content as an encoder of texts, with the files of [`LoadPlan::text_files`], each by its name. Without any, it is
+    /// [`LoadPlan::load`].
+    pub fn load_text(
+        &self,
+        bytes: &[u8],
+        data: &[DataFile],
+        texts: &[DataFile],
+        options: &RuntimeOptions,
+    ) -> Result<Model, RuntimeError> {
+        match texts.is_empty() {
+            true => self.load(bytes, data, options),
+            false => Model::load_text(bytes, data, texts, options),
+        }
+    }
+
+    /// The files that make the plan's file an encoder of texts, each with its name; none for other models.
+    pub fn text_files<'files>(&self, files: &'files [String]) -> Vec<(&'files str, &'static str)> {
+        match self.format {
+            ModelFormat::Onnx => text::files_beside(&self.file, files),
+            _ => Vec::new(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     onnx::Onnx,
     signature,
     tensor::{Tensor, TensorSignature},
+    text::TextModel,
     trees::{Column, TreeModel},
     xgboost,
 };
@@ -104,6 +105,7 @@ pub struct Model {
 pub(crate) enum Engine {
     Trees { model: Box<TreeModel>, encodings: Vec<Encoding>, format: ModelFormat },
     Onnx(Onnx),
+    Text(Box<TextModel>),
 }
 
 /// Where in a row each input of a model stands. Made by [`Model::bind`] and only good for the model that made it.
@@ -146,6 +148,33 @@ impl Model {
         Ok(Self { engine: Engine::Trees { model: Box::new(model), encodings, format }, inputs, outputs })
     }
 
+    /// The same for an encoder of texts, with the files beside it, each by its name, such as `tokenizer.json`.
+    pub fn load_text(
+        bytes: &[u8],
+        data: &[DataFile],
+        texts: &[DataFile],
+        options: &RuntimeOptions,
+    ) -> Result<Self, RuntimeError> {
+        match TextModel::load(Onnx::load(bytes, data, options)?, texts)? {
+            Ok(model) => {
+                let (inputs, outputs) = (TextModel::inputs(), model.width());
+                Ok(Self { engine: Engine::Text(Box::new(model)), inputs, outputs })
+            }
+            Err(plain) => {
+                let (inputs, outputs) = (plain.inputs(), plain.outputs());
+                Ok(Self { engine: Engine::Onnx(plain), inputs, outputs })
+            }
+        }
+    }
+
+    /// What it is beyond its tensors, for a model of text.
+    pub fn text(&self) -> Option<&TextModel> {
+        match &self.engine {
+            Engine::Text(model) => Some(model),
+            Engine::Trees { .. } | Engine::Onnx(_) => None,
+        }
+    }
+
     /// The same model with other names for its inputs, in their order: an ONNX model with one matrix names no columns, the
     /// signature that was logged with it does.
     pub fn with_input_names(mut self, names: &[String]) -> Result<Self, RuntimeError> {
@@ -162,7 +191,7 @@ impl Model {
     pub const fn format(&self) -> ModelFormat {
         match self.engine {
             Engine::Trees { format, .. } => format,
-            Engine::Onnx(_) => ModelFormat::Onnx,
+            Engine::Onnx(_) | Engine::Text(_) => ModelFormat::Onnx,
         }
     }
 
@@ -183,13 +212,14 @@ impl Model {
         match &self.engine {
             Engine::Trees { .. } => None,
             Engine::Onnx(model) => Some(model.signature()),
+            Engine::Text(model) => Some(model.signature()),
         }
     }
 
     /// Refuses to take rows when the model's tensors are none.
     pub fn must_take_rows(&self) -> Result<(), RuntimeError> {
         match &self.engine {
-            Engine::Trees { .. } => Ok(()),
+            Engine::Trees { .. } | Engine::Text(_) => Ok(()),
             Engine::Onnx(model) => model.must_take_rows(),
         }
     }
@@ -203,8 +233,10 @@ impl Model {
     /// order; all of them, in the model's order, when it is empty. A tensor that is missing, unknown, there twice, or of
     /// another type or shape than the model's is refused by name.
     pub fn infer(&self, inputs: Vec<Tensor>, wanted: &[&str]) -> Result<Vec<Tensor>, RuntimeError> {
-        let Engine::Onnx(model) = &self.engine else {
-            return Err(RuntimeError::NoTensors { format: self.format().word() });
+        let model = match &self.engine {
+            Engine::Onnx(model) => model,
+            Engine::Text(model) => return model.infer(&inputs, wanted),
+            Engine::Trees { .. } => return Err(RuntimeError::NoTensors { format: self.format().word() }),
         };
         let signature = model.signature();
         signature::check(signature, &inputs, wanted)?;
@@ -218,6 +250,9 @@ impl Model {
 
     /// Refuses what [`Model::infer`] would refuse before it runs.
     pub fn check(&self, inputs: &[Tensor], wanted: &[&str]) -> Result<(), RuntimeError> {
+        if let Engine::Text(model) = &self.engine {
+            return model.check(inputs, wanted);
+        }
         let signature = self.signature();
         let signature = signature.ok_or_else(|| RuntimeError::NoTensors { format: self.format().word() })?;
         signature::check(signature, inputs, wanted)
@@ -229,6 +264,7 @@ impl Model {
         match &self.engine {
             Engine::Trees { .. } => None,
             Engine::Onnx(model) => model.rows_of(tensors),
+            Engine::Text(_) => TextModel::rows_of(tensors),
         }
     }
 
@@ -237,6 +273,7 @@ impl Model {
         match &self.engine {
             Engine::Trees { .. } => None,
             Engine::Onnx(model) => model.row_output(),
+            Engine::Text(model) => Some(model.row_output()),
         }
     }
 
@@ -245,6 +282,7 @@ impl Model {
         match &self.engine {
             Engine::Trees { .. } => None,
             Engine::Onnx(model) => model.predictions_in(answer),
+            Engine::Text(model) => model.predictions_in(answer),
         }
     }
 
@@ -287,6 +325,13 @@ impl Model {
                 let flat = model.predict(&self.inputs, &columns, rows.len())?;
                 Ok(flat.chunks(self.outputs).map(<[f64]>::to_vec).collect())
             }
+            Engine::Text(model) => {
+                self.check_width(binding, rows)?;
+                let place = binding.places.first().copied().unwrap_or(0);
+                let texts: Vec<&Value> = rows.iter().filter_map(|row| row.get(place)).collect();
+                let flat = model.predict(&texts)?;
+                Ok(flat.chunks(self.outputs).map(<[f64]>::to_vec).collect())
+            }
         }
     }
 
@@ -305,6 +350,10 @@ impl Model {
                 let columns: Vec<Vec<&Value>> =
                     (0..width).map(|column| values.iter().skip(column).step_by(width).collect()).collect();
                 model.predict(&self.inputs, &columns, rows)
+            }
+            Engine::Text(_) => {
+                let what = "a matrix of numbers for a model of text".to_owned();
+                Err(RuntimeError::Unsupported { format: self.format().word(), what })
             }
         }
     }

@@ -56,6 +56,11 @@ pub(crate) fn check(
             reason: format!("it is missing; the model takes {datatype} of shape {shape:?}"),
         });
     }
+    check_wanted(signature, wanted)
+}
+
+/// Refuses wanted outputs that a model does not give.
+pub(crate) fn check_wanted(signature: &TensorSignature, wanted: &[&str]) -> Result<(), RuntimeError> {
     let is_output = |name: &str| signature.outputs.iter().any(|spec| spec.name == name);
     match wanted.iter().find(|name| !is_output(name)) {
         Some(name) => Err(unknown("output", name, &signature.outputs)),

@@ -190,6 +190,19 @@ pub enum ServingError {
         /// The bound.
         limit: u64,
     },
+    /// The deployment's model does not embed texts.
+    #[error("deployment `{0}` does not embed texts")]
+    NoEmbeddings(String),
+    /// A text has more tokens than the model takes.
+    #[error("input {input} has {tokens} tokens; the model takes at most {limit}")]
+    TooManyTokens {
+        /// Position in the request, from 0.
+        input: usize,
+        /// Its tokens, those around it included.
+        tokens: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// Too many requests wait for the model.
     #[error("{waiting} requests wait for the model; at most {limit} may")]
     QueueFull {
@@ -276,7 +289,11 @@ impl Failure for ServingError {
             Self::RowCount { .. } | Self::ModelTooLarge { .. } | Self::TensorsTooLarge { .. } => {
                 Kind::TooLarge
             }
-            Self::WrongName { .. } | Self::WrongRequest(_) | Self::WrongValue { .. } => Kind::Invalid,
+            Self::WrongName { .. }
+            | Self::WrongRequest(_)
+            | Self::WrongValue { .. }
+            | Self::NoEmbeddings(_)
+            | Self::TooManyTokens { .. } => Kind::Invalid,
             Self::QueueFull { .. } | Self::TooLate { .. } => Kind::Exhausted,
             Self::NoModelMemory { .. } => Kind::Unavailable,
             Self::Unloaded(_) => Kind::Unavailable,
@@ -310,6 +327,8 @@ impl Failure for ServingError {
             Self::WrongRequest(_) => "serving.wrong_request",
             Self::WrongValue { .. } => "serving.wrong_value",
             Self::TensorsTooLarge { .. } => "serving.tensors_too_large",
+            Self::NoEmbeddings(_) => "serving.no_embeddings",
+            Self::TooManyTokens { .. } => "serving.too_many_tokens",
             Self::QueueFull { .. } => "serving.queue_full",
             Self::TooLate { .. } => "serving.too_late",
             Self::ModelFailed => "serving.model_failed",
@@ -344,6 +363,12 @@ impl Failure for ServingError {
             Self::OtherInputs { .. } => Some("deploy it under a name of its own, where its callers ask for it".into()),
             Self::RowCount { got, .. } if *got > 0 => Some("send the rows in several requests".into()),
             Self::OtherVersion { .. } => Some("leave the version out to ask whichever is served".into()),
+            Self::NoEmbeddings(_) => {
+                Some("deploy, without a feature service, an encoder as ONNX with its tokenizer.json".into())
+            }
+            Self::TooManyTokens { .. } => Some(
+                "send it in parts, or set \"truncate\": true in the model's shipway_text.json".into(),
+            ),
             Self::QueueFull { .. } => Some(
                 "try again a little later, or deploy with more `queue.max_requests` or with `batching`".into(),
             ),

@@ -18,6 +18,7 @@
 //! - `open_inference/`: the Open Inference protocol, version 2, over REST and gRPC
 //! - `launch/`: pure: how a candidate comes to serve step by step, and what it is judged by
 //! - `memory`: how much memory models may take, and which make room
+//! - `openai/`: embeddings as OpenAI's API has them
 //! - `preview`: pure: what a candidate would have decided otherwise
 //! - `golden`: what a version must answer before it takes traffic
 //! - `refusal`: how the foreign wires refuse
@@ -35,6 +36,7 @@ mod launch;
 mod memory;
 mod model;
 mod open_inference;
+mod openai;
 mod overrides;
 mod ports;
 mod prediction_log;

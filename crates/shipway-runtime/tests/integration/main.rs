@@ -6,3 +6,5 @@ mod library;
 mod onnx;
 #[cfg(test)]
 mod tensors;
+#[cfg(test)]
+mod text;

@@ -17,7 +17,7 @@ mod preview;
 use shipway_core::{Permission, ResourceType};
 use shipway_web::Routes;
 
-use crate::{open_inference, scoring, service::Serving};
+use crate::{open_inference, openai, scoring, service::Serving};
 
 /// All routes of serving.
 pub fn routes(serving: Serving) -> Routes<()> {
@@ -37,6 +37,7 @@ pub fn routes(serving: Serving) -> Routes<()> {
         .post("/api/v1/labels/{deployment}", Permission::Write, labels::post)
         .merge(open_inference::routes(&serving))
         .merge(scoring::routes())
+        .merge(openai::routes())
         .about(ResourceType::Deployment)
         .with_state(serving)
 }

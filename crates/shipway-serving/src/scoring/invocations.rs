@@ -135,7 +135,9 @@ fn positions(served: &Served) -> Vec<String> {
 
 /// The names of columns that are text, whatever they look like.
 fn texts(served: &Served) -> Vec<String> {
-    let Source::Service(service) = &served.source else { return Vec::new() };
+    let Source::Service(service) = &served.source else {
+        return served.model.text().map(|_| positions(served)).unwrap_or_default();
+    };
     let bound = service.current();
     let shape = &bound.binding.shape;
     let is_text =

@@ -7,7 +7,11 @@ use std::{
 
 use bytes::Bytes;
 use shipway_core::{Digest, Name, Timestamp};
-use shipway_runtime::{Binding, DataFile, Model, RuntimeError, mlflow};
+use shipway_runtime::{
+    Binding, DataFile, Model, RuntimeError,
+    mlflow::{self, LoadPlan},
+    text,
+};
 
 use super::Serving;
 use crate::{
@@ -196,14 +200,7 @@ impl Serving {
 
     pub(super) async fn load_model(&self, resolved: &ResolvedModel) -> Result<Model, ServingError> {
         let paths: Vec<String> = resolved.files.iter().map(|file| file.path.clone()).collect();
-        let description =
-            resolved.files.iter().find(|file| file.path == mlflow::DESCRIPTION).ok_or_else(|| {
-                RuntimeError::Description {
-                    reason: format!("not among the {} files of the version", paths.len()),
-                }
-            })?;
-        let description = self.read_file(resolved, description, MAX_DESCRIPTION_BYTES).await?;
-        let plan = mlflow::plan(&String::from_utf8_lossy(&description), &paths)?;
+        let plan = self.plan(resolved, &paths).await?;
         let file =
             resolved.files.iter().find(|file| file.path == plan.file).ok_or_else(|| {
                 RuntimeError::Description { reason: format!("`{}` was not logged", plan.file) }
@@ -216,9 +213,28 @@ impl Serving {
                 data.push(DataFile { path: name, content: content.as_ref().into() });
             }
         }
+        let mut texts = Vec::new();
+        for (path, name) in plan.text_files(&paths) {
+            if let Some(file) = resolved.files.iter().find(|file| file.path == path) {
+                let content = self.read_file(resolved, file, text::MAX_FILE_BYTES).await?;
+                texts.push(DataFile { path: name.to_owned(), content: content.as_ref().into() });
+            }
+        }
         let options = self.inner.options.runtime.clone();
-        let loading = self.inner.tracker.spawn_blocking(move || plan.load(&content, &data, &options));
+        let loading =
+            self.inner.tracker.spawn_blocking(move || plan.load_text(&content, &data, &texts, &options));
         Ok(loading.await.map_err(|_| ServingError::ShuttingDown)??)
+    }
+
+    /// Which of the version's files to load: as its description says, or, without one, as folders of encoders of texts are laid out.
+    async fn plan(&self, resolved: &ResolvedModel, paths: &[String]) -> Result<LoadPlan, ServingError> {
+        let described = resolved.files.iter().find(|file| file.path == mlflow::DESCRIPTION);
+        let Some(description) = described else {
+            let reason = format!("not among the {} files of the version", paths.len());
+            return Ok(text::plan_of_folder(paths).ok_or(RuntimeError::Description { reason })?);
+        };
+        let description = self.read_file(resolved, description, MAX_DESCRIPTION_BYTES).await?;
+        Ok(mlflow::plan(&String::from_utf8_lossy(&description), paths)?)
     }
 
     /// Runs the golden inputs of a version, which it must answer as they say; without them the example that was logged with it, so

@@ -9,11 +9,13 @@
 //! - `launches`: a candidate comes to serve step by step
 //! - `running`: a launch while it goes on
 //! - `parking`: models make room for each other
+//! - `embed`: texts become embeddings
 //! - `preview`: a candidate runs over what was served
 //! - `explain`: why a model answers what it answers
 //! - `labels`: what came true of predictions
 
 mod deploy;
+mod embed;
 mod explain;
 mod follow;
 mod infer;
@@ -52,6 +54,7 @@ use crate::{
 };
 use running::Running;
 
+pub(crate) use embed::Embedder;
 pub use explain::{ExplainOutput, ExplainRequest, Explanation, RowExplanation, ScoreExplanation};
 pub(crate) use infer::{Inferred, TensorQuestion};
 pub use labels::{Label, Labels, LabelsKept, label_table_of};

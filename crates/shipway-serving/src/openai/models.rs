@@ -1,0 +1,32 @@
+//! Which deployments can be asked.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use serde_json::{Value, json};
+use shipway_web::Path;
+
+use super::Refusal;
+use crate::service::{Embedder, Serving};
+
+fn shown(name: &str, embedder: &Embedder) -> Value {
+    let created = embedder.since().0.div_euclid(1_000_000);
+    json!({ "id": name, "object": "model", "created": created, "owned_by": "shipway" })
+}
+
+/// The deployments that embed and are loaded, by name.
+pub(super) async fn list(State(serving): State<Serving>) -> Json<Value> {
+    let deployments = serving.deployments().into_iter().map(|status| status.name.to_string());
+    let models = deployments.filter_map(|name| Some(shown(&name, &serving.loaded_embedder(&name).ok()?)));
+    Json(json!({ "object": "list", "data": models.collect::<Value>() }))
+}
+
+/// One of them.
+pub(super) async fn show(State(serving): State<Serving>, Path(name): Path<String>) -> Response {
+    match serving.embedder(&name).await {
+        Ok(embedder) => Json(shown(&name, &embedder)).into_response(),
+        Err(error) => Refusal::from(error).answer(),
+    }
+}
