@@ -179,6 +179,9 @@ impl Failure for RuntimeError {
         match self {
             Self::ColumnMissing { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?").into()),
             Self::UnknownTensor { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?").into()),
+            Self::Unsupported { format: "text" | "tokenizer", .. } => {
+                Some("with {\"task\": \"tensors\"} in shipway_text.json beside it, it is served as a model of tensors".into())
+            }
             Self::NoRows { .. } => Some("ask it over the Open Inference protocol: /v2/models/{name}/infer".into()),
             Self::OnnxLibrary { .. } => Some(
                 "`shipway runtime install` and start the server anew, or set `runtime.onnx_library` to a library of 1.24 or newer".into(),

@@ -192,5 +192,7 @@ fn settings_that_do_not_fit_the_encoder_are_refused() {
         let refused = load(encoder, &own).unwrap_err();
         assert!(refused.to_string().contains(words), "{refused}");
     }
+    let refused = load("model.onnx", &json!({"task": "classify"})).unwrap_err();
+    assert!(refused.hint().unwrap().contains("tensors"), "there is a way out");
     assert!(load("model.onnx", &json!({"task": "tensors"})).unwrap().text().is_none());
 }
