@@ -13,6 +13,7 @@ import numpy
 import ray
 from ray import serve
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 
 @serve.deployment(num_replicas=1, max_ongoing_requests=64)
@@ -20,11 +21,12 @@ class Trees:
     def __init__(self, model: str) -> None:
         self.booster = lightgbm.Booster(model_file=model)
 
-    async def __call__(self, request: Request) -> dict:
+    async def __call__(self, request: Request) -> JSONResponse:
         if request.method == "GET":
-            return {}
+            return JSONResponse({})
         rows = numpy.asarray((await request.json())["rows"], dtype=float)
-        return {"predictions": self.booster.predict(rows, num_threads=1).tolist()}
+        # A response of its own says its length, as all the others do.
+        return JSONResponse({"predictions": self.booster.predict(rows, num_threads=1).tolist()})
 
 
 if __name__ == "__main__":

@@ -89,7 +89,8 @@ impl Embedder {
                 key: None,
             };
             let answer = self.serving.ask(&self.target, question, Instant::now()).await?;
-            let Some(Elements::Fp32(numbers)) = answer.outputs.into_iter().next().map(|output| output.elements)
+            let Some(Elements::Fp32(numbers)) =
+                answer.outputs.into_iter().next().map(|output| output.elements)
             else {
                 return Err(ServingError::ModelFailed);
             };
