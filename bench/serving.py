@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from load import Load
 from measure import Goal, Lane, Sample, in_turn
 from serving_sides import LEAVES, OURS, TREES, deploy, sides
+from serving_switch import large_batches, switching
 from setting import Setting
 from steady import SteadyLoad, closed_then_steady
 from tools import LoadGenerator, SteadyGenerator
@@ -29,9 +30,11 @@ BATCHED_FASTER = 3.0
 
 
 def serving(setting: Setting) -> Iterator[Lane]:
-    """The booster on every server; then the network with and without batches."""
+    """The booster on every server; the network with and without batches, and in large ones; versions that change."""
     yield trees(setting)
     yield batching(setting)
+    yield large_batches(setting, _network(), FEATURES, _onnx_library())
+    yield switching(setting)
 
 
 def trees(setting: Setting) -> Lane:
