@@ -4,6 +4,8 @@ use std::{borrow::Cow, path::PathBuf};
 
 use shipway_core::{Failure, Kind};
 
+use crate::python::PythonError;
+
 /// Why a model does not load or does not predict.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -116,7 +118,7 @@ pub enum RuntimeError {
     #[error("a string for an onnx model must be UTF-8")]
     NotText,
     /// The model is stored as a Python pickle, which is code and is never run here.
-    #[error("`{file}` is a Python pickle; pickles are never loaded")]
+    #[error("`{file}` is a Python pickle; pickles are never loaded in the server")]
     Pickled {
         /// The file, as the MLmodel names it.
         file: String,
@@ -133,9 +135,17 @@ pub enum RuntimeError {
         /// Where and what.
         reason: String,
     },
+    /// A model that is code, or its process.
+    #[error(transparent)]
+    Python(#[from] PythonError),
 }
 
 impl RuntimeError {
+    /// Whether nothing in this process runs the model, so that it may be one for a process of Python.
+    pub const fn is_left_to_python(&self) -> bool {
+        matches!(self, Self::Pickled { .. } | Self::NoFlavor { .. } | Self::Unsupported { .. })
+    }
+
     pub(crate) fn onnx(action: &'static str) -> impl Fn(ort::Error) -> Self {
         move |error| {
             let words = error.to_string();
@@ -150,6 +160,7 @@ impl Failure for RuntimeError {
     fn kind(&self) -> Kind {
         match self {
             Self::OnnxLibrary { .. } => Kind::Unavailable,
+            Self::Python(error) => error.kind(),
             _ => Kind::Invalid,
         }
     }
@@ -172,6 +183,7 @@ impl Failure for RuntimeError {
             Self::Pickled { .. } => "runtime.model_pickled",
             Self::NoFlavor { .. } => "runtime.no_flavor",
             Self::Description { .. } => "runtime.description",
+            Self::Python(error) => error.code(),
         }
     }
 
@@ -187,12 +199,15 @@ impl Failure for RuntimeError {
                 "`shipway runtime install` and start the server anew, or set `runtime.onnx_library` to a library of 1.24 or newer".into(),
             ),
             Self::Pickled { .. } => Some(
-                "log the booster, which is stored as text: mlflow.lightgbm.log_model(model.booster_), or log it as ONNX".into(),
+                "log the booster, which is stored as text: mlflow.lightgbm.log_model(model.booster_), or log it as ONNX; or set `runtime.python.interpreter`, so that models of Python run in processes of their own".into(),
             ),
             Self::Onnx { action: "use the GPU", .. } => {
                 Some("`shipway runtime install --gpu` installs a library with CUDA; or set `runtime.onnx_device` to cpu".into())
             }
-            Self::NoFlavor { .. } => Some("log the model with mlflow.lightgbm, mlflow.xgboost, mlflow.catboost (format=\"json\") or mlflow.onnx".into()),
+            Self::NoFlavor { .. } => Some(
+                "log the model with mlflow.lightgbm, mlflow.xgboost, mlflow.catboost (format=\"json\") or mlflow.onnx; or set `runtime.python.interpreter`, so that models of Python run in processes of their own".into(),
+            ),
+            Self::Python(error) => error.hint(),
             _ => None,
         }
     }

@@ -110,6 +110,19 @@ pub(crate) fn as_number(value: &Value) -> Option<f64> {
     }
 }
 
+/// A value without a fraction; floats only as far as they count exactly.
+pub(crate) fn whole_number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Bool(flag) => Some(i64::from(*flag)),
+        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+        Value::Float(number) if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 => {
+            Some(*number as i64)
+        }
+        _ => None,
+    }
+}
+
 impl Encoding {
     pub(crate) fn kind(&self) -> InputKind {
         match self {

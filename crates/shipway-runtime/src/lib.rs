@@ -1,8 +1,8 @@
-//! Runs model files in process: trees of LightGBM, XGBoost and CatBoost with an engine of our own, everything else through
-//! ONNX Runtime.
+//! Runs model files in process: trees of LightGBM, XGBoost and CatBoost with an engine of our own, ONNX through ONNX Runtime. Models
+//! that are code run in processes of Python of their own.
 //!
 //! This crate decides what a model file means: which columns it needs, how a value becomes a number or a category code,
-//! and what its outputs are. It never unpickles and never runs code that came with a model.
+//! and what its outputs are. In the server's process it never unpickles and never runs code that came with a model.
 //!
 //! - `model`: the one type callers hold; loading, binding columns by name, predicting rows
 //! - `input`: what a model wants of its columns, and how values become numbers
@@ -11,6 +11,7 @@
 //! - `lightgbm/`, `xgboost/`, `catboost/`: from files to forests, and from sums to outputs
 //! - `ubjson`: reads universal binary JSON
 //! - `onnx/`: ONNX Runtime: models of rows and columns, and models of tensors
+//! - `python/`: models that are code: a process for each, what it is asked, and what confines it
 //! - `tensor/`: typed tensors of any shape, as bytes and as batches
 //! - `signature`: whether tensors fit a model; pure
 //! - `tokenizer/`: text as tokens, by a `tokenizer.json`
@@ -33,6 +34,7 @@ pub mod mlflow;
 mod model;
 mod onnx;
 mod outputs;
+pub mod python;
 mod signature;
 pub mod tensor;
 pub mod text;

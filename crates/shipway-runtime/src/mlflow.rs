@@ -149,7 +149,7 @@ impl LoadPlan {
     /// Whether the file has no names of its own, so that the model's inputs are called by their places.
     fn is_nameless(&self, model: &Model) -> bool {
         let prefix = match self.format {
-            ModelFormat::LightGbmText => return false,
+            ModelFormat::LightGbmText | ModelFormat::Python => return false,
             ModelFormat::Onnx => return true,
             ModelFormat::XgBoost => "f",
             ModelFormat::CatBoostJson => "",
@@ -168,7 +168,7 @@ fn named_columns(json: &str) -> Option<Vec<String>> {
     columns.iter().map(|column| column.get("name")?.as_str().map(str::to_owned)).collect()
 }
 
-fn first_line(text: &str) -> String {
+pub(crate) fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(200).collect()
 }
 

@@ -11,6 +11,7 @@ use crate::{
     input::{Encoding, ModelInput, word_of},
     lightgbm,
     onnx::Onnx,
+    python::{PythonModel, PythonOptions},
     signature,
     tensor::{Tensor, TensorSignature},
     text::TextModel,
@@ -29,6 +30,8 @@ pub enum ModelFormat {
     XgBoost,
     /// CatBoost's JSON.
     CatBoostJson,
+    /// A function of Python that MLflow logged, in a process of its own.
+    Python,
 }
 
 impl ModelFormat {
@@ -39,12 +42,13 @@ impl ModelFormat {
             Self::Onnx => "onnx",
             Self::XgBoost => "xgboost",
             Self::CatBoostJson => "catboost",
+            Self::Python => "python",
         }
     }
 
     /// Whether models of it are evaluated by this crate itself, on the caller's thread, in microseconds.
     pub const fn is_native(self) -> bool {
-        !matches!(self, Self::Onnx)
+        !matches!(self, Self::Onnx | Self::Python)
     }
 }
 
@@ -60,6 +64,8 @@ pub struct RuntimeOptions {
     pub inter_threads: usize,
     /// Where ONNX models run.
     pub device: Device,
+    /// How models that are code run in processes of their own; without it, they are refused.
+    pub python: Option<PythonOptions>,
 }
 
 /// Where ONNX models run.
@@ -89,7 +95,7 @@ impl FromStr for Device {
 
 impl Default for RuntimeOptions {
     fn default() -> Self {
-        Self { onnx_library: None, threads: 1, inter_threads: 1, device: Device::Cpu }
+        Self { onnx_library: None, threads: 1, inter_threads: 1, device: Device::Cpu, python: None }
     }
 }
 
@@ -105,6 +111,7 @@ pub struct Model {
 pub(crate) enum Engine {
     Trees { model: Box<TreeModel>, encodings: Vec<Encoding>, format: ModelFormat },
     Onnx(Onnx),
+    Python(Box<PythonModel>),
     Text(Box<TextModel>),
 }
 
@@ -135,7 +142,11 @@ impl Model {
             ModelFormat::Onnx => {
                 let model = Onnx::load(bytes, data, options)?;
                 let (inputs, outputs) = (model.inputs(), model.outputs());
-                return Ok(Self { engine: Engine::Onnx(model), inputs, outputs });
+                return Ok(Self::with_engine(Engine::Onnx(model), inputs, outputs));
+            }
+            ModelFormat::Python => {
+                let what = "a model in bytes, without its folder".to_owned();
+                return Err(RuntimeError::Unsupported { format: format.word(), what });
             }
         };
         let (model, columns) = TreeModel::new(parts);
@@ -146,6 +157,10 @@ impl Model {
             .collect();
         let encodings = columns.into_iter().map(|Column { encoding, .. }| encoding).collect();
         Ok(Self { engine: Engine::Trees { model: Box::new(model), encodings, format }, inputs, outputs })
+    }
+
+    pub(crate) const fn with_engine(engine: Engine, inputs: Vec<ModelInput>, outputs: usize) -> Self {
+        Self { engine, inputs, outputs }
     }
 
     /// The same for an encoder of texts, with the files beside it, each by its name, such as `tokenizer.json`.
@@ -171,7 +186,7 @@ impl Model {
     pub fn text(&self) -> Option<&TextModel> {
         match &self.engine {
             Engine::Text(model) => Some(model),
-            Engine::Trees { .. } | Engine::Onnx(_) => None,
+            Engine::Trees { .. } | Engine::Onnx(_) | Engine::Python(_) => None,
         }
     }
 
@@ -192,6 +207,7 @@ impl Model {
         match self.engine {
             Engine::Trees { format, .. } => format,
             Engine::Onnx(_) | Engine::Text(_) => ModelFormat::Onnx,
+            Engine::Python(_) => ModelFormat::Python,
         }
     }
 
@@ -212,6 +228,7 @@ impl Model {
         match &self.engine {
             Engine::Trees { .. } => None,
             Engine::Onnx(model) => Some(model.signature()),
+            Engine::Python(model) => model.signature(),
             Engine::Text(model) => Some(model.signature()),
         }
     }
@@ -221,6 +238,7 @@ impl Model {
         match &self.engine {
             Engine::Trees { .. } | Engine::Text(_) => Ok(()),
             Engine::Onnx(model) => model.must_take_rows(),
+            Engine::Python(model) => model.must_take_rows(),
         }
     }
 
@@ -229,22 +247,32 @@ impl Model {
         self.must_take_rows().is_ok()
     }
 
+    /// Why it does not answer just now; only a model in a process of its own has such times.
+    pub fn trouble(&self) -> Option<RuntimeError> {
+        match &self.engine {
+            Engine::Trees { .. } | Engine::Onnx(_) | Engine::Text(_) => None,
+            Engine::Python(model) => model.trouble(),
+        }
+    }
+
     /// Runs a model of tensors on `inputs`, which may come in any order. Answers the outputs named in `wanted`, in that
     /// order; all of them, in the model's order, when it is empty. A tensor that is missing, unknown, there twice, or of
     /// another type or shape than the model's is refused by name.
     pub fn infer(&self, inputs: Vec<Tensor>, wanted: &[&str]) -> Result<Vec<Tensor>, RuntimeError> {
-        let model = match &self.engine {
-            Engine::Onnx(model) => model,
-            Engine::Text(model) => return model.infer(&inputs, wanted),
-            Engine::Trees { .. } => return Err(RuntimeError::NoTensors { format: self.format().word() }),
+        if let Engine::Text(model) = &self.engine {
+            return model.infer(&inputs, wanted);
+        }
+        self.check(&inputs, wanted)?;
+        let all: Vec<&str> = match (wanted.is_empty(), self.signature()) {
+            (true, Some(signature)) => signature.outputs.iter().map(|spec| spec.name.as_str()).collect(),
+            _ => wanted.to_vec(),
         };
-        let signature = model.signature();
-        signature::check(signature, &inputs, wanted)?;
-        if wanted.is_empty() {
-            let all: Vec<&str> = signature.outputs.iter().map(|spec| spec.name.as_str()).collect();
-            model.infer(inputs, &all)
-        } else {
-            model.infer(inputs, wanted)
+        match &self.engine {
+            Engine::Trees { .. } | Engine::Text(_) => {
+                Err(RuntimeError::NoTensors { format: self.format().word() })
+            }
+            Engine::Onnx(model) => model.infer(inputs, &all),
+            Engine::Python(model) => model.infer(inputs, &all),
         }
     }
 
@@ -262,7 +290,7 @@ impl Model {
     /// no rows.
     pub fn rows_of(&self, tensors: &[Tensor]) -> Option<Vec<Vec<Value>>> {
         match &self.engine {
-            Engine::Trees { .. } => None,
+            Engine::Trees { .. } | Engine::Python(_) => None,
             Engine::Onnx(model) => model.rows_of(tensors),
             Engine::Text(_) => TextModel::rows_of(tensors),
         }
@@ -271,7 +299,7 @@ impl Model {
     /// The output tensor that holds the predictions of rows; `None` for a model whose tensors are no rows.
     pub fn row_output(&self) -> Option<&str> {
         match &self.engine {
-            Engine::Trees { .. } => None,
+            Engine::Trees { .. } | Engine::Python(_) => None,
             Engine::Onnx(model) => model.row_output(),
             Engine::Text(model) => Some(model.row_output()),
         }
@@ -280,7 +308,7 @@ impl Model {
     /// The predictions in that tensor, as [`Model::predict`] answers them.
     pub fn predictions_in(&self, answer: &Tensor) -> Option<Vec<Vec<f64>>> {
         match &self.engine {
-            Engine::Trees { .. } => None,
+            Engine::Trees { .. } | Engine::Python(_) => None,
             Engine::Onnx(model) => model.predictions_in(answer),
             Engine::Text(model) => model.predictions_in(answer),
         }
@@ -316,15 +344,11 @@ impl Model {
                 Ok(outputs.chunks_exact(self.outputs).map(<[f64]>::to_vec).collect())
             }
             Engine::Onnx(model) => {
-                self.check_width(binding, rows)?;
-                let columns: Vec<Vec<&Value>> = binding
-                    .places
-                    .iter()
-                    .map(|place| rows.iter().filter_map(|row| row.get(*place)).collect())
-                    .collect();
+                let columns = self.columns(binding, rows)?;
                 let flat = model.predict(&self.inputs, &columns, rows.len())?;
                 Ok(flat.chunks(self.outputs).map(<[f64]>::to_vec).collect())
             }
+            Engine::Python(model) => model.predict(&self.columns(binding, rows)?, rows.len()),
             Engine::Text(model) => {
                 self.check_width(binding, rows)?;
                 let place = binding.places.first().copied().unwrap_or(0);
@@ -333,6 +357,17 @@ impl Model {
                 Ok(flat.chunks(self.outputs).map(<[f64]>::to_vec).collect())
             }
         }
+    }
+
+    /// The values of each input.
+    fn columns<'rows>(
+        &self,
+        binding: &Binding,
+        rows: &[&'rows [Value]],
+    ) -> Result<Vec<Vec<&'rows Value>>, RuntimeError> {
+        self.check_width(binding, rows)?;
+        let column = |place: &usize| rows.iter().filter_map(|row| row.get(*place)).collect();
+        Ok(binding.places.iter().map(column).collect())
     }
 
     /// Predicts a matrix of numbers, row-major `[rows, inputs]`, NaN for missing, categories as their codes. Answers
@@ -351,6 +386,7 @@ impl Model {
                     (0..width).map(|column| values.iter().skip(column).step_by(width).collect()).collect();
                 model.predict(&self.inputs, &columns, rows)
             }
+            Engine::Python(model) => model.predict_matrix(&self.inputs, data, rows),
             Engine::Text(_) => {
                 let what = "a matrix of numbers for a model of text".to_owned();
                 Err(RuntimeError::Unsupported { format: self.format().word(), what })

@@ -37,7 +37,9 @@ impl Model {
                     Ok((self.inputs().len() + 1).saturating_mul(model.raw_outputs()))
                 }
             },
-            (_, Engine::Onnx(_) | Engine::Text(_)) => Err(self.lacks("anything but values")),
+            (_, Engine::Onnx(_) | Engine::Python(_) | Engine::Text(_)) => {
+                Err(self.lacks("anything but values"))
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use shipway_core::Value;
 use super::unsupported;
 use crate::{
     error::RuntimeError,
-    input::{InputKind, ModelInput, as_number, word_of},
+    input::{InputKind, ModelInput, as_number, whole_number, word_of},
     tensor::{Elements, Tensor as OurTensor},
 };
 
@@ -293,19 +293,6 @@ fn value_at(elements: &Elements, row: usize) -> Option<Value> {
         Elements::Bytes(strings) => Some(Value::text(String::from_utf8_lossy(strings.get(row)?).as_ref())),
         Elements::Bool(flags) => flags.get(row).copied().map(Value::Bool),
         numbers => numbers.number(row).map(Value::float),
-    }
-}
-
-/// A value without a fraction; floats only as far as they count exactly.
-fn whole_number(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        Value::Bool(flag) => Some(i64::from(*flag)),
-        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-        Value::Float(number) if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 => {
-            Some(*number as i64)
-        }
-        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shipway_runtime::Model;
+use shipway_runtime::{Model, ModelFormat};
 
 use crate::error::ServingError;
 
@@ -27,7 +27,7 @@ const MOST_CACHE_BYTES: u64 = 64 << 30;
 #[serde(default, deny_unknown_fields)]
 pub struct BatchingSettings {
     /// The most rows of a batch, 1 for no batches. Without it, 64 for a model of rows and columns, whose rows know nothing of each
-    /// other, and 1 for a model of tensors, which only its maker can know to be like that.
+    /// other, and 1 for a model of tensors or of Python code, which only its maker can know to be like that.
     pub max_rows: Option<usize>,
     /// How long the first of a batch waits for company, in microseconds; 0 for not at all.
     pub max_delay_us: u64,
@@ -64,13 +64,13 @@ impl Default for QueueSettings {
 }
 
 impl BatchingSettings {
-    /// The settings for a model: what is not said is decided by whether it takes rows; one whose tensors have a first dimension of a
-    /// fixed size runs no batches, whatever is said.
+    /// The settings for a model: what is not said is decided by whether it takes rows, of which code may make anything; one whose
+    /// tensors have a first dimension of a fixed size runs no batches, whatever is said.
     pub(crate) fn for_model(self, model: &Model) -> Self {
         if model.signature().is_some_and(|signature| !signature.batches()) {
             return Self { max_rows: Some(1), max_delay_us: 0 };
         }
-        self.for_rows(model.takes_rows())
+        self.for_rows(model.takes_rows() && model.format() != ModelFormat::Python)
     }
 
     fn for_rows(self, takes_rows: bool) -> Self {

@@ -148,6 +148,7 @@ pub(super) fn platform(served: &Served) -> &'static str {
         ModelFormat::XgBoost => "xgboost_json",
         ModelFormat::CatBoostJson => "catboost_json",
         ModelFormat::Onnx => "onnxruntime_onnx",
+        ModelFormat::Python => "python",
     }
 }
 

@@ -6,7 +6,8 @@ use axum::{Json, extract::State};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use shipway_core::Timestamp;
+use shipway_core::{DataType, Timestamp};
+use shipway_runtime::{InputKind, ModelFormat};
 use shipway_web::{BodyBytes, Path, Problem};
 
 use super::{frame, frame::Frame, tensors};
@@ -135,12 +136,20 @@ fn positions(served: &Served) -> Vec<String> {
 
 /// The names of columns that are text, whatever they look like.
 fn texts(served: &Served) -> Vec<String> {
-    let Source::Service(service) = &served.source else {
-        return served.model.text().map(|_| positions(served)).unwrap_or_default();
-    };
-    let bound = service.current();
-    let shape = &bound.binding.shape;
-    let is_text =
-        |(_, data_type): &&(String, shipway_core::DataType)| *data_type == shipway_core::DataType::Text;
-    shape.keys.iter().chain(&shape.request).filter(is_text).map(|(name, _)| name.clone()).collect()
+    match &served.source {
+        Source::Service(service) => {
+            let bound = service.current();
+            let shape = &bound.binding.shape;
+            let is_text = |(_, data_type): &&(String, DataType)| *data_type == DataType::Text;
+            shape.keys.iter().chain(&shape.request).filter(is_text).map(|(name, _)| name.clone()).collect()
+        }
+        // The signature of a model of Python says what is text; a category elsewhere may be a number.
+        Source::Direct { .. } if served.model.format() == ModelFormat::Python => {
+            let texts = served.model.inputs().iter().filter(|input| input.kind == InputKind::Category);
+            texts.map(|input| input.name.clone()).collect()
+        }
+        Source::Direct { .. } | Source::Tensors => {
+            served.model.text().map(|_| positions(served)).unwrap_or_default()
+        }
+    }
 }

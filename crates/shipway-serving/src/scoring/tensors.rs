@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use shipway_runtime::tensor::{Elements, Tensor, TensorSignature, TensorSpec};
+use shipway_runtime::tensor::{Datatype, Elements, Tensor, TensorSignature, TensorSpec};
 
 use super::frame::{Frame, wrong};
 use crate::{error::ServingError, tensor_json};
+
+/// What an output is called that has no name.
+const UNNAMED: &str = "predict";
 
 /// The most dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 16;
@@ -17,11 +20,33 @@ pub(crate) fn read(signature: &TensorSignature, frame: Frame<'_>) -> Result<Vec<
         Frame::Inputs(data) => only(signature, data)?,
         Frame::Instances(Value::Array(rows)) if rows.iter().all(Value::is_object) => by_column(rows)?,
         Frame::Instances(data) => only(signature, data)?,
-        Frame::Csv(_) | Frame::Split(_) | Frame::Records(_) => {
+        Frame::Csv(_) | Frame::Split(_) | Frame::Records(_) if !are_columns(signature) => {
             return Err(wrong("the model takes tensors: send `inputs` or `instances`"));
+        }
+        rows => {
+            let names = names(signature);
+            let rows = rows.rows(&names, &texts(signature))?;
+            let mut columns = by_column(rows.into_iter().map(Value::Object).collect())?;
+            // As for a model of rows, columns that it does not take are left out.
+            columns.retain(|name, _| names.contains(name));
+            columns
         }
     };
     columns.into_iter().map(|(name, data)| tensor(signature, name, &data)).collect()
+}
+
+/// Whether each of the model's tensors is a column of a data frame.
+fn are_columns(signature: &TensorSignature) -> bool {
+    signature.inputs.iter().all(|spec| spec.shape == [-1])
+}
+
+fn names(signature: &TensorSignature) -> Vec<String> {
+    signature.inputs.iter().map(|spec| spec.name.clone()).collect()
+}
+
+fn texts(signature: &TensorSignature) -> Vec<String> {
+    let texts = signature.inputs.iter().filter(|spec| spec.datatype == Datatype::Bytes);
+    texts.map(|spec| spec.name.clone()).collect()
 }
 
 fn only(signature: &TensorSignature, data: Value) -> Result<Map<String, Value>, ServingError> {
@@ -81,8 +106,13 @@ fn shape_of(data: &Value) -> Option<Vec<usize>> {
     Some(shape)
 }
 
-/// The outputs by their names, as nested lists.
+/// The outputs by their names, as nested lists; the only one of a model whose signature has no name for it stands alone.
 pub(crate) fn write(outputs: &[Tensor]) -> Value {
+    if let [only] = outputs
+        && only.name == UNNAMED
+    {
+        return nested(only);
+    }
     outputs.iter().map(|tensor| (tensor.name.clone(), nested(tensor))).collect()
 }
 
@@ -110,7 +140,6 @@ fn nested(tensor: &Tensor) -> Value {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use shipway_runtime::tensor::Datatype;
 
     use super::*;
 
@@ -121,6 +150,23 @@ mod tests {
             shape: vec![-1, 2],
         };
         TensorSignature { inputs: names.iter().map(spec).collect(), outputs: Vec::new() }
+    }
+
+    #[test]
+    fn tensors_that_are_columns_come_as_a_data_frame_too() {
+        let column = |name: &str, datatype| TensorSpec { name: name.to_owned(), datatype, shape: vec![-1] };
+        let inputs = vec![column("n", Datatype::Fp64), column("t", Datatype::Bytes)];
+        let signature = TensorSignature { inputs, outputs: Vec::new() };
+        for frame in [
+            Frame::Split(json!({"columns": ["t", "n"], "data": [["007", 1], ["x", 2]]})),
+            Frame::Records(json!([{"n": 1, "t": "007"}, {"n": 2, "t": "x"}])),
+            Frame::Csv(b"n,t\n1,007\n2,x\n"),
+        ] {
+            let mut tensors = read(&signature, frame).unwrap();
+            tensors.sort_by(|one, other| one.name.cmp(&other.name));
+            assert_eq!(tensors[0].elements, Elements::Fp64(vec![1.0, 2.0]));
+            assert_eq!(tensors[1].elements, Elements::Bytes(vec!["007".into(), "x".into()]));
+        }
     }
 
     #[test]

@@ -28,10 +28,10 @@ use crate::{
 };
 
 /// The largest model file that is loaded into memory.
-const MAX_MODEL_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+pub(super) const MAX_MODEL_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
 /// The largest description of a logged model.
-const MAX_DESCRIPTION_BYTES: u64 = 1024 * 1024;
+pub(super) const MAX_DESCRIPTION_BYTES: u64 = 1024 * 1024;
 
 /// A version that answers.
 pub(crate) struct Served {
@@ -199,6 +199,16 @@ impl Serving {
     }
 
     pub(super) async fn load_model(&self, resolved: &ResolvedModel) -> Result<Model, ServingError> {
+        match self.load_here(resolved).await {
+            Err(ServingError::Runtime(refusal)) if refusal.is_left_to_python() => {
+                self.load_outside(resolved, refusal).await
+            }
+            loaded => loaded,
+        }
+    }
+
+    /// Loads a version that this process runs.
+    async fn load_here(&self, resolved: &ResolvedModel) -> Result<Model, ServingError> {
         let paths: Vec<String> = resolved.files.iter().map(|file| file.path.clone()).collect();
         let plan = self.plan(resolved, &paths).await?;
         let file =
@@ -268,7 +278,7 @@ impl Serving {
         Ok(())
     }
 
-    async fn read_file(
+    pub(super) async fn read_file(
         &self,
         resolved: &ResolvedModel,
         file: &ModelFile,

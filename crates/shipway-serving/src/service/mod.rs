@@ -1,6 +1,7 @@
 //! The use cases of serving, behind one handle.
 //!
 //! - `loading`: a version's files become a model that is bound to its columns
+//! - `python`: the same for a version that is code
 //! - `deploy`: deployments come and go
 //! - `follow`: the served version follows its alias
 //! - `predict`: rows become predictions
@@ -25,6 +26,7 @@ mod loading;
 mod parking;
 mod predict;
 mod preview;
+mod python;
 mod running;
 mod variants;
 
@@ -180,7 +182,8 @@ impl Serving {
         self.inner.log.flush().await
     }
 
-    /// Whether every deployment has a version that answers, or will be loaded when it is asked.
+    /// Whether every deployment has a version that has loaded, or will be when it is asked. A version whose process is being started
+    /// anew is its own trouble, and not that of all others.
     pub fn ready(&self) -> bool {
         self.all().iter().all(|deployment| deployment.is_unloaded() || deployment.is_ready())
     }
@@ -309,8 +312,8 @@ impl Deployment {
             name: self.name.clone(),
             spec: self.spec.clone(),
             is_parked: parked.is_some(),
+            trouble: self.trouble().or_else(|| serving.as_ref()?.trouble_now()),
             serves: serving.map(|served| served.version()).or(parked),
-            trouble: self.trouble(),
             launch: self.launch().map(|launch| launch.status()),
             prediction_log: table_of(&self.name),
         }

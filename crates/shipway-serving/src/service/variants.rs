@@ -72,7 +72,8 @@ impl Serving {
         let is_parked = deployment
             .parked()
             .is_some_and(|parked| version.is_none_or(|version| parked.version.to_string() == version));
-        Ok(is_parked || self.loaded_target(name, version).is_ok())
+        let answers = |target: Target| target.served.trouble_now().is_none();
+        Ok(is_parked || self.loaded_target(name, version).is_ok_and(answers))
     }
 
     /// Answers a question. What the candidate of a launch does not answer, the version that serves does.

@@ -3,6 +3,7 @@
 mod brokers;
 mod metadata;
 pub(crate) mod onnx_library;
+mod python;
 mod read_copy;
 mod sources;
 mod tracking;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use brokers::{BrokerConfiguration, options as broker_options};
 pub(crate) use metadata::MetadataConfiguration;
+pub(crate) use python::PythonConfiguration;
 pub(crate) use read_copy::{ReadCopyConfiguration, Role};
 pub(crate) use sources::SourcesConfiguration;
 pub(crate) use tracking::TrackingConfiguration;
@@ -152,7 +154,7 @@ pub(crate) struct VerifyConfiguration {
 pub(crate) struct RuntimeConfiguration {
     /// Path of ONNX Runtime's library, 1.24 or newer, for ONNX models; without it the one is taken that `shipway runtime install` put into the data folder, or that of the active virtual environment, or of the system
     pub(crate) onnx_library: Option<PathBuf>,
-    /// Threads that one operator of an ONNX model may use
+    /// Threads that one operator of an ONNX model may use, and the libraries of numbers under one model that is code
     pub(crate) threads: usize,
     /// Operators of an ONNX model that may run at once; 1 for one after the other
     pub(crate) inter_threads: usize,
@@ -162,6 +164,8 @@ pub(crate) struct RuntimeConfiguration {
     pub(crate) triton_metrics: bool,
     /// Models that are loaded at most, in MiB of their files; those that were asked longest ago make room and are loaded again when they are asked. 0 for any number
     pub(crate) model_memory_mib: u64,
+    /// Models that are code, each in a process of Python of its own
+    pub(crate) python: PythonConfiguration,
 }
 
 /// Work that outlives a request: training sets that are kept, for one.
@@ -248,12 +252,13 @@ impl Default for RuntimeConfiguration {
             onnx_device: "cpu".to_owned(),
             triton_metrics: false,
             model_memory_mib: 0,
+            python: PythonConfiguration::default(),
         }
     }
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 50] = [
+pub(crate) const KEYS: [&str; 56] = [
     "data",
     "listen",
     "token",
@@ -282,6 +287,12 @@ pub(crate) const KEYS: [&str; 50] = [
     "runtime.onnx_device",
     "runtime.triton_metrics",
     "runtime.model_memory_mib",
+    "runtime.python.interpreter",
+    "runtime.python.environment",
+    "runtime.python.index",
+    "runtime.python.memory_mib",
+    "runtime.python.call_timeout_seconds",
+    "runtime.python.sandbox_required",
     "jobs.concurrency",
     "sources.allowed_folders",
     "sources.allowed_buckets",

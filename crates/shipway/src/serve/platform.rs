@@ -13,7 +13,7 @@ use shipway_features::{Features, FeaturesOptions, Limits, VerificationSchedule, 
 use shipway_lake::{Lake, LakeOptions};
 use shipway_log::{EventLog, LogOptions};
 use shipway_online::{OnlineOptions, OnlineStore};
-use shipway_runtime::RuntimeOptions;
+use shipway_runtime::{RuntimeOptions, python::ModelFolder};
 use shipway_serving::{Serving, ServingOptions, ServingPorts};
 use shipway_store::{
     Store,
@@ -254,22 +254,26 @@ fn open_streams(
 }
 
 fn serving_options(configuration: &Configuration) -> Result<ServingOptions, CommandFailure> {
-    let device = configuration.runtime.onnx_device.parse();
+    let settings = &configuration.runtime;
+    let python = settings.python.options(&configuration.data, settings.threads)?;
+    if let Some(python) = &python {
+        ModelFolder::clear(python)
+            .map_err(|error| CommandFailure::new(format!("{}: {error}", python.folder.display())))?;
+    }
+    let found = || onnx_library::found(&configuration.data);
+    let device = settings.onnx_device.parse();
     let device =
         device.map_err(|reason: String| CommandFailure::new(format!("runtime.onnx_device: {reason}")))?;
     let runtime = RuntimeOptions {
-        onnx_library: configuration
-            .runtime
-            .onnx_library
-            .clone()
-            .or_else(|| onnx_library::found(&configuration.data)),
-        threads: configuration.runtime.threads,
-        inter_threads: configuration.runtime.inter_threads,
+        onnx_library: settings.onnx_library.clone().or_else(found),
+        threads: settings.threads,
+        inter_threads: settings.inter_threads,
         device,
+        python,
     };
-    let mib = configuration.runtime.model_memory_mib;
+    let mib = settings.model_memory_mib;
     let model_memory = (mib > 0).then(|| mib.saturating_mul(1 << 20));
-    Ok(ServingOptions { runtime, triton_metrics: configuration.runtime.triton_metrics, model_memory })
+    Ok(ServingOptions { runtime, triton_metrics: settings.triton_metrics, model_memory })
 }
 
 /// Starts what comes from brokers, and what is sent on.
