@@ -28,7 +28,8 @@ use clap::Parser;
 use arguments::Arguments;
 
 /// A server lives for months, and allocates in bursts: this allocator gives memory back after them, and has no moments in which
-/// it tidies up everything at once. Its settings are in `.cargo/config.toml`.
+/// it tidies up everything at once. Libraries in C use it too, those that are loaded later included: the system's own keeps what a model
+/// has freed, for each thread that ever loaded one. Its settings are in `.cargo/config.toml`.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
