@@ -3,14 +3,17 @@
 //! - `platform`: opens the parts in order and takes them down in reverse
 //! - `reading`: the server that has no data of its own and reads the copy of another
 //! - `ports`: plugs capabilities into each other; `intake` the streams into the features, `outflow` the features into the sinks
+//! - `gateway`: models of language: definitions and configuration into the gateway; `llm_calls` the table of calls
 //! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
 //! - `permissions`: the page of every route with what it demands
 //! - `observe`: logs and metrics of the process
 
+mod gateway;
 mod health;
 mod intake;
 mod jobs;
+mod llm_calls;
 mod observe;
 mod outflow;
 mod permissions;
