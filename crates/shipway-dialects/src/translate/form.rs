@@ -124,6 +124,9 @@ pub(super) struct Seal {
     pub(super) data: String,
 }
 
+/// Stands before the data of redacted thoughts where a dialect has one place for both kinds.
+pub(super) const REDACTED: &str = "redacted:";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     Anthropic,

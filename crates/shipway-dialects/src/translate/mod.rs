@@ -7,7 +7,7 @@
 //! - `form`: the intermediate form
 //! - `fields`: takes members one by one
 //! - `policy`: what becomes of what is lost
-//! - `chat`, `messages`: each dialect ↔ the form
+//! - `chat`, `messages`, `responses`: each dialect ↔ the form
 //! - `stream`: streams, step by step
 
 mod chat;
@@ -15,6 +15,7 @@ mod fields;
 mod form;
 mod messages;
 mod policy;
+mod responses;
 mod stream;
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ use form::Known;
 use policy::{Judge, refusal};
 
 pub use policy::{Dropped, Lossy, Options, OutputLimit};
+pub use responses::answer::Echo;
 pub use stream::Stream;
 
 /// What an answer needs to know of the call that it belongs to.
@@ -43,6 +45,8 @@ pub struct Context<'a> {
     pub stream_usage: bool,
     /// The call's id, which some errors carry.
     pub request_id: Option<&'a str>,
+    /// What an answer of responses repeats of its request.
+    pub echo: Option<&'a Echo>,
 }
 
 /// What a stream's last frames say.
@@ -74,7 +78,8 @@ pub struct Translated {
 pub const fn can_translate(from: Dialect, to: Dialect) -> bool {
     matches!(
         (from, to),
-        (Dialect::OpenAiChat, Dialect::AnthropicMessages) | (Dialect::AnthropicMessages, Dialect::OpenAiChat)
+        (Dialect::OpenAiChat | Dialect::OpenAiResponses, Dialect::AnthropicMessages)
+            | (Dialect::AnthropicMessages | Dialect::OpenAiResponses, Dialect::OpenAiChat)
     )
 }
 
@@ -87,13 +92,12 @@ pub fn request(from: Dialect, to: Dialect, body: &[u8], options: &Options) -> Re
     let mut judge = Judge::new(options.lossy);
     let request = match from {
         Dialect::AnthropicMessages => messages::request_in::read(body, &mut judge),
+        Dialect::OpenAiResponses => responses::request_in::read(body, &mut judge),
         _ => chat::request_in::read(body, &mut judge),
     }?;
     let written = match to {
-        Dialect::AnthropicMessages => {
-            messages::request_out::write(request, from.family(), options, &mut judge)
-        }
-        _ => chat::request_out::write(request, from.family(), options, &mut judge),
+        Dialect::AnthropicMessages => messages::request_out::write(request, from, options, &mut judge),
+        _ => chat::request_out::write(request, from, options, &mut judge),
     }?;
     Ok(Translated { body: Bytes::from(written.to_string()), dropped: judge.dropped })
 }
@@ -115,6 +119,7 @@ pub fn answer(from: Dialect, to: Dialect, body: &[u8], context: &Context<'_>) ->
     let answer = answer.map_err(|bad| broken(bad.to_string()))?;
     let written = match to {
         Dialect::AnthropicMessages => messages::answer::write(answer, context),
+        Dialect::OpenAiResponses => responses::answer::write(answer, context),
         _ => chat::answer::write(answer, context),
     }?;
     Ok(Bytes::from(written.to_string()))
@@ -124,6 +129,18 @@ fn parse(body: &[u8]) -> Result<Value, BadRequest> {
     serde_json::from_slice(body).map_err(|error| refusal("body", format!("cannot be read: {error}")))
 }
 
+/// Members of OpenAI's that chat and responses have in common, so that they go on.
+const COMMON: [&str; 8] = [
+    "store",
+    "metadata",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "verbosity",
+];
+
 /// Writes members that only the source knows where the target is of the same family, and judges the others.
 fn write_known(
     body: &mut Map<String, Value>,
@@ -132,10 +149,15 @@ fn write_known(
     judge: &mut Judge,
 ) -> Result<(), BadRequest> {
     for Known { name, value, loss, why } in known {
-        if from == to {
+        if from == to && COMMON.contains(&name.as_str()) {
             body.entry(name).or_insert(value);
         } else {
-            judge.loses(loss, &name, why)?;
+            let whose = match to {
+                Family::OpenAi => "OpenAI's chat",
+                Family::Anthropic => "Anthropic",
+                Family::Gemini => "Gemini",
+            };
+            judge.loses(loss, &name, &format!("{whose} {why}"))?;
         }
     }
     Ok(())

@@ -51,7 +51,7 @@ pub struct Dropped {
     /// The member, as a path in the client's request.
     pub field: String,
     /// Why, in words.
-    pub why: &'static str,
+    pub why: String,
 }
 
 /// How much is lost with a member that the other dialect does not have.
@@ -77,7 +77,7 @@ impl Judge {
         Self { lossy, dropped: Vec::new() }
     }
 
-    pub(super) fn loses(&mut self, loss: Loss, field: &str, why: &'static str) -> Result<(), BadRequest> {
+    pub(super) fn loses(&mut self, loss: Loss, field: &str, why: &str) -> Result<(), BadRequest> {
         match (loss, self.lossy) {
             (Loss::Shape, _) | (Loss::Changes, Lossy::Refuse) => Err(refusal(field, why)),
             (Loss::Harmless, _) | (Loss::Changes, Lossy::Drop) => {
@@ -88,9 +88,9 @@ impl Judge {
     }
 
     /// Reports a change that needs nobody's leave. Once for each member and reason.
-    pub(super) fn notes(&mut self, field: &str, why: &'static str) {
+    pub(super) fn notes(&mut self, field: &str, why: &str) {
         if !self.dropped.iter().any(|dropped| dropped.field == field && dropped.why == why) {
-            self.dropped.push(Dropped { field: field.to_owned(), why });
+            self.dropped.push(Dropped { field: field.to_owned(), why: why.to_owned() });
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::translate::chat::stream_out::ChatWriter;
 use crate::translate::form::Step;
 use crate::translate::messages::stream_in::MessagesReader;
 use crate::translate::messages::stream_out::MessagesWriter;
+use crate::translate::responses::stream_out::ResponsesWriter;
 use crate::translate::{Context, Totals, Untranslatable};
 
 /// A stream of one dialect that becomes a stream of another.
@@ -24,6 +25,8 @@ pub struct Stream {
     frames: Vec<Frame>,
     steps: Vec<Step>,
     state: Writing,
+    /// The client's stream ended with an error, whatever the provider's did.
+    failed: bool,
 }
 
 /// What of the client's stream has been written.
@@ -44,6 +47,7 @@ enum StepReader {
 enum StepWriter {
     Chat(ChatWriter),
     Messages(MessagesWriter),
+    Responses(ResponsesWriter),
 }
 
 impl Stream {
@@ -58,6 +62,7 @@ impl Stream {
         let writer = match to {
             Dialect::OpenAiChat => StepWriter::Chat(ChatWriter::new()),
             Dialect::AnthropicMessages => StepWriter::Messages(MessagesWriter::new()),
+            Dialect::OpenAiResponses => StepWriter::Responses(ResponsesWriter::default()),
             _ => return Err(unknown),
         };
         let scanner = Scanner::new(from);
@@ -69,6 +74,7 @@ impl Stream {
             frames: Vec::new(),
             steps: Vec::new(),
             state: Writing::Nothing,
+            failed: false,
         })
     }
 
@@ -106,6 +112,7 @@ impl Stream {
             Ending::Truncated => self.fail(&ApiError::truncated(), context, &mut out),
             Ending::Failed => {}
         }
+        let ending = if self.failed && ending != Ending::Truncated { Ending::Failed } else { ending };
         (ending, Bytes::from(out))
     }
 
@@ -160,6 +167,10 @@ impl Stream {
         if self.is_over() {
             return;
         }
+        if self.state == Writing::Nothing {
+            let error = ApiError::new(Cause::Upstream, "the provider's stream has no answer in it");
+            return self.fail(&error, context, out);
+        }
         match &mut self.reader {
             StepReader::Chat(reader) => reader.end(&mut self.steps),
             StepReader::Messages(reader) => reader.end(&mut self.steps),
@@ -170,24 +181,35 @@ impl Stream {
         match &mut self.writer {
             StepWriter::Chat(writer) => writer.end(&totals, context, out),
             StepWriter::Messages(writer) => writer.end(&totals, out),
+            StepWriter::Responses(writer) => writer.end(&totals, context, out),
         }
         self.state = Writing::Ended;
     }
 
     fn write_steps(&mut self, context: &Context<'_>, out: &mut Vec<u8>) {
         for step in self.steps.drain(..) {
+            // What comes before the beginning of an answer belongs to none.
+            if self.state == Writing::Nothing && !matches!(step, Step::Start { .. }) {
+                continue;
+            }
             self.state = Writing::Some;
             match &mut self.writer {
                 StepWriter::Chat(writer) => writer.write(step, context, out),
                 StepWriter::Messages(writer) => writer.write(step, context, out),
+                StepWriter::Responses(writer) => writer.write(step, context, out),
             }
         }
     }
 
     fn fail(&mut self, error: &ApiError, context: &Context<'_>, out: &mut Vec<u8>) {
         if !self.is_over() {
-            out.extend_from_slice(&error.frame(self.to, context.request_id, 0));
+            let sequence = match &self.writer {
+                StepWriter::Responses(writer) => writer.sequence(),
+                StepWriter::Chat(_) | StepWriter::Messages(_) => 0,
+            };
+            out.extend_from_slice(&error.frame(self.to, context.request_id, sequence));
             self.state = Writing::Ended;
+            self.failed = true;
         }
     }
 }

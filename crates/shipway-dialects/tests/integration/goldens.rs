@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use shipway_dialects::Dialect;
-use shipway_dialects::translate::{Context, Options, Stream, answer, request};
+use shipway_dialects::translate::{Context, Echo, Options, Stream, answer, request};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
@@ -22,11 +22,15 @@ struct Case {
     request: Option<Value>,
     answer: Option<Value>,
     frames: Option<Vec<String>>,
+    /// The request of responses that an answer belongs to.
+    echo: Option<Value>,
 }
 
 /// What the case becomes, in the members that its file has for it.
 fn becomes(case: &Case) -> Map<String, Value> {
+    let echo = case.echo.as_ref().map(|request| Echo::of_request(request.to_string().as_bytes()));
     let context = Context {
+        echo: echo.as_ref(),
         model: "the-model",
         created: 1_750_000_000,
         input_tokens: 33,

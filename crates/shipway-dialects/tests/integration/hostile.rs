@@ -117,7 +117,7 @@ proptest! {
                 Dialect::AnthropicMessages => text.contains("event: message_stop\n"),
                 _ => text.contains("event: response.completed\n") || text.contains("event: response.incomplete\n"),
             };
-            let error = text.contains("\"error\"");
+            let error = text.contains("event: error\n") || text.contains("data: {\"error\"");
             prop_assert!(clean != error, "{client} from {provider}, {ending:?}: {text}");
             prop_assert!(ending != Ending::Truncated || !clean);
         }

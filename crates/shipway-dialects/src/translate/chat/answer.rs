@@ -28,7 +28,8 @@ pub(in crate::translate) fn read(body: Value) -> Result<Answer, BadRequest> {
     let refused = message.text("refusal")?;
     let refuses = refused.is_some();
     parts.extend(refused.map(|text| Part::new(PartKind::Refusal(text), "refusal")));
-    let calls = tool_calls(&mut message)?;
+    let id = fields.text("id")?.unwrap_or_default();
+    let calls = tool_calls(&mut message, Some(&id))?;
     let called = !calls.is_empty();
     parts.extend(calls);
     let finish = match choice.text("finish_reason")?.as_deref() {
@@ -42,7 +43,6 @@ pub(in crate::translate) fn read(body: Value) -> Result<Answer, BadRequest> {
         let mut usage = Usage::default();
         usage.take(Dialect::OpenAiChat, &value).then_some(usage)
     });
-    let id = fields.text("id")?.unwrap_or_default();
     for known in ["object", "model", "created", "system_fingerprint", "service_tier"] {
         fields.take(known);
     }

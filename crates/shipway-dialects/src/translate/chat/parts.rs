@@ -79,7 +79,16 @@ pub(in crate::translate) fn file_of(file: &mut Fields) -> Result<PartKind, BadRe
     Ok(PartKind::Medium(Medium { kind: MediumKind::Document, source, name, detail: None }))
 }
 
-pub(in crate::translate) fn tool_calls(fields: &mut Fields) -> Result<Vec<Part>, BadRequest> {
+/// The id of a call whose server gave it none.
+pub(in crate::translate) fn call_id(answer: &str, index: usize) -> String {
+    format!("call_{answer}_{index}")
+}
+
+/// The calls of a message; those of an answer may come without an id.
+pub(in crate::translate) fn tool_calls(
+    fields: &mut Fields,
+    answer: Option<&str>,
+) -> Result<Vec<Part>, BadRequest> {
     let path = fields.at("tool_calls");
     let mut parts = Vec::new();
     for (index, call) in fields.list("tool_calls")?.unwrap_or_default().into_iter().enumerate() {
@@ -88,7 +97,11 @@ pub(in crate::translate) fn tool_calls(fields: &mut Fields) -> Result<Vec<Part>,
         if call.text("type")?.is_some_and(|kind| kind != "function") {
             return Err(call.wrong("type", "only calls of functions can be carried across"));
         }
-        let id = call.needs_text("id")?;
+        let id = match (call.text("id")?.filter(|id| !id.is_empty()), answer) {
+            (Some(id), _) => id,
+            (None, Some(answer)) => call_id(answer, index),
+            (None, None) => return Err(call.wrong("id", "is missing")),
+        };
         let mut function = call.needs_object("function")?;
         let (name, arguments) =
             (function.needs_text("name")?, function.text("arguments")?.unwrap_or_default());

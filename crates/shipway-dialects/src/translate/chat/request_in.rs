@@ -112,7 +112,7 @@ fn read_message(
             if let Some(refusal) = fields.text("refusal")? {
                 parts.push(Part::new(PartKind::Refusal(refusal), fields.at("refusal")));
             }
-            parts.extend(tool_calls(&mut fields)?);
+            parts.extend(tool_calls(&mut fields, None)?);
             for gone in ["function_call", "audio"] {
                 if fields.take(gone).is_some() {
                     return Err(fields.wrong(gone, "cannot be carried across; leave it out"));

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dialect::Family;
+use crate::dialect::{Dialect, Family};
 use crate::head::BadRequest;
 use crate::translate::chat::messages_out::{messages, texts};
 use crate::translate::fields::object;
@@ -12,7 +12,7 @@ use crate::translate::write_known;
 
 pub(in crate::translate) fn write(
     mut request: Request,
-    family: Family,
+    from: Dialect,
     options: &Options,
     judge: &mut Judge,
 ) -> Result<Value, BadRequest> {
@@ -51,7 +51,7 @@ pub(in crate::translate) fn write(
     if request.top_k.is_some() {
         judge.loses(Loss::Changes, "top_k", "OpenAI's chat has no top_k")?;
     }
-    write_known(&mut body, request.known, (family, Family::OpenAi), judge)?;
+    write_known(&mut body, request.known, (from.family(), Family::OpenAi), judge)?;
     for (name, value) in request.rest {
         body.entry(name).or_insert(value);
     }

@@ -7,11 +7,13 @@ use serde_json::Value;
 
 use crate::finish::Finish;
 use crate::json::Reader;
+use crate::translate::chat::parts::call_id;
 use crate::translate::form::{Opening, Origin, Seal, Step};
 
 #[derive(Debug, Default)]
 pub(in crate::translate) struct ChatReader {
-    started: bool,
+    /// The answer's id, once it has begun.
+    started: Option<String>,
     /// The part that is open, if it is no call.
     open: Option<Opening>,
     calls: Vec<Call>,
@@ -37,8 +39,9 @@ impl ChatReader {
     pub(in crate::translate) fn read(&mut self, chunk: &Value, steps: &mut Vec<Step>) {
         // Filters of the prompt and usage come in chunks without choices.
         let Some(choice) = chunk.pointer("/choices/0") else { return };
-        if !std::mem::replace(&mut self.started, true) {
+        if self.started.is_none() {
             let id = chunk.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+            self.started = Some(id.clone());
             steps.push(Step::Start { id, usage: None });
         }
         if let Some(delta) = choice.get("delta") {
@@ -126,7 +129,11 @@ impl ChatReader {
         let index = fragment.get("index").and_then(Value::as_u64);
         let known = match index {
             Some(index) => self.calls.iter().position(|call| call.index == index),
-            None if id.is_empty() => self.calls.len().checked_sub(1),
+            // A name begins a call, unless the last one still waits for its own.
+            None if id.is_empty() => {
+                let begins = !text("/function/name").is_empty();
+                self.calls.len().checked_sub(1).filter(|last| !begins || self.calls[*last].name.is_empty())
+            }
             None => self.calls.iter().position(|call| call.id == id),
         };
         let place = known.unwrap_or_else(|| {
@@ -153,6 +160,9 @@ impl ChatReader {
                     return;
                 }
                 call.opened = true;
+                if call.id.is_empty() {
+                    call.id = call_id(self.started.as_deref().unwrap_or_default(), self.at);
+                }
                 steps.push(Step::Open(Opening::ToolUse { id: call.id.clone(), name: call.name.clone() }));
             }
             if call.sent < call.arguments.len() {

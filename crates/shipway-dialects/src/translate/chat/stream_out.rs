@@ -14,12 +14,21 @@ pub(in crate::translate) struct ChatWriter {
     calls: u64,
     open: Option<Opening>,
     wrote_arguments: bool,
+    /// The thoughts of the open part, so that they come whole with their signature, ready to be given back.
+    thought: String,
     finish: Option<Finish>,
 }
 
 impl ChatWriter {
     pub(in crate::translate) const fn new() -> Self {
-        Self { id: String::new(), calls: 0, open: None, wrote_arguments: false, finish: None }
+        Self {
+            id: String::new(),
+            calls: 0,
+            open: None,
+            wrote_arguments: false,
+            thought: String::new(),
+            finish: None,
+        }
     }
 
     pub(in crate::translate) fn write(&mut self, step: Step, context: &Context<'_>, out: &mut Vec<u8>) {
@@ -38,8 +47,13 @@ impl ChatWriter {
             }
             Step::Text(text) => json!({"content": text}),
             Step::Refusal(text) => json!({"refusal": text}),
-            Step::Thinking(text) => json!({"reasoning_content": text}),
-            Step::Seal(seal) => json!({"thinking_blocks": [thinking_block("", &seal)]}),
+            Step::Thinking(text) => {
+                self.thought.push_str(&text);
+                json!({"reasoning_content": text})
+            }
+            Step::Seal(seal) => {
+                json!({"thinking_blocks": [thinking_block(&std::mem::take(&mut self.thought), &seal)]})
+            }
             Step::Arguments(fragment) => {
                 self.wrote_arguments = true;
                 self.arguments(&fragment)
@@ -92,7 +106,10 @@ impl ChatWriter {
                 )
             }
             Opening::Redacted(seal) => Some(json!({"thinking_blocks": [redacted_block(seal)]})),
-            Opening::Text | Opening::Refusal | Opening::Thinking => None,
+            Opening::Text | Opening::Refusal | Opening::Thinking => {
+                self.thought.clear();
+                None
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dialect::Family;
+use crate::dialect::{Dialect, Family};
 use crate::head::BadRequest;
 use crate::translate::fields::object;
 use crate::translate::form::{Format, Reasoning, Request, Role, ToolChoice, Turn};
@@ -15,11 +15,11 @@ const LEAST_BUDGET: u64 = 1_024;
 
 pub(in crate::translate) fn write(
     mut request: Request,
-    family: Family,
+    from: Dialect,
     options: &Options,
     judge: &mut Judge,
 ) -> Result<Value, BadRequest> {
-    let limit = limit(&request, options, judge);
+    let limit = limit(&request, from, options, judge);
     let mut body = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -37,20 +37,20 @@ pub(in crate::translate) fn write(
     put("top_p", request.top_p.take().map(Value::Number));
     put("top_k", request.top_k.take().map(Value::Number));
     put("stop_sequences", (!request.stop.is_empty()).then(|| Value::from(std::mem::take(&mut request.stop))));
-    put("thinking", thinking(request.reasoning.as_ref(), limit, judge));
-    put("output_config", output_config(request.format.take(), judge)?);
+    put("thinking", thinking(request.reasoning.as_ref(), from, limit, judge));
+    put("output_config", output_config(request.format.take(), from, judge)?);
     put("metadata", request.user.take().map(|user| json!({"user_id": user})));
     put("stream", request.stream.then(|| Value::from(true)));
-    write_known(&mut body, request.known, (family, Family::Anthropic), judge)?;
+    write_known(&mut body, request.known, (from.family(), Family::Anthropic), judge)?;
     for (name, value) in request.rest {
         body.entry(name).or_insert(value);
     }
     Ok(Value::Object(body))
 }
 
-fn limit(request: &Request, options: &Options, judge: &mut Judge) -> u64 {
+fn limit(request: &Request, from: Dialect, options: &Options, judge: &mut Judge) -> u64 {
     request.max_output_tokens.unwrap_or_else(|| {
-        judge.notes("max_tokens", "Anthropic insists on a limit; the deployment's is set");
+        judge.notes(field(from, "max_tokens"), "Anthropic insists on a limit; the deployment's is set");
         options.default_max_output_tokens
     })
 }
@@ -121,7 +121,7 @@ fn temperature(request: &Request, judge: &mut Judge) -> Result<Option<Value>, Ba
 }
 
 /// An effort in words becomes a share of the limit, since thoughts count towards it.
-fn thinking(reasoning: Option<&Reasoning>, limit: u64, judge: &mut Judge) -> Option<Value> {
+fn thinking(reasoning: Option<&Reasoning>, from: Dialect, limit: u64, judge: &mut Judge) -> Option<Value> {
     let budget = match reasoning? {
         Reasoning::Off => return Some(json!({"type": "disabled"})),
         Reasoning::Adaptive => return Some(json!({"type": "adaptive"})),
@@ -134,7 +134,7 @@ fn thinking(reasoning: Option<&Reasoning>, limit: u64, judge: &mut Judge) -> Opt
                 _ => 80,
             };
             if limit <= LEAST_BUDGET {
-                judge.notes("reasoning_effort", "the limit of the answer is too small to think");
+                judge.notes(field(from, "reasoning_effort"), "the limit of the answer is too small to think");
                 return None;
             }
             (limit.saturating_mul(percent) / 100).clamp(LEAST_BUDGET, limit - 1)
@@ -143,21 +143,42 @@ fn thinking(reasoning: Option<&Reasoning>, limit: u64, judge: &mut Judge) -> Opt
     Some(json!({"type": "enabled", "budget_tokens": budget}))
 }
 
-fn output_config(format: Option<Format>, judge: &mut Judge) -> Result<Option<Value>, BadRequest> {
+fn output_config(
+    format: Option<Format>,
+    from: Dialect,
+    judge: &mut Judge,
+) -> Result<Option<Value>, BadRequest> {
     match format {
         None => Ok(None),
         Some(Format::Json) => {
-            judge.loses(Loss::Changes, "response_format", "Anthropic wants a schema; use json_schema")?;
+            judge.loses(
+                Loss::Changes,
+                field(from, "response_format"),
+                "Anthropic wants a schema; use json_schema",
+            )?;
             Ok(None)
         }
         Some(Format::Schema { name, description, schema, strict }) => {
             if name.is_some() || description.is_some() {
-                judge.notes("response_format", "Anthropic has no name or description of a schema");
+                judge.notes(
+                    field(from, "response_format"),
+                    "Anthropic has no name or description of a schema",
+                );
             }
             if strict == Some(false) {
-                judge.notes("response_format", "Anthropic holds to a schema always");
+                judge.notes(field(from, "response_format"), "Anthropic holds to a schema always");
             }
             Ok(Some(json!({"format": {"type": "json_schema", "schema": schema}})))
         }
+    }
+}
+
+/// A member of chat as the client's dialect calls it.
+fn field(from: Dialect, name: &'static str) -> &'static str {
+    match (from, name) {
+        (Dialect::OpenAiResponses, "max_tokens") => "max_output_tokens",
+        (Dialect::OpenAiResponses, "reasoning_effort") => "reasoning.effort",
+        (Dialect::OpenAiResponses, "response_format") => "text.format",
+        _ => name,
     }
 }
