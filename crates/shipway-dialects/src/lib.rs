@@ -12,6 +12,7 @@
 //! - `finish`: why an answer ended
 //! - `failure`: what went wrong, read from one dialect and written in another; limits and retries in headers
 //! - `price`: what usage costs, in whole nano-units
+//! - `translate`: requests, answers and streams of one dialect in the words of another
 //! - `json`: the reader under heads and scanner
 
 #![deny(missing_docs)]
@@ -25,6 +26,7 @@ mod price;
 mod rewrite;
 mod scanner;
 mod sse;
+pub mod translate;
 mod usage;
 
 pub use dialect::{Dialect, Family, gemini_call};

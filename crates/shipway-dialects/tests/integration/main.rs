@@ -1,7 +1,18 @@
-//! The public face of the crate: heads, rewriting, streams, usage, failures, prices.
+//! The public face of the crate.
+//!
+//! - `heads`: heads of requests, and rewriting
+//! - `streams`: frames and what they mean, however they are cut
+//! - `usages`, `prices`: what was used and what it costs
+//! - `failures`: errors and headers in each dialect
+//! - `goldens`: translation, trap by trap
+//! - `hostile`: what no translator may do, whatever comes in
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
 
 mod failures;
+mod goldens;
 mod heads;
+mod hostile;
 mod prices;
 mod streams;
 mod usages;
