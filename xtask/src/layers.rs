@@ -43,6 +43,7 @@ const PLACES: &[(&str, Place)] = &[
     ("shipway-access", Capability),
     ("shipway-catalog", Capability),
     ("shipway-features", Capability),
+    ("shipway-gateway", Capability),
     ("shipway-serving", Capability),
     ("shipway-streams", Capability),
     ("shipway-tracking", Capability),
@@ -60,6 +61,7 @@ const PLACES: &[(&str, Place)] = &[
     ("shipway-expression", Word(2)),
     ("shipway-definitions", Word(3)),
     ("shipway-dialects", Word(4)),
+    ("shipway-mock-provider", Tool),
     ("shipway-testkit", Tool),
     ("xtask", Tool),
 ];
