@@ -88,6 +88,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "shipway-access",
             "shipway-catalog",
             "shipway-features",
+            "shipway-gateway",
             "shipway-serving",
             "shipway-streams",
             "shipway-tracking",

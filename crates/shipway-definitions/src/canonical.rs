@@ -10,7 +10,9 @@ use shipway_aggregate::{HOP_TABLE_VERSION, Operation};
 use shipway_core::{DataType, Digest, Name};
 use shipway_expression::LANGUAGE_VERSION;
 
-use crate::{Entity, Gate, LlmModel, Requirement, Rule, Service, Sink, SinkFrom, SinkTo, Source, View, ViewBody};
+use crate::{
+    Entity, Gate, LlmModel, Requirement, Rule, Service, Sink, SinkFrom, SinkTo, Source, View, ViewBody,
+};
 
 struct Canonical(Vec<u8>);
 

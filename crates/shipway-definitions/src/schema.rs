@@ -15,10 +15,10 @@ mod stream;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use llm_model::LlmModelDocument;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use shipway_aggregate::{Operation, Window};
 use shipway_core::{Length, Name, ScalarType};
-use llm_model::LlmModelDocument;
 use sink::SinkDocument;
 use source::SourceDocument;
 

@@ -148,9 +148,13 @@ impl GatewayError {
 fn bound_in_words(scope: &Scope, bound: &Bound) -> String {
     let mut words = match bound {
         Bound::Concurrency { limit } => format!("{scope}: {limit} calls run already, as many as may at once"),
-        Bound::Requests { limit, .. } => format!("{scope}: the limit of {limit} requests a minute is reached"),
+        Bound::Requests { limit, .. } => {
+            format!("{scope}: the limit of {limit} requests a minute is reached")
+        }
         Bound::Tokens { limit, asked, .. } => {
-            format!("{scope}: the limit of {limit} tokens a minute has no room for the {asked} that the call reserves")
+            format!(
+                "{scope}: the limit of {limit} tokens a minute has no room for the {asked} that the call reserves"
+            )
         }
         Bound::Budget { budget, left_nanos, asked_nanos, .. } => format!(
             "{scope}: of the budget of {} dollars by {} {} is left, and the call reserves {}",
@@ -171,7 +175,9 @@ impl Bound {
     pub(crate) fn free_after_seconds(&self) -> Option<u64> {
         let free_us = match self {
             Self::Concurrency { .. } => return None,
-            Self::Requests { free_us, .. } | Self::Tokens { free_us, .. } | Self::Budget { free_us, .. } => *free_us,
+            Self::Requests { free_us, .. } | Self::Tokens { free_us, .. } | Self::Budget { free_us, .. } => {
+                *free_us
+            }
         };
         Some(u64::try_from(free_us?).unwrap_or(0).div_ceil(1_000_000).max(1))
     }
@@ -224,19 +230,29 @@ impl Failure for GatewayError {
         let hint = match self {
             Self::InUse { .. } => "move or remove what is in it first",
             Self::WrongKey => "ask whoever gave it to you for a new one: `shipway llm keys rotate`",
-            Self::ModelNotAllowed { .. } => "ask for a key with this model, or for another model that GET /v1/models lists",
+            Self::ModelNotAllowed { .. } => {
+                "ask for a key with this model, or for another model that GET /v1/models lists"
+            }
             Self::NoSuchApi { .. } => {
                 "ask by the API that its providers speak; calls are not translated from one API to another yet"
             }
-            Self::NoProvider { .. } => "add the provider to the section `providers` of the server's configuration",
-            Self::NoPrice { .. } => "give the deployment a price, or write `unknown_price: flag` in the model's definition",
-            Self::Limit { bound: Bound::Concurrency { .. }, .. } => "send the call again when another one is over",
+            Self::NoProvider { .. } => {
+                "add the provider to the section `providers` of the server's configuration"
+            }
+            Self::NoPrice { .. } => {
+                "give the deployment a price, or write `unknown_price: flag` in the model's definition"
+            }
+            Self::Limit { bound: Bound::Concurrency { .. }, .. } => {
+                "send the call again when another one is over"
+            }
             Self::Limit { bound: Bound::Budget { .. }, .. } => {
                 "ask for fewer output tokens, wait for the next window, or ask for a larger budget"
             }
             Self::Limit { bound: Bound::Tokens { .. }, .. } => "ask for fewer output tokens, or wait",
             Self::Limit { .. } => "wait, or ask for a higher limit",
-            Self::LedgerBehind => "check the disk of the server; calls are let through again as soon as it can be written",
+            Self::LedgerBehind => {
+                "check the disk of the server; calls are let through again as soon as it can be written"
+            }
             Self::Damaged { .. } | Self::Entry { .. } => {
                 "the data folder or the metadata database was changed from outside; restore it from a backup"
             }

@@ -101,7 +101,8 @@ mod tests {
         assert!(SecretHash::kept(&hash.text()).unwrap().equals(&hash));
         assert!(!hash.text().contains(&key.secret) && !format!("{hash:?}").contains(&hash.text()));
         assert!(!hash.equals(&SecretHash::of(&KeyText::new_secret().unwrap())));
-        for other in ["", "shipway_llm_", "shipway_llm_ab_cd", &key.text()[..60], &format!("{}0", key.text())] {
+        for other in ["", "shipway_llm_", "shipway_llm_ab_cd", &key.text()[..60], &format!("{}0", key.text())]
+        {
             assert!(KeyText::read(other).is_none(), "{other}");
         }
     }

@@ -56,7 +56,10 @@ impl Provider {
                     ProviderKind::Anthropic => (HeaderName::from_static("x-api-key"), key.clone()),
                 };
                 let mut value = HeaderValue::from_str(&text).map_err(|_| {
-                    GatewayError::invalid("providers", format!("the key of {} cannot stand in a header", spec.name))
+                    GatewayError::invalid(
+                        "providers",
+                        format!("the key of {} cannot stand in a header", spec.name),
+                    )
                 })?;
                 value.set_sensitive(true);
                 Some((name, value))
@@ -168,7 +171,10 @@ mod tests {
     #[test]
     fn a_path_goes_behind_that_of_the_address() {
         for base in ["http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1/"] {
-            assert_eq!(provider(base).url("chat/completions").as_str(), "http://127.0.0.1:1/v1/chat/completions");
+            assert_eq!(
+                provider(base).url("chat/completions").as_str(),
+                "http://127.0.0.1:1/v1/chat/completions"
+            );
         }
         assert!(!format!("{:?}", provider("http://127.0.0.1:1")).contains("hush"));
     }
@@ -176,7 +182,13 @@ mod tests {
     #[test]
     fn what_a_provider_says_of_its_own_limits_has_a_prefix() {
         let mut upstream = HeaderMap::new();
-        for (name, value) in [("content-type", "text/event-stream"), ("x-ratelimit-limit-requests", "5"), ("set-cookie", "a=b"), ("transfer-encoding", "chunked"), ("request-id", "r1")] {
+        for (name, value) in [
+            ("content-type", "text/event-stream"),
+            ("x-ratelimit-limit-requests", "5"),
+            ("set-cookie", "a=b"),
+            ("transfer-encoding", "chunked"),
+            ("request-id", "r1"),
+        ] {
             upstream.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let headers = answer_headers(&upstream);

@@ -65,7 +65,12 @@ fn cause_of(kind: Kind) -> Cause {
 }
 
 /// The answer that says `error`.
-pub(crate) fn refuse(dialect: Dialect, error: &ApiError, call: Option<&str>, wait: Option<Duration>) -> Response {
+pub(crate) fn refuse(
+    dialect: Dialect,
+    error: &ApiError,
+    call: Option<&str>,
+    wait: Option<Duration>,
+) -> Response {
     let status = StatusCode::from_u16(error.status(dialect)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Body::from(error.body(dialect, call))).into_response();
     let headers = response.headers_mut();
@@ -104,7 +109,10 @@ pub(crate) fn refuse_problem(dialect: Dialect, problem: &Problem) -> Response {
         Some(hint) => format!("{}: {hint}", problem.detail()),
         None => problem.detail().to_owned(),
     };
-    let error = ApiError { code: Some(problem.code().to_owned()), ..ApiError::new(cause_of(problem.kind()), message) };
+    let error = ApiError {
+        code: Some(problem.code().to_owned()),
+        ..ApiError::new(cause_of(problem.kind()), message)
+    };
     let mut response = refuse(dialect, &error, None, None);
     // What has a status of its own (405, 415) keeps it.
     *response.status_mut() = problem.status();

@@ -81,7 +81,7 @@ pub enum LlmRoute {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LlmTimeouts {
-    /// For the beginning of the answer: its head, and of a stream its first event.
+    /// For the first event of a stream. An answer that is not streamed comes when it is whole, within `total`.
     pub first_token: Length,
     /// Between two parts of a stream.
     pub idle: Length,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shipway_core::{Digest, Name, nearest};
 
 use crate::{
-    DefinitionErrors, DefinitionFile, Entity, FeatureMetadata, Gate, LlmModel, RestoreError, Service, Sink, Source,
-    UnknownDefinition, View, ViewReference, canonical,
+    DefinitionErrors, DefinitionFile, Entity, FeatureMetadata, Gate, LlmModel, RestoreError, Service, Sink,
+    Source, UnknownDefinition, View, ViewReference, canonical,
 };
 
 /// A definition with the hash of everything in it that changes a value.

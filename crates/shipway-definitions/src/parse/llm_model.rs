@@ -245,7 +245,8 @@ fn read_cooldown(node: Option<&Node>, reader: &mut Reader<'_>) -> Option<LlmCool
 fn read_unknown_price(node: Option<&Node>, reader: &mut Reader<'_>) -> Option<UnknownPrice> {
     let Some(node) = node else { return Some(UnknownPrice::Block) };
     let word = reader.text("unknown_price", node)?;
-    let found = [UnknownPrice::Block, UnknownPrice::Flag].into_iter().find(|known| known.word() == word.value);
+    let found =
+        [UnknownPrice::Block, UnknownPrice::Flag].into_iter().find(|known| known.word() == word.value);
     if found.is_none() {
         let hint = Some("write block or flag".to_owned());
         reader.refuse(word.line, format!("unknown_price {} does not exist", word.value), hint);

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::{
-    Versioned,
-    parse::LlmModelDraft,
-    resolve::Resolver,
-};
+use crate::{Versioned, parse::LlmModelDraft, resolve::Resolver};
 
 impl Resolver<'_> {
     pub(super) fn llm_models(&mut self, drafts: Vec<LlmModelDraft>) {
         for LlmModelDraft { model, place } in drafts {
             let Some(model) = model else { continue };
-            let names = || std::iter::once(model.name.as_str()).chain(model.called.iter().map(String::as_str));
+            let names =
+                || std::iter::once(model.name.as_str()).chain(model.called.iter().map(String::as_str));
             let others = self.set.llm_models.values().chain(
-                self.base.llm_models.values().filter(|other| !self.set.llm_models.contains_key(&other.definition.name)),
+                self.base
+                    .llm_models
+                    .values()
+                    .filter(|other| !self.set.llm_models.contains_key(&other.definition.name)),
             );
             let clash = others.filter(|other| other.definition.name != model.name).find_map(|other| {
                 let taken = names().find(|name| other.definition.is_called(name))?;

@@ -129,7 +129,7 @@ struct ShareDocument {
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LlmTimeoutsDocument {
-    /// For the beginning of the answer, of a stream its first event. Default 120s.
+    /// For the first event of a stream. An answer that is not streamed comes when it is whole, within total. Default 120s.
     first_token: Option<Length>,
     /// Between two parts of a stream. Default 60s.
     idle: Option<Length>,

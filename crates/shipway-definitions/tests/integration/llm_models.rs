@@ -23,19 +23,26 @@ fn a_model_says_what_answers_and_what_it_costs() {
     let set = valid(&[MODEL]);
     let model = &set.llm_models["chat"].definition;
     let price = model.deployments[0].price.unwrap();
-    assert_eq!((price.input, price.cached_input, price.output), (250_000_000, Some(25_000_000), 2_000_000_000));
+    assert_eq!(
+        (price.input, price.cached_input, price.output),
+        (250_000_000, Some(25_000_000), 2_000_000_000)
+    );
     assert_eq!(price.cache_write, None);
     assert_eq!(model.deployments[1].max_output_tokens, 4096);
     assert_eq!(model.deployments[2].price, None);
     assert_snapshot!(model.route, @"fallback(weighted(3 openai, 1 eu), spare)");
-    assert_eq!((model.timeouts.first_token.micros(), model.timeouts.total.micros()), (30_000_000, 600_000_000));
+    assert_eq!(
+        (model.timeouts.first_token.micros(), model.timeouts.total.micros()),
+        (30_000_000, 600_000_000)
+    );
     assert_eq!(model.unknown_price, UnknownPrice::Flag);
     assert!(model.is_called("chat") && model.is_called("gpt-5-mini") && !model.is_called("gpt-5"));
 }
 
 #[test]
 fn without_a_route_deployments_are_tried_as_they_are_written_and_an_unknown_price_blocks() {
-    let text = "kind: llm_model\nname: m\ndeployments: [{ provider: b, model: x }, { provider: a, model: y }]\n";
+    let text =
+        "kind: llm_model\nname: m\ndeployments: [{ provider: b, model: x }, { provider: a, model: y }]\n";
     let set = valid(&[text]);
     let model = &set.llm_models["m"].definition;
     assert_snapshot!(model.route, @"fallback(b, a)");
@@ -86,18 +93,35 @@ deployments:
 retries: { overloaded: 9 }
 unknown_price: free
 ";
-    assert_snapshot!(refused(text.trim_start()));
+    assert_snapshot!(refused(text.trim_start()), @r"
+    a.yaml:3: llm_model broken: a name in called `two words` cannot be a name of a model
+      hint: use at most 256 letters, digits and signs, without spaces
+    a.yaml:5: llm_model broken: input is no price
+      hint: write dollars for a million tokens, from 0 to 1000000, with at most nine digits after the point
+    a.yaml:6: llm_model broken: max_output_tokens is no such number
+      hint: write a whole number from 1 to 10000000
+    a.yaml:7: llm_model broken: input is no price
+      hint: write dollars for a million tokens, from 0 to 1000000, with at most nine digits after the point
+    a.yaml:8: llm_model broken: overloaded is no such number
+      hint: write a whole number from 0 to 5
+    a.yaml:9: llm_model broken: unknown_price free does not exist
+      hint: write block or flag
+    ");
     let text = "
 kind: llm_model
 name: lost
 deployments: [{ provider: a, model: x }, { provider: b, model: x }]
 route: { fallback: [a, c] }
 ";
-    assert_snapshot!(refused(text.trim_start()));
+    assert_snapshot!(refused(text.trim_start()), @"a.yaml:4: llm_model lost: route names c, which is no deployment");
 }
 
 #[test]
 fn one_name_leads_to_one_model() {
-    let other = "kind: llm_model\nname: other\ncalled: [gpt-5-mini]\ndeployments: [{ provider: a, model: x }]\n";
-    assert_snapshot!(refused(&format!("{}---\n{other}", MODEL.trim_start())));
+    let other =
+        "kind: llm_model\nname: other\ncalled: [gpt-5-mini]\ndeployments: [{ provider: a, model: x }]\n";
+    assert_snapshot!(refused(&format!("{}---\n{other}", MODEL.trim_start())), @r"
+    a.yaml:13: llm_model other: gpt-5-mini is a name of llm_model chat already
+      hint: call one of them something else
+    ");
 }

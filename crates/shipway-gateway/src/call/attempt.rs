@@ -33,11 +33,7 @@ pub(super) struct Outgoing<'a> {
 /// The beginning of an answer.
 pub(super) enum Began {
     /// All of it.
-    Whole {
-        status: StatusCode,
-        headers: HeaderMap,
-        body: Bytes,
-    },
+    Whole { status: StatusCode, headers: HeaderMap, body: Bytes },
     /// A stream, whose first event is no error.
     Stream(Box<First>),
 }
@@ -89,7 +85,11 @@ fn too_late() -> Stopped {
 }
 
 /// Sends a call, and waits until `first_by` for the beginning of its answer.
-pub(super) async fn begin(deployment: &Deployment, outgoing: Outgoing<'_>, first_by: Instant) -> Result<Began, Stopped> {
+pub(super) async fn begin(
+    deployment: &Deployment,
+    outgoing: Outgoing<'_>,
+    first_by: Instant,
+) -> Result<Began, Stopped> {
     let Some(provider) = &deployment.provider else {
         return Err(Stopped::said(ApiError::new(Cause::Upstream, "the provider is not configured")));
     };
@@ -106,9 +106,14 @@ pub(super) async fn begin(deployment: &Deployment, outgoing: Outgoing<'_>, first
     if !status.is_success() {
         return Err(failed(response, first_by, now).await);
     }
-    let is_events = response.headers().get(header::CONTENT_TYPE).is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream"));
+    let is_events = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream"));
     if is_stream && is_events {
-        return first_event(api.dialect, response, first_by).await.map(|first| Began::Stream(Box::new(first)));
+        return first_event(api.dialect, response, first_by)
+            .await
+            .map(|first| Began::Stream(Box::new(first)));
     }
     let headers = response.headers().clone();
     let body = whole(response, MOST_ANSWER_BYTES, first_by).await?;
@@ -122,12 +127,17 @@ async fn failed(response: Response, by: Instant, now: Timestamp) -> Stopped {
     let body = whole(response, MOST_ERROR_BYTES, by).await.unwrap_or_default();
     // A redirect is no answer, and is not followed.
     let error = if status.is_redirection() {
-        ApiError { upstream_status: Some(status.as_u16()), ..ApiError::new(Cause::Upstream, "the provider sent the call elsewhere") }
+        ApiError {
+            upstream_status: Some(status.as_u16()),
+            ..ApiError::new(Cause::Upstream, "the provider sent the call elsewhere")
+        }
     } else {
         ApiError::of_answer(status.as_u16(), &body)
     };
     let retry_after = wait.or(error.retry_after);
-    let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|content| content.as_bytes().starts_with(b"application/json"));
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|content| content.as_bytes().starts_with(b"application/json"));
     let answer = (is_json && status.is_client_error()).then_some((status, headers, body));
     Stopped { error, answer, retry_after, may_have_worked: false }
 }
@@ -141,7 +151,10 @@ async fn whole(response: Response, most_bytes: usize, by: Instant) -> Result<Byt
             Ok(None) => return Ok(body.freeze()),
             Ok(Some(Ok(chunk))) if body.len() + chunk.len() <= most_bytes => body.extend_from_slice(&chunk),
             Ok(Some(Ok(_))) => {
-                return Err(Stopped::given_up(ApiError::new(Cause::Upstream, "the provider's answer is too long")));
+                return Err(Stopped::given_up(ApiError::new(
+                    Cause::Upstream,
+                    "the provider's answer is too long",
+                )));
             }
             Ok(Some(Err(error))) => return Err(Stopped::given_up(upstream::failure(&error))),
             Err(_) => return Err(too_late()),
@@ -158,9 +171,9 @@ async fn first_event(dialect: Dialect, response: Response, by: Instant) -> Resul
     loop {
         match timeout_at(by, chunks.next()).await {
             Ok(Some(Ok(chunk))) => {
-                scanner.feed(&chunk, &mut frames).map_err(|error| {
-                    Stopped::given_up(ApiError::new(Cause::Upstream, error.to_string()))
-                })?;
+                scanner
+                    .feed(&chunk, &mut frames)
+                    .map_err(|error| Stopped::given_up(ApiError::new(Cause::Upstream, error.to_string())))?;
             }
             Ok(Some(Err(error))) => return Err(Stopped::given_up(upstream::failure(&error))),
             Ok(None) => return Err(ended(&mut scanner)),

@@ -83,8 +83,15 @@ async fn try_once(
     let changes = Changes { model: Some(&deployment.spec.model), stream_usage: true };
     let body = rewrite(asked.api.dialect, asked.body.clone(), &asked.head, &changes);
     call.is_being_sent(deployment.spec.price.as_ref());
-    let outgoing = Outgoing { api: asked.api, headers: &asked.headers, body, is_stream: asked.head.stream, now: gateway.now() };
-    let first_by = if asked.head.stream { deadline.min(began + model.spec.timeouts.first_token) } else { deadline };
+    let outgoing = Outgoing {
+        api: asked.api,
+        headers: &asked.headers,
+        body,
+        is_stream: asked.head.stream,
+        now: gateway.now(),
+    };
+    let first_by =
+        if asked.head.stream { deadline.min(began + model.spec.timeouts.first_token) } else { deadline };
     let result = attempt::begin(deployment, outgoing, first_by).await;
     let took_us = micros(began);
     match &result {

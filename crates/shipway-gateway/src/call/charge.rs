@@ -76,8 +76,18 @@ impl Call {
             .meter()
             .reserve(chain, reserved, now)
             .map_err(|(scope, bound)| GatewayError::Limit { scope, bound })?;
-        let Description { caller, user, model, asked, api, is_stream, request_bytes, input_tokens, service_tier, total } =
-            description;
+        let Description {
+            caller,
+            user,
+            model,
+            asked,
+            api,
+            is_stream,
+            request_bytes,
+            input_tokens,
+            service_tier,
+            total,
+        } = description;
         let opened = Opened {
             call: new_call_id(),
             at_us: now.0,
@@ -177,7 +187,12 @@ impl Call {
     }
 
     /// The deployment that answers.
-    pub(super) fn answered_by(&mut self, deployment: &str, upstream_model: &str, first_token_us: Option<i64>) {
+    pub(super) fn answered_by(
+        &mut self,
+        deployment: &str,
+        upstream_model: &str,
+        first_token_us: Option<i64>,
+    ) {
         self.fact.deployment = Some(deployment.to_owned());
         self.fact.upstream_model = Some(upstream_model.to_owned());
         self.fact.first_token_us = first_token_us;
@@ -204,9 +219,7 @@ impl Call {
             Ok(Some(usage)) => Charge::Stated(usage),
             // An answer that will only be there later says nothing yet, and one that cannot be read never will.
             Ok(None) | Err(_) if api.writes => Charge::Reserved,
-            Ok(None) | Err(_) => {
-                Charge::Estimated(Usage { input: self.input_tokens, ..Usage::default() })
-            }
+            Ok(None) | Err(_) => Charge::Estimated(Usage { input: self.input_tokens, ..Usage::default() }),
         }
     }
 

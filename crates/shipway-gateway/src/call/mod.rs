@@ -111,7 +111,9 @@ async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal>
     if let Some(model) = installed.find(&asked.head.model) {
         return call_model(gateway, Arc::clone(model), asked).await;
     }
-    let is_local = |local: &&Arc<_>| asked.api.dialect == Dialect::OpenAiEmbeddings && local_has(local, &asked.head.model);
+    let is_local = |local: &&Arc<_>| {
+        asked.api.dialect == Dialect::OpenAiEmbeddings && local_has(local, &asked.head.model)
+    };
     match gateway.local().filter(is_local) {
         Some(local) => {
             let local = Arc::clone(local);
@@ -214,7 +216,13 @@ fn reserve(model: &Model, places: &[usize], asked: &Asked) -> Result<Amount, Gat
     Ok(most)
 }
 
-fn open(gateway: &Gateway, asked: &Asked, model: &str, reserved: Amount, total: Duration) -> Result<Call, GatewayError> {
+fn open(
+    gateway: &Gateway,
+    asked: &Asked,
+    model: &str,
+    reserved: Amount,
+    total: Duration,
+) -> Result<Call, GatewayError> {
     if !gateway.ledger().ink().flows() {
         return Err(GatewayError::LedgerBehind);
     }
@@ -233,7 +241,13 @@ fn open(gateway: &Gateway, asked: &Asked, model: &str, reserved: Amount, total: 
     Call::open(gateway.clone(), &asked.principal.chain, reserved, description)
 }
 
-async fn carry_out(gateway: &Gateway, model: &Arc<Model>, places: &[usize], asked: Asked, mut call: Call) -> Response {
+async fn carry_out(
+    gateway: &Gateway,
+    model: &Arc<Model>,
+    places: &[usize],
+    asked: Asked,
+    mut call: Call,
+) -> Response {
     let dialect = asked.api.dialect;
     match attempts::first_answer(gateway, model, places, &asked, &mut call).await {
         Ok(Began::Whole { status, headers, body }) => {

@@ -41,6 +41,11 @@ impl Books {
         self.all.add(at, fact.cost_nanos);
     }
 
+    /// Goes on from another offset, where a ledger begins anew.
+    pub(crate) fn go_on_from(&mut self, next: u64) {
+        self.next = next;
+    }
+
     /// The offset of the first entry that is not in them.
     pub(crate) fn next(&self) -> u64 {
         self.next
@@ -58,7 +63,7 @@ impl Books {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    
+
     use super::*;
     use crate::model::Window;
 
@@ -75,7 +80,10 @@ mod tests {
     }
 
     fn settled(opened: &Opened, nanos: i64) -> Entry {
-        Entry::Settled(Box::new(CallFact { cost_nanos: nanos, ..CallFact::lost(opened, Timestamp(opened.at_us)) }))
+        Entry::Settled(Box::new(CallFact {
+            cost_nanos: nanos,
+            ..CallFact::lost(opened, Timestamp(opened.at_us))
+        }))
     }
 
     proptest! {

@@ -44,7 +44,11 @@ impl Ledger {
     async fn carry_once(&self, table: &dyn CallTable) -> Result<(), CarryError> {
         let mut next = table.carried().await?.max(self.topic.start());
         loop {
-            let records = self.topic.read(next, RECORDS_AT_ONCE, BYTES_AT_ONCE).await.map_err(|error| Box::new(error) as CarryError)?;
+            let records = self
+                .topic
+                .read(next, RECORDS_AT_ONCE, BYTES_AT_ONCE)
+                .await
+                .map_err(|error| Box::new(error) as CarryError)?;
             let Some(last) = records.last() else { break };
             next = last.offset + 1;
             let mut calls = Vec::new();
@@ -53,7 +57,10 @@ impl Ledger {
                     Ok(Entry::Settled(fact)) => calls.push(*fact),
                     Ok(Entry::Opened(_)) => {}
                     Err(source) => {
-                        return Err(Box::new(crate::error::GatewayError::Entry { offset: record.offset, source }));
+                        return Err(Box::new(crate::error::GatewayError::Entry {
+                            offset: record.offset,
+                            source,
+                        }));
                     }
                 }
             }

@@ -182,7 +182,9 @@ impl Entry {
     pub fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         let Versioned { v, entry } = serde_json::from_slice::<Versioned<Self>>(bytes)?;
         if v > VERSION {
-            return Err(serde::de::Error::custom(format!("the entry has version {v}; this server reads up to {VERSION}")));
+            return Err(serde::de::Error::custom(format!(
+                "the entry has version {v}; this server reads up to {VERSION}"
+            )));
         }
         Ok(entry)
     }

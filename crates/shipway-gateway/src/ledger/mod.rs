@@ -36,12 +36,7 @@ pub use carry::{CallTable, CarryError};
 pub use entry::{AttemptFact, CallFact, Entry, Opened, Outcome, TokenCounts};
 pub(crate) use writer::Ink;
 
-use crate::{
-    error::GatewayError,
-    meter::Spent,
-    model::Scope,
-    store,
-};
+use crate::{error::GatewayError, meter::Spent, model::Scope, store};
 
 /// The topic of the event log.
 const TOPIC: &str = "llm_ledger";
@@ -80,11 +75,27 @@ impl Ledger {
         let topic = log.topic(TOPIC)?;
         let mut books = store::books::read(&store).await?.unwrap_or_default();
         let snapshot = Arc::new(AtomicU64::new(books.next()));
+        if books.next() > topic.end() {
+            tracing::warn!(
+                books = books.next(),
+                ledger = topic.end(),
+                "the ledger is shorter than its books: it was lost; what was spent goes on from the books"
+            );
+            books.go_on_from(topic.end());
+            // At once: soon the new ledger is as long as the old one was.
+            store::books::write(&store, &books).await?;
+        }
         follow(&topic, &mut books).await?;
         let lost = books.settle_open(clock.now());
         if !lost.is_empty() {
-            tracing::warn!(calls = lost.len(), "calls that a crash interrupted are charged what they had reserved");
-            let entries = lost.iter().map(|fact| Entry::Settled(Box::new(fact.clone())).bytes()).collect::<Result<Vec<Bytes>, _>>()?;
+            tracing::warn!(
+                calls = lost.len(),
+                "calls that a crash interrupted are charged what they had reserved"
+            );
+            let entries = lost
+                .iter()
+                .map(|fact| Entry::Settled(Box::new(fact.clone())).bytes())
+                .collect::<Result<Vec<Bytes>, _>>()?;
             topic.append(entries).await?;
             follow(&topic, &mut books).await?;
         }
@@ -132,8 +143,9 @@ impl Ledger {
 
     /// Writes what waits and the books. Called after the last call is over.
     pub(crate) async fn close(&self) -> Result<(), GatewayError> {
-        self.stop.cancel();
         self.ink.close().await;
+        // What carries and keeps the books goes round once more, with everything on disk.
+        self.stop.cancel();
         self.write_books().await
     }
 }

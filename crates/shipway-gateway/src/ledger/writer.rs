@@ -90,7 +90,10 @@ async fn write(topic: Topic, mut waiting: mpsc::UnboundedReceiver<Waiting>, stat
         state.waiting.fetch_sub(count, Ordering::Relaxed);
         metrics::gauge!("shipway_llm_ledger_waiting").set(state.waiting.load(Ordering::Relaxed) as f64);
         if !is_written {
-            tracing::error!(entries = count, "entries of the ledger are lost: the disk refused them to the end");
+            tracing::error!(
+                entries = count,
+                "entries of the ledger are lost: the disk refused them to the end"
+            );
         }
         if let Some(answer) = closing {
             let _ = answer.send(());

@@ -116,7 +116,12 @@ impl Meter {
     }
 
     /// Reserves for a call with everyone in `chain`, or with none of them: then the first that refuses, and why.
-    pub fn reserve(&self, chain: &Chain, asked: Amount, now: Timestamp) -> Result<Reservation, (Scope, Bound)> {
+    pub fn reserve(
+        &self,
+        chain: &Chain,
+        asked: Amount,
+        now: Timestamp,
+    ) -> Result<Reservation, (Scope, Bound)> {
         let mut accounts = self.accounts();
         for scope in chain {
             if let Some(account) = accounts.get_mut(scope)

@@ -51,12 +51,18 @@ fn tokens_that_were_reserved_and_not_used_are_given_back_to_the_minute() {
     let limits = Limits { tokens_per_minute: Some(1_000), concurrency: Some(2), ..Limits::default() };
     meter.set_limits(&key(), limits);
     let first = meter.reserve(&chain, amount(0, 900), NOW).unwrap();
-    assert!(matches!(meter.reserve(&chain, amount(0, 200), NOW).unwrap_err().1, Bound::Tokens { asked: 200, .. }));
+    assert!(matches!(
+        meter.reserve(&chain, amount(0, 200), NOW).unwrap_err().1,
+        Bound::Tokens { asked: 200, .. }
+    ));
     meter.settle(&first, amount(0, 100));
     assert_eq!(meter.standing(&chain, NOW)[1].map(|(limit, left, _)| (limit, left)), Some((1_000, 900)));
     let _second = meter.reserve(&chain, amount(0, 200), NOW).unwrap();
     let _third = meter.reserve(&chain, amount(0, 200), NOW).unwrap();
-    assert!(matches!(meter.reserve(&chain, amount(0, 1), NOW).unwrap_err().1, Bound::Concurrency { limit: 2 }));
+    assert!(matches!(
+        meter.reserve(&chain, amount(0, 1), NOW).unwrap_err().1,
+        Bound::Concurrency { limit: 2 }
+    ));
     let never = meter.reserve(&vec![key()], amount(0, 2_000), NOW).unwrap_err().1;
     assert!(matches!(never, Bound::Concurrency { .. } | Bound::Tokens { free_us: None, .. }));
 }

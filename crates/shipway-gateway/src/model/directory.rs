@@ -62,6 +62,8 @@ impl Directory {
     pub(crate) fn member_of(&self, name: &Name) -> Option<String> {
         let group = self.groups.values().find(|group| group.parent.as_ref() == Some(name));
         let key = || self.keys.values().find(|key| key.group.as_ref() == Some(name));
-        group.map(|group| format!("{} {}", group.kind.word(), group.name)).or_else(|| key().map(|key| format!("key {}", key.name)))
+        group
+            .map(|group| format!("{} {}", group.kind.word(), group.name))
+            .or_else(|| key().map(|key| format!("key {}", key.name)))
     }
 }

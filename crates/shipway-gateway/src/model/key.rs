@@ -34,7 +34,10 @@ impl VirtualKey {
     pub(crate) fn takes(&self, secret: &str, now: Timestamp) -> bool {
         let hash = SecretHash::of(secret);
         let is_current = self.secret.equals(&hash);
-        let is_previous = self.previous.as_ref().is_some_and(|(hash_before, until)| hash_before.equals(&hash) && now < *until);
+        let is_previous = self
+            .previous
+            .as_ref()
+            .is_some_and(|(hash_before, until)| hash_before.equals(&hash) && now < *until);
         (is_current || is_previous) && self.expires.is_none_or(|expires| now < expires)
     }
 

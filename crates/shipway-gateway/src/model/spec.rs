@@ -90,7 +90,7 @@ pub enum Route {
 /// How long is waited.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For the beginning of an answer.
+    /// For the first event of a stream.
     pub first_token: Duration,
     /// Between two parts of a stream.
     pub idle: Duration,

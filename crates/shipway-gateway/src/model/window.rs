@@ -44,7 +44,9 @@ impl Window {
         match self {
             Self::Hour => at.floor_to(HOUR_US),
             Self::Day => at.floor_to(DAY_US),
-            Self::Week => Timestamp(Timestamp(at.0.saturating_sub(MONDAY_US)).floor_to(7 * DAY_US).0.saturating_add(MONDAY_US)),
+            Self::Week => Timestamp(
+                Timestamp(at.0.saturating_sub(MONDAY_US)).floor_to(7 * DAY_US).0.saturating_add(MONDAY_US),
+            ),
             Self::Month => start_of_month(at, 0),
             Self::Total => Timestamp(i64::MIN),
         }

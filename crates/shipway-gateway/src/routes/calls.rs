@@ -10,7 +10,8 @@ use crate::{
     service::Gateway,
 };
 
-const CHAT: Api = Api { dialect: Dialect::OpenAiChat, path: "chat/completions", writes: true, is_charged: true };
+const CHAT: Api =
+    Api { dialect: Dialect::OpenAiChat, path: "chat/completions", writes: true, is_charged: true };
 const COMPLETIONS: Api =
     Api { dialect: Dialect::OpenAiCompletions, path: "completions", writes: true, is_charged: true };
 const RESPONSES: Api =
@@ -33,7 +34,12 @@ async fn answer(api: Api, (State(gateway), caller, headers, BodyBytes(body)): Pa
     call::answer(&gateway, Request { api, caller, headers, body }).await
 }
 
-pub(super) async fn chat(gateway: State<Gateway>, caller: Caller, headers: HeaderMap, body: BodyBytes) -> Response {
+pub(super) async fn chat(
+    gateway: State<Gateway>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: BodyBytes,
+) -> Response {
     answer(CHAT, (gateway, caller, headers, body)).await
 }
 
@@ -46,15 +52,30 @@ pub(super) async fn completions(
     answer(COMPLETIONS, (gateway, caller, headers, body)).await
 }
 
-pub(super) async fn responses(gateway: State<Gateway>, caller: Caller, headers: HeaderMap, body: BodyBytes) -> Response {
+pub(super) async fn responses(
+    gateway: State<Gateway>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: BodyBytes,
+) -> Response {
     answer(RESPONSES, (gateway, caller, headers, body)).await
 }
 
-pub(super) async fn embeddings(gateway: State<Gateway>, caller: Caller, headers: HeaderMap, body: BodyBytes) -> Response {
+pub(super) async fn embeddings(
+    gateway: State<Gateway>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: BodyBytes,
+) -> Response {
     answer(EMBEDDINGS, (gateway, caller, headers, body)).await
 }
 
-pub(super) async fn messages(gateway: State<Gateway>, caller: Caller, headers: HeaderMap, body: BodyBytes) -> Response {
+pub(super) async fn messages(
+    gateway: State<Gateway>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: BodyBytes,
+) -> Response {
     answer(MESSAGES, (gateway, caller, headers, body)).await
 }
 

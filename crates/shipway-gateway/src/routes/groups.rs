@@ -47,7 +47,10 @@ pub(super) async fn put(
     Json(body): Json<PutBody>,
 ) -> Result<Json<GroupView>, Problem> {
     let name = Name::new(&name).map_err(|_| {
-        GatewayError::invalid("group", format!("`{name}` is not a name: use a lower-case letter, then a-z, 0-9 and _"))
+        GatewayError::invalid(
+            "group",
+            format!("`{name}` is not a name: use a lower-case letter, then a-z, 0-9 and _"),
+        )
     })?;
     let PutBody { kind, parent, limits } = body;
     let group = gateway.put_group(&caller.name, PutGroup { name, kind, parent, limits }).await?;

@@ -59,7 +59,10 @@ pub(super) async fn list(State(gateway): State<Gateway>) -> Result<Json<KeysView
     Ok(Json(KeysView { keys: keys.iter().map(|key| KeyView::of(&gateway, key)).collect() }))
 }
 
-pub(super) async fn show(State(gateway): State<Gateway>, Path(id): Path<String>) -> Result<Json<KeyView>, Problem> {
+pub(super) async fn show(
+    State(gateway): State<Gateway>,
+    Path(id): Path<String>,
+) -> Result<Json<KeyView>, Problem> {
     let key = gateway.key(&id).await?;
     Ok(Json(KeyView::of(&gateway, &key)))
 }

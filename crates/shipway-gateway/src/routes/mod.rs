@@ -47,7 +47,12 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .with_unknown_path_renderer("/v1/", in_openai);
     let anthropic = Routes::new()
         .post_with_limit("/v1/messages", Permission::Known, CALL_LIMIT_BYTES, calls::messages)
-        .post_with_limit("/v1/messages/count_tokens", Permission::Known, CALL_LIMIT_BYTES, calls::count_tokens)
+        .post_with_limit(
+            "/v1/messages/count_tokens",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            calls::count_tokens,
+        )
         .with_problem_renderer(in_anthropic)
         .with_unknown_path_renderer("/v1/messages", in_anthropic);
     native.merge(openai).merge(anthropic).about(ResourceType::LlmModel).with_state(gateway)

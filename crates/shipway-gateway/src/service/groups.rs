@@ -31,7 +31,8 @@ impl Gateway {
         group.limits.check()?;
         let mut change = self.change().await?;
         judge(&change.directory, &group)?;
-        let created = change.directory.group(group.name.as_str()).map_or_else(|| self.now(), |before| before.created);
+        let created =
+            change.directory.group(group.name.as_str()).map_or_else(|| self.now(), |before| before.created);
         let PutGroup { name, kind, parent, limits } = group;
         let group = Group { name, kind, parent, limits, created };
         store::groups::put(&mut change.transaction, &group).await?;
@@ -53,7 +54,8 @@ impl Gateway {
     /// Removes a group that nothing is in. What it has spent stays in the ledger.
     pub async fn delete_group(&self, caller: &str, name: &str) -> Result<(), GatewayError> {
         let mut change = self.change().await?;
-        let group = change.directory.group(name).cloned().ok_or_else(|| GatewayError::missing(Thing::Group, name))?;
+        let group =
+            change.directory.group(name).cloned().ok_or_else(|| GatewayError::missing(Thing::Group, name))?;
         if let Some(by) = change.directory.member_of(&group.name) {
             return Err(GatewayError::InUse { name: name.to_owned(), by });
         }
@@ -67,13 +69,17 @@ impl Gateway {
 /// Refuses groups above one another in the wrong order: what is in it stays in something greater.
 fn judge(directory: &Directory, group: &PutGroup) -> Result<(), GatewayError> {
     if let Some(parent) = &group.parent {
-        let above = directory.group(parent.as_str()).ok_or_else(|| GatewayError::missing(Thing::Group, parent))?;
+        let above =
+            directory.group(parent.as_str()).ok_or_else(|| GatewayError::missing(Thing::Group, parent))?;
         if above.kind <= group.kind {
-            let reason = format!("{} {parent} is not greater than a {}", above.kind.word(), group.kind.word());
+            let reason =
+                format!("{} {parent} is not greater than a {}", above.kind.word(), group.kind.word());
             return Err(GatewayError::invalid("parent", reason));
         }
     }
-    let below = directory.groups().find(|below| below.parent.as_ref() == Some(&group.name) && below.kind >= group.kind);
+    let below = directory
+        .groups()
+        .find(|below| below.parent.as_ref() == Some(&group.name) && below.kind >= group.kind);
     match below {
         Some(below) => {
             let reason = format!("{} {} is part of it", below.kind.word(), below.name);

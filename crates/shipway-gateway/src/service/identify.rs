@@ -33,7 +33,11 @@ impl Gateway {
     }
 
     /// Who sends the call: the virtual key in its headers, and without one the caller whom the server has let in.
-    pub(crate) async fn principal(&self, caller: Caller, headers: &HeaderMap) -> Result<Principal, GatewayError> {
+    pub(crate) async fn principal(
+        &self,
+        caller: Caller,
+        headers: &HeaderMap,
+    ) -> Result<Principal, GatewayError> {
         let Some(text) = shown(headers).filter(|text| text.starts_with(PREFIX)) else {
             return Ok(Principal { name: caller.name.clone(), key: None, chain: Chain::new(), caller });
         };
@@ -49,7 +53,9 @@ fn name_of(key: &VirtualKey) -> String {
 /// The secret that a client sends: `Authorization: Bearer …`, or `x-api-key` as Anthropic's do.
 fn shown(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let bearer = bearer
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     bearer.map(|(_, secret)| secret.trim()).or_else(|| headers.get("x-api-key")?.to_str().ok())
 }
 

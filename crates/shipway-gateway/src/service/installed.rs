@@ -89,7 +89,9 @@ fn model(spec: ModelSpec, providers: &HashMap<String, Arc<Provider>>, before: &I
                 && other.spec.provider == deployment.provider
                 && other.spec.model == deployment.model
         };
-        let health = earlier.and_then(|model| model.deployments.iter().find(same)).map(|deployment| Arc::clone(&deployment.health));
+        let health = earlier
+            .and_then(|model| model.deployments.iter().find(same))
+            .map(|deployment| Arc::clone(&deployment.health));
         Deployment { spec: deployment.clone(), provider, health: health.unwrap_or_default() }
     });
     Model { deployments: deployments.collect(), spec }

@@ -91,7 +91,12 @@ impl Gateway {
     }
 
     /// Gives a key other limits, which hold for the next call.
-    pub async fn limit_key(&self, caller: &str, id: &str, limits: Limits) -> Result<Arc<VirtualKey>, GatewayError> {
+    pub async fn limit_key(
+        &self,
+        caller: &str,
+        id: &str,
+        limits: Limits,
+    ) -> Result<Arc<VirtualKey>, GatewayError> {
         limits.check()?;
         let mut change = self.change().await?;
         let mut key = held(&change.directory, id)?;
@@ -103,7 +108,12 @@ impl Gateway {
     }
 
     /// Gives a key a new secret. The one before is still taken for `grace_seconds`, so that programs can change over.
-    pub async fn rotate_key(&self, caller: &str, id: &str, grace_seconds: u32) -> Result<NewKey, GatewayError> {
+    pub async fn rotate_key(
+        &self,
+        caller: &str,
+        id: &str,
+        grace_seconds: u32,
+    ) -> Result<NewKey, GatewayError> {
         if grace_seconds > LONGEST_GRACE_SECONDS {
             let reason = format!("{grace_seconds} is not in 0 to {LONGEST_GRACE_SECONDS}");
             return Err(GatewayError::invalid("grace_seconds", reason));

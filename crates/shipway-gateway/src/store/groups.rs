@@ -22,7 +22,8 @@ fn read(row: &Row) -> Result<Group, StoreError> {
     let kind = row.str("kind")?;
     Ok(Group {
         name: name(row.str("name")?)?,
-        kind: GroupKind::of_word(kind).ok_or_else(|| StoreError::Damaged(format!("no group is a {kind}").into()))?,
+        kind: GroupKind::of_word(kind)
+            .ok_or_else(|| StoreError::Damaged(format!("no group is a {kind}").into()))?,
         parent: row.optional_str("parent")?.map(name).transpose()?,
         limits: limits(row)?,
         created: row.timestamp("created_us")?,

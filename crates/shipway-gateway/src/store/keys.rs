@@ -28,7 +28,8 @@ fn read(row: &Row) -> Result<VirtualKey, StoreError> {
         secret: hash(row.str("secret_hash")?)?,
         previous,
         group: group.map_err(|error| StoreError::Damaged(error.into()))?,
-        models: serde_json::from_str(row.str("models")?).map_err(|error| StoreError::Damaged(error.into()))?,
+        models: serde_json::from_str(row.str("models")?)
+            .map_err(|error| StoreError::Damaged(error.into()))?,
         limits: limits(row)?,
         created_by: row.text("created_by")?,
         created: row.timestamp("created_us")?,

@@ -11,7 +11,8 @@ async fn an_answer_passes_through_byte_for_byte_and_says_what_it_cost() {
     let world = World::new().await;
     let answer = completion();
     world.provider.answers("up-one", Reply::json(200, &answer));
-    let body = json!({ "z_first": 1, "model": "chat-latest", "messages": [], "unknown": { "b": 1, "a": [1.50] } });
+    let body =
+        json!({ "z_first": 1, "model": "chat-latest", "messages": [], "unknown": { "b": 1, "a": [1.50] } });
     let key = world.key(CreateKey::default()).await;
 
     let got = world.chat(&key, &body).await;
@@ -19,7 +20,10 @@ async fn an_answer_passes_through_byte_for_byte_and_says_what_it_cost() {
     assert_eq!(got.status, 200);
     assert_eq!(got.text(), answer.to_string());
     assert_eq!(got.header("x-shipway-cost"), Some("0.000086800"));
-    assert_eq!((got.header("x-shipway-model"), got.header("x-shipway-deployment")), (Some("chat"), Some("one")));
+    assert_eq!(
+        (got.header("x-shipway-model"), got.header("x-shipway-deployment")),
+        (Some("chat"), Some("one"))
+    );
     let seen = &world.provider.seen()[0];
     assert_eq!(seen.path, "/v1/chat/completions");
     // Only the name of the model is another one.
@@ -28,7 +32,10 @@ async fn an_answer_passes_through_byte_for_byte_and_says_what_it_cost() {
     assert_eq!(seen.headers["accept-encoding"], "identity");
     assert!(!format!("{:?}", seen.headers).contains(&key));
     let calls = world.settled(1).await;
-    assert_eq!((calls[0].cost_nanos, calls[0].outcome, calls[0].is_estimated), (COST, Outcome::Answered, false));
+    assert_eq!(
+        (calls[0].cost_nanos, calls[0].outcome, calls[0].is_estimated),
+        (COST, Outcome::Answered, false)
+    );
     assert_eq!(calls[0].call, got.header("x-shipway-call").unwrap());
     assert_eq!((calls[0].tokens.input, calls[0].tokens.cache_read, calls[0].tokens.output), (8, 4, 7));
 }
@@ -46,14 +53,20 @@ async fn an_anthropic_client_is_answered_in_its_own_api() {
     assert_eq!((got.status, got.text()), (200, answer.to_string().as_str()));
     let seen = &world.provider.seen()[0];
     assert_eq!(seen.path, "/v1/messages");
-    assert_eq!((&seen.headers["x-api-key"], &seen.headers["anthropic-version"]), (&"sk-of-the-operator".parse().unwrap(), &"2023-06-01".parse().unwrap()));
+    assert_eq!(
+        (&seen.headers["x-api-key"], &seen.headers["anthropic-version"]),
+        (&"sk-of-the-operator".parse().unwrap(), &"2023-06-01".parse().unwrap())
+    );
     assert_eq!(seen.headers["anthropic-beta"], "tools-1");
     assert!(got.header("request-id").is_some());
     // 3 in, 5 out of the cache beside them, 2 out.
     assert_eq!(world.settled(1).await[0].cost_nanos, 3 * 2_000 + 5 * 200 + 2 * 10_000);
 
     let got = world.ask("/v1/messages", &headers, &question("nothing")).await;
-    assert_eq!((got.status, &got.json()["type"], &got.json()["error"]["type"]), (404, &json!("error"), &json!("not_found_error")));
+    assert_eq!(
+        (got.status, &got.json()["type"], &got.json()["error"]["type"]),
+        (404, &json!("error"), &json!("not_found_error"))
+    );
     let got = world.ask("/v1/messages", &headers, &question("chat")).await;
     assert_eq!(got.status, 400);
     assert!(got.text().contains("no deployment that speaks"), "{}", got.text());
@@ -73,7 +86,8 @@ async fn counting_tokens_costs_nothing() {
 #[tokio::test]
 async fn the_next_deployment_answers_where_the_first_is_overloaded_and_every_attempt_is_told() {
     let world = World::new().await;
-    let overloaded = json!({ "error": { "message": "busy", "type": "server_error", "param": null, "code": null } });
+    let overloaded =
+        json!({ "error": { "message": "busy", "type": "server_error", "param": null, "code": null } });
     world.provider.answers("up-one", Reply::json(503, &overloaded));
     world.provider.answers("up-two", Reply::json(200, &completion()));
 
@@ -85,7 +99,12 @@ async fn the_next_deployment_answers_where_the_first_is_overloaded_and_every_att
     let calls = world.settled(3).await;
     let attempts: Vec<Vec<(&str, &str, Option<u16>)>> = calls
         .iter()
-        .map(|call| call.attempts.iter().map(|one| (one.deployment.as_str(), one.result.as_str(), one.status)).collect())
+        .map(|call| {
+            call.attempts
+                .iter()
+                .map(|one| (one.deployment.as_str(), one.result.as_str(), one.status))
+                .collect()
+        })
         .collect();
     let both = vec![("one", "upstream", Some(503)), ("two", "answered", Some(200))];
     // After two failures in a row the first is left out.
@@ -233,7 +252,8 @@ async fn what_cannot_be_read_is_refused_in_the_words_of_the_api() {
 async fn models_are_listed_by_every_name_that_the_caller_may_ask_for() {
     let world = World::new().await;
     let listed = world.native(Method::GET, "/v1/models", None).await.json();
-    let ids: Vec<&str> = listed["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> =
+        listed["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["chat", "chat-latest", "claude", "claude-latest"]);
     assert_eq!(world.native(Method::GET, "/v1/models/chat-latest", None).await.status, 200);
     assert_eq!(world.native(Method::GET, "/v1/models/none", None).await.status, 404);

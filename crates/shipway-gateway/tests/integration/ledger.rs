@@ -20,8 +20,14 @@ async fn what_was_spent_is_known_after_a_kill_and_what_ran_is_charged_what_it_ha
     assert_eq!(world.chat(&key, &question("chat")).await.status, 200);
     world.settled(1).await;
     // A call that runs when the process dies.
-    world.provider.answers("up-one", Reply::events(&["data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"], End::Hang));
-    world.provider.answers("up-one", Reply::events(&["data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"], End::Hang));
+    world.provider.answers(
+        "up-one",
+        Reply::events(&["data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"], End::Hang),
+    );
+    world.provider.answers(
+        "up-one",
+        Reply::events(&["data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"], End::Hang),
+    );
     let _first = world.chat(&key, &question("chat")).await;
     let mut streamed = question("chat");
     streamed["stream"] = json!(true);
@@ -96,4 +102,19 @@ async fn settled_calls_are_carried_into_a_table_each_once_although_it_refuses_at
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), carried).await.unwrap();
     assert_eq!(*table.rows.lock().unwrap(), settled);
+}
+
+#[tokio::test]
+async fn what_was_spent_goes_on_from_the_books_where_the_event_log_was_lost() {
+    let world = World::new().await;
+    world.provider.answers("up-one", Reply::json(200, &completion()));
+    let key = world.key(CreateKey::default()).await;
+    assert_eq!(world.chat(&key, &question("chat")).await.status, 200);
+    world.gateway.shutdown().await.unwrap();
+    let world = world.without_its_log().await;
+    assert_eq!(world.gateway.usage(&scope(&key)).spent.last(), Some(&(Window::Total, COST)));
+    assert_eq!(world.chat(&key, &question("chat")).await.status, 200);
+    world.settled(1).await;
+    let world = world.killed().await;
+    assert_eq!(world.gateway.usage(&scope(&key)).spent.last(), Some(&(Window::Total, 2 * COST)));
 }

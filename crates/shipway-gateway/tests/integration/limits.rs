@@ -24,7 +24,8 @@ async fn a_key_is_shown_once_and_can_be_rotated_expire_and_be_revoked() {
     let body = json!({ "name": "search", "models": ["chat"], "days": 1 });
     let made = world.native(Method::POST, "/api/v1/llm/keys", Some(body)).await;
     assert_eq!((made.status, made.header("cache-control")), (201, Some("no-store")));
-    let (id, first) = (made.json()["id"].as_str().unwrap().to_owned(), made.json()["key"].as_str().unwrap().to_owned());
+    let (id, first) =
+        (made.json()["id"].as_str().unwrap().to_owned(), made.json()["key"].as_str().unwrap().to_owned());
     assert!(first.starts_with("shipway_llm_"));
     let listed = world.native(Method::GET, "/api/v1/llm/keys", None).await;
     assert!(!listed.text().contains(&first) && listed.text().contains(&id));
@@ -33,7 +34,11 @@ async fn a_key_is_shown_once_and_can_be_rotated_expire_and_be_revoked() {
     assert_eq!((refused.status, refused.header("x-shipway-error")), (403, Some("gateway.model_not_allowed")));
 
     let rotate = format!("/api/v1/llm/keys/{id}/rotate");
-    let second = world.native(Method::POST, &rotate, Some(json!({ "grace_seconds": 60 }))).await.json()["key"].as_str().unwrap().to_owned();
+    let second =
+        world.native(Method::POST, &rotate, Some(json!({ "grace_seconds": 60 }))).await.json()["key"]
+            .as_str()
+            .unwrap()
+            .to_owned();
     for key in [&first, &second] {
         assert_eq!(world.chat(key, &question("chat")).await.status, 200);
     }
@@ -64,7 +69,10 @@ async fn a_key_sees_and_asks_the_models_that_it_is_for() {
 async fn what_keys_spend_is_charged_to_the_groups_above_them() {
     let world = answering().await;
     for (name, body) in [
-        ("acme", json!({ "kind": "organisation", "limits": { "budgets": [{ "dollars": "0.003", "window": "day" }] } })),
+        (
+            "acme",
+            json!({ "kind": "organisation", "limits": { "budgets": [{ "dollars": "0.0031", "window": "day" }] } }),
+        ),
         ("retail", json!({ "kind": "team", "parent": "acme" })),
         ("search", json!({ "kind": "project", "parent": "retail" })),
     ] {
@@ -78,11 +86,13 @@ async fn what_keys_spend_is_charged_to_the_groups_above_them() {
     assert_eq!(world.chat(&first, &question("chat")).await.status, 200);
     assert_eq!(world.chat(&second, &question("chat")).await.status, 200);
     for (name, calls) in [("search", 1), ("retail", 2), ("acme", 2)] {
-        let used = world.native(Method::GET, &format!("/api/v1/llm/groups/{name}"), None).await.json()["used"].clone();
+        let used =
+            world.native(Method::GET, &format!("/api/v1/llm/groups/{name}"), None).await.json()["used"]
+                .clone();
         let dollars: shipway_dialects::Nanos = used["dollars"]["day"].as_str().unwrap().parse().unwrap();
         assert_eq!((used["calls"].as_i64(), dollars.0), (Some(calls), calls * COST), "{name}");
     }
-    // Each reserves a little more than 0.001 and costs 0.0000868: what is left of 0.003 is not enough for 300 tokens.
+    // Each reserves 0.001 and a little for its input, and costs 0.0000868: what is left of 0.0031 after two is enough for 100 tokens, not for 300.
     let mut large = question("chat");
     large["max_tokens"] = json!(300);
     let refused = world.chat(&first, &large).await;
@@ -166,7 +176,9 @@ async fn limits_that_make_no_sense_are_refused() {
         let body = json!({ "name": "k", "limits": limits });
         assert_eq!(world.native(Method::POST, "/api/v1/llm/keys", Some(body)).await.status, 400, "{limits}");
     }
-    for body in [json!({ "name": "" }), json!({ "name": "k", "days": 0 }), json!({ "name": "k", "group": "none" })] {
+    for body in
+        [json!({ "name": "" }), json!({ "name": "k", "days": 0 }), json!({ "name": "k", "group": "none" })]
+    {
         let refused = world.native(Method::POST, "/api/v1/llm/keys", Some(body)).await;
         assert!(matches!(refused.status, 400 | 404), "{}", refused.text());
     }

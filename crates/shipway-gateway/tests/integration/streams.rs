@@ -34,7 +34,10 @@ async fn a_stream_passes_byte_for_byte_and_usage_that_nobody_asked_for_is_left_o
 
     let got = world.ask("/v1/chat/completions", &[], &streamed("chat")).await;
     assert_eq!(got.text(), [ROLE, WORD, STOP, DONE].concat());
-    assert_eq!((got.header("content-type"), got.header("cache-control")), (Some("text/event-stream"), Some("no-cache")));
+    assert_eq!(
+        (got.header("content-type"), got.header("cache-control")),
+        (Some("text/event-stream"), Some("no-cache"))
+    );
     let asked: Value = serde_json::from_slice(&world.provider.seen()[0].body).unwrap();
     assert_eq!(asked["stream_options"]["include_usage"], true);
 
@@ -119,7 +122,12 @@ async fn a_caller_who_leaves_ends_the_request_to_the_provider_and_is_charged_wha
 #[tokio::test]
 async fn a_caller_who_leaves_before_a_whole_answer_ends_the_request_and_is_charged_what_was_reserved() {
     let world = World::new().await;
-    let reply = Reply { status: 200, headers: vec![("content-type", "application/json".to_owned())], chunks: vec!["{".into()], end: End::Hang };
+    let reply = Reply {
+        status: 200,
+        headers: vec![("content-type", "application/json".to_owned())],
+        chunks: vec!["{".into()],
+        end: End::Hang,
+    };
     world.provider.answers("up-one", reply);
     let body = question("chat");
     {

@@ -122,7 +122,11 @@ impl Provider {
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let model = serde_json::from_slice::<Value>(&body).unwrap()["model"].as_str().unwrap().to_owned();
-        provider.seen.lock().unwrap().push(Seen { path: parts.uri.path().to_owned(), headers: parts.headers, body });
+        provider.seen.lock().unwrap().push(Seen {
+            path: parts.uri.path().to_owned(),
+            headers: parts.headers,
+            body,
+        });
         let reply = {
             let mut replies = provider.replies.lock().unwrap();
             let queue = replies.get_mut(&model).unwrap_or_else(|| panic!("{model} was not expected"));
@@ -265,12 +269,14 @@ impl World {
             api_key: Some("sk-of-the-operator".to_owned()),
             connect_timeout: Duration::from_secs(5),
         };
-        let providers = vec![spec("openai", ProviderKind::OpenAi), spec("anthropic", ProviderKind::Anthropic)];
+        let providers =
+            vec![spec("openai", ProviderKind::OpenAi), spec("anthropic", ProviderKind::Anthropic)];
         let folder = TempDir::new().unwrap();
         let (log, store) = (log_in(folder.path()), Store::in_memory().await.unwrap());
         let clock = Arc::new(ManualClock::at(NOON));
         let gateway = Gateway::open(parts(&store, &log, &clock)).await.unwrap();
-        let router = shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
+        let router =
+            shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
         Self { gateway, provider, clock, providers, router, log, store, folder }
     }
 
@@ -280,15 +286,28 @@ impl World {
 
     /// The same after its process was killed: nothing was closed in order.
     pub(crate) async fn killed(self) -> Self {
+        self.opened_again(true).await
+    }
+
+    /// The same after the folder of its event log was lost.
+    pub(crate) async fn without_its_log(self) -> Self {
+        self.opened_again(false).await
+    }
+
+    async fn opened_again(self, keeps_log: bool) -> Self {
         let Self { gateway, provider, clock, providers, router, log, store, folder } = self;
         // What was handed to the log is on disk by then, as it would be a moment later.
         let topic = log.topic("llm_ledger").unwrap();
         topic.append(Vec::new()).await.unwrap();
         drop((gateway, router, topic));
         log.close().await;
+        if !keeps_log {
+            std::fs::remove_dir_all(folder.path().join("log")).unwrap();
+        }
         let log = log_in(folder.path());
         let gateway = Gateway::open(parts(&store, &log, &clock)).await.unwrap();
-        let router = shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
+        let router =
+            shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
         let world = Self { gateway, provider, clock, providers, router, log, store, folder };
         world.install(vec![model("chat", vec![deployment("one", "openai"), deployment("two", "openai")])]);
         world
@@ -301,7 +320,10 @@ impl World {
 
     /// Sends a call; its answer is not read yet.
     pub(crate) async fn send(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Response {
-        let mut request = http::Request::builder().method(Method::POST).uri(path).header("content-type", "application/json");
+        let mut request = http::Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -61,10 +61,13 @@ async fn models(context: &Context) -> Result<ExitCode, CommandFailure> {
     shown(context, &answer, || {
         let rows = items(&answer, "models").flat_map(|model| {
             items(model, "deployments").map(|deployment| {
-                let state = match (deployment["is_configured"] == true, deployment["paused_until"].is_null()) {
+                let state = match (deployment["is_configured"] == true, deployment["paused_until"].is_null())
+                {
                     (false, _) => "its provider is not configured".to_owned(),
                     (true, true) => "ready".to_owned(),
-                    (true, false) => format!("left out until {}", output::moment_of(deployment, "paused_until")),
+                    (true, false) => {
+                        format!("left out until {}", output::moment_of(deployment, "paused_until"))
+                    }
                 };
                 vec![
                     member(model, "name"),
@@ -75,7 +78,11 @@ async fn models(context: &Context) -> Result<ExitCode, CommandFailure> {
                 ]
             })
         });
-        output::table(&["model", "deployment", "provider", "its model", "state"], rows.collect(), "no models");
+        output::table(
+            &["model", "deployment", "provider", "its model", "state"],
+            rows.collect(),
+            "no models",
+        );
     })
 }
 
@@ -88,8 +95,7 @@ async fn keys(context: &Context, action: &LlmKeys) -> Result<ExitCode, CommandFa
             shown(context, &answer, || list_keys(&answer))
         }
         LlmKeys::Create { name, group, models, days, limits: bounds } => {
-            let body =
-                json!({ "name": name, "group": group, "models": models, "days": days, "limits": limits(bounds)? });
+            let body = json!({ "name": name, "group": group, "models": models, "days": days, "limits": limits(bounds)? });
             let answer = client.post("/llm/keys", &body).await?;
             shown(context, &answer, || show_secret(&answer))
         }
@@ -114,7 +120,11 @@ fn show_secret(answer: &Json) {
         true => "until it is revoked".to_owned(),
         false => format!("until {}", output::moment_of(answer, "expires")),
     };
-    output::note(format!("key {}, id {}, good {until}; it is shown this once", member(answer, "name"), member(answer, "id")));
+    output::note(format!(
+        "key {}, id {}, good {until}; it is shown this once",
+        member(answer, "name"),
+        member(answer, "id")
+    ));
     // Alone on standard output, so that it can be piped.
     output::line(member(answer, "key"));
 }
@@ -130,7 +140,8 @@ fn or_dash(of: &Json, name: &str) -> String {
 
 fn list_keys(answer: &Json) {
     let rows = items(answer, "keys").map(|key| {
-        let mut expires = if key["expires"].is_null() { "-".to_owned() } else { output::moment_of(key, "expires") };
+        let mut expires =
+            if key["expires"].is_null() { "-".to_owned() } else { output::moment_of(key, "expires") };
         if key["is_expired"] == true {
             expires.push_str(" (expired)");
         }
@@ -190,7 +201,9 @@ async fn cost(context: &Context) -> Result<ExitCode, CommandFailure> {
         let row = |kind: &str, one: &Json| {
             let used = &one["used"];
             let mut row = vec![format!("{kind} {}", member(one, "name"))];
-            row.extend(["hour", "day", "week", "month", "total"].map(|window| member(&used["dollars"], window)));
+            row.extend(
+                ["hour", "day", "week", "month", "total"].map(|window| member(&used["dollars"], window)),
+            );
             row.push(member(used, "reserved_dollars"));
             row
         };

@@ -81,7 +81,8 @@ impl ProviderConfiguration {
         };
         let text = self.base_url.as_deref().unwrap_or(usual);
         let base_url: Url = text.parse().map_err(|error| format!("base_url {text}: {error}"))?;
-        let is_plain = base_url.username().is_empty() && base_url.password().is_none() && base_url.query().is_none();
+        let is_plain =
+            base_url.username().is_empty() && base_url.password().is_none() && base_url.query().is_none();
         if !matches!(base_url.scheme(), "http" | "https") || !base_url.has_host() || !is_plain {
             return Err(format!("base_url {text} is not https://host/path"));
         }
@@ -108,7 +109,9 @@ mod tests {
 
     #[test]
     fn a_provider_has_its_own_address_unless_another_is_given() {
-        let read = of("[claude]\nkind = 'anthropic'\napi_key = 'hush'\n[own]\nbase_url = 'http://10.0.0.5:8000/v1'").unwrap();
+        let read =
+            of("[claude]\nkind = 'anthropic'\napi_key = 'hush'\n[own]\nbase_url = 'http://10.0.0.5:8000/v1'")
+                .unwrap();
         assert_eq!(read[0].base_url.as_str(), "https://api.anthropic.com/v1");
         assert_eq!(read[1].base_url.as_str(), "http://10.0.0.5:8000/v1");
         assert!(read[1].api_key.is_none());

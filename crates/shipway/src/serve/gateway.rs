@@ -10,8 +10,8 @@ use shipway_core::{Clock, Name};
 use shipway_definitions::{DefinitionSet, LlmDeployment, LlmModel, LlmPrice, LlmRoute};
 use shipway_dialects::{Nanos, Price, Rates};
 use shipway_gateway::{
-    Cooldown, DeploymentSpec, Gateway, GatewayError, GatewayParts, LocalModels, ModelSpec, ProviderSpec, Retries,
-    Route, Timeouts, UnknownPrice,
+    Cooldown, DeploymentSpec, Gateway, GatewayError, GatewayParts, LocalModels, ModelSpec, ProviderSpec,
+    Retries, Route, Timeouts, UnknownPrice,
 };
 use shipway_lake::Lake;
 use shipway_log::EventLog;

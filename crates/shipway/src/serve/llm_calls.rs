@@ -34,7 +34,8 @@ impl CallTable for CallsInLake {
             return Ok(());
         }
         let columns = columns(&calls);
-        let batch = RecordBatch::try_new(schema(), columns).map_err(|error| Box::new(GatewayError::Rows(error.into())) as CarryError)?;
+        let batch = RecordBatch::try_new(schema(), columns)
+            .map_err(|error| Box::new(GatewayError::Rows(error.into())) as CarryError)?;
         let once = AppendOptions::once(TRANSACTIONS, i64::try_from(next).unwrap_or(i64::MAX));
         self.0.append_batches(TABLE, vec![batch], once).await.map_err(failed).map(drop)
     }
@@ -150,10 +151,14 @@ fn key(scope: &Scope) -> Option<&str> {
 
 /// The groups, from the nearest to the greatest, between slashes: `/search/retail/`.
 fn groups(call: &CallFact) -> Option<String> {
-    let names: Vec<&str> = call.chain.iter().filter_map(|scope| match scope {
-        Scope::Group(name) => Some(name.as_str()),
-        Scope::Key(_) => None,
-    }).collect();
+    let names: Vec<&str> = call
+        .chain
+        .iter()
+        .filter_map(|scope| match scope {
+            Scope::Group(name) => Some(name.as_str()),
+            Scope::Key(_) => None,
+        })
+        .collect();
     (!names.is_empty()).then(|| format!("/{}/", names.join("/")))
 }
 

@@ -28,6 +28,7 @@ use axum::{
     http::{StatusCode, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
+    serve::ListenerExt,
 };
 use shipway_web::{Authentication, Guard, Routes, Token};
 use tokio::{net::TcpListener, signal::unix, sync::watch};
@@ -84,6 +85,12 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     tracing::info!(%address, data = %configuration.data.display(), version = env!("CARGO_PKG_VERSION"), "ready");
 
     let mut graceful = stop.clone();
+    // A frame of a stream goes out when it is there, not when the one before it was acknowledged.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its small packets back");
+        }
+    });
     let serving = axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             let _ = graceful.wait_for(|stopping| *stopping).await;

@@ -13,10 +13,18 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
     }
     for deployment in &model.deployments {
         let name = &deployment.name;
-        put(&mut fields, format!("deployment {name}"), format!("{} at {}", deployment.model, deployment.provider));
+        put(
+            &mut fields,
+            format!("deployment {name}"),
+            format!("{} at {}", deployment.model, deployment.provider),
+        );
         let price = deployment.price.as_ref().map_or_else(|| "not known".to_owned(), price);
         put(&mut fields, format!("price of {name}"), price);
-        put(&mut fields, format!("output of {name}"), format!("{} tokens at most", deployment.max_output_tokens));
+        put(
+            &mut fields,
+            format!("output of {name}"),
+            format!("{} tokens at most", deployment.max_output_tokens),
+        );
     }
     put(&mut fields, "route", &model.route);
     let (timeouts, retries, cooldown) = (&model.timeouts, &model.retries, &model.cooldown);

@@ -34,7 +34,8 @@ fn nanos(what: &str, node: &Node, reader: &mut Reader<'_>) -> Option<i64> {
     let scaled = dollars * NANOS_OF_A_DOLLAR;
     let fits = (0.0..=MOST_DOLLARS).contains(&dollars) && (scaled - scaled.round()).abs() < 1e-3;
     if !fits {
-        let hint = "write dollars for a million tokens, from 0 to 1000000, with at most nine digits after the point";
+        let hint =
+            "write dollars for a million tokens, from 0 to 1000000, with at most nine digits after the point";
         reader.refuse(node.line, format!("{what} is no price"), Some(hint.to_owned()));
         return None;
     }

@@ -51,7 +51,8 @@ fn read_any(node: &Node, deployments: &[Name], reader: &mut Reader<'_>) -> Optio
             (!routes.is_empty()).then_some(LlmRoute::Weighted(routes))
         }
         _ => {
-            let hint = "write the name of a deployment, `fallback: […]`, or `weighted: [{ to: …, weight: … }]`";
+            let hint =
+                "write the name of a deployment, `fallback: […]`, or `weighted: [{ to: …, weight: … }]`";
             reader.refuse(fields.line, "route is not one strategy".to_owned(), Some(hint.to_owned()));
             None
         }
