@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, StatusCode, header};
 use reqwest::Response;
 use shipway_core::Timestamp;
-use shipway_dialects::{ApiError, Cause, Dialect, Frame, Scanner, Sort, retry_after};
+use shipway_dialects::{ApiError, Cause, Dialect, Frame, Scanner, Sort, Usage, retry_after};
 use tokio::time::{Instant, timeout_at};
 
 use super::Api;
@@ -32,8 +32,8 @@ pub(super) struct Outgoing<'a> {
 
 /// The beginning of an answer.
 pub(super) enum Began {
-    /// All of it.
-    Whole { status: StatusCode, headers: HeaderMap, body: Bytes },
+    /// All of it, and what its provider says that it used.
+    Whole { status: StatusCode, headers: HeaderMap, body: Bytes, usage: Option<Usage> },
     /// A stream, whose first event is no error.
     Stream(Box<First>),
 }
@@ -106,6 +106,10 @@ pub(super) async fn begin(
     if !status.is_success() {
         return Err(failed(response, first_by, now).await);
     }
+    if is_packed(response.headers()) {
+        let message = "the provider packed its answer although it was asked not to";
+        return Err(Stopped::given_up(ApiError::new(Cause::Upstream, message)));
+    }
     let is_events = response
         .headers()
         .get(header::CONTENT_TYPE)
@@ -117,7 +121,16 @@ pub(super) async fn begin(
     }
     let headers = response.headers().clone();
     let body = whole(response, MOST_ANSWER_BYTES, first_by).await?;
-    Ok(Began::Whole { status, headers, body })
+    let usage = Usage::of_answer(api.dialect, &body).map_err(|_| {
+        let message = "the provider answered with something that is no answer";
+        Stopped::given_up(ApiError::new(Cause::Upstream, message))
+    })?;
+    Ok(Began::Whole { status, headers, body, usage })
+}
+
+/// What is packed cannot be read along, and would not be what its caller asked for.
+fn is_packed(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
 }
 
 /// An answer whose status says that it failed.

@@ -210,16 +210,14 @@ impl Call {
         self.fact.response_bytes += bytes;
     }
 
-    /// What a whole answer used.
-    pub(super) fn charge_of_answer(&self, api: Api, body: &[u8]) -> Charge {
-        if !api.is_charged {
-            return Charge::Nothing;
-        }
-        match Usage::of_answer(api.dialect, body) {
-            Ok(Some(usage)) => Charge::Stated(usage),
-            // An answer that will only be there later says nothing yet, and one that cannot be read never will.
-            Ok(None) | Err(_) if api.writes => Charge::Reserved,
-            Ok(None) | Err(_) => Charge::Estimated(Usage { input: self.input_tokens, ..Usage::default() }),
+    /// What a whole answer used, by what its provider says.
+    pub(super) fn charge_of_answer(&self, api: Api, stated: Option<Usage>) -> Charge {
+        match stated {
+            _ if !api.is_charged => Charge::Nothing,
+            Some(usage) => Charge::Stated(usage),
+            // An answer that will only be there later says nothing yet.
+            None if api.writes => Charge::Reserved,
+            None => Charge::Estimated(Usage { input: self.input_tokens, ..Usage::default() }),
         }
     }
 

@@ -250,8 +250,8 @@ async fn carry_out(
 ) -> Response {
     let dialect = asked.api.dialect;
     match attempts::first_answer(gateway, model, places, &asked, &mut call).await {
-        Ok(Began::Whole { status, headers, body }) => {
-            let charge = call.charge_of_answer(asked.api, &body);
+        Ok(Began::Whole { status, headers, body, usage }) => {
+            let charge = call.charge_of_answer(asked.api, usage);
             call.count_response(body.len() as u64);
             let mut headers = upstream::answer_headers(&headers);
             call.settle(Outcome::Answered, Some(status), charge);

@@ -113,12 +113,6 @@ impl Relay {
                 self.frames.extend(last.filter(|_| self.call.is_running()));
                 self.settle(Outcome::Answered);
             }
-            Ending::Unterminated => {
-                self.frames.extend(last);
-                let terminator = Scanner::terminator(self.dialect).unwrap_or_default();
-                self.push(Bytes::from_static(terminator.as_bytes()));
-                self.settle(Outcome::Answered);
-            }
             // The error was passed on as the provider wrote it.
             Ending::Failed => {
                 self.frames.extend(last);
@@ -126,7 +120,8 @@ impl Relay {
                 self.call.went_wrong(message);
                 self.settle(Outcome::Broken);
             }
-            Ending::Truncated => self.break_off(&ApiError::truncated()),
+            // Also where only the terminator is missing: nobody knows what else is.
+            Ending::Unterminated | Ending::Truncated => self.break_off(&ApiError::truncated()),
         }
     }
 

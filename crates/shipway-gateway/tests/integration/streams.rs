@@ -169,10 +169,11 @@ async fn a_stream_that_stands_still_ends_with_an_error() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_whole_gets_the_end_that_its_provider_left_out() {
+async fn a_stream_that_lacks_only_its_terminator_is_not_said_to_be_whole_and_is_charged_what_was_stated() {
     let world = World::new().await;
     world.provider.answers("up-one", Reply::events(&[ROLE, WORD, STOP, USAGE], End::Clean));
     let got = world.ask("/v1/chat/completions", &[], &streamed("chat")).await;
-    assert_eq!(got.text(), [ROLE, WORD, STOP, DONE].concat());
-    assert_eq!(world.settled(1).await[0].cost_nanos, COST);
+    assert!(!got.text().contains("[DONE]") && got.text().contains("\"error\""), "{}", got.text());
+    let call = &world.settled(1).await[0];
+    assert_eq!((call.outcome, call.cost_nanos, call.is_estimated), (Outcome::Broken, COST, false));
 }

@@ -21,7 +21,7 @@ use crate::{error::ServingError, refusal, service::Serving};
 pub(crate) use request::Inputs;
 
 /// The deployments that can be asked under OpenAI's API. Whether a caller may ask them is judged by whoever has the routes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OpenAiModels(pub Serving);
 
 impl OpenAiModels {
