@@ -22,7 +22,7 @@ ASKED = {
     "tools": (CHAT, {"model": "gpt-mock", "messages": said("tools=2,args=empty"), "tools": OPENAI_TOOLS}),
     "refusal": (CHAT, {"model": "gpt-mock", "messages": said("refusal")}),
     "thoughts": (CHAT, {"model": "gpt-mock", "messages": said("thinking=3")}),
-    "completions": (COMPLETIONS, {"model": "gpt-mock", "prompt": "hello"}),
+    "completions": (COMPLETIONS, {"model": "gpt-mock", "prompt": script("unicode")}),
     "responses": (RESPONSES, {"model": "gpt-mock", "input": script("thinking=2"), "reasoning": {"effort": "low", "summary": "auto"}}),
     "messages": (MESSAGES, {"model": "claude-mock", "max_tokens": 100, "messages": said("unicode,thinking=2,cached=5")}),
     "many frames": (MESSAGES, {"model": "claude-mock", "max_tokens": 100, "messages": said("chunks=2000,unicode")}),

@@ -198,12 +198,13 @@ def test_keys_rules_limits_and_failures_by_chance():
 
 
 def test_prepared_answers_are_made_once_for_each_model_script_and_kind():
-    one = MockProvider(program(), "--prepared", "--journal", "0")
+    one = MockProvider(program(), "--prepared", "--journal", "0", "--accept-keys", "sk-a")
     try:
 
         def ask(said: str, **more) -> bytes:
             asked = {"messages": [{"role": "user", "content": said}], "model": "gpt-mock", **more}
-            answer = requests.post(f"{one.url}{CHAT}", json=asked, timeout=30)
+            assert requests.post(f"{one.url}{CHAT}", json=asked, timeout=30).status_code == 401
+            answer = requests.post(f"{one.url}{CHAT}", json=asked, headers={"x-api-key": "sk-a"}, timeout=30)
             assert answer.status_code == 200, answer.text
             return answer.content
 
@@ -212,7 +213,7 @@ def test_prepared_answers_are_made_once_for_each_model_script_and_kind():
         assert stream.endswith(b"data: [DONE]\n\n") and b"usage" not in stream
         assert b"prompt_tokens" in ask("hello", stream=True, stream_options={"include_usage": True})
         assert len(ask("[[mock: chunks=200]]", stream=True)) > 10 * len(stream)
-        assert one.requests() == [] and one.counters()["complete"] == 5
+        assert one.requests() == [] and one.counters()["complete"] == 10 and one.counters()["errors"] == 5
     finally:
         assert one.stop() == 0
 
