@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
+
+__all__ = ["MockProvider", "PIXEL", "WEATHER", "mock", "program", "script"]
+
+# One pixel, and its address as data.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+# What tools of all dialects take.
+WEATHER: dict[str, Any] = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1}},
+    "required": ["city", "days"],
+    "additionalProperties": False,
+}
 
 
 def script(words: str, said: str = "hello") -> str:
@@ -15,9 +30,15 @@ def script(words: str, said: str = "hello") -> str:
     return f"[[mock: {words}]] {said}"
 
 
-def beside(binary: str) -> str:
-    """The mock that was built together with the server's `binary`."""
-    return os.environ.get("SHIPWAY_MOCK_PROVIDER") or str(Path(binary).with_name("shipway-mock-provider"))
+def program() -> str:
+    """The path in SHIPWAY_MOCK_PROVIDER, or what was built beside the server in SHIPWAY_BINARY."""
+    named = os.environ.get("SHIPWAY_MOCK_PROVIDER")
+    if not named:
+        binary = os.environ.get("SHIPWAY_BINARY")
+        assert binary, "SHIPWAY_BINARY names no binary: run `make clients`"
+        named = str(Path(binary).with_name("shipway-mock-provider"))
+    assert Path(named).exists(), f"{named} is not there: build the workspace, or name it in SHIPWAY_MOCK_PROVIDER"
+    return named
 
 
 class MockProvider:
@@ -73,3 +94,11 @@ class MockProvider:
 
     def forget(self) -> None:
         assert self._session.delete(f"{self.url}/_mock/journal", timeout=30).status_code == 200
+
+
+@pytest.fixture(scope="session")
+def mock() -> Iterator[MockProvider]:
+    """One provider for the session: tests of it look at what came since their `mark`."""
+    started = MockProvider(program())
+    yield started
+    assert started.stop() == 0

@@ -8,7 +8,7 @@ use crate::{
     dialects::{House, anthropic, gemini, openai, sse::Event, status_of},
     provider::Call,
     route::Route,
-    script::ErrorKind,
+    script::{ErrorKind, Fault},
     speak,
     wire::Answer,
 };
@@ -62,10 +62,14 @@ pub(crate) fn frame(call: &Call<'_>) -> Event {
     match (call.house(), call.route) {
         (House::Anthropic, _) => Event::named("error", body),
         (House::OpenAi, Route::Responses) => {
+            let at = match call.script.fault {
+                Some(Fault::ErrorFrame(at)) => at,
+                _ => 0,
+            };
             let error = &body["error"];
             Event::named(
                 "error",
-                json!({"type": "error", "code": error["code"], "message": error["message"], "param": null, "sequence_number": 0}),
+                json!({"type": "error", "code": error["code"], "message": error["message"], "param": null, "sequence_number": at}),
             )
         }
         (House::OpenAi | House::Gemini, _) => Event::unnamed(body),

@@ -101,15 +101,9 @@ impl Provider {
             Some(route) => self.in_full(&request, &route, number),
             None => {
                 let answer = failures::unknown_path(&request.method, request.path());
-                self.arrived(
-                    &request,
-                    String::new(),
-                    false,
-                    None,
-                    Arc::clone(&self.unscripted),
-                    number,
-                    answer,
-                )
+                let script = Arc::clone(&self.unscripted);
+                let seen = Seen { number, model: String::new(), stream: false, script, checksum: None };
+                self.arrived(&request, seen, answer)
             }
         }
     }
@@ -140,9 +134,10 @@ impl Provider {
                 &call,
                 &Refused::invalid("We could not parse the JSON body of your request."),
             ),
-            None => self.scripted(request, &call),
+            None => self.as_scripted(request, &call),
         };
-        self.arrived(request, model, stream, Some(checksum), script, number, answer)
+        let seen = Seen { number, model, stream, script, checksum: Some(checksum) };
+        self.arrived(request, seen, answer)
     }
 
     fn script(&self, request: &Request, model: &str) -> Result<Arc<Script>, String> {
@@ -154,11 +149,14 @@ impl Provider {
         })
     }
 
-    /// The answer, unless the key is wrong or the script wants an error.
-    fn scripted(&self, request: &Request, call: &Call<'_>) -> Answer {
+    fn accepts(&self, request: &Request) -> bool {
         let accepted = &self.flags.accept_keys;
-        if !accepted.is_empty() && !request.key().is_some_and(|key| accepted.iter().any(|known| known == key))
-        {
+        accepted.is_empty() || request.key().is_some_and(|key| accepted.iter().any(|known| known == key))
+    }
+
+    /// The answer, unless the key is wrong or the script wants an error.
+    fn as_scripted(&self, request: &Request, call: &Call<'_>) -> Answer {
+        if !self.accepts(request) {
             return failures::of_kind(call, ErrorKind::Auth);
         }
         match call.script.fault {
@@ -167,7 +165,7 @@ impl Provider {
             _ => {}
         }
         let within = matches!(call.script.fault, Some(Fault::ErrorFrame(_)));
-        if let Some(kind) = scripted(&call.script.failure).filter(|_| !within && self.fails(call)) {
+        if let Some(kind) = scripted(&call.script.failure).filter(|_| !within && fails(call)) {
             return failures::of_kind(call, kind);
         }
         if matches!(call.route, Route::Response(_) | Route::ResponseInput(_) | Route::ResponseCancel(_)) {
@@ -178,14 +176,6 @@ impl Provider {
             .framed(&call.script.framing)
     }
 
-    /// Whether this request is one of those that fail.
-    #[expect(clippy::unused_self, reason = "asked of the provider, decided by seed and number")]
-    fn fails(&self, call: &Call<'_>) -> bool {
-        let chance =
-            Chance::new(call.script.timing.seed ^ call.number.wrapping_mul(0x2545_F491_4F6C_DD1D)).unit();
-        call.script.failure.percent.is_none_or(|percent| chance * 100.0 < f64::from(percent))
-    }
-
     /// What was answered to the like before; only a search through the body, since benches measure others.
     fn prepared(&self, request: &Request, route: &Route, number: u64) -> Arrived {
         let model =
@@ -193,7 +183,7 @@ impl Provider {
         let stream =
             found_true(&request.body, b"\"stream\"") || matches!(route, Route::Generate { stream: true, .. });
         let Ok(script) = self.script(request, &model) else { return self.in_full(request, route, number) };
-        if script.failure.percent.is_some() {
+        if script.failure.percent.is_some() || !self.accepts(request) {
             return self.in_full(request, route, number);
         }
         let key = PreparedKey {
@@ -214,7 +204,7 @@ impl Provider {
                 script: &script,
                 number,
             };
-            let answer = Arc::new(self.scripted(request, &call));
+            let answer = Arc::new(self.as_scripted(request, &call));
             self.prepared.put(key, &answer);
             answer
         });
@@ -222,18 +212,8 @@ impl Provider {
         Arrived { answer, entry: self.journal.arrived(request, seen), script, number }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what the journal says of a request")]
-    fn arrived(
-        &self,
-        request: &Request,
-        model: String,
-        stream: bool,
-        checksum: Option<u32>,
-        script: Arc<Script>,
-        number: u64,
-        answer: Answer,
-    ) -> Arrived {
-        let seen = Seen { number, model, stream, script: Arc::clone(&script), checksum };
+    fn arrived(&self, request: &Request, seen: Seen, answer: Answer) -> Arrived {
+        let (number, script) = (seen.number, Arc::clone(&seen.script));
         let answer = Arc::new(answer.with_header("x-mock-number", number.to_string()));
         Arrived { answer, entry: self.journal.arrived(request, seen), script, number }
     }
@@ -244,6 +224,13 @@ impl Provider {
         self.scripts.forget();
         self.responses.forget();
     }
+}
+
+/// Whether this request is one of those that fail.
+fn fails(call: &Call<'_>) -> bool {
+    let Some(percent) = call.script.failure.percent else { return true };
+    let seed = call.script.timing.seed ^ call.number.wrapping_mul(0x2545_F491_4F6C_DD1D);
+    Chance::new(seed).unit() * 100.0 < f64::from(percent)
 }
 
 /// The text after the first `key:` in a body. Within a text the quotes would be escaped.

@@ -1,4 +1,4 @@
-"""A server with a gateway in front of a played provider: what the tests of its clients share."""
+"""A server that asks who its callers are, with a gateway in front of the provider that is played: for what keys may do, and what it costs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ OPERATOR = "the token of the operator"
 MODELS = """
 kind: llm_model
 name: chat
-called: [gpt-mock]
 deployments:
   - { provider: first, model: up-first, price: { input: 2, cached_input: 0.2, output: 10 }, max_output_tokens: 1000 }
   - { provider: second, model: up-second, price: { input: 2, cached_input: 0.2, output: 10 }, max_output_tokens: 1000 }
@@ -30,15 +29,14 @@ deployments: [{ provider: first, model: embed-mock, price: { input: 0.5, output:
 ---
 kind: llm_model
 name: claude
-called: [claude-mock]
 deployments:
   - { provider: claude, model: claude-up, price: { input: 3, cached_input: 0.3, cache_write: 3.75, output: 15 }, max_output_tokens: 1000 }
 timeouts: { first_token: 5s, idle: 2s, total: 30s }
 """
 
 
-class Gateway:
-    """The server, its provider, and a key for it."""
+class GuardedGateway:
+    """The server and its provider, both of their own: the server is killed on the way."""
 
     def __init__(self, binary: str, folder: Path) -> None:
         self._binary, self._folder = binary, folder
@@ -68,6 +66,12 @@ class Gateway:
 
     def native(self, path: str) -> dict[str, Any]:
         found = requests.get(f"{self.url}/api/v1{path}", headers={"authorization": f"Bearer {OPERATOR}"}, timeout=30)
+        assert found.status_code == 200, found.text
+        return found.json()
+
+    def native_post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        headers = {"authorization": f"Bearer {OPERATOR}"}
+        found = requests.post(f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=60)
         assert found.status_code == 200, found.text
         return found.json()
 
