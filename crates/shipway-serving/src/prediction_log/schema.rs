@@ -81,6 +81,12 @@ impl LogSchema {
         Self::new(deployment, columns, values)
     }
 
+    /// These columns, in their order.
+    pub(crate) fn of_tensors(deployment: &Name, columns: Vec<(String, DataType)>) -> Self {
+        let values = (0..columns.len()).collect();
+        Self::new(deployment, columns, values)
+    }
+
     /// The same columns in another table.
     pub(crate) fn in_table(&self, table: String) -> Self {
         let (columns, values, arrow) = (self.columns.clone(), self.values.clone(), Arc::clone(&self.arrow));

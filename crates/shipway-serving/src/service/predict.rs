@@ -398,12 +398,7 @@ impl Asked for Question {
         part: Part,
         started: Instant,
     ) -> Result<Prediction, ServingError> {
-        let statistics = &served.statistics;
-        statistics.asked_at(serving.inner.clock.now());
-        let answer = serving.predict_with(deployment, served, part, self, started).await;
-        let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
-        statistics.record(phase, started.elapsed());
-        answer
+        serving.predict_with(deployment, served, part, self, started).await
     }
 
     fn predictions(_: &Served, answer: &Prediction) -> Vec<Vec<f64>> {
