@@ -96,6 +96,11 @@ impl<'a> Reader<'a> {
         Ok(start..self.at)
     }
 
+    /// How many bytes have been consumed.
+    pub(crate) const fn position(&self) -> usize {
+        self.at
+    }
+
     /// The kind of the next value, which is not consumed.
     pub(crate) fn kind(&mut self) -> Result<Kind, NotJson> {
         match self.peek()? {

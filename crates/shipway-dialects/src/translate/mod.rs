@@ -7,12 +7,13 @@
 //! - `form`: the intermediate form
 //! - `fields`: takes members one by one
 //! - `policy`: what becomes of what is lost
-//! - `chat`, `messages`, `responses`: each dialect ↔ the form
+//! - `chat`, `messages`, `responses`, `gemini`: each dialect ↔ the form
 //! - `stream`: streams, step by step
 
 mod chat;
 mod fields;
 mod form;
+mod gemini;
 mod messages;
 mod policy;
 mod responses;
@@ -69,6 +70,7 @@ pub struct Untranslatable {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Translated {
     /// The body to send, with the model's name as the client gave it; [`Head`](crate::Head) and [`rewrite`](crate::rewrite()) set another one.
+    /// Gemini's has none: its path says the model and whether the answer is streamed.
     pub body: Bytes,
     /// What was left out or moved on the way.
     pub dropped: Vec<Dropped>,
@@ -78,8 +80,11 @@ pub struct Translated {
 pub const fn can_translate(from: Dialect, to: Dialect) -> bool {
     matches!(
         (from, to),
-        (Dialect::OpenAiChat | Dialect::OpenAiResponses, Dialect::AnthropicMessages)
-            | (Dialect::AnthropicMessages | Dialect::OpenAiResponses, Dialect::OpenAiChat)
+        (
+            Dialect::OpenAiChat | Dialect::OpenAiResponses,
+            Dialect::AnthropicMessages | Dialect::GeminiGenerate
+        ) | (Dialect::AnthropicMessages, Dialect::OpenAiChat | Dialect::GeminiGenerate)
+            | (Dialect::OpenAiResponses, Dialect::OpenAiChat)
     )
 }
 
@@ -97,6 +102,7 @@ pub fn request(from: Dialect, to: Dialect, body: &[u8], options: &Options) -> Re
     }?;
     let written = match to {
         Dialect::AnthropicMessages => messages::request_out::write(request, from, options, &mut judge),
+        Dialect::GeminiGenerate => gemini::request_out::write(request, from, &mut judge),
         _ => chat::request_out::write(request, from, options, &mut judge),
     }?;
     Ok(Translated { body: Bytes::from(written.to_string()), dropped: judge.dropped })
@@ -114,6 +120,7 @@ pub fn answer(from: Dialect, to: Dialect, body: &[u8], context: &Context<'_>) ->
     }
     let answer = match from {
         Dialect::AnthropicMessages => messages::answer::read(value),
+        Dialect::GeminiGenerate => gemini::answer_in::read(value),
         _ => chat::answer::read(value),
     };
     let answer = answer.map_err(|bad| broken(bad.to_string()))?;

@@ -10,6 +10,7 @@ use crate::sse::{Event, FrameTooLong};
 use crate::translate::chat::stream_in::ChatReader;
 use crate::translate::chat::stream_out::ChatWriter;
 use crate::translate::form::Step;
+use crate::translate::gemini::stream_in::GeminiReader;
 use crate::translate::messages::stream_in::MessagesReader;
 use crate::translate::messages::stream_out::MessagesWriter;
 use crate::translate::responses::stream_out::ResponsesWriter;
@@ -41,6 +42,7 @@ enum Writing {
 enum StepReader {
     Chat(ChatReader),
     Messages(MessagesReader),
+    Gemini(GeminiReader),
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl Stream {
         let reader = match from {
             Dialect::OpenAiChat => StepReader::Chat(ChatReader::default()),
             Dialect::AnthropicMessages => StepReader::Messages(MessagesReader::default()),
+            Dialect::GeminiGenerate => StepReader::Gemini(GeminiReader::default()),
             _ => return Err(unknown),
         };
         let writer = match to {
@@ -160,6 +163,7 @@ impl Stream {
         match &mut self.reader {
             StepReader::Chat(reader) => reader.read(&value, &mut self.steps),
             StepReader::Messages(reader) => reader.read(&value, &mut self.steps),
+            StepReader::Gemini(reader) => reader.read(&value, &mut self.steps),
         }
     }
 
@@ -174,6 +178,7 @@ impl Stream {
         match &mut self.reader {
             StepReader::Chat(reader) => reader.end(&mut self.steps),
             StepReader::Messages(reader) => reader.end(&mut self.steps),
+            StepReader::Gemini(reader) => reader.end(&mut self.steps),
         }
         self.write_steps(context, out);
         let (usage, _) = self.scanner.usage_or_estimate(context.input_tokens);

@@ -6,6 +6,7 @@
 //! - `failures`: errors and headers in each dialect
 //! - `goldens`: translation, trap by trap
 //! - `hostile`: what no translator may do, whatever comes in
+//! - `measuring`: how long it takes, for people
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
 
@@ -13,6 +14,7 @@ mod failures;
 mod goldens;
 mod heads;
 mod hostile;
+mod measuring;
 mod prices;
 mod streams;
 mod usages;
