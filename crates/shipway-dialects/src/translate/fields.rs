@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use crate::head::BadRequest;
-use crate::translate::policy::refusal;
+use crate::translate::policy::{Judge, refusal};
 
 #[derive(Debug)]
 pub(super) struct Fields {
@@ -90,9 +90,16 @@ impl Fields {
         self.object(name)?.ok_or_else(|| self.wrong(name, "is missing"))
     }
 
-    /// The names of what has not been taken, for members that are refused or reported one by one.
+    /// The names of what has not been taken, for members that are refused one by one.
     pub(super) fn names(&self) -> Vec<String> {
         self.map.keys().cloned().collect()
+    }
+
+    /// Reports what has not been taken and is therefore left out; a null says nothing.
+    pub(super) fn leaves(&self, judge: &mut Judge) {
+        for (name, _) in self.map.iter().filter(|(_, value)| !value.is_null()) {
+            judge.notes(&self.at(name), "this member has no counterpart, and is left out");
+        }
     }
 
     /// What has not been taken, without nulls.

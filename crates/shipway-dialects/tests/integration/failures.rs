@@ -1,3 +1,5 @@
+//! What providers say went wrong, and how it is told on: errors, limits and waits in each dialect's words.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What no translator may do, whatever comes in: panic, or end a client's stream neither honestly nor with an error.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Frames of streams and what they mean, however the network cut them.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use shipway_dialects::{Cause, Dialect, Ending, Finish, Frame, Scanner, Sort, Usage};
