@@ -30,6 +30,23 @@ impl Fields {
         refusal(&self.at(name), problem)
     }
 
+    /// Renames members that are written with underscores to camel case, as protocol buffers' JSON allows both; one that is there in
+    /// both keeps the camel's.
+    pub(super) fn camel_case(&mut self) {
+        for name in self.names().into_iter().filter(|name| name.contains('_')) {
+            let mut words = name.split('_');
+            let mut camel = words.next().unwrap_or_default().to_owned();
+            for word in words {
+                let mut letters = word.chars();
+                camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+                camel.push_str(letters.as_str());
+            }
+            if let Some(value) = self.map.shift_remove(&name) {
+                self.map.entry(camel).or_insert(value);
+            }
+        }
+    }
+
     /// The value, unless it is absent or null.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.map.shift_remove(name).filter(|value| !value.is_null())

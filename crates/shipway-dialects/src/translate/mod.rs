@@ -78,18 +78,27 @@ pub struct Translated {
 
 /// Whether requests `from` a client's dialect can go to a provider of dialect `to`, and answers come back.
 pub const fn can_translate(from: Dialect, to: Dialect) -> bool {
-    matches!(
-        (from, to),
-        (
-            Dialect::OpenAiChat | Dialect::OpenAiResponses,
-            Dialect::AnthropicMessages | Dialect::GeminiGenerate
-        ) | (Dialect::AnthropicMessages, Dialect::OpenAiChat | Dialect::GeminiGenerate)
-            | (Dialect::OpenAiResponses, Dialect::OpenAiChat)
-    )
+    match from {
+        Dialect::OpenAiChat => matches!(to, Dialect::AnthropicMessages | Dialect::GeminiGenerate),
+        Dialect::AnthropicMessages => matches!(to, Dialect::OpenAiChat | Dialect::GeminiGenerate),
+        Dialect::OpenAiResponses => {
+            matches!(to, Dialect::OpenAiChat | Dialect::AnthropicMessages | Dialect::GeminiGenerate)
+        }
+        Dialect::GeminiGenerate => matches!(to, Dialect::OpenAiChat | Dialect::AnthropicMessages),
+        Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => false,
+    }
 }
 
 /// Translates a request from the client's dialect to the provider's. Refuses, naming the member, what cannot be carried across.
-pub fn request(from: Dialect, to: Dialect, body: &[u8], options: &Options) -> Result<Translated, BadRequest> {
+/// `call` is what the path of a request of Gemini says, model and whether the answer is streamed (see [`gemini_call`](crate::gemini_call)); other dialects
+/// say both in the body.
+pub fn request(
+    from: Dialect,
+    to: Dialect,
+    call: Option<(&str, bool)>,
+    body: &[u8],
+    options: &Options,
+) -> Result<Translated, BadRequest> {
     if !can_translate(from, to) {
         return Err(refusal("model", Untranslatable { from, to }.to_string()));
     }
@@ -98,6 +107,9 @@ pub fn request(from: Dialect, to: Dialect, body: &[u8], options: &Options) -> Re
     let request = match from {
         Dialect::AnthropicMessages => messages::request_in::read(body, &mut judge),
         Dialect::OpenAiResponses => responses::request_in::read(body, &mut judge),
+        Dialect::GeminiGenerate => {
+            gemini::request_in::read(body, call.ok_or(BadRequest::NoModel)?, &mut judge)
+        }
         _ => chat::request_in::read(body, &mut judge),
     }?;
     let written = match to {
@@ -127,6 +139,7 @@ pub fn answer(from: Dialect, to: Dialect, body: &[u8], context: &Context<'_>) ->
     let written = match to {
         Dialect::AnthropicMessages => messages::answer::write(answer, context),
         Dialect::OpenAiResponses => responses::answer::write(answer, context),
+        Dialect::GeminiGenerate => gemini::answer_out::write(answer, context),
         _ => chat::answer::write(answer, context),
     }?;
     Ok(Bytes::from(written.to_string()))

@@ -10,6 +10,7 @@ use crate::sse::{Event, FrameTooLong};
 use crate::translate::chat::stream_in::ChatReader;
 use crate::translate::chat::stream_out::ChatWriter;
 use crate::translate::form::Step;
+use crate::translate::gemini::answer_out::GeminiWriter;
 use crate::translate::gemini::stream_in::GeminiReader;
 use crate::translate::messages::stream_in::MessagesReader;
 use crate::translate::messages::stream_out::MessagesWriter;
@@ -50,6 +51,7 @@ enum StepWriter {
     Chat(ChatWriter),
     Messages(MessagesWriter),
     Responses(ResponsesWriter),
+    Gemini(GeminiWriter),
 }
 
 impl Stream {
@@ -66,6 +68,7 @@ impl Stream {
             Dialect::OpenAiChat => StepWriter::Chat(ChatWriter::new()),
             Dialect::AnthropicMessages => StepWriter::Messages(MessagesWriter::new()),
             Dialect::OpenAiResponses => StepWriter::Responses(ResponsesWriter::default()),
+            Dialect::GeminiGenerate => StepWriter::Gemini(GeminiWriter::default()),
             _ => return Err(unknown),
         };
         let scanner = Scanner::new(from);
@@ -181,18 +184,22 @@ impl Stream {
             StepReader::Gemini(reader) => reader.end(&mut self.steps),
         }
         self.write_steps(context, out);
+        if self.is_over() {
+            return;
+        }
         let (usage, _) = self.scanner.usage_or_estimate(context.input_tokens);
         let totals = Totals { usage };
         match &mut self.writer {
             StepWriter::Chat(writer) => writer.end(&totals, context, out),
             StepWriter::Messages(writer) => writer.end(&totals, out),
             StepWriter::Responses(writer) => writer.end(&totals, context, out),
+            StepWriter::Gemini(writer) => writer.end(&totals, context, out),
         }
         self.state = Writing::Ended;
     }
 
     fn write_steps(&mut self, context: &Context<'_>, out: &mut Vec<u8>) {
-        for step in self.steps.drain(..) {
+        for step in std::mem::take(&mut self.steps) {
             // What comes before the beginning of an answer belongs to none.
             if self.state == Writing::Nothing && !matches!(step, Step::Start { .. }) {
                 continue;
@@ -202,6 +209,11 @@ impl Stream {
                 StepWriter::Chat(writer) => writer.write(step, context, out),
                 StepWriter::Messages(writer) => writer.write(step, context, out),
                 StepWriter::Responses(writer) => writer.write(step, context, out),
+                StepWriter::Gemini(writer) => {
+                    if let Err(error) = writer.write(step, context, out) {
+                        return self.fail(&error, context, out);
+                    }
+                }
             }
         }
     }
@@ -210,7 +222,7 @@ impl Stream {
         if !self.is_over() {
             let sequence = match &self.writer {
                 StepWriter::Responses(writer) => writer.sequence(),
-                StepWriter::Chat(_) | StepWriter::Messages(_) => 0,
+                StepWriter::Chat(_) | StepWriter::Messages(_) | StepWriter::Gemini(_) => 0,
             };
             out.extend_from_slice(&error.frame(self.to, context.request_id, sequence));
             self.state = Writing::Ended;
@@ -219,10 +231,11 @@ impl Stream {
     }
 }
 
-/// What keeps a connection alive without meaning anything to a client of the dialect.
+/// What keeps a connection alive without meaning anything to a client of the dialect. Gemini's takes comments for errors.
 const fn keep_alive(dialect: Dialect) -> &'static [u8] {
     match dialect {
         Dialect::AnthropicMessages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
+        Dialect::GeminiGenerate => b"",
         _ => b": keep-alive\n\n",
     }
 }

@@ -5,6 +5,7 @@
 //! - `usages`, `prices`: what was used and what it costs
 //! - `failures`: errors and headers in each dialect
 //! - `goldens`: translation, trap by trap
+//! - `round_trips`: what a model said and thought comes back to it as it was, over every client's dialect
 //! - `hostile`: what no translator may do, whatever comes in
 //! - `measuring`: how long it takes, for people
 
@@ -16,5 +17,6 @@ mod heads;
 mod hostile;
 mod measuring;
 mod prices;
+mod round_trips;
 mod streams;
 mod usages;

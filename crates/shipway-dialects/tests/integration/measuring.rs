@@ -40,7 +40,8 @@ fn heads_streams_and_translation() {
             rewrite(Dialect::OpenAiChat, body.clone(), &head, &changes);
         });
         each(&format!("translating {kilobytes} KB"), || {
-            request(Dialect::OpenAiChat, Dialect::AnthropicMessages, &body, &Options::default()).unwrap();
+            let way = (Dialect::OpenAiChat, Dialect::AnthropicMessages);
+            request(way.0, way.1, None, &body, &Options::default()).unwrap();
         });
     }
     let chunk = r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1750000000,"model":"gpt-x","choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null}"#;
