@@ -191,6 +191,8 @@ impl Scanner {
             // Cut off: what was stated on the way may be older than what was written.
             (Some(usage), false) if usage.output >= written => (usage, true),
             (Some(usage), false) => (Usage { output: written, ..usage }, true),
+            // An error instead of an answer: nothing was done.
+            (None, _) if self.state.error.is_some() && written == 0 => (Usage::default(), false),
             (None, _) => (Usage { input: input_tokens, output: written, ..Usage::default() }, true),
         }
     }
