@@ -1,4 +1,5 @@
-//! Counts what a model reads: the bytes of texts, and images, sounds and documents apart, whose bytes say nothing about tokens.
+//! Counts what a model reads: the bytes of texts, and images, sounds and documents apart, whose bytes say nothing
+//! about tokens.
 
 use crate::head::Head;
 use crate::json::{Kind, NotJson, Reader};

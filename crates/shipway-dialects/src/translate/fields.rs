@@ -30,8 +30,8 @@ impl Fields {
         refusal(&self.at(name), problem)
     }
 
-    /// Renames members that are written with underscores to camel case, as protocol buffers' JSON allows both; one that is there in
-    /// both keeps the camel's.
+    /// Renames members that are written with underscores to camel case, as protocol buffers' JSON allows both; one
+    /// that is there in both keeps the camel's.
     pub(super) fn camel_case(&mut self) {
         for name in self.names().into_iter().filter(|name| name.contains('_')) {
             let mut words = name.split('_');

@@ -1,8 +1,9 @@
 //! One dialect in the words of another, through one intermediate form.
 //!
-//! A request goes from the client's dialect to the provider's, an answer or a stream the other way. Members that nobody here knows
-//! go on under their own name; what is known and has no counterpart is refused by name or dropped and reported ([`Lossy`]).
-//! Opaque proofs of what a model thought come back to the provider who made them, whatever dialect the client speaks.
+//! A request goes from the client's dialect to the provider's, an answer or a stream the other way. Members that
+//! nobody here knows go on under their own name; what is known and has no counterpart is refused by name or dropped
+//! and reported ([`Lossy`]). Opaque proofs of what a model thought come back to the provider who made them, whatever
+//! dialect the client speaks.
 //!
 //! - `form`: the intermediate form
 //! - `fields`: takes members one by one
@@ -69,8 +70,9 @@ pub struct Untranslatable {
 /// A request in the provider's dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Translated {
-    /// The body to send, with the model's name as the client gave it; [`Head`](crate::Head) and [`rewrite`](crate::rewrite()) set another one.
-    /// Gemini's has none: its path says the model and whether the answer is streamed.
+    /// The body to send, with the model's name as the client gave it; [`Head`](crate::Head) and
+    /// [`rewrite`](crate::rewrite()) set another one. Gemini's has none: its path says the model and whether the
+    /// answer is streamed.
     pub body: Bytes,
     /// What was left out or moved on the way.
     pub dropped: Vec<Dropped>,
@@ -89,9 +91,9 @@ pub const fn can_translate(from: Dialect, to: Dialect) -> bool {
     }
 }
 
-/// Translates a request from the client's dialect to the provider's. Refuses, naming the member, what cannot be carried across.
-/// `call` is what the path of a request of Gemini says, model and whether the answer is streamed (see [`gemini_call`](crate::gemini_call)); other dialects
-/// say both in the body.
+/// Translates a request from the client's dialect to the provider's. Refuses, naming the member, what cannot be
+/// carried across. `call` is what the path of a request of Gemini says, model and whether the answer is streamed (see
+/// [`gemini_call`](crate::gemini_call)); other dialects say both in the body.
 pub fn request(
     from: Dialect,
     to: Dialect,
@@ -120,8 +122,8 @@ pub fn request(
     Ok(Translated { body: Bytes::from(written.to_string()), dropped: judge.dropped })
 }
 
-/// Translates a whole answer `from` the provider's dialect `to` the client's. An answer that cannot be read, or has an error in it in
-/// spite of its status, is a failure of the provider.
+/// Translates a whole answer `from` the provider's dialect `to` the client's. An answer that cannot be read, or has
+/// an error in it in spite of its status, is a failure of the provider.
 pub fn answer(from: Dialect, to: Dialect, body: &[u8], context: &Context<'_>) -> Result<Bytes, ApiError> {
     let broken = |problem: String| {
         ApiError::new(Cause::Upstream, format!("the provider's answer cannot be read: {problem}"))

@@ -94,8 +94,9 @@ impl Stream {
         self.state == Writing::Ended
     }
 
-    /// Takes the next bytes, however the network cut them, and returns the frames for the client that come of them; empty while none is whole. As long as
-    /// nothing has been returned, [`Scanner::error`] can still become an answer with a status.
+    /// Takes the next bytes, however the network cut them, and returns the frames for the client that come of them;
+    /// empty while none is whole. As long as nothing has been returned, [`Scanner::error`] can still become an answer
+    /// with a status.
     pub fn feed(&mut self, chunk: &Bytes, context: &Context<'_>) -> Result<Bytes, FrameTooLong> {
         let mut out = Vec::new();
         self.scanner.feed(chunk, &mut self.frames)?;
@@ -105,8 +106,8 @@ impl Stream {
         Ok(Bytes::from(out))
     }
 
-    /// Says that the provider's stream is over, and returns what ends the client's: its terminator if the answer is whole, an error
-    /// in the client's dialect if it is not. Empty if the terminator has been returned before.
+    /// Says that the provider's stream is over, and returns what ends the client's: its terminator if the answer is
+    /// whole, an error in the client's dialect if it is not. Empty if the terminator has been returned before.
     pub fn end(&mut self, context: &Context<'_>) -> (Ending, Bytes) {
         let mut out = Vec::new();
         let (ending, last) = self.scanner.end();
@@ -231,7 +232,8 @@ impl Stream {
     }
 }
 
-/// What keeps a connection alive without meaning anything to a client of the dialect. Gemini's takes comments for errors.
+/// What keeps a connection alive without meaning anything to a client of the dialect. Gemini's takes comments for
+/// errors.
 const fn keep_alive(dialect: Dialect) -> &'static [u8] {
     match dialect {
         Dialect::AnthropicMessages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",

@@ -1,5 +1,5 @@
-//! What a model said and thought comes back to its provider as it was, whatever dialect the client speaks: the client gives back
-//! the answer it got, with the result of a tool, and the provider sees its own words.
+//! What a model said and thought comes back to its provider as it was, whatever dialect the client speaks: the client
+//! gives back the answer it got, with the result of a tool, and the provider sees its own words.
 
 use serde_json::{Value, json};
 use shipway_dialects::Dialect;

@@ -103,8 +103,8 @@ fn format(format: Format) -> Value {
     }
 }
 
-/// A budget in tokens becomes an effort in words. Where nothing is to be thought, nothing is said: models that cannot think refuse
-/// the member.
+/// A budget in tokens becomes an effort in words. Where nothing is to be thought, nothing is said: models that cannot
+/// think refuse the member.
 pub(in crate::translate) fn effort(reasoning: Reasoning, judge: &mut Judge) -> Option<Value> {
     match reasoning {
         Reasoning::Off => None,

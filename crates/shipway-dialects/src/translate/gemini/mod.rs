@@ -1,7 +1,7 @@
 //! Google's Gemini ↔ the intermediate form.
 //!
-//! A signature stands on the part that it proves. In the form it is a thought without words before that part, so that it goes through the
-//! places that other dialects have for such proofs, and comes back onto the part.
+//! A signature stands on the part that it proves. In the form it is a thought without words before that part, so that
+//! it goes through the places that other dialects have for such proofs, and comes back onto the part.
 
 pub(super) mod answer_in;
 pub(super) mod answer_out;
