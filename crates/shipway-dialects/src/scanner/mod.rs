@@ -110,7 +110,7 @@ impl Scanner {
     }
 
     /// Takes the next bytes, however the network cut them, and appends the frames that are now whole. Back to back,
-    /// the frames of all calls and [`Self::rest`] are the stream.
+    /// the frames of all calls and what [`Self::end`] returns are the stream, unless it was cut off within a frame.
     pub fn feed(&mut self, chunk: &Bytes, frames: &mut Vec<Frame>) -> Result<(), FrameTooLong> {
         let Self { dialect, framer, state } = self;
         framer.feed(chunk, |bytes| frames.push(state.see(*dialect, bytes)))
