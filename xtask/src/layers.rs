@@ -59,6 +59,7 @@ const PLACES: &[(&str, Place)] = &[
     ("shipway-aggregate", Word(1)),
     ("shipway-expression", Word(2)),
     ("shipway-definitions", Word(3)),
+    ("shipway-dialects", Word(4)),
     ("shipway-testkit", Tool),
     ("xtask", Tool),
 ];
