@@ -60,6 +60,7 @@ const PLACES: &[(&str, Place)] = &[
     ("shipway-expression", Word(2)),
     ("shipway-definitions", Word(3)),
     ("shipway-dialects", Word(4)),
+    ("shipway-mock-provider", Tool),
     ("shipway-testkit", Tool),
     ("xtask", Tool),
 ];
