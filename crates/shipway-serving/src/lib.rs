@@ -63,6 +63,7 @@ pub use model::{
     share::Share,
 };
 pub use open_inference::unpacks;
+pub use openai::OpenAiModels;
 pub use ports::{
     FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource, PortFailure,
     ResolvedModel, SERVICE_HASH_TAG, ServiceShape, ViewFreshness,

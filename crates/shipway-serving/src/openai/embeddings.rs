@@ -2,13 +2,11 @@
 
 use axum::{
     Json,
-    extract::State,
     response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use shipway_runtime::text::normalize;
-use shipway_web::{JsonBody, Problem};
 
 use super::{
     Refusal,
@@ -45,12 +43,14 @@ struct Usage {
 }
 
 /// Embeds texts.
-pub(super) async fn embeddings(State(serving): State<Serving>, body: JsonBody) -> Result<Response, Problem> {
-    let body = body.parse()?;
-    Ok(match answer(&serving, body).await {
+pub(super) async fn embeddings(
+    serving: &Serving,
+    body: serde_json::Map<String, serde_json::Value>,
+) -> Response {
+    match answer(serving, body).await {
         Ok(answer) => Json(answer).into_response(),
         Err(refusal) => refusal.answer(),
-    })
+    }
 }
 
 async fn answer(
