@@ -7,6 +7,7 @@
 //! - `ports`: what serving needs of others: models by alias, features by ids; the binary plugs them in
 //! - `model/`: deployments, predictions and their limits, valid by construction
 //! - `bind`: pure: does a feature service feed a model, and which column feeds which input
+//! - `ensemble/`: graphs of models and expressions: what is written, whether it can run, how it runs
 //! - `batching/`: requests that wait for a model run together
 //! - `cache`: answers that were given before to the same inputs
 //! - `overrides`: pure: features that a caller gives itself
@@ -30,6 +31,7 @@
 mod batching;
 mod bind;
 mod cache;
+mod ensemble;
 mod error;
 mod golden;
 mod launch;
@@ -49,6 +51,11 @@ mod statistics;
 mod store;
 mod tensor_json;
 
+pub use ensemble::{
+    error::{EnsembleError, GraphError},
+    spec::{EnsembleGraph, EnsembleSpec, Ordered, StepSpec},
+    status::{EnsemblePrediction, EnsembleStatus, StepStatus, StepVersion},
+};
 pub use error::ServingError;
 pub use launch::{
     observed::Summary,

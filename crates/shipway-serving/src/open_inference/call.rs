@@ -8,7 +8,7 @@ use shipway_core::Timestamp;
 use shipway_runtime::tensor::{Datatype, Elements, Tensor, TensorSignature};
 
 use super::{
-    classification,
+    classification, ensembles,
     metadata::OUTPUT,
     rows::{self, Takes},
 };
@@ -106,6 +106,13 @@ impl Parameters {
         let timeout = whole(&mut given, "timeout")?.filter(|timeout| *timeout > 0).map(Duration::from_micros);
         Ok(Self { at, token, urgency: Urgency { priority, timeout }, key, others: given })
     }
+
+    /// The moment, the token, the urgency, the key, and those that mean nothing here.
+    pub(super) fn parts(
+        self,
+    ) -> (Option<Timestamp>, Option<String>, Urgency, Option<String>, Map<String, Json>) {
+        (self.at, self.token, self.urgency, self.key, self.others)
+    }
 }
 
 /// A parameter that is text.
@@ -144,6 +151,9 @@ pub(super) async fn answer(
     call: Call,
 ) -> Result<Reply, ServingError> {
     let started = Instant::now();
+    if let Some(ensemble) = serving.ensemble_version(name, version)? {
+        return ensembles::answer(serving, &ensemble, call, started).await;
+    }
     let target = serving.target(name, version).await?;
     let served = &target.served;
     let Call { id, mut parameters, inputs, outputs } = call;

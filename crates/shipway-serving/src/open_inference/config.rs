@@ -41,6 +41,16 @@ pub(super) async fn configured(
     version: Option<&str>,
 ) -> Result<Configured, ServingError> {
     let description = describe(serving, name, version).await?;
+    if let Some(ensemble) = serving.ensemble(name) {
+        let queue = &ensemble.spec.queue;
+        return Ok(Configured {
+            description,
+            batching: BatchingSettings { max_rows: Some(1), max_delay_us: 0 },
+            batches: false,
+            timeout_us: queue.timeout_ms.saturating_mul(1_000),
+            max_requests: queue.max_requests,
+        });
+    }
     let deployment = serving.deployment(name)?;
     let served = serving.served(&deployment).await?;
     let batching = served.batching;

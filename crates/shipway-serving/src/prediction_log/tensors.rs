@@ -35,7 +35,9 @@ pub(crate) struct TensorRows {
 impl TensorLog {
     pub(crate) fn of(deployment: &Name, signature: &TensorSignature) -> Self {
         let batches = signature.batches();
-        let inputs = signature.inputs.iter().map(|spec| (spec.name.clone(), column_type(spec, batches)));
+        let columns = |specs: &[TensorSpec]| {
+            specs.iter().map(|spec| (spec.name.clone(), column_type(spec, batches))).collect()
+        };
         let outputs = signature
             .outputs
             .iter()

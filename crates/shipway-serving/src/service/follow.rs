@@ -19,15 +19,17 @@ impl Serving {
     /// does the same whenever the models change.
     pub async fn refresh(&self) {
         let _changing = self.inner.changing.lock().await;
-        for deployment in self.all() {
+        for deployment in self.everything() {
             // The failure is in the deployment's status, where it is looked for.
             let _ = self.try_update(&deployment).await;
         }
+        self.plan_ensembles().await;
     }
 
     pub(super) async fn follow(self, mut changes: watch::Receiver<u64>) {
         loop {
-            let troubled = self.all().iter().any(|deployment| deployment.trouble().is_some());
+            let troubled = self.everything().iter().any(|deployment| deployment.trouble().is_some())
+                || self.has_troubled_ensembles();
             tokio::select! {
                 () = self.inner.stop.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return },
@@ -107,9 +109,10 @@ impl Serving {
                 Arc::new(self.load(&deployment.name, spec, resolved, memory).await?)
             }
         };
-        tracing::info!(deployment = %deployment.name, version = served.resolved.version, "version takes over");
-        let moved = format!("alias {} was given to version {} by hand", spec.alias, served.resolved.version);
-        deployment.take_over(served);
+        let version = served.resolved.version;
+        self.put_in_place(deployment, served)?;
+        tracing::info!(deployment = %deployment.name, version, "version takes over");
+        let moved = format!("alias {} was given to version {} by hand", spec.alias, version);
         self.cancel_launch(deployment, &moved).await;
         metrics::counter!("shipway_deployment_switches_total", "deployment" => deployment.name.to_string())
             .increment(1);

@@ -83,9 +83,9 @@ impl Serving {
         deployment: &str,
         labels: Labels,
     ) -> Result<LabelsKept, ServingError> {
-        let deployment = self.deployment(deployment)?;
+        let deployment = self.name_of(deployment)?;
         check(&labels)?;
-        let table = label_table_of(&deployment.name);
+        let table = label_table_of(&deployment);
         let batch = batch(&labels, caller, self.inner.clock.now())
             .map_err(|error| ServingError::LogBatch(error.to_string()))?;
         self.inner.lake.ensure_table(&table, schema()).await?;

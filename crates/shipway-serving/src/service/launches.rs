@@ -64,6 +64,7 @@ impl Serving {
         }
         let candidate = self.load_beside(&deployment, resolved).await?;
         takes_the_same(&stable, &candidate)?;
+        self.replanned(&deployment, &candidate)?;
         self.make_shadow_table(&deployment.name, &candidate).await?;
         let begun = Begun {
             id: Uuid::now_v7(),

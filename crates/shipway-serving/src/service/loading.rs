@@ -124,7 +124,9 @@ impl Serving {
             None => {
                 let columns: Vec<String> = model.inputs().iter().map(|input| input.name.clone()).collect();
                 let schema = LogSchema::of_model(name, &model);
-                self.inner.lake.ensure_table(&schema.table, Arc::clone(&schema.arrow)).await?;
+                if !spec.is_step {
+                    self.inner.lake.ensure_table(&schema.table, Arc::clone(&schema.arrow)).await?;
+                }
                 Source::Direct { binding: model.bind(&columns)?, schema: Arc::new(schema) }
             }
             Some(service) => {

@@ -43,7 +43,7 @@ impl Serving {
         }
         let missing = memory.missing(bytes).saturating_sub(goes.map_or(0, |served| served.memory.bytes()));
         let others: Vec<(Arc<Deployment>, Arc<Served>)> = self
-            .all()
+            .everything()
             .into_iter()
             .filter(|deployment| deployment.name != *name && deployment.launch().is_none())
             .filter_map(|deployment| deployment.serving().map(|served| (deployment, served)))
@@ -84,11 +84,14 @@ impl Serving {
                 serving.load(&parked.name, spec, resolved, memory).await.map(Arc::new)
             };
             let loaded = loaded.await;
-            match &loaded {
+            let loaded = match loaded {
                 Ok(served) if !parked.is_unloaded() => {
-                    parked.take_over(Arc::clone(served));
-                    parked.report(None);
+                    serving.put_in_place(&parked, Arc::clone(&served)).map(|()| served)
                 }
+                loaded => loaded,
+            };
+            match &loaded {
+                Ok(_) if !parked.is_unloaded() => parked.report(None),
                 Ok(_) => return Err(ServingError::Unloaded(parked.name.to_string())),
                 Err(error) => parked.report(Some(LoadTrouble {
                     version: Some(version),

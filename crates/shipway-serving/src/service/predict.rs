@@ -304,10 +304,10 @@ impl Serving {
         let keys =
             rows.iter().map(|row: &Map<String, Json>| bind::key_values(&bound.binding.shape, row)).collect();
         let (values, feature_age) = answer.rows.into_iter().map(|row| (row.values, row.views)).unzip();
-        let read = bind::in_order(&bound.binding, &answer.columns, values)?;
+        let read = bind::in_order(&bound.binding.columns, &answer.columns, values)?;
         let (values, as_read) = match overrides.is_empty() {
             true => (read, None),
-            false => (overrides.over(&bound.binding, &read)?, Some(read)),
+            false => (overrides.over(&bound.binding.shape, &bound.binding.columns, &read)?, Some(read)),
         };
         Ok(Gathered {
             keys,

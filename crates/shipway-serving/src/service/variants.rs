@@ -60,6 +60,20 @@ impl Serving {
         targeted(deployment, served, version)
     }
 
+    /// The same of a deployment that is known already.
+    pub(crate) async fn target_of(&self, deployment: Arc<Deployment>) -> Result<Target, ServingError> {
+        let served = self.served(&deployment).await?;
+        targeted(deployment, served, None)
+    }
+
+    /// Refuses a deployment, or one of its versions, that does not answer, with why; nothing is loaded for it.
+    pub(crate) fn must_answer(&self, name: &str, version: Option<&str>) -> Result<(), ServingError> {
+        match self.ensemble_version(name, version)? {
+            Some(ensemble) => self.ensemble_must_answer(&ensemble),
+            None => self.loaded_target(name, version).map(|_| ()),
+        }
+    }
+
     /// The same without loading one that is parked.
     pub(crate) fn loaded_target(&self, name: &str, version: Option<&str>) -> Result<Target, ServingError> {
         let deployment = self.deployment(name)?;
@@ -69,6 +83,9 @@ impl Serving {
 
     /// Whether a deployment answers, or one of its versions; nothing is loaded for it.
     pub(crate) fn is_ready(&self, name: &str, version: Option<&str>) -> Result<bool, ServingError> {
+        if let Some(ensemble) = self.ensemble_version(name, version)? {
+            return Ok(self.is_ensemble_ready(&ensemble));
+        }
         let deployment = self.deployment(name)?;
         let is_parked = deployment
             .parked()
