@@ -78,6 +78,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ort", &["shipway-runtime"]),
     ("argon2", &["shipway-access"]),
     ("prost-reflect", &["shipway-formats"]),
+    ("opentelemetry", &["shipway-web", "shipway"]),
     (
         "axum",
         &[

@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Instant};
 
+use shipway_web::spans;
 use uuid::Uuid;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
 use crate::{
     error::ServingError,
     launch::stage::{Stage, Variant},
+    told,
 };
 
 /// In which part a version answers a request, and the id of the request.
@@ -46,6 +48,18 @@ pub(crate) trait Asked: Clone + Send + 'static {
         part: Part,
         started: Instant,
     ) -> impl Future<Output = Result<Self::Answer, ServingError>> + Send;
+
+    /// The same under a span of its own, if the request is sampled.
+    fn told(
+        self,
+        serving: &Serving,
+        deployment: &Deployment,
+        served: &Arc<Served>,
+        (part, started): (Part, Instant),
+    ) -> impl Future<Output = Result<Self::Answer, ServingError>> + Send {
+        let answer = self.answer(serving, deployment, served, part, started);
+        told::predicting((deployment, served.as_ref(), part), answer)
+    }
 
     /// The predictions of an answer, one for each row; none where they are not known.
     fn predictions(served: &Served, answer: &Self::Answer) -> Vec<Vec<f64>>;
@@ -86,7 +100,7 @@ impl Serving {
         let Target { deployment, served, variant, launch } = target;
         let part = Part { variant: *variant, request_id: Uuid::now_v7() };
         let Some(launch) = launch else {
-            return question.answer(self, deployment, served, part, started).await;
+            return question.told(self, deployment, served, (part, started)).await;
         };
         let key = question.key(served, launch.begun.spec.key.as_deref());
         let (stage, way) = launch.way(&part.request_id, key.as_deref());
@@ -94,7 +108,7 @@ impl Serving {
         if way == Way::Canary {
             let candidate = &launch.candidate;
             let canary = Part { variant: Variant::Canary, ..part };
-            let failure = match question.answer(self, deployment, candidate, canary, started).await {
+            let failure = match question.told(self, deployment, candidate, (canary, started)).await {
                 Ok(answer) => {
                     launch.candidate_answered(stage, started.elapsed(), &Q::predictions(candidate, &answer));
                     return Ok(answer);
@@ -103,11 +117,11 @@ impl Serving {
             };
             let Some(question) = kept else { return Err(failure) };
             // What neither version answers is no fault of the candidate's, and the caller gets the refusal that they know.
-            let answer = question.answer(self, deployment, served, part, Instant::now()).await?;
+            let answer = question.told(self, deployment, served, (part, Instant::now())).await?;
             launch.candidate_failed(stage, &failure);
             return Ok(answer);
         }
-        let answer = question.answer(self, deployment, served, part, started).await?;
+        let answer = question.told(self, deployment, served, (part, started)).await?;
         launch.stable_answered(stage, started.elapsed(), &Q::predictions(served, &answer));
         if let Some(question) = kept {
             self.mirror((deployment, launch), stage, question, part.request_id);
@@ -125,11 +139,13 @@ impl Serving {
     ) {
         let Some(room) = launch.shadow_room() else { return };
         let (serving, deployment, launch) = (self.clone(), Arc::clone(deployment), Arc::clone(launch));
+        let span = spans::current();
         self.inner.tracker.spawn(async move {
             let _room = room;
             let (started, candidate) = (Instant::now(), &launch.candidate);
             let part = Part { variant: Variant::Shadow, request_id };
-            match question.answer(&serving, &deployment, candidate, part, started).await {
+            let asked = question.told(&serving, &deployment, candidate, (part, started));
+            match spans::under(span, asked).await {
                 Ok(answer) => {
                     launch.candidate_answered(stage, started.elapsed(), &Q::predictions(candidate, &answer));
                 }
