@@ -78,7 +78,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ort", &["shipway-runtime"]),
     ("argon2", &["shipway-access"]),
     ("prost-reflect", &["shipway-formats"]),
-    ("opentelemetry", &["shipway-web", "shipway"]),
     (
         "axum",
         &[

@@ -9,13 +9,9 @@ use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
-use opentelemetry::{
-    KeyValue,
-    trace::{Status, TraceContextExt},
-};
 use tonic::Code;
 
-use super::Span;
+use super::{Span, SpanAttribute};
 
 const GRPC_STATUS: &str = "grpc-status";
 
@@ -44,7 +40,7 @@ impl Watched {
 
     fn end(&mut self) {
         if let Some(span) = self.open.take() {
-            span.0.span().end();
+            span.end();
         }
     }
 
@@ -78,7 +74,7 @@ impl HttpBody for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let watched = self.get_mut();
         let polled = {
-            let _attached = watched.open.as_ref().map(|span| span.0.clone().attach());
+            let _entered = watched.open.as_ref().map(Span::enter);
             Pin::new(&mut watched.body).poll_frame(task)
         };
         match &polled {
@@ -87,8 +83,7 @@ impl HttpBody for Watched {
             Poll::Ready(Some(Ok(frame))) => watched.sent(frame),
             Poll::Ready(Some(Err(_))) => {
                 if let Some(span) = &watched.open {
-                    span.0.span().set_attribute(KeyValue::new("error.type", "interrupted"));
-                    span.0.span().set_status(Status::error("the answer broke off"));
+                    span.fail("interrupted", "the answer broke off");
                 }
                 watched.end();
             }
@@ -107,8 +102,7 @@ impl HttpBody for Watched {
 
 /// How a gRPC call went.
 fn say(span: &Span, code: Code) {
-    let described = span.0.span();
-    described.set_attribute(KeyValue::new("rpc.response.status_code", word(code)));
+    span.set(SpanAttribute::new("rpc.response.status_code", word(code)));
     let is_ours = matches!(
         code,
         Code::Unknown
@@ -119,8 +113,7 @@ fn say(span: &Span, code: Code) {
             | Code::DataLoss
     );
     if is_ours {
-        described.set_attribute(KeyValue::new("error.type", word(code)));
-        described.set_status(Status::error(""));
+        span.fail(word(code), "");
     }
 }
 

@@ -3,24 +3,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use opentelemetry::trace::TraceFlags;
-use opentelemetry_proto::{
-    tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
-    transform::{
-        common::tonic::ResourceAttributesWithSchema, trace::tonic::group_spans_by_resource_and_scope,
-    },
-};
-use opentelemetry_sdk::{
-    Resource,
-    trace::{IdGenerator as _, RandomIdGenerator, SpanData},
-};
 use prost::Message as _;
 use reqwest::{
     StatusCode, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
+use shipway_web::spans::Recorded;
+use uuid::Uuid;
 
-use super::pairs;
+use super::{
+    messages::{Export, Exported, KeyValue, Resource, ResourceSpans, Scope, ScopeSpans},
+    pairs,
+};
 use crate::failure::CommandFailure;
 
 /// Where a collector takes spans.
@@ -39,8 +33,7 @@ pub(super) struct Collector {
     http: reqwest::Client,
     endpoint: Url,
     headers: HeaderMap,
-    resource: ResourceAttributesWithSchema,
-    ids: RandomIdGenerator,
+    resource: Resource,
 }
 
 /// What a collector took.
@@ -64,7 +57,7 @@ impl Collector {
         endpoint: &str,
         headers: Option<&str>,
         timeout: Duration,
-        resource: &Resource,
+        resource: Vec<KeyValue>,
     ) -> Result<Self, CommandFailure> {
         let wrong = |key: &str, why: &str| CommandFailure::new(format!("spans.{key}: {why}"));
         let mut endpoint =
@@ -99,13 +92,7 @@ impl Collector {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| wrong("otlp_endpoint", &error.to_string()))?;
-        Ok(Self {
-            http,
-            endpoint,
-            headers: sent,
-            resource: resource.into(),
-            ids: RandomIdGenerator::default(),
-        })
+        Ok(Self { http, endpoint, headers: sent, resource: Resource { attributes: resource } })
     }
 
     /// Where it is, for people: without a query, which may be secret.
@@ -116,9 +103,12 @@ impl Collector {
     }
 
     /// The message for a batch. It is kept while it is sent again.
-    pub(super) fn message(&self, spans: Vec<SpanData>) -> Bytes {
-        let resource_spans = group_spans_by_resource_and_scope(spans, &self.resource);
-        ExportTraceServiceRequest { resource_spans }.encode_to_vec().into()
+    pub(super) fn message(&self, spans: Vec<Recorded>) -> Bytes {
+        let scope = Scope { name: "shipway".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+        let spans = spans.into_iter().map(Into::into).collect();
+        let scope_spans = vec![ScopeSpans { scope: Some(scope), spans }];
+        let resource_spans = vec![ResourceSpans { resource: Some(self.resource.clone()), scope_spans }];
+        Export { resource_spans }.encode_to_vec().into()
     }
 
     /// Sends a message once.
@@ -127,7 +117,7 @@ impl Collector {
             .http
             .post(self.endpoint.clone())
             .headers(self.headers.clone())
-            .header("traceparent", self.not_sampled())
+            .header("traceparent", not_sampled())
             .body(message);
         let answer = request.send().await.map_err(|error| NotTaken { why: chain(error), may_help: true })?;
         let status = answer.status();
@@ -142,17 +132,17 @@ impl Collector {
             .collect();
         Err(NotTaken { why: format!("the collector answered {status}: {text}"), may_help: may_help(status) })
     }
+}
 
-    /// Sending makes no spans elsewhere either: a collector may have spans of its own, and may be this server.
-    fn not_sampled(&self) -> String {
-        let flags = TraceFlags::NOT_SAMPLED.to_u8();
-        format!("00-{:032x}-{:016x}-{flags:02x}", self.ids.new_trace_id(), self.ids.new_span_id())
-    }
+/// Sending makes no spans elsewhere either: a collector may have spans of its own, and may be this server.
+fn not_sampled() -> String {
+    let (_, span) = Uuid::new_v4().as_u64_pair();
+    format!("00-{}-{span:016x}-00", Uuid::new_v4().simple())
 }
 
 /// What a collector says of a batch that it took.
 fn taken(body: &[u8]) -> Taken {
-    let said = ExportTraceServiceResponse::decode(body).ok().and_then(|response| response.partial_success);
+    let said = Exported::decode(body).ok().and_then(|response| response.partial_success);
     said.map_or_else(Taken::default, |partial| Taken {
         refused: u64::try_from(partial.rejected_spans).unwrap_or(0),
         reason: partial.error_message.chars().take(MOST_SHOWN_CHARACTERS).collect(),
@@ -190,12 +180,10 @@ fn chain(error: reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
-
-    use super::*;
+    use super::{super::messages::PartialSuccess, *};
 
     fn refused(endpoint: &str, headers: Option<&str>) -> String {
-        let made = Collector::new(endpoint, headers, CONNECT_TIMEOUT, &Resource::builder_empty().build());
+        let made = Collector::new(endpoint, headers, CONNECT_TIMEOUT, Vec::new());
         made.err().map(|failure| failure.message).unwrap_or_default()
     }
 
@@ -213,16 +201,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_path_is_added_only_where_there_is_none() {
-        let resource = Resource::builder_empty().build();
-        let shown = |endpoint| Collector::new(endpoint, None, CONNECT_TIMEOUT, &resource).unwrap().shown();
+        let shown = |endpoint| Collector::new(endpoint, None, CONNECT_TIMEOUT, Vec::new()).unwrap().shown();
         assert_eq!(shown("http://collector:4318"), "http://collector:4318/v1/traces");
         assert_eq!(shown("https://collector/otlp?key=hush"), "https://collector/otlp");
     }
 
     #[test]
     fn what_a_collector_refuses_of_a_batch_is_understood() {
-        let partial = ExportTracePartialSuccess { rejected_spans: 3, error_message: "too old".to_owned() };
-        let body = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+        let partial = PartialSuccess { rejected_spans: 3, error_message: "too old".to_owned() };
+        let body = Exported { partial_success: Some(partial) }.encode_to_vec();
         assert_eq!(taken(&body), Taken { refused: 3, reason: "too old".to_owned() });
         assert_eq!(taken(b""), Taken::default());
         assert_eq!(taken(b"{\"partialSuccess\":{}}"), Taken::default());

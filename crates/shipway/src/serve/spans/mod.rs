@@ -2,23 +2,18 @@
 //!
 //! - `queue`: where spans wait; what does not fit is dropped and counted
 //! - `sender`: takes them out in batches, tries again, says now and then what was lost
-//! - `collector`: one batch over HTTP (OTLP, protobuf)
+//! - `collector`: one batch over HTTP (OTLP, protobuf); `messages` its shape
 //! - `pairs`: `name=value,…`, as headers and attributes are configured; pure
 
 mod collector;
+mod messages;
 mod pairs;
 mod queue;
 mod sender;
 
 use std::time::Duration;
 
-use opentelemetry::{KeyValue, global};
-use opentelemetry_sdk::{
-    Resource,
-    propagation::TraceContextPropagator,
-    resource::TelemetryResourceDetector,
-    trace::{Sampler, SdkTracerProvider},
-};
+use shipway_web::spans::{Sampling, make_spans};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -27,6 +22,7 @@ use crate::{
     failure::CommandFailure,
 };
 use collector::Collector;
+use messages::KeyValue;
 use sender::Sender;
 
 /// The most spans that may be told to wait.
@@ -37,8 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The sending of spans, while it goes on.
 pub(super) struct Spans {
-    /// What makes spans; none where none are made.
-    provider: Option<SdkTracerProvider>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -55,30 +49,23 @@ impl Spans {
         }
         let Some(endpoint) = configuration.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty())
         else {
-            return Ok(Self { provider: None, tracker, stop });
+            return Ok(Self { tracker, stop });
         };
         check(configuration)?;
-        let resource = resource(configuration)?;
         let timeout = Duration::from_secs(configuration.otlp_timeout_seconds);
-        let collector = Collector::new(endpoint, configuration.otlp_headers.as_deref(), timeout, &resource)?;
+        let collector = Collector::new(
+            endpoint,
+            configuration.otlp_headers.as_deref(),
+            timeout,
+            resource(configuration)?,
+        )?;
         let shown = collector.shown();
         let (queue, waiting) = queue::bounded(configuration.queue);
-        let of_ratio = Sampler::TraceIdRatioBased(configuration.ratio);
-        let sampler = match configuration.follow_callers {
-            true => Sampler::ParentBased(Box::new(of_ratio)),
-            false => of_ratio,
-        };
-        let provider = SdkTracerProvider::builder()
-            .with_sampler(sampler)
-            .with_resource(resource)
-            .with_span_processor(queue)
-            .build();
-        global::set_tracer_provider(provider.clone());
-        global::set_text_map_propagator(TraceContextPropagator::new());
-        shipway_web::spans::make_spans();
+        let sampling = Sampling { ratio: configuration.ratio, follow_callers: configuration.follow_callers };
+        make_spans(sampling, Box::new(queue));
         tracker.spawn(Sender::new(collector, waiting).run(stop.clone()));
         tracing::info!(endpoint = shown, ratio = configuration.ratio, "spans are sent");
-        Ok(Self { provider: Some(provider), tracker, stop })
+        Ok(Self { tracker, stop })
     }
 
     /// Sends what waits, as far as the collector takes it in time.
@@ -87,10 +74,6 @@ impl Spans {
         self.tracker.close();
         if tokio::time::timeout(PATIENCE, self.tracker.wait()).await.is_err() {
             tracing::warn!(seconds = PATIENCE.as_secs(), "the last spans were not sent in time");
-        }
-        // Who asks for a span from here on gets none.
-        if let Some(provider) = self.provider {
-            let _ = provider.shutdown();
         }
     }
 }
@@ -110,17 +93,22 @@ fn check(configuration: &SpansConfiguration) -> Result<(), CommandFailure> {
     Ok(())
 }
 
-/// What is said of this process: what the configuration says, then what it is.
-fn resource(configuration: &SpansConfiguration) -> Result<Resource, CommandFailure> {
+/// What is said of this process: what the configuration says, and what it is.
+fn resource(configuration: &SpansConfiguration) -> Result<Vec<KeyValue>, CommandFailure> {
     let text = configuration.resource_attributes.as_deref().unwrap_or_default();
     let said =
         pairs::parse(text).map_err(|why| CommandFailure::new(format!("spans.resource_attributes: {why}")))?;
-    let said = said.into_iter().map(|(name, value)| KeyValue::new(name, value));
-    Ok(Resource::builder_empty()
-        .with_detector(Box::new(TelemetryResourceDetector))
-        .with_attribute(KeyValue::new("service.instance.id", Uuid::new_v4().to_string()))
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attributes(said)
-        .with_service_name(configuration.service_name.clone())
-        .build())
+    let own = [
+        ("service.name", configuration.service_name.clone()),
+        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("service.instance.id", Uuid::new_v4().to_string()),
+    ];
+    let is_own = |name: &str| own.iter().any(|(key, _)| *key == name);
+    let mut attributes: Vec<KeyValue> = said
+        .into_iter()
+        .filter(|(name, _)| !is_own(name))
+        .map(|(name, value)| KeyValue::text(name, value))
+        .collect();
+    attributes.extend(own.map(|(key, value)| KeyValue::text(key, value)));
+    Ok(attributes)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::Counter;
-use opentelemetry_sdk::trace::SpanData;
+use shipway_web::spans::Recorded;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ const COMPLAINS_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct Sender {
     collector: Collector,
-    waiting: mpsc::Receiver<SpanData>,
+    waiting: mpsc::Receiver<Recorded>,
     sent: Counter,
     not_sent: Counter,
     refused: Counter,
@@ -36,7 +36,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(collector: Collector, waiting: mpsc::Receiver<SpanData>) -> Self {
+    pub(super) fn new(collector: Collector, waiting: mpsc::Receiver<Recorded>) -> Self {
         let sender = Self {
             collector,
             waiting,
@@ -60,7 +60,7 @@ impl Sender {
     }
 
     /// The next batch: full, or as old as it may get, or what is left when it is told to stop. None when nothing is left then.
-    async fn next(&mut self, stop: &CancellationToken) -> Option<Vec<SpanData>> {
+    async fn next(&mut self, stop: &CancellationToken) -> Option<Vec<Recorded>> {
         let mut batch = Vec::new();
         let first = stop.run_until_cancelled(self.waiting.recv_many(&mut batch, MOST_TOGETHER)).await;
         if first.is_some() {
@@ -81,7 +81,7 @@ impl Sender {
         (!batch.is_empty()).then_some(batch)
     }
 
-    async fn send(&mut self, batch: Vec<SpanData>, stop: &CancellationToken) {
+    async fn send(&mut self, batch: Vec<Recorded>, stop: &CancellationToken) {
         let spans = batch.len() as u64;
         match self.send_again(self.collector.message(batch), stop).await {
             Ok(taken) => {
