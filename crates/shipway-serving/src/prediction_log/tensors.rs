@@ -38,12 +38,10 @@ impl TensorLog {
         let columns = |specs: &[TensorSpec]| {
             specs.iter().map(|spec| (spec.name.clone(), column_type(spec, batches))).collect()
         };
-        let outputs = signature
-            .outputs
-            .iter()
-            .map(|spec| (format!("output__{}", spec.name), column_type(spec, batches)));
+        let schema =
+            LogSchema::of_tensors(deployment, columns(&signature.inputs), columns(&signature.outputs));
         Self {
-            schema: Arc::new(LogSchema::of_tensors(deployment, inputs.chain(outputs).collect())),
+            schema: Arc::new(schema),
             inputs: signature.inputs.clone(),
             outputs: signature.outputs.clone(),
             batches,

@@ -25,6 +25,7 @@ use crate::{
     ports::{ModelFile, ResolvedModel, ServiceShape},
     prediction_log::{schema::LogSchema, shadow::ShadowTable, tensors::TensorLog},
     statistics::{Phase, Statistics},
+    told,
 };
 
 /// The largest model file that is loaded into memory.
@@ -97,6 +98,9 @@ impl Served {
         let answer = cache.get(key);
         let phase = if answer.is_some() { Phase::CacheHit } else { Phase::CacheMiss };
         self.statistics.record(phase, started.elapsed());
+        if answer.is_some() {
+            told::kept();
+        }
         answer
     }
 

@@ -70,7 +70,7 @@ pub use labels::{Label, Labels, LabelsKept, label_table_of};
 pub(crate) use loading::{Served, Source};
 pub(crate) use predict::{Question, Rows};
 pub use preview::{Preview, PreviewRequest};
-pub(crate) use variants::Target;
+pub(crate) use variants::{Part, Target};
 
 /// What serving needs of other capabilities.
 #[derive(Clone)]

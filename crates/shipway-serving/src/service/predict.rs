@@ -26,6 +26,7 @@ use crate::{
     ports::{FeatureQuery, ViewFreshness},
     prediction_log::{Entry, Room, schema::LogSchema},
     statistics::Phase,
+    told,
 };
 
 /// Rows that a tree model predicts on the thread of the request; more go to a thread that may block.
@@ -367,6 +368,7 @@ impl Serving {
             let predictions = served.model.predict(binding, &rows)?;
             served.statistics.ran(rows.len(), started.elapsed());
             served.statistics.record(Phase::ComputeInfer, started.elapsed());
+            told::ran(started, rows.len());
             served.keep(key, || Answer::Rows(predictions.clone()));
             return Ok((gathered, predictions));
         }

@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Instant};
 
+use shipway_web::spans;
 use uuid::Uuid;
 
 use super::{
@@ -12,6 +13,7 @@ use crate::{
     error::ServingError,
     launch::stage::{Stage, Variant},
     statistics::Phase,
+    told,
 };
 
 /// In which part a version answers a request, and the id of the request.
@@ -133,7 +135,7 @@ impl Serving {
         Ok(answer)
     }
 
-    /// The answer of one version, counted in what is known of that version.
+    /// The answer of one version, counted in what is known of that version, and under a span of its own if the request is sampled.
     async fn answer<Q: Asked>(
         &self,
         (deployment, served): (&Deployment, &Arc<Served>),
@@ -142,7 +144,8 @@ impl Serving {
         started: Instant,
     ) -> Result<Q::Answer, ServingError> {
         served.statistics.asked_at(self.inner.clock.now());
-        let answer = question.answer(self, deployment, served, part, started).await;
+        let asked = question.answer(self, deployment, served, part, started);
+        let answer = told::predicting((deployment, served.as_ref(), part), asked).await;
         let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
         served.statistics.record(phase, started.elapsed());
         answer
@@ -158,11 +161,13 @@ impl Serving {
     ) {
         let Some(room) = launch.shadow_room() else { return };
         let (serving, deployment, launch) = (self.clone(), Arc::clone(deployment), Arc::clone(launch));
+        let span = spans::current();
         self.inner.tracker.spawn(async move {
             let _room = room;
             let (started, candidate) = (Instant::now(), &launch.candidate);
             let part = Part { variant: Variant::Shadow, request_id };
-            match serving.answer((&deployment, candidate), part, question, started).await {
+            let asked = serving.answer((&deployment, candidate), part, question, started);
+            match spans::under(span, asked).await {
                 Ok(answer) => {
                     launch.candidate_answered(stage, started.elapsed(), &Q::predictions(candidate, &answer));
                 }
