@@ -45,7 +45,7 @@ pub(super) async fn configured(
         let queue = &ensemble.spec.queue;
         return Ok(Configured {
             description,
-            batching: BatchingSettings { max_rows: Some(1), max_delay_us: 0 },
+            batching: BatchingSettings { max_rows: Some(1), ..BatchingSettings::default() },
             batches: false,
             timeout_us: queue.timeout_ms.saturating_mul(1_000),
             max_requests: queue.max_requests,

@@ -67,7 +67,7 @@ impl Serving {
 
     async fn load_own(&self, own: &Deployment) -> Result<(), ServingError> {
         let resolved = self.inner.ports.models.resolve(&own.spec.model, &own.spec.alias).await?;
-        let memory = self.memory_for(&own.name, &resolved, None)?;
+        let memory = self.memory_for(&own.name, &resolved, own.spec.batching.instances, None)?;
         own.take_over(Arc::new(self.load(&own.name, &own.spec, resolved, memory).await?));
         Ok(())
     }
