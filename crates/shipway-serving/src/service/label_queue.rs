@@ -1,13 +1,28 @@
 //! Labels on their way to their table. Those that come while a commit is being made go together in the next one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arrow::record_batch::RecordBatch;
+use shipway_core::Name;
 use shipway_lake::{AppendOptions, Lake, LakeError};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::error::ServingError;
+
+/// The queues of all that labels came for, each made when the first did.
+#[derive(Default)]
+pub(super) struct LabelQueues(Mutex<HashMap<Name, Arc<LabelQueue>>>);
+
+impl LabelQueues {
+    pub(super) fn of(&self, deployment: &Name) -> Arc<LabelQueue> {
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(queues.entry(deployment.clone()).or_default())
+    }
+}
 
 /// The labels of one deployment that wait.
 #[derive(Default)]

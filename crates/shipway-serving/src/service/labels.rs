@@ -89,7 +89,8 @@ impl Serving {
         let batch = batch(&labels, caller, self.inner.clock.now())
             .map_err(|error| ServingError::LogBatch(error.to_string()))?;
         self.inner.lake.ensure_table(&table, schema()).await?;
-        deployment.labels.write((&self.inner.lake, &self.inner.tracker), &table, batch).await?;
+        let queue = self.inner.labels.of(&deployment);
+        queue.write((&self.inner.lake, &self.inner.tracker), &table, batch).await?;
         Ok(LabelsKept { table, kept: labels.labels.len() })
     }
 }

@@ -59,7 +59,7 @@ use crate::{
     prediction_log::{PredictionLog, schema::table_of},
     store::{self, deployments},
 };
-use label_queue::LabelQueue;
+use label_queue::LabelQueues;
 use running::Running;
 
 pub(crate) use embed::Embedder;
@@ -106,6 +106,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     tracker: TaskTracker,
     log: PredictionLog,
+    labels: LabelQueues,
     deployments: RwLock<BTreeMap<Name, Arc<Deployment>>>,
     ensembles: RwLock<BTreeMap<Name, Arc<Ensemble>>>,
     /// The ensemble that is about to be deployed, if one is.
@@ -132,8 +133,6 @@ pub(crate) struct Deployment {
     loading: Mutex<()>,
     /// The launch that goes on, if one does.
     launch: RwLock<Option<Arc<Running>>>,
-    /// What came true of its predictions, on the way to its table.
-    labels: Arc<LabelQueue>,
     /// Taken out of service by hand, until it is loaded again or the server starts anew.
     unloaded: AtomicBool,
 }
@@ -167,6 +166,7 @@ impl Serving {
             clock,
             tracker,
             log,
+            labels: LabelQueues::default(),
             deployments: RwLock::new(known),
             ensembles: RwLock::default(),
             deploying: RwLock::default(),
@@ -247,7 +247,6 @@ impl Deployment {
             parked: RwLock::new(None),
             loading: Mutex::new(()),
             launch: RwLock::new(None),
-            labels: Arc::default(),
             unloaded: AtomicBool::new(false),
         }
     }
