@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from mock_provider import MockProvider, beside
+from mock_provider import MockProvider, program
 from real_binary import Server
 
 OPERATOR = "the token of the operator"
@@ -40,7 +40,7 @@ class GuardedGateway:
 
     def __init__(self, binary: str, folder: Path) -> None:
         self._binary, self._folder = binary, folder
-        self.mock = MockProvider(beside(binary))
+        self.mock = MockProvider(program())
         self._environment = {"SHIPWAY_TOKEN": OPERATOR}
         for name, kind in [("FIRST", "openai"), ("SECOND", "openai"), ("CLAUDE", "anthropic")]:
             self._environment[f"SHIPWAY_PROVIDERS__{name}__KIND"] = kind

@@ -1,3 +1,5 @@
+//! The laws of the meter: reserve with everyone or nobody, budgets hold, sums agree.
+
 use proptest::prelude::*;
 use shipway_core::Name;
 use shipway_dialects::Nanos;
