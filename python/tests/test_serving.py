@@ -31,7 +31,7 @@ def test_a_feature_may_be_given_and_labels_join_their_predictions(deployed):
 
 def test_settings_of_a_deployment(deployed, server_url):
     made = deployed.deploy("fraud_batched", model="fraud", service="fraud", batching={"max_rows": 8}, queue={"max_requests": 5})
-    assert made["batching"] == {"max_rows": 8, "max_delay_us": 0}
+    assert made["batching"] == {"max_rows": 8, "max_delay_us": 0, "instances": 1}
     assert made["queue"] == {"max_requests": 5, "timeout_ms": 10000}
     with pytest.raises(Refused, match="batching.max_rows must be 1 to 65536"):
         deployed.deploy("fraud_batched", model="fraud", batching={"max_rows": 0})

@@ -24,6 +24,7 @@
 //! - `golden`: what a version must answer before it takes traffic
 //! - `refusal`: how the foreign wires refuse
 //! - `scoring/`: the scoring protocol of MLflow model servers
+//! - `told`: what a collector of OpenTelemetry is told of predictions
 //! - `tensor_json`: the data of a tensor as JSON, both ways
 //! - `error`: what can be refused or fail
 #![deny(missing_docs)]
@@ -50,6 +51,7 @@ mod service;
 mod statistics;
 mod store;
 mod tensor_json;
+mod told;
 
 pub use ensemble::{
     error::{EnsembleError, GraphError},
@@ -70,6 +72,7 @@ pub use model::{
     share::Share,
 };
 pub use open_inference::unpacks;
+pub use openai::OpenAiModels;
 pub use ports::{
     FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource, PortFailure,
     ResolvedModel, SERVICE_HASH_TAG, ServiceShape, ViewFreshness,

@@ -35,8 +35,8 @@ class ServingCalls:
         models and expressions (`inputs`, `steps`, `outputs`); answers when it serves.
 
         `service` is the feature service that turns keys into the model's columns; without it callers send every column.
-        `batching` says which requests run together (`max_rows`, `max_delay_us`), `queue` who may wait for the model and how long
-        (`max_requests`, `timeout_ms`); what they do not say has its usual value.
+        `batching` says which requests run together (`max_rows`, `max_delay_us`) and how many such batches at once (`instances`), `queue` who
+        may wait for the model and how long (`max_requests`, `timeout_ms`); what they do not say has its usual value.
         `cache` keeps answers of a model that always answers the same (`max_bytes`), to give them again to the same inputs.
         `log_share` is the share of requests whose rows are logged, all without it.
 

@@ -124,7 +124,7 @@ fn shown(configured: &Configured) -> Value {
         "max_batch_size": configured.max_batch_size(),
         "input": tensors(&description.inputs),
         "output": tensors(&description.outputs),
-        "instance_group": [{ "name": description.name, "kind": "KIND_CPU", "count": 1 }],
+        "instance_group": [{ "name": description.name, "kind": "KIND_CPU", "count": configured.batching.instances }],
     });
     if configured.batches
         && let Some(config) = config.as_object_mut()

@@ -89,6 +89,18 @@ impl LogSchema {
         Self::new(deployment, columns, values)
     }
 
+    /// The tensors that a model takes, then each that it gives under `output__` and its name.
+    pub(crate) fn of_tensors(
+        deployment: &Name,
+        inputs: Vec<(String, DataType)>,
+        outputs: Vec<(String, DataType)>,
+    ) -> Self {
+        let given = outputs.into_iter().map(|(name, data_type)| (output_column_of(&name), data_type));
+        let columns: Vec<(String, DataType)> = inputs.into_iter().chain(given).collect();
+        let values = (0..columns.len()).collect();
+        Self::new(deployment, columns, values)
+    }
+
     /// What comes in, as it is logged for a model, then each output under `output__` and its name, and who answered in the steps.
     pub(crate) fn of_ensemble(
         deployment: &Name,

@@ -32,7 +32,7 @@ impl Serving {
         }
         let resolved = self.inner.ports.models.resolve(&spec.model, &spec.alias).await?;
         let goes = self.deployment(name.as_str()).ok().and_then(|deployment| deployment.serving());
-        let memory = self.memory_for(&name, &resolved, goes.as_deref())?;
+        let memory = self.memory_for(&name, &resolved, spec.batching.instances, goes.as_deref())?;
         let served = self.load(&name, &spec, resolved, memory).await?;
         let deployment = Arc::new(Deployment::new(name.clone(), spec, Some(served)));
         let served = deployment.served()?;

@@ -75,6 +75,7 @@ impl Serving {
 
     async fn update(&self, deployment: &Deployment, version: &mut Option<u64>) -> Result<(), ServingError> {
         let spec = &deployment.spec;
+        let instances = spec.batching.instances;
         let resolved = self.inner.ports.models.resolve(&spec.model, &spec.alias).await?;
         *version = Some(resolved.version);
         if let Some(serving) = deployment.serving() {
@@ -92,7 +93,7 @@ impl Serving {
         }
         let crowded = self.inner.opening.load(Ordering::Acquire)
             && deployment.serving().is_none()
-            && self.inner.memory.missing(bytes_of(&resolved)) > 0;
+            && self.inner.memory.missing(bytes_of(&resolved, instances)) > 0;
         if crowded || deployment.parked().is_some() {
             deployment.park(self.version_of(deployment, &resolved).await?);
             return Ok(());
@@ -104,7 +105,7 @@ impl Serving {
             Some(launch) => Arc::clone(&launch.candidate),
             None => {
                 let goes = deployment.serving();
-                let memory = self.memory_for(&deployment.name, &resolved, goes.as_deref())?;
+                let memory = self.memory_for(&deployment.name, &resolved, instances, goes.as_deref())?;
                 Arc::new(self.load(&deployment.name, spec, resolved, memory).await?)
             }
         };

@@ -11,7 +11,7 @@ use arrow::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use shipway_core::{Name, Timestamp};
-use shipway_lake::{AppendOptions, timestamp_type};
+use shipway_lake::timestamp_type;
 use uuid::Uuid;
 
 use super::Serving;
@@ -89,7 +89,7 @@ impl Serving {
         let batch = batch(&labels, caller, self.inner.clock.now())
             .map_err(|error| ServingError::LogBatch(error.to_string()))?;
         self.inner.lake.ensure_table(&table, schema()).await?;
-        self.inner.lake.append_batches(&table, vec![batch], AppendOptions::default()).await?;
+        deployment.labels.write((&self.inner.lake, &self.inner.tracker), &table, batch).await?;
         Ok(LabelsKept { table, kept: labels.labels.len() })
     }
 }

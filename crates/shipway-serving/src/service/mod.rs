@@ -15,6 +15,7 @@
 //! - `preview`: a candidate runs over what was served
 //! - `explain`: why a model answers what it answers
 //! - `labels`: what came true of predictions
+//! - `label_queue`: such labels on their way to their table
 
 mod deploy;
 mod embed;
@@ -22,6 +23,7 @@ mod ensembles;
 mod explain;
 mod follow;
 mod infer;
+mod label_queue;
 mod labels;
 mod launches;
 mod loading;
@@ -57,6 +59,7 @@ use crate::{
     prediction_log::{PredictionLog, schema::table_of},
     store::{self, deployments},
 };
+use label_queue::LabelQueue;
 use running::Running;
 
 pub(crate) use embed::Embedder;
@@ -67,7 +70,7 @@ pub use labels::{Label, Labels, LabelsKept, label_table_of};
 pub(crate) use loading::{Served, Source};
 pub(crate) use predict::{Question, Rows};
 pub use preview::{Preview, PreviewRequest};
-pub(crate) use variants::Target;
+pub(crate) use variants::{Part, Target};
 
 /// What serving needs of other capabilities.
 #[derive(Clone)]
@@ -129,6 +132,8 @@ pub(crate) struct Deployment {
     loading: Mutex<()>,
     /// The launch that goes on, if one does.
     launch: RwLock<Option<Arc<Running>>>,
+    /// What came true of its predictions, on the way to its table.
+    labels: Arc<LabelQueue>,
     /// Taken out of service by hand, until it is loaded again or the server starts anew.
     unloaded: AtomicBool,
 }
@@ -242,6 +247,7 @@ impl Deployment {
             parked: RwLock::new(None),
             loading: Mutex::new(()),
             launch: RwLock::new(None),
+            labels: Arc::default(),
             unloaded: AtomicBool::new(false),
         }
     }

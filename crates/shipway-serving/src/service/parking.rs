@@ -13,9 +13,10 @@ use crate::{
     ports::ResolvedModel,
 };
 
-/// What a version is counted for.
-pub(super) fn bytes_of(resolved: &ResolvedModel) -> u64 {
-    resolved.files.iter().map(|file| file.bytes).sum()
+/// What a version is counted for: its files, for each of the instances that it runs in.
+pub(super) fn bytes_of(resolved: &ResolvedModel, instances: usize) -> u64 {
+    let files: u64 = resolved.files.iter().map(|file| file.bytes).sum();
+    files.saturating_mul(instances as u64)
 }
 
 impl Serving {
@@ -25,9 +26,10 @@ impl Serving {
         &self,
         name: &Name,
         resolved: &ResolvedModel,
+        instances: usize,
         goes: Option<&Served>,
     ) -> Result<Held, ServingError> {
-        let (memory, bytes) = (&self.inner.memory, bytes_of(resolved));
+        let (memory, bytes) = (&self.inner.memory, bytes_of(resolved, instances));
         let Some(budget) = memory.budget() else { return Ok(memory.hold(bytes)) };
         let _parking = self.inner.parking.lock().unwrap_or_else(PoisonError::into_inner);
         let refused = || ServingError::NoModelMemory {
@@ -78,7 +80,7 @@ impl Serving {
             let resolved = serving.inner.ports.models.resolve(&spec.model, &spec.alias).await?;
             let version = resolved.version;
             let loaded = async {
-                let memory = serving.memory_for(&parked.name, &resolved, None)?;
+                let memory = serving.memory_for(&parked.name, &resolved, spec.batching.instances, None)?;
                 serving.load(&parked.name, spec, resolved, memory).await.map(Arc::new)
             };
             let loaded = loaded.await;

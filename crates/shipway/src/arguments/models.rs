@@ -106,6 +106,9 @@ pub(crate) struct Deploy {
     /// How long the first of a batch waits for others, in microseconds
     #[arg(long, requires = "name", value_name = "MICROSECONDS", default_value_t = 0)]
     pub(crate) max_batch_delay: u32,
+    /// How many batches run at once; an ONNX model has a session, and its memory, for each
+    #[arg(long, requires = "name", value_name = "BATCHES", default_value_t = 1)]
+    pub(crate) instances: u32,
     /// The most requests that may wait for the model; the next one is refused
     #[arg(long, requires = "name", value_name = "REQUESTS", default_value_t = 1_000)]
     pub(crate) max_waiting: u32,

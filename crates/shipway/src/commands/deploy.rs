@@ -23,7 +23,11 @@ pub(super) async fn run(context: &Context, options: &Deploy) -> Result<ExitCode,
     } else {
         let mut body = json!({
             "service": options.service,
-            "batching": { "max_rows": options.max_batch_rows, "max_delay_us": options.max_batch_delay },
+            "batching": {
+                "max_rows": options.max_batch_rows,
+                "max_delay_us": options.max_batch_delay,
+                "instances": options.instances,
+            },
             "queue": { "max_requests": options.max_waiting, "timeout_ms": options.wait_timeout },
             "cache": { "max_bytes": options.cache_mib.saturating_mul(1 << 20) },
             "log_share": options.log_share,
@@ -183,10 +187,6 @@ fn share(part: u64, whole: u64) -> String {
 /// Deployments as a table; `status` prints the same.
 pub(super) fn table(deployments: &Json) {
     let rows = deployments.as_array().into_iter().flatten().map(|deployment| {
-        let state = match deployment["trouble"].is_null() {
-            true => "serving".to_owned(),
-            false => format!("trouble: {}", member(&deployment["trouble"], "detail")),
-        };
         let named = |name| member(deployment, name);
         vec![
             named("name"),
@@ -194,7 +194,7 @@ pub(super) fn table(deployments: &Json) {
             named("alias"),
             member(&deployment["serves"], "version"),
             named("service"),
-            state,
+            state(deployment),
         ]
     });
     output::table(
@@ -202,6 +202,21 @@ pub(super) fn table(deployments: &Json) {
         rows.collect(),
         "no deployments",
     );
+}
+
+/// Whether a deployment answers, and what goes on in it.
+fn state(deployment: &Json) -> String {
+    if !deployment["trouble"].is_null() {
+        return format!("trouble: {}", member(&deployment["trouble"], "detail"));
+    }
+    let launch = &deployment["launch"];
+    if !launch.is_null() {
+        return format!("serving; version {} in {}", member(launch, "candidate"), member(launch, "stage"));
+    }
+    match deployment["parked"].as_bool() {
+        Some(true) => "parked: loaded when it is asked".to_owned(),
+        _ => "serving".to_owned(),
+    }
 }
 
 /// Ensembles as a table, where there are any; `status` prints the same.

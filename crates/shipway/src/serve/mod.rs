@@ -3,20 +3,24 @@
 //! - `platform`: opens the parts in order and takes them down in reverse
 //! - `reading`: the server that has no data of its own and reads the copy of another
 //! - `ports`: plugs capabilities into each other; `intake` the streams into the features, `outflow` the features into the sinks
+//! - `gateway`: models of language: definitions and configuration into the gateway; `llm_calls` the table of calls
 //! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
 //! - `permissions`: the page of every route with what it demands
-//! - `observe`: logs and metrics of the process
+//! - `observe`: logs and metrics of the process; `spans` what sampled requests did, for a collector
 
+mod gateway;
 mod health;
 mod intake;
 mod jobs;
+mod llm_calls;
 mod observe;
 mod outflow;
 mod permissions;
 mod platform;
 mod ports;
 mod reading;
+mod spans;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -25,6 +29,7 @@ use axum::{
     http::{StatusCode, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
+    serve::ListenerExt,
 };
 use shipway_web::{Authentication, Guard, Routes, Token};
 use tokio::{net::TcpListener, signal::unix, sync::watch};
@@ -59,6 +64,7 @@ pub(crate) fn run(options: &arguments::Serve, token: Option<String>) -> Result<E
 async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Result<(), CommandFailure> {
     let guard = guard(&configuration)?;
     guard.check_bind(configuration.listen).map_err(|refused| CommandFailure::of(&refused))?;
+    let spans = spans::Spans::start(&configuration.spans)?;
     let listener = TcpListener::bind(configuration.listen).await.map_err(|error| {
         CommandFailure::new(format!("address {}: {error}", configuration.listen))
             .with_hint("stop what listens there, or choose another with --listen")
@@ -81,6 +87,12 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     tracing::info!(%address, data = %configuration.data.display(), version = env!("CARGO_PKG_VERSION"), "ready");
 
     let mut graceful = stop.clone();
+    // A frame of a stream goes out when it is there, not when the one before it was acknowledged.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its small packets back");
+        }
+    });
     let serving = axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             let _ = graceful.wait_for(|stopping| *stopping).await;
@@ -100,6 +112,7 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
         }
     }
     served.shutdown().await;
+    spans.stop().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -20,6 +20,8 @@ use shipway_tracking::{Ownership, Replay, ReplaySource, ResolvedVersion, TaggedV
 use shipway_web::Caller;
 use tokio::sync::watch;
 
+use super::gateway::Models;
+
 /// The model registry, as serving needs it.
 pub(super) struct ModelsForServing(pub(super) Tracking);
 
@@ -171,16 +173,19 @@ pub(super) struct InstallViews {
     pub(super) features: Features,
     pub(super) streams: Streams,
     pub(super) sinks: Sinks,
+    pub(super) models: Models,
 }
 
 #[async_trait]
 impl DefinitionListener for InstallViews {
     async fn applied(&self, set: Arc<DefinitionSet>) -> Result<(), ListenerError> {
         let installed = self.features.installed(&set).await;
+        let models = self.models.installed(&set);
         // Streams come second: what they read goes into sources that have their columns by then.
         self.streams.installed(&set).await;
         // Sinks come last: a view that has failed to be installed is none that they could send.
         installed.map_err(|error| Box::new(error) as ListenerError)?;
+        models.map_err(|error| Box::new(error) as ListenerError)?;
         self.sinks.installed(&set).await.map_err(|error| Box::new(error) as ListenerError)
     }
 }
