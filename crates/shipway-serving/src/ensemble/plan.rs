@@ -108,6 +108,23 @@ pub(crate) fn plan(graph: &EnsembleGraph, shapes: &[Option<Shape>]) -> Result<Pl
     planner.finish()
 }
 
+/// Refuses inputs that a graph names and that its models do not have: a mistake in a graph that is deployed now, but none in one whose
+/// model takes less since its alias moved.
+pub(crate) fn check_inputs(graph: &EnsembleGraph, shapes: &[Option<Shape>]) -> Result<(), GraphError> {
+    for (step, shape) in graph.steps.iter().zip(shapes) {
+        let Some(shape) = shape else { continue };
+        let is_unknown =
+            |(input, _): &&(String, String)| shape.inputs.iter().all(|(known, _)| known != input);
+        if let Some((input, _)) = step.inputs.0.iter().find(is_unknown) {
+            let known = shape.inputs.iter().map(|(known, _)| known.as_str());
+            let reason = format!("{} has no input `{input}`", shape.who);
+            let hint = hint(input, known, "its inputs are");
+            return Err(GraphError::at_step(step.name.as_str(), reason).with_hint(hint));
+        }
+    }
+    Ok(())
+}
+
 /// What can be said of a graph without knowing its models.
 fn check(graph: &EnsembleGraph) -> Result<(), GraphError> {
     let whole = |reason: String| Err(GraphError::new(Place::Graph, reason));
@@ -249,14 +266,6 @@ impl<'graph> Planner<'graph> {
     fn call(&self, place: usize, step: &StepSpec) -> Result<Result<StepWork, WaitsFor>, GraphError> {
         let shape = self.shape(place, step)?;
         let name = step.name.as_str();
-        if let Some((input, _)) =
-            step.inputs.0.iter().find(|(input, _)| shape.inputs.iter().all(|(known, _)| known != input))
-        {
-            let known = shape.inputs.iter().map(|(known, _)| known.as_str());
-            let hint = hint(input, known, "its inputs are");
-            let reason = format!("{} has no input `{input}`", shape.who);
-            return Err(GraphError::at_step(name, reason).with_hint(hint));
-        }
         let mut feeds = Vec::with_capacity(shape.inputs.len());
         for (input, takes) in &shape.inputs {
             let mapped = step.inputs.get(input);

@@ -16,7 +16,7 @@ use crate::{
     batching::Urgency,
     error::ServingError,
     launch::stage::Variant,
-    service::{Inferred, Question, Served, Serving, Source, Target, TensorQuestion},
+    service::{EnsembleQuestion, Inferred, Question, Served, Serving, Source, Target, TensorQuestion},
     tensor_json,
 };
 
@@ -107,11 +107,10 @@ impl Parameters {
         Ok(Self { at, token, urgency: Urgency { priority, timeout }, key, others: given })
     }
 
-    /// The moment, the token, the urgency, the key, and those that mean nothing here.
-    pub(super) fn parts(
-        self,
-    ) -> (Option<Timestamp>, Option<String>, Urgency, Option<String>, Map<String, Json>) {
-        (self.at, self.token, self.urgency, self.key, self.others)
+    /// A question of these rows to an ensemble, and the parameters that mean nothing here.
+    pub(super) fn question(self, rows: Vec<Map<String, Json>>) -> (EnsembleQuestion, Map<String, Json>) {
+        let Self { at, token, urgency, key, others } = self;
+        (EnsembleQuestion { rows, at, token, urgency, key }, others)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ensemble::values,
     error::ServingError,
-    service::{Ensemble, EnsembleQuestion, Rows, Serving},
+    service::{Ensemble, Rows, Serving},
 };
 
 /// The platform that an ensemble has, as Triton calls it.
@@ -49,8 +49,7 @@ pub(super) async fn answer(
     let Rows::Named(rows) = rows::rows(inputs, Takes::Ids)? else {
         return Err(wrong("an ensemble takes its inputs by name"));
     };
-    let (at, token, urgency, key, mut others) = parameters.parts();
-    let question = EnsembleQuestion { rows, at, token, urgency, key };
+    let (question, mut others) = parameters.question(rows);
     let answer = serving.ask_ensemble(ensemble, question, started).await?;
     let typed = |name: &str| {
         let place = answer.types.iter().position(|(held, _)| held == name);

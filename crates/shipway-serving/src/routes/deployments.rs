@@ -27,7 +27,7 @@ pub(super) struct Deployments {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Status {
-    Model(DeploymentStatus),
+    Model(Box<DeploymentStatus>),
     Ensemble(Box<EnsembleStatus>),
 }
 
@@ -43,7 +43,7 @@ pub(super) async fn show(
 ) -> Result<Json<Status>, Problem> {
     Ok(Json(match serving.status_of_ensemble(&name) {
         Some(status) => Status::Ensemble(Box::new(status)),
-        None => Status::Model(serving.status_of(&name)?),
+        None => Status::Model(Box::new(serving.status_of(&name)?)),
     }))
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn put(
     Json(bound): Json<Bound>,
 ) -> Result<Json<Status>, Problem> {
     Ok(Json(match bound {
-        Bound::Model(spec) => Status::Model(serving.deploy(&caller.name, &name, spec).await?),
+        Bound::Model(spec) => Status::Model(Box::new(serving.deploy(&caller.name, &name, spec).await?)),
         Bound::Ensemble(spec) => {
             may_ask(&caller, &spec)?;
             Status::Ensemble(Box::new(serving.deploy_ensemble(&caller.name, &name, *spec).await?))

@@ -11,7 +11,7 @@ use shipway_serving::EnsembleSpec;
 
 use crate::{
     http::ask,
-    world::{COLUMNS, World, model_text, shape},
+    world::{World, model_text, shape},
 };
 
 /// An expression, a deployment and a model of the ensemble's own behind it, and the two of them averaged and judged.
@@ -351,7 +351,8 @@ async fn a_request_that_does_not_fit_is_refused_by_name_and_a_step_that_fails_is
     let body = json!({ "rows": [row], "timeout_ms": 0 });
     let (status, problem) = ask(&world, "POST", "/api/v1/predict/risk", Some(body)).await;
     assert_eq!((status, &problem["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("serving.too_late")));
-    assert!(problem["detail"].as_str().unwrap().starts_with("step `left`: "), "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("step `left`: ") || detail.starts_with("step `right`: "), "{detail}");
 
     world.serving.unload("late").await.unwrap();
     let (status, problem) = predict(&world, json!([row])).await;
@@ -467,13 +468,19 @@ async fn an_output_that_is_missing_is_null_and_refused_where_its_tensor_has_no_s
 }
 
 #[tokio::test]
-async fn a_launch_whose_candidate_an_ensemble_cannot_use_does_not_begin() {
+async fn a_launch_of_a_steps_model_decides_who_answers_in_it() {
     let world = world().await;
     deploy(&world, json!({ "ensemble": graph() })).await;
-    let launch = json!({ "alias": "challenger" });
+    let launch = json!({ "alias": "challenger", "shadow_share": 0, "canary_shares": [0.5], "hold_s": 600 });
     let (status, begun) = ask(&world, "POST", "/api/v1/deployments/late/launch", Some(launch)).await;
-    assert_eq!(status, StatusCode::OK, "{begun}");
-    assert_eq!(COLUMNS.len(), 2);
-    let (_, answer) = predict(&world, json!([{"flights": 1, "month": 3, "carrier": "UA"}])).await;
-    assert_eq!(answer["steps"][0]["variant"], "stable");
+    assert_eq!(status, StatusCode::CREATED, "{begun}");
+
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        let (_, answer) = predict(&world, json!([{"flights": 1, "month": 3, "carrier": "UA"}])).await;
+        let step = &answer["steps"][0];
+        seen.insert(format!("{} {} {}", step["variant"], step["version"], answer["predictions"][0]["mean"]));
+    }
+
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["\"canary\" 2 2.1", "\"stable\" 1 1.6"]);
 }

@@ -55,7 +55,7 @@ fn refused(change: impl FnOnce(&mut serde_json::Value)) -> String {
     let mut json = serde_json::json!(graph);
     change(&mut json);
     let graph = serde_json::from_value(json).unwrap();
-    let error = plan(&graph, &shapes).unwrap_err();
+    let error = check_inputs(&graph, &shapes).and_then(|()| plan(&graph, &shapes)).unwrap_err();
     match shipway_core::Failure::hint(&error) {
         Some(hint) => format!("{error} ({hint})"),
         None => error.to_string(),
@@ -101,6 +101,15 @@ fn unknown_names_are_refused_with_the_nearest_or_all_that_there_are() {
         refused(|json| json["outputs"]["late"] = "latte".into()),
         "output `late`: there is no column `latte` (did you mean `late`?)"
     );
+}
+
+#[test]
+fn a_model_that_takes_less_than_its_graph_names_can_run() {
+    let (graph, mut shapes) = diamond();
+    shapes[1] = shape(&[("twice", Takes::Number)], 1);
+    assert!(plan(&graph, &shapes).is_ok());
+    let refused = check_inputs(&graph, &shapes).unwrap_err().to_string();
+    assert_eq!(refused, "step `left`: model `m` version 1 has no input `x`");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{Ensemble, StepModel};
 use crate::{
     ensemble::{
         error::{EnsembleError, GraphError},
+        plan::check_inputs,
         spec::{EnsembleSpec, ModelName, StepSpec},
         status::EnsembleStatus,
     },
@@ -62,7 +63,8 @@ impl Serving {
                 self.load_own(own).await.map_err(|error| error.in_step(step.name.as_str()))?;
             }
         }
-        self.ready_ensemble(ensemble).await.map(|_| ())
+        self.ready_ensemble(ensemble).await?;
+        Ok(check_inputs(&ensemble.spec.ensemble, &ensemble.shapes())?)
     }
 
     async fn load_own(&self, own: &Deployment) -> Result<(), ServingError> {

@@ -112,6 +112,11 @@ impl Ensemble {
         self.state.read().unwrap_or_else(PoisonError::into_inner).ready.clone()
     }
 
+    /// For each step of the graph, what its model takes and gives, once it has been planned.
+    fn shapes(&self) -> Vec<Option<Shape>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).shapes.clone()
+    }
+
     fn put(&self, shapes: Vec<Option<Shape>>, ready: Arc<Ready>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         *state = State { shapes, ready: Some(ready), trouble: None };
