@@ -16,8 +16,8 @@ pub enum Dialect {
     OpenAiEmbeddings,
     /// `POST /v1/messages` of Anthropic.
     AnthropicMessages,
-    /// `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent` of Google. Model and streaming are said
-    /// by the path (see [`gemini_call`]), not by the body.
+    /// `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent` of Google. Model and streaming are
+    /// said by the path (see [`gemini_call`]), not by the body.
     GeminiGenerate,
 }
 
@@ -73,8 +73,8 @@ impl fmt::Display for Dialect {
     }
 }
 
-/// What the last segment of a Gemini path asks for: model, and whether the answer is streamed. `None` for what generates
-/// nothing, such as `gemini-x:countTokens`.
+/// What the last segment of a Gemini path asks for: model, and whether the answer is streamed. `None` for what
+/// generates nothing, such as `gemini-x:countTokens`.
 pub fn gemini_call(segment: &str) -> Option<(&str, bool)> {
     let (model, action) = segment.rsplit_once(':')?;
     match action {

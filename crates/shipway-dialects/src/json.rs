@@ -1,9 +1,10 @@
 //! Reads what is asked for out of JSON and walks over the rest, without a tree and without copying.
 //!
-//! A prompt may be hundreds of kilobytes, of which a gateway needs a handful of members. The reader knows JSON's grammar
-//! down to the last comma, so that what it finds is what a full parser would find; two things it leaves to whoever reads
-//! the text next: whether an escape in a string that is walked over is a known one, and control characters in it.
-//! Nesting is limited, and no walk is recursive, so hostile bytes cost time in proportion to their length and nothing else.
+//! A prompt may be hundreds of kilobytes, of which a gateway needs a handful of members. The reader knows JSON's
+//! grammar down to the last comma, so that what it finds is what a full parser would find; two things it leaves to
+//! whoever reads the text next: whether an escape in a string that is walked over is a known one, and control
+//! characters in it. Nesting is limited, and no walk is recursive, so hostile bytes cost time in proportion to their
+//! length and nothing else.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -94,6 +95,11 @@ impl<'a> Reader<'a> {
         }
         self.depth -= 1;
         Ok(start..self.at)
+    }
+
+    /// How many bytes have been consumed.
+    pub(crate) const fn position(&self) -> usize {
+        self.at
     }
 
     /// The kind of the next value, which is not consumed.

@@ -1,7 +1,8 @@
-//! What the APIs of LLM providers say, and how one is said in the words of another. Pure: bytes in, bytes out; no I/O, no clock.
+//! What the APIs of LLM providers say, and how one is said in the words of another. Pure: bytes in, bytes out; no
+//! I/O, no clock.
 //!
-//! Within one dialect nothing is parsed that need not be: a request is walked over once for its [`Head`], its model is replaced
-//! in place by [`rewrite`], and a stream passes through a [`Scanner`] frame by frame as it came.
+//! Within one dialect nothing is parsed that need not be: a request is walked over once for its [`Head`], its model
+//! is replaced in place by [`rewrite`], and a stream passes through a [`Scanner`] frame by frame as it came.
 //!
 //! - `dialect`: the APIs
 //! - `head`: what a gateway needs of a request

@@ -13,8 +13,8 @@ use crate::head::{Head, StreamOptions};
 pub struct Changes<'a> {
     /// The name that the model has where the request goes.
     pub model: Option<&'a str>,
-    /// Usage shall come at the end of a stream, also if the client did not ask for it. Only chat and completions of OpenAI
-    /// have to be asked.
+    /// Usage shall come at the end of a stream, also if the client did not ask for it. Only chat and completions of
+    /// OpenAI have to be asked.
     pub stream_usage: bool,
 }
 
@@ -25,8 +25,8 @@ struct Edit {
     text: Cow<'static, str>,
 }
 
-/// The body with `changes`; `head` must have been read from this very body. Everything else stays, byte for byte, in its
-/// order. Without a change the body itself comes back, uncopied; with one it is copied once.
+/// The body with `changes`; `head` must have been read from this very body. Everything else stays, byte for byte, in
+/// its order. Without a change the body itself comes back, uncopied; with one it is copied once.
 pub fn rewrite(dialect: Dialect, body: Bytes, head: &Head, changes: &Changes<'_>) -> Bytes {
     let mut edits = Vec::new();
     if let Some(model) = changes.model.filter(|model| *model != head.model || head.places.models.len() > 1) {

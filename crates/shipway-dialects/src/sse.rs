@@ -1,8 +1,8 @@
 //! Server-sent events: a stream cut into its frames, wherever the network cut it.
 //!
 //! A frame is the lines up to and with the empty line that ends it. Frames lie back to back: their bytes, and what
-//! [`Framer::rest`] has at the end, are the stream again. A frame that came in one piece shares the memory it came in; one that
-//! came in several is put together, once.
+//! [`Framer::rest`] has at the end, are the stream again. A frame that came in one piece shares the memory it came
+//! in; one that came in several is put together, once.
 
 use std::borrow::Cow;
 
@@ -74,15 +74,15 @@ impl Framer {
         Ok(())
     }
 
-    /// What has come after the last whole frame. At the end of a stream it is a frame that was cut off, unless only the last
-    /// empty line is missing.
+    /// What has come after the last whole frame. At the end of a stream it is a frame that was cut off, unless only
+    /// the last empty line is missing.
     pub fn rest(&mut self) -> Bytes {
         (self.fresh_line, self.after_return) = (true, false);
         std::mem::take(&mut self.begun).freeze()
     }
 
-    /// Whether the line that just ended ends the frame. An empty line where no frame has begun is a frame of its own, so that
-    /// what is sent to keep a connection alive goes on at once.
+    /// Whether the line that just ended ends the frame. An empty line where no frame has begun is a frame of its own,
+    /// so that what is sent to keep a connection alive goes on at once.
     fn line_ends(&mut self) -> bool {
         std::mem::replace(&mut self.fresh_line, true)
     }

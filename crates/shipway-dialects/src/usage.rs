@@ -1,8 +1,9 @@
 //! What a call used, in one convention, whichever convention its provider has.
 //!
-//! OpenAI and Gemini count tokens that came out of a cache within the input, Anthropic beside it; Gemini counts thoughts
-//! beside the output, OpenAI and Anthropic within it. Here each token of the input is in exactly one of `input`, `cache_read`
-//! and the `cache_write_…`, so that each has one price, and `output` has everything that was written.
+//! OpenAI and Gemini count tokens that came out of a cache within the input, Anthropic beside it; Gemini counts
+//! thoughts beside the output, OpenAI and Anthropic within it. Here each token of the input is in exactly one of
+//! `input`, `cache_read` and the `cache_write_…`, so that each has one price, and `output` has everything that was
+//! written.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,8 +19,8 @@ pub struct Usage {
     pub input: u64,
     /// Tokens of the input that came out of a cache.
     pub cache_read: u64,
-    /// Tokens of the input that were written to a cache which keeps them for minutes (Anthropic 5, OpenAI 30), or for a time
-    /// that the provider does not say.
+    /// Tokens of the input that were written to a cache which keeps them for minutes (Anthropic 5, OpenAI 30), or for
+    /// a time that the provider does not say.
     pub cache_write: u64,
     /// Tokens of the input that were written to a cache which keeps them for an hour or more.
     pub cache_write_long: u64,
@@ -69,8 +70,8 @@ impl Usage {
         Ok(usage.read(dialect, body.get(range).unwrap_or_default()).then_some(usage))
     }
 
-    /// Takes over what an object of usage says, JSON in the dialect's shape; what it does not say stays as it was, since the parts
-    /// of a stream may say it bit by bit. False if it is null or no object.
+    /// Takes over what an object of usage says, JSON in the dialect's shape; what it does not say stays as it was,
+    /// since the parts of a stream may say it bit by bit. False if it is null or no object.
     pub(crate) fn read(&mut self, dialect: Dialect, json: &[u8]) -> bool {
         serde_json::from_slice(json).is_ok_and(|value| self.take(dialect, &value))
     }

@@ -26,6 +26,7 @@
 //! - `proof`: replay of what was served against history
 //! - `verification`: the proof for one deployment
 //! - `store`: this crate's SQL tables
+//! - `spans`: what a collector of OpenTelemetry is told of reads, training sets and jobs
 //! - `upkeep`: history keeps itself healthy
 //! - `flight`: Arrow Flight SQL
 //! - `routes`: the native API
@@ -58,6 +59,7 @@ mod routes;
 mod select;
 mod sink;
 mod source;
+mod spans;
 mod state;
 mod status;
 mod store;

@@ -13,11 +13,13 @@ use datafusion::{
 use shipway_core::{Digest, Name, Timestamp, nearest};
 use shipway_definitions::{DefinitionSet, Service, Versioned};
 use shipway_lake::timestamp_type;
+use shipway_web::spans::within;
 
 use crate::{
     Features,
     error::{FeaturesError, invalid},
     offline::{self, AsOf, Label, Pins, TrainingSetRequest},
+    spans,
     store::{loads, training_sets},
 };
 
@@ -75,6 +77,13 @@ impl Features {
     /// The training set. Every acknowledged event counts: what is in the log only is written to
     /// history first.
     pub async fn training_set(&self, wanted: TrainingSet) -> Result<TrainingSetStream, FeaturesError> {
+        let service = wanted.service.clone();
+        let described = || spans::of_training_set(&service, None);
+        within("training_set", described, self.begun(wanted)).await
+    }
+
+    /// The training set once its rows begin to come.
+    async fn begun(&self, wanted: TrainingSet) -> Result<TrainingSetStream, FeaturesError> {
         self.archive_everything().await?;
         let request = self.request(wanted).await?;
         let rows = request.spine.clone().count().await? as u64;

@@ -7,6 +7,7 @@
 //! - `ports`: what serving needs of others: models by alias, features by ids; the binary plugs them in
 //! - `model/`: deployments, predictions and their limits, valid by construction
 //! - `bind`: pure: does a feature service feed a model, and which column feeds which input
+//! - `ensemble/`: graphs of models and expressions: what is written, whether it can run, how it runs
 //! - `batching/`: requests that wait for a model run together
 //! - `cache`: answers that were given before to the same inputs
 //! - `overrides`: pure: features that a caller gives itself
@@ -23,6 +24,7 @@
 //! - `golden`: what a version must answer before it takes traffic
 //! - `refusal`: how the foreign wires refuse
 //! - `scoring/`: the scoring protocol of MLflow model servers
+//! - `told`: what a collector of OpenTelemetry is told of predictions
 //! - `tensor_json`: the data of a tensor as JSON, both ways
 //! - `error`: what can be refused or fail
 #![deny(missing_docs)]
@@ -30,6 +32,7 @@
 mod batching;
 mod bind;
 mod cache;
+mod ensemble;
 mod error;
 mod golden;
 mod launch;
@@ -48,7 +51,13 @@ mod service;
 mod statistics;
 mod store;
 mod tensor_json;
+mod told;
 
+pub use ensemble::{
+    error::{EnsembleError, GraphError},
+    spec::{EnsembleGraph, EnsembleSpec, Ordered, StepSpec},
+    status::{EnsemblePrediction, EnsembleStatus, StepStatus, StepVersion},
+};
 pub use error::ServingError;
 pub use launch::{
     observed::Summary,

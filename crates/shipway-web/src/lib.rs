@@ -11,7 +11,8 @@
 //! - `extract`: JSON, path and query extractors whose refusals are problems
 //! - `problem`: the body of every refusal (RFC 9457)
 //! - `grpc`: what a problem is on the gRPC wire
-//! - `observe`: request ids, spans and metrics
+//! - `observe`: request ids, spans of the log and metrics
+//! - `spans`: spans of sampled requests for a collector of OpenTelemetry; the only way to make one
 #![deny(missing_docs)]
 
 mod access;
@@ -26,6 +27,7 @@ mod host;
 mod observe;
 mod problem;
 mod routes;
+pub mod spans;
 
 pub use access::{Locate, Located, Touched, must_be_allowed, must_be_allowed_every};
 pub use body::{BodyBytes, BodyError, BodyStream};

@@ -1,4 +1,4 @@
-//! What every request leaves behind: an id, a span, and two metrics.
+//! What every request leaves behind: an id, a span of the log, two metrics, and if it is sampled a span for a collector.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,10 @@ use shipway_core::Kind;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::Problem;
+use crate::{
+    Problem,
+    spans::{self, Asked, RequestSpan},
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAXIMUM_REQUEST_ID_BYTES: usize = 128;
@@ -113,17 +116,26 @@ pub(crate) async fn observe(
     let method = method_label(request.method());
     let metrics = routes.of(&request);
     let (id, id_header) = request_id(&request);
-    let span = tracing::info_span!("request", id, method, route = metrics.route);
+    let trace_id = tracing::field::Empty;
+    let span = tracing::info_span!("request", id, method, route = metrics.route, trace_id);
+    let sampled = RequestSpan::begin(&request, Asked { method, route: metrics.route, id: &id });
+    if let Some(sampled) = &sampled {
+        span.record("trace_id", sampled.trace_id());
+    }
     request.extensions_mut().insert(RequestId(id));
 
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let work = next.run(request).instrument(span.clone());
+    let mut response = spans::under(sampled.as_ref().map(RequestSpan::span), work).await;
 
     let seconds = started.elapsed().as_secs_f64();
     let status = response.status();
     tracing::debug!(parent: &span, status = status.as_u16(), seconds, "answered");
     metrics.count(method, status, seconds);
     response.headers_mut().insert(REQUEST_ID, id_header);
-    response
+    match sampled {
+        Some(sampled) => sampled.answered(response),
+        None => response,
+    }
 }
 
 /// Visible ASCII only: the id goes into logs and back into a header.

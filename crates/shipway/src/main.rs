@@ -5,7 +5,7 @@
 //! - `client`: HTTP to a server, problems turned into errors that a person reads
 //! - `import`: what another server recorded, brought to a running one
 //! - `output`: tables, JSON, progress; `parquet_file`: Parquet, written on all cores
-//! - `configuration`: defaults < shipway.toml < SHIPWAY_* < flags
+//! - `configuration`: defaults < shipway.toml < OTEL_* < SHIPWAY_* < flags
 //! - `serve`: builds the crates into one server and takes it down without losing anything
 //! - `reference`: the generated pages of docs/
 

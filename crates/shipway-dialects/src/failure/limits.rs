@@ -40,8 +40,8 @@ impl RateLimits {
         ]
     }
 
-    /// The headers in the dialect's names: OpenAI's `x-ratelimit-remaining-requests` with a length of time for the reset,
-    /// Anthropic's `anthropic-ratelimit-requests-remaining` with a moment. Gemini has none.
+    /// The headers in the dialect's names: OpenAI's `x-ratelimit-remaining-requests` with a length of time for the
+    /// reset, Anthropic's `anthropic-ratelimit-requests-remaining` with a moment. Gemini has none.
     pub fn headers(self, dialect: Dialect, now: Timestamp) -> Vec<(String, String)> {
         let mut headers = Vec::new();
         for (part, limit) in self.parts() {
@@ -69,8 +69,8 @@ impl RateLimits {
         headers
     }
 
-    /// Reads the headers of an answer of `dialect`; `header` finds a header's value by its name in lower case. Azure says -1
-    /// or 0 for limits it does not have: these are left out.
+    /// Reads the headers of an answer of `dialect`; `header` finds a header's value by its name in lower case. Azure
+    /// says -1 or 0 for limits it does not have: these are left out.
     pub fn read<'h>(dialect: Dialect, header: impl Fn(&str) -> Option<&'h str>, now: Timestamp) -> Self {
         let read = |part: &str| {
             let named = |what: &str| match dialect.family() {
@@ -92,7 +92,8 @@ impl RateLimits {
     }
 }
 
-/// How long an answer asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date. `header` finds a value by its name.
+/// How long an answer asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date. `header` finds a
+/// value by its name.
 pub fn retry_after<'h>(header: impl Fn(&str) -> Option<&'h str>, now: Timestamp) -> Option<Duration> {
     if let Some(millis) = header("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()) {
         return Duration::try_from_secs_f64(millis / 1_000.0).ok();

@@ -84,8 +84,8 @@ impl Cause {
         }
     }
 
-    /// Whether the very same request may succeed later or elsewhere under the same rules. A context window or a content policy
-    /// may be another one elsewhere, which is a choice of its own.
+    /// Whether the very same request may succeed later or elsewhere under the same rules. A context window or a
+    /// content policy may be another one elsewhere, which is a choice of its own.
     pub const fn is_transient(self) -> bool {
         matches!(
             self,
@@ -110,7 +110,8 @@ pub struct ApiError {
     pub code: Option<String>,
     /// The member of the request that is wrong.
     pub param: Option<String>,
-    /// The status that the provider answered with; `None` if it was said within a stream, or was not said by a provider.
+    /// The status that the provider answered with; `None` if it was said within a stream, or was not said by a
+    /// provider.
     pub upstream_status: Option<u16>,
     /// How long to wait before another attempt, where the body says so; headers are read by [`retry_after`].
     pub retry_after: Option<Duration>,

@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::failure::{ApiError, Cause, LONGEST_MESSAGE};
 
 impl ApiError {
-    /// Reads an answer whose status says that it failed. Any body is understood as far as it goes: all dialects write an `error`
-    /// object or something near it, and what stands between us and a provider may write HTML.
+    /// Reads an answer whose status says that it failed. Any body is understood as far as it goes: all dialects write
+    /// an `error` object or something near it, and what stands between us and a provider may write HTML.
     pub fn of_answer(status: u16, body: &[u8]) -> Self {
         let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         let mut error = Self::of_value(&value, Some(status));

@@ -34,8 +34,8 @@ impl ApiError {
         Bytes::from(self.value(dialect, request_id).to_string())
     }
 
-    /// The frame of a stream that says this failure, after which the stream ends without its terminator. `sequence` is the number
-    /// that the frame has among those of a stream of responses; other dialects do not number them.
+    /// The frame of a stream that says this failure, after which the stream ends without its terminator. `sequence`
+    /// is the number that the frame has among those of a stream of responses; other dialects do not number them.
     pub fn frame(&self, dialect: Dialect, request_id: Option<&str>, sequence: u64) -> Bytes {
         let text = match dialect {
             Dialect::AnthropicMessages => {

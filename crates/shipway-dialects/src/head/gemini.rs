@@ -1,4 +1,5 @@
-//! Heads of Gemini's requests. Members may be written in camel case or, as protocol buffers' JSON allows, with underscores.
+//! Heads of Gemini's requests. Members may be written in camel case or, as protocol buffers' JSON allows, with
+//! underscores.
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! Counts what a model reads: the bytes of texts, and images, sounds and documents apart, whose bytes say nothing about tokens.
+//! Counts what a model reads: the bytes of texts, and images, sounds and documents apart, whose bytes say nothing
+//! about tokens.
 
 use crate::head::Head;
 use crate::json::{Kind, NotJson, Reader};
@@ -9,16 +10,12 @@ const DEEPEST_CONTENT: u8 = 8;
 impl Head {
     /// Reads messages, items or contents: everything counts as text but the media within.
     pub(super) fn read_content(&mut self, value: &mut Reader<'_>) -> Result<(), NotJson> {
-        let start = *value;
-        let range = value.skip()?;
-        let before = self.media;
+        let start = value.position();
         let mut found = Found::default();
-        // Most requests have none, and a look for the few words that media have costs little beside the walk.
-        if may_have_media(value.slice(range.clone())) {
-            walk(&mut { start }, &mut found, DEEPEST_CONTENT)?;
-        }
-        self.media = before.saturating_add(found.media);
-        self.input_bytes = self.input_bytes.saturating_add((range.len() as u64).saturating_sub(found.bytes));
+        walk(value, &mut found, DEEPEST_CONTENT)?;
+        let bytes = (value.position() - start) as u64;
+        self.media = self.media.saturating_add(found.media);
+        self.input_bytes = self.input_bytes.saturating_add(bytes.saturating_sub(found.bytes));
         Ok(())
     }
 }
@@ -27,11 +24,6 @@ impl Head {
 struct Found {
     media: u64,
     bytes: u64,
-}
-
-fn may_have_media(bytes: &[u8]) -> bool {
-    const WORDS: [&str; 6] = ["image", "audio", "file", "document", "inline", "\\u"];
-    WORDS.iter().any(|word| memchr::memmem::find(bytes, word.as_bytes()).is_some())
 }
 
 fn walk(value: &mut Reader<'_>, found: &mut Found, depth: u8) -> Result<(), NotJson> {

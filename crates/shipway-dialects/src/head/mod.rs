@@ -18,9 +18,10 @@ const TOKENS_PER_MEDIUM: u64 = 1_000;
 
 /// The head of a request: what decides its way, and what it may cost.
 ///
-/// A member that comes twice counts as its last, which is how the parsers of providers read it; a model that is replaced is
-/// replaced in every place, so that a parser which takes the first is not talked into another one. Members that are not
-/// known are left alone. A known member of a strange type counts as absent: to judge it is up to the provider.
+/// A member that comes twice counts as its last, which is how the parsers of providers read it; a model that is
+/// replaced is replaced in every place, so that a parser which takes the first is not talked into another one.
+/// Members that are not known are left alone. A known member of a strange type counts as absent: to judge it is up to
+/// the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Head {
     /// The model that is asked for. Empty only for Gemini, where the path says it.
@@ -132,8 +133,8 @@ impl Head {
         Ok(head)
     }
 
-    /// About how many tokens the input has, by its bytes; never zero. Good enough to reserve money and to say something other
-    /// than zero before the provider has counted; never what is charged.
+    /// About how many tokens the input has, by its bytes; never zero. Good enough to reserve money and to say
+    /// something other than zero before the provider has counted; never what is charged.
     pub fn estimated_input_tokens(&self) -> u64 {
         self.input_bytes
             .div_ceil(BYTES_PER_TOKEN)

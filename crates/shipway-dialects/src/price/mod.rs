@@ -14,8 +14,8 @@ const TOKENS_PER_PRICE: i128 = 1_000_000;
 /// One in the millionths of [`Modifier::factor_millionths`].
 const MILLIONTHS: i128 = 1_000_000;
 
-/// What tokens cost, per million of them. What has no price of its own has that of what it is a part of: cached input that of
-/// input, a long cache that of a short one, sound and images that of input or output.
+/// What tokens cost, per million of them. What has no price of its own has that of what it is a part of: cached input
+/// that of input, a long cache that of a short one, sound and images that of input or output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
@@ -107,8 +107,8 @@ pub struct Extras<'a> {
 }
 
 impl Price {
-    /// What `usage` costs. Everything is added up exactly and rounded once, up to the next nano-unit: no call is charged less
-    /// than it costs, and none more than one nano-unit above.
+    /// What `usage` costs. Everything is added up exactly and rounded once, up to the next nano-unit: no call is
+    /// charged less than it costs, and none more than one nano-unit above.
     pub fn cost(&self, usage: &Usage, extras: &Extras<'_>) -> Nanos {
         let rates = self.rates_for(usage.total_input());
         let factor = self.factor(extras.service_tier);
@@ -126,8 +126,8 @@ impl Price {
         Nanos(i64::try_from(ceiling(sum, unit)).unwrap_or(i64::MAX))
     }
 
-    /// The most that a call is taken to cost before it is made: `input_tokens` at the dearest rate that an input can have, and
-    /// `output_tokens` likewise. What was really used is charged in the end.
+    /// The most that a call is taken to cost before it is made: `input_tokens` at the dearest rate that an input can
+    /// have, and `output_tokens` likewise. What was really used is charged in the end.
     pub fn reserve(&self, input_tokens: u64, output_tokens: u64, extras: &Extras<'_>) -> Nanos {
         let tier = self.rates_for(input_tokens);
         let input =

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// An amount of money in nano-units, up to nine thousand million units. Exact: no float touches it. Written `0.002500000`, read with up to nine decimals.
+/// An amount of money in nano-units, up to nine thousand million units. Exact: no float touches it. Written
+/// `0.002500000`, read with up to nine decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Nanos(pub i64);
 

@@ -1,7 +1,7 @@
 //! Looks at a stream as it passes: its frames as they are, and what they mean for the gateway.
 //!
-//! Nothing is parsed into a tree but a usage object and an error, once each; of every other frame the few members are read
-//! that say what it is.
+//! Nothing is parsed into a tree but a usage object and an error, once each; of every other frame the few members are
+//! read that say what it is.
 
 mod anthropic;
 mod gemini;
@@ -46,8 +46,8 @@ pub enum Sort {
     Content,
     /// One answer is finished, for the reason that [`Scanner::finish`] has.
     Finish,
-    /// Usage and nothing else, as comes last in a stream of chat or completions that asked for it. It must be hidden from a client
-    /// who did not ask.
+    /// Usage and nothing else, as comes last in a stream of chat or completions that asked for it. It must be hidden
+    /// from a client who did not ask.
     UsageOnly,
     /// The terminator: what comes after it has no meaning.
     End,
@@ -60,8 +60,8 @@ pub enum Sort {
 pub enum Ending {
     /// With its terminator; or, in a dialect that has none, with a reason to finish.
     Complete,
-    /// With a reason to finish, but without the terminator that the dialect wants. The answer is whole; a client must be given
-    /// [`Scanner::terminator`].
+    /// With a reason to finish, but without the terminator that the dialect wants. The answer is whole; a client must
+    /// be given [`Scanner::terminator`].
     Unterminated,
     /// Before the answer was over. A client must be told with an error in the stream, never by a clean end.
     Truncated,
@@ -109,15 +109,16 @@ impl Scanner {
         Self { dialect, framer: Framer::new(), state: State::default() }
     }
 
-    /// Takes the next bytes, however the network cut them, and appends the frames that are now whole. Back to back, the frames of all calls
-    /// and [`Self::rest`] are the stream.
+    /// Takes the next bytes, however the network cut them, and appends the frames that are now whole. Back to back,
+    /// the frames of all calls and what [`Self::end`] returns are the stream, unless it was cut off within a frame.
     pub fn feed(&mut self, chunk: &Bytes, frames: &mut Vec<Frame>) -> Result<(), FrameTooLong> {
         let Self { dialect, framer, state } = self;
         framer.feed(chunk, |bytes| frames.push(state.see(*dialect, bytes)))
     }
 
-    /// Says that the stream is over, however it ended, and how. A last frame that lacks only the empty line counts, and is returned
-    /// whole if it was one; what is returned is to be passed on only together with an ending that is not [`Ending::Truncated`].
+    /// Says that the stream is over, however it ended, and how. A last frame that lacks only the empty line counts,
+    /// and is returned whole if it was one; what is returned is to be passed on only together with an ending that is
+    /// not [`Ending::Truncated`].
     pub fn end(&mut self) -> (Ending, Option<Frame>) {
         let rest = self.framer.rest();
         let mut last = None;
@@ -150,8 +151,8 @@ impl Scanner {
         }
     }
 
-    /// The usage that the provider has stated so far. In a stream of Anthropic the input is known at the start, and the output at the
-    /// end.
+    /// The usage that the provider has stated so far. In a stream of Anthropic the input is known at the start, and
+    /// the output at the end.
     pub const fn usage(&self) -> Option<Usage> {
         if self.state.has_usage { Some(self.state.usage) } else { None }
     }
@@ -181,8 +182,8 @@ impl Scanner {
         self.state.sequence
     }
 
-    /// What to charge when the stream stops here: what the provider has stated; and where it has not, an estimate of what was written,
-    /// and `input_tokens` for what was read. True if anything is estimated.
+    /// What to charge when the stream stops here: what the provider has stated; and where it has not, an estimate of
+    /// what was written, and `input_tokens` for what was read. True if anything is estimated.
     pub fn usage_or_estimate(&self, input_tokens: u64) -> (Usage, bool) {
         let written = self.state.output_bytes.div_ceil(BYTES_PER_TOKEN);
         let finished = self.ending() != Ending::Truncated;
@@ -191,6 +192,8 @@ impl Scanner {
             // Cut off: what was stated on the way may be older than what was written.
             (Some(usage), false) if usage.output >= written => (usage, true),
             (Some(usage), false) => (Usage { output: written, ..usage }, true),
+            // An error instead of an answer: nothing was done.
+            (None, _) if self.state.error.is_some() && written == 0 => (Usage::default(), false),
             (None, _) => (Usage { input: input_tokens, output: written, ..Usage::default() }, true),
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use crate::head::BadRequest;
-use crate::translate::policy::refusal;
+use crate::translate::policy::{Judge, refusal};
 
 #[derive(Debug)]
 pub(super) struct Fields {
@@ -28,6 +28,23 @@ impl Fields {
 
     pub(super) fn wrong(&self, name: &str, problem: impl Into<String>) -> BadRequest {
         refusal(&self.at(name), problem)
+    }
+
+    /// Renames members that are written with underscores to camel case, as protocol buffers' JSON allows both; one
+    /// that is there in both keeps the camel's.
+    pub(super) fn camel_case(&mut self) {
+        for name in self.names().into_iter().filter(|name| name.contains('_')) {
+            let mut words = name.split('_');
+            let mut camel = words.next().unwrap_or_default().to_owned();
+            for word in words {
+                let mut letters = word.chars();
+                camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+                camel.push_str(letters.as_str());
+            }
+            if let Some(value) = self.map.shift_remove(&name) {
+                self.map.entry(camel).or_insert(value);
+            }
+        }
     }
 
     /// The value, unless it is absent or null.
@@ -90,9 +107,16 @@ impl Fields {
         self.object(name)?.ok_or_else(|| self.wrong(name, "is missing"))
     }
 
-    /// The names of what has not been taken, for members that are refused or reported one by one.
+    /// The names of what has not been taken, for members that are refused one by one.
     pub(super) fn names(&self) -> Vec<String> {
         self.map.keys().cloned().collect()
+    }
+
+    /// Reports what has not been taken and is therefore left out; a null says nothing.
+    pub(super) fn leaves(&self, judge: &mut Judge) {
+        for (name, _) in self.map.iter().filter(|(_, value)| !value.is_null()) {
+            judge.notes(&self.at(name), "this member has no counterpart, and is left out");
+        }
     }
 
     /// What has not been taken, without nulls.

@@ -1,4 +1,5 @@
-//! The intermediate form: what all dialects can say of a request and of an answer, and beside it what only one of them says.
+//! The intermediate form: what all dialects can say of a request and of an answer, and beside it what only one of
+//! them says.
 
 use serde_json::{Map, Number, Value};
 

@@ -1,18 +1,20 @@
 //! One dialect in the words of another, through one intermediate form.
 //!
-//! A request goes from the client's dialect to the provider's, an answer or a stream the other way. Members that nobody here knows
-//! go on under their own name; what is known and has no counterpart is refused by name or dropped and reported ([`Lossy`]).
-//! Opaque proofs of what a model thought come back to the provider who made them, whatever dialect the client speaks.
+//! A request goes from the client's dialect to the provider's, an answer or a stream the other way. Members that
+//! nobody here knows go on under their own name; what is known and has no counterpart is refused by name or dropped
+//! and reported ([`Lossy`]). Opaque proofs of what a model thought come back to the provider who made them, whatever
+//! dialect the client speaks.
 //!
 //! - `form`: the intermediate form
 //! - `fields`: takes members one by one
 //! - `policy`: what becomes of what is lost
-//! - `chat`, `messages`, `responses`: each dialect ↔ the form
+//! - `chat`, `messages`, `responses`, `gemini`: each dialect ↔ the form
 //! - `stream`: streams, step by step
 
 mod chat;
 mod fields;
 mod form;
+mod gemini;
 mod messages;
 mod policy;
 mod responses;
@@ -68,7 +70,9 @@ pub struct Untranslatable {
 /// A request in the provider's dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Translated {
-    /// The body to send, with the model's name as the client gave it; [`Head`](crate::Head) and [`rewrite`](crate::rewrite()) set another one.
+    /// The body to send, with the model's name as the client gave it; [`Head`](crate::Head) and
+    /// [`rewrite`](crate::rewrite()) set another one. Gemini's has none: its path says the model and whether the
+    /// answer is streamed.
     pub body: Bytes,
     /// What was left out or moved on the way.
     pub dropped: Vec<Dropped>,
@@ -76,15 +80,27 @@ pub struct Translated {
 
 /// Whether requests `from` a client's dialect can go to a provider of dialect `to`, and answers come back.
 pub const fn can_translate(from: Dialect, to: Dialect) -> bool {
-    matches!(
-        (from, to),
-        (Dialect::OpenAiChat | Dialect::OpenAiResponses, Dialect::AnthropicMessages)
-            | (Dialect::AnthropicMessages | Dialect::OpenAiResponses, Dialect::OpenAiChat)
-    )
+    match from {
+        Dialect::OpenAiChat => matches!(to, Dialect::AnthropicMessages | Dialect::GeminiGenerate),
+        Dialect::AnthropicMessages => matches!(to, Dialect::OpenAiChat | Dialect::GeminiGenerate),
+        Dialect::OpenAiResponses => {
+            matches!(to, Dialect::OpenAiChat | Dialect::AnthropicMessages | Dialect::GeminiGenerate)
+        }
+        Dialect::GeminiGenerate => matches!(to, Dialect::OpenAiChat | Dialect::AnthropicMessages),
+        Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => false,
+    }
 }
 
-/// Translates a request from the client's dialect to the provider's. Refuses, naming the member, what cannot be carried across.
-pub fn request(from: Dialect, to: Dialect, body: &[u8], options: &Options) -> Result<Translated, BadRequest> {
+/// Translates a request from the client's dialect to the provider's. Refuses, naming the member, what cannot be
+/// carried across. `call` is what the path of a request of Gemini says, model and whether the answer is streamed (see
+/// [`gemini_call`](crate::gemini_call)); other dialects say both in the body.
+pub fn request(
+    from: Dialect,
+    to: Dialect,
+    call: Option<(&str, bool)>,
+    body: &[u8],
+    options: &Options,
+) -> Result<Translated, BadRequest> {
     if !can_translate(from, to) {
         return Err(refusal("model", Untranslatable { from, to }.to_string()));
     }
@@ -93,17 +109,21 @@ pub fn request(from: Dialect, to: Dialect, body: &[u8], options: &Options) -> Re
     let request = match from {
         Dialect::AnthropicMessages => messages::request_in::read(body, &mut judge),
         Dialect::OpenAiResponses => responses::request_in::read(body, &mut judge),
+        Dialect::GeminiGenerate => {
+            gemini::request_in::read(body, call.ok_or(BadRequest::NoModel)?, &mut judge)
+        }
         _ => chat::request_in::read(body, &mut judge),
     }?;
     let written = match to {
         Dialect::AnthropicMessages => messages::request_out::write(request, from, options, &mut judge),
+        Dialect::GeminiGenerate => gemini::request_out::write(request, from, &mut judge),
         _ => chat::request_out::write(request, from, options, &mut judge),
     }?;
     Ok(Translated { body: Bytes::from(written.to_string()), dropped: judge.dropped })
 }
 
-/// Translates a whole answer `from` the provider's dialect `to` the client's. An answer that cannot be read, or has an error in it in
-/// spite of its status, is a failure of the provider.
+/// Translates a whole answer `from` the provider's dialect `to` the client's. An answer that cannot be read, or has
+/// an error in it in spite of its status, is a failure of the provider.
 pub fn answer(from: Dialect, to: Dialect, body: &[u8], context: &Context<'_>) -> Result<Bytes, ApiError> {
     let broken = |problem: String| {
         ApiError::new(Cause::Upstream, format!("the provider's answer cannot be read: {problem}"))
@@ -114,12 +134,14 @@ pub fn answer(from: Dialect, to: Dialect, body: &[u8], context: &Context<'_>) ->
     }
     let answer = match from {
         Dialect::AnthropicMessages => messages::answer::read(value),
+        Dialect::GeminiGenerate => gemini::answer_in::read(value),
         _ => chat::answer::read(value),
     };
     let answer = answer.map_err(|bad| broken(bad.to_string()))?;
     let written = match to {
         Dialect::AnthropicMessages => messages::answer::write(answer, context),
         Dialect::OpenAiResponses => responses::answer::write(answer, context),
+        Dialect::GeminiGenerate => gemini::answer_out::write(answer, context),
         _ => chat::answer::write(answer, context),
     }?;
     Ok(Bytes::from(written.to_string()))

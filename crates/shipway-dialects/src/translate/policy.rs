@@ -1,4 +1,5 @@
-//! What becomes of that which the other dialect has no words for: refused by name, or dropped and reported. Never silently.
+//! What becomes of that which the other dialect has no words for: refused by name, or dropped and reported. Never
+//! silently.
 
 use crate::head::BadRequest;
 

@@ -10,6 +10,8 @@ use crate::sse::{Event, FrameTooLong};
 use crate::translate::chat::stream_in::ChatReader;
 use crate::translate::chat::stream_out::ChatWriter;
 use crate::translate::form::Step;
+use crate::translate::gemini::answer_out::GeminiWriter;
+use crate::translate::gemini::stream_in::GeminiReader;
 use crate::translate::messages::stream_in::MessagesReader;
 use crate::translate::messages::stream_out::MessagesWriter;
 use crate::translate::responses::stream_out::ResponsesWriter;
@@ -41,6 +43,7 @@ enum Writing {
 enum StepReader {
     Chat(ChatReader),
     Messages(MessagesReader),
+    Gemini(GeminiReader),
 }
 
 #[derive(Debug)]
@@ -48,6 +51,7 @@ enum StepWriter {
     Chat(ChatWriter),
     Messages(MessagesWriter),
     Responses(ResponsesWriter),
+    Gemini(GeminiWriter),
 }
 
 impl Stream {
@@ -57,12 +61,14 @@ impl Stream {
         let reader = match from {
             Dialect::OpenAiChat => StepReader::Chat(ChatReader::default()),
             Dialect::AnthropicMessages => StepReader::Messages(MessagesReader::default()),
+            Dialect::GeminiGenerate => StepReader::Gemini(GeminiReader::default()),
             _ => return Err(unknown),
         };
         let writer = match to {
             Dialect::OpenAiChat => StepWriter::Chat(ChatWriter::new()),
             Dialect::AnthropicMessages => StepWriter::Messages(MessagesWriter::new()),
             Dialect::OpenAiResponses => StepWriter::Responses(ResponsesWriter::default()),
+            Dialect::GeminiGenerate => StepWriter::Gemini(GeminiWriter::default()),
             _ => return Err(unknown),
         };
         let scanner = Scanner::new(from);
@@ -88,8 +94,9 @@ impl Stream {
         self.state == Writing::Ended
     }
 
-    /// Takes the next bytes, however the network cut them, and returns the frames for the client that come of them; empty while none is whole. As long as
-    /// nothing has been returned, [`Scanner::error`] can still become an answer with a status.
+    /// Takes the next bytes, however the network cut them, and returns the frames for the client that come of them;
+    /// empty while none is whole. As long as nothing has been returned, [`Scanner::error`] can still become an answer
+    /// with a status.
     pub fn feed(&mut self, chunk: &Bytes, context: &Context<'_>) -> Result<Bytes, FrameTooLong> {
         let mut out = Vec::new();
         self.scanner.feed(chunk, &mut self.frames)?;
@@ -99,8 +106,8 @@ impl Stream {
         Ok(Bytes::from(out))
     }
 
-    /// Says that the provider's stream is over, and returns what ends the client's: its terminator if the answer is whole, an error
-    /// in the client's dialect if it is not. Empty if the terminator has been returned before.
+    /// Says that the provider's stream is over, and returns what ends the client's: its terminator if the answer is
+    /// whole, an error in the client's dialect if it is not. Empty if the terminator has been returned before.
     pub fn end(&mut self, context: &Context<'_>) -> (Ending, Bytes) {
         let mut out = Vec::new();
         let (ending, last) = self.scanner.end();
@@ -160,6 +167,7 @@ impl Stream {
         match &mut self.reader {
             StepReader::Chat(reader) => reader.read(&value, &mut self.steps),
             StepReader::Messages(reader) => reader.read(&value, &mut self.steps),
+            StepReader::Gemini(reader) => reader.read(&value, &mut self.steps),
         }
     }
 
@@ -174,20 +182,25 @@ impl Stream {
         match &mut self.reader {
             StepReader::Chat(reader) => reader.end(&mut self.steps),
             StepReader::Messages(reader) => reader.end(&mut self.steps),
+            StepReader::Gemini(reader) => reader.end(&mut self.steps),
         }
         self.write_steps(context, out);
+        if self.is_over() {
+            return;
+        }
         let (usage, _) = self.scanner.usage_or_estimate(context.input_tokens);
         let totals = Totals { usage };
         match &mut self.writer {
             StepWriter::Chat(writer) => writer.end(&totals, context, out),
             StepWriter::Messages(writer) => writer.end(&totals, out),
             StepWriter::Responses(writer) => writer.end(&totals, context, out),
+            StepWriter::Gemini(writer) => writer.end(&totals, context, out),
         }
         self.state = Writing::Ended;
     }
 
     fn write_steps(&mut self, context: &Context<'_>, out: &mut Vec<u8>) {
-        for step in self.steps.drain(..) {
+        for step in std::mem::take(&mut self.steps) {
             // What comes before the beginning of an answer belongs to none.
             if self.state == Writing::Nothing && !matches!(step, Step::Start { .. }) {
                 continue;
@@ -197,6 +210,11 @@ impl Stream {
                 StepWriter::Chat(writer) => writer.write(step, context, out),
                 StepWriter::Messages(writer) => writer.write(step, context, out),
                 StepWriter::Responses(writer) => writer.write(step, context, out),
+                StepWriter::Gemini(writer) => {
+                    if let Err(error) = writer.write(step, context, out) {
+                        return self.fail(&error, context, out);
+                    }
+                }
             }
         }
     }
@@ -205,7 +223,7 @@ impl Stream {
         if !self.is_over() {
             let sequence = match &self.writer {
                 StepWriter::Responses(writer) => writer.sequence(),
-                StepWriter::Chat(_) | StepWriter::Messages(_) => 0,
+                StepWriter::Chat(_) | StepWriter::Messages(_) | StepWriter::Gemini(_) => 0,
             };
             out.extend_from_slice(&error.frame(self.to, context.request_id, sequence));
             self.state = Writing::Ended;
@@ -214,10 +232,12 @@ impl Stream {
     }
 }
 
-/// What keeps a connection alive without meaning anything to a client of the dialect.
+/// What keeps a connection alive without meaning anything to a client of the dialect. Gemini's takes comments for
+/// errors.
 const fn keep_alive(dialect: Dialect) -> &'static [u8] {
     match dialect {
         Dialect::AnthropicMessages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
+        Dialect::GeminiGenerate => b"",
         _ => b": keep-alive\n\n",
     }
 }

@@ -6,6 +6,7 @@ import sys
 
 from anthropic.types import Message, RawMessageStreamEvent
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
+from google.genai.types import Content, GenerateContentResponse, GenerationConfig, Tool, ToolConfig
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.completion_create_params import (
     CompletionCreateParamsNonStreaming,
@@ -14,11 +15,25 @@ from openai.types.chat.completion_create_params import (
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-ANSWERS = {"open_ai_chat": ChatCompletion, "anthropic_messages": Message, "open_ai_responses": Response}
+ANSWERS = {
+    "open_ai_chat": ChatCompletion,
+    "anthropic_messages": Message,
+    "open_ai_responses": Response,
+    "gemini_generate": GenerateContentResponse,
+}
 EVENTS = {
     "open_ai_chat": ChatCompletionChunk,
     "anthropic_messages": RawMessageStreamEvent,
     "open_ai_responses": ResponseStreamEvent,
+    "gemini_generate": GenerateContentResponse,
+}
+# Gemini's client has no type of a whole request's body.
+PARTS_OF_GEMINI = {
+    "contents": list[Content],
+    "systemInstruction": Content,
+    "tools": list[Tool],
+    "toolConfig": ToolConfig,
+    "generationConfig": GenerationConfig,
 }
 REQUESTS = {
     ("open_ai_chat", False): CompletionCreateParamsNonStreaming,
@@ -45,6 +60,9 @@ def check(case):
         kind = REQUESTS.get((to, bool(becomes.get("stream"))))
         if kind:
             TypeAdapter(kind).validate_python(becomes)
+        else:
+            for name, value in becomes.items():
+                TypeAdapter(PARTS_OF_GEMINI[name]).validate_python(value)
     elif "answer" in case:
         TypeAdapter(ANSWERS[to]).validate_python(becomes)
     else:

@@ -1,3 +1,5 @@
+//! What providers say went wrong, and how it is told on: errors, limits and waits in each dialect's words.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -83,7 +85,8 @@ fn what_is_written_in_a_dialect_reads_the_same_in_it() {
             let read = ApiError::of_answer(written.status(dialect), &written.body(dialect, Some("req_1")));
 
             let wanted = match (cause, dialect) {
-                // What a gateway breaks looks like a broken provider to a client; some causes have no word of their own.
+                // What a gateway breaks looks like a broken provider to a client; some causes have no word of their
+                // own.
                 (Cause::Internal, _) => Cause::Upstream,
                 (
                     Cause::ContextWindow | Cause::ContentPolicy | Cause::Conflict | Cause::TooLarge,

@@ -19,6 +19,8 @@ struct Case {
     max_tokens: bool,
     #[serde(default)]
     asks_usage: bool,
+    #[serde(default)]
+    streams: bool,
     request: Option<Value>,
     answer: Option<Value>,
     frames: Option<Vec<String>>,
@@ -45,7 +47,13 @@ fn becomes(case: &Case) -> Map<String, Value> {
         if case.max_tokens {
             options.output_limit = shipway_dialects::translate::OutputLimit::MaxTokens;
         }
-        match request(case.from, case.to, body.to_string().as_bytes(), &options) {
+        match request(
+            case.from,
+            case.to,
+            Some(("the-model", case.streams)),
+            body.to_string().as_bytes(),
+            &options,
+        ) {
             Err(refused) => json!({"refused": refused.to_string(), "field": refused.field()}),
             Ok(translated) => {
                 let body: Value = serde_json::from_slice(&translated.body).unwrap();

@@ -1,3 +1,5 @@
+//! What is read of a request in one walk, and what changes in it on its way.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! What no translator may do, whatever comes in: panic, or end a client's stream neither honestly nor with an error.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -87,7 +89,7 @@ proptest! {
     fn no_request_and_no_answer_makes_a_translator_panic(messages in words(), more in words()) {
         let body = json!({"model": "m", "max_tokens": 5, "messages": [messages], "input": [messages], "contents": [messages], "tools": [more], "choices": [more], "content": [more], "output": [more], "candidates": [more]});
         for (from, to) in pairs() {
-            let _ = request(from, to, body.to_string().as_bytes(), &Options::default());
+            let _ = request(from, to, Some(("m", true)), body.to_string().as_bytes(), &Options::default());
             let _ = answer(to, from, body.to_string().as_bytes(), &Context::default());
         }
     }
@@ -115,6 +117,7 @@ proptest! {
             let clean = match client {
                 Dialect::OpenAiChat => text.contains("data: [DONE]\n"),
                 Dialect::AnthropicMessages => text.contains("event: message_stop\n"),
+                Dialect::GeminiGenerate => text.contains("\"finishReason\""),
                 _ => text.contains("event: response.completed\n") || text.contains("event: response.incomplete\n"),
             };
             let error = text.contains("event: error\n") || text.contains("data: {\"error\"");

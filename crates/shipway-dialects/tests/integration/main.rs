@@ -5,7 +5,9 @@
 //! - `usages`, `prices`: what was used and what it costs
 //! - `failures`: errors and headers in each dialect
 //! - `goldens`: translation, trap by trap
+//! - `round_trips`: what a model said and thought comes back to it as it was, over every client's dialect
 //! - `hostile`: what no translator may do, whatever comes in
+//! - `measuring`: how long it takes, for people
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
 
@@ -13,6 +15,8 @@ mod failures;
 mod goldens;
 mod heads;
 mod hostile;
+mod measuring;
 mod prices;
+mod round_trips;
 mod streams;
 mod usages;

@@ -1,3 +1,5 @@
+//! What usage costs: exact, rounded once, never less than it is.
+
 use proptest::prelude::*;
 use serde_json::json;
 use shipway_dialects::{Extras, Modifier, Nanos, Price, Rates, Tier, Usage};

@@ -1,3 +1,5 @@
+//! Frames of streams and what they mean, however the network cut them.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use shipway_dialects::{Cause, Dialect, Ending, Finish, Frame, Scanner, Sort, Usage};
@@ -87,6 +89,7 @@ fn an_error_in_the_first_frame_is_seen_before_anything_is_sent() {
 
     assert_eq!((sorts(&frames), ending), (vec![Sort::Error], Ending::Failed));
     assert_eq!(scanner.error().unwrap().cause, Cause::RateLimit);
+    assert_eq!(scanner.usage_or_estimate(99), (Usage::default(), false), "nothing was done");
 }
 
 #[test]

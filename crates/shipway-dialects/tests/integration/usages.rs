@@ -1,3 +1,5 @@
+//! Tokens in one convention, whichever convention the provider has.
+
 use serde_json::{Value, json};
 use shipway_dialects::{Dialect, Usage};
 

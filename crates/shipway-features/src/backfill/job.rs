@@ -19,6 +19,7 @@ use crate::{
     features::Inner,
     materialise::order::{BuildId, Command},
     source::SourceRuntime,
+    spans,
     store::builds,
 };
 
@@ -71,7 +72,8 @@ pub struct ViewBuild {
 
 /// Lets `jobs` do builds for `inner`.
 pub(crate) fn register(jobs: &Jobs, inner: &Arc<Inner>) {
-    jobs.register(BACKFILL_JOB, Arc::new(Backfills(Arc::downgrade(inner))));
+    let backfills = Arc::new(Backfills(Arc::downgrade(inner)));
+    jobs.register(BACKFILL_JOB, spans::of_jobs(BACKFILL_JOB, backfills));
 }
 
 pub(super) async fn submit(

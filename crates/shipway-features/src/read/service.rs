@@ -22,6 +22,7 @@ use crate::{
         rows::{self, RequestRow},
         sources::SourceStates,
     },
+    spans,
 };
 
 /// Requests with more lookups than this leave the async executor: below it, leaving costs more than the work.
@@ -147,6 +148,7 @@ impl Inner {
         if !is_computable(q) {
             return Err(invalid("at is outside the years 1 to 9999"));
         }
+        let asked = rows.len();
         let read = Read { published: self.states(&plan)?, rows, plan, q };
         let answered = if read.size() > LARGE_LOOKUPS {
             let inner = Arc::clone(self);
@@ -156,6 +158,7 @@ impl Inner {
             read.answer(&self.desk())
         };
         self.read_seconds.record(started.elapsed().as_secs_f64());
+        spans::read(started, asked, &answered);
         self.show_hot_keys_now_and_then();
         answered
     }

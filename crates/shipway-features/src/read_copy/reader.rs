@@ -28,6 +28,7 @@ use crate::{
         metadata::document,
         status::{CopiedSource, CopyRole, CopyStatus, Standing, Told},
     },
+    spans,
     state::cache::StateCache,
 };
 
@@ -172,7 +173,9 @@ impl FeatureReader {
         moment: Moment<'_>,
     ) -> Result<ReadAnswer, FeaturesError> {
         let started = Instant::now();
+        let asked = rows.len();
         let answered = self.shared.read(plan, rows, moment).await;
+        spans::read(started, asked, &answered);
         self.shared.read_seconds.record(started.elapsed().as_secs_f64());
         if let Err(error) = &answered {
             metrics::counter!("shipway_read_copy_refusals_total", "code" => error.code()).increment(1);

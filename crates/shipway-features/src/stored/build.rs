@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use shipway_core::{Digest, failure::chain};
 use shipway_lake::{Existing, LakeError, check_table_name};
+use shipway_web::spans::within;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -20,6 +21,7 @@ use crate::{
     Features,
     error::{FeaturesError, invalid},
     offline::{EngineSettings, Keeping, OfflineError, Shelf, ViewDone, training_set_over},
+    spans,
     store::training_sets::{self as book, TrainingSetRow},
     training::TrainingSet,
 };
@@ -142,7 +144,8 @@ impl Features {
         if let Some(row) = self.check_place(recipe, table, options).await? {
             return Ok(stored(row, recipe, true, Vec::new()));
         }
-        self.make(recipe, table, true, None, watched).await
+        let described = || spans::of_training_set(&recipe.service, Some(table));
+        within("training_set", described, self.make(recipe, table, true, None, watched)).await
     }
 
     /// Computes the training set and writes its table. `expected` is the digest that its content has to have.

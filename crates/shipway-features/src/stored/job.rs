@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use shipway_store::jobs::{Job, JobFailure, JobHandler, JobRun, Jobs, NewJob};
 
 use super::{Recipe, StoreOptions, StoredError, build::Watched, error};
-use crate::{Features, backfill, batch, error::FeaturesError, features::Inner, training::TrainingSet};
+use crate::{Features, backfill, batch, error::FeaturesError, features::Inner, spans, training::TrainingSet};
 
 /// The kind of these jobs.
 pub const TRAINING_SET_JOB: &str = "training_set";
@@ -38,9 +38,11 @@ enum Work {
 impl Features {
     /// Plugs in the jobs of this server; the first ones stay.
     pub fn set_jobs(&self, jobs: Jobs) {
-        jobs.register(TRAINING_SET_JOB, Arc::new(TrainingSetJobs(Arc::downgrade(&self.inner))));
+        let training_sets = Arc::new(TrainingSetJobs(Arc::downgrade(&self.inner)));
+        jobs.register(TRAINING_SET_JOB, spans::of_jobs(TRAINING_SET_JOB, training_sets));
         backfill::register(&jobs, &self.inner);
-        jobs.register(batch::BATCH_JOB, batch::handler(Arc::downgrade(&self.inner)));
+        let looks = batch::handler(Arc::downgrade(&self.inner));
+        jobs.register(batch::BATCH_JOB, spans::of_jobs(batch::BATCH_JOB, looks));
         let _ = self.inner.jobs.set(jobs);
         // Builds that wait for somebody who drives them, and sources that wait for a look.
         self.inner.builds_changed.notify_one();

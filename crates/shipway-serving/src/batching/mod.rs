@@ -2,7 +2,8 @@
 //! its own rows back.
 //!
 //! Nothing waits for company unless the deployment says so (`max_delay_us`): a batch is what came while the one before it ran.
-//! The queue is bounded; what would wait longer than it may is refused at once. An idle model holds no thread.
+//! The queue is bounded; what would wait longer than it may is refused at once. Several batches run at once where the deployment says
+//! so (`instances`). An idle model holds no thread.
 //!
 //! - `queue`: who waits, in which order, and who goes together; pure
 //! - `model`: what a model runs: rows, or tensors
@@ -16,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use shipway_web::spans::{self, Span};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +28,7 @@ use crate::{
     error::ServingError,
     model::settings::{BatchingSettings, QueueSettings},
     statistics::{Phase, Statistics},
+    told,
 };
 
 /// What runs batches.
@@ -61,7 +64,14 @@ pub(crate) struct Batcher<R: Runner> {
 }
 
 /// Somebody who waits for a runner.
-type Waiting<R> = Entry<(<R as Runner>::Work, Reply<R>)>;
+type Waiting<R> = Entry<Caller<R>>;
+
+/// What somebody asks, where the answer goes, and the span that it is asked under, if that is sampled.
+struct Caller<R: Runner> {
+    work: R::Work,
+    reply: Reply<R>,
+    span: Option<Span>,
+}
 
 type Reply<R> = oneshot::Sender<Result<<R as Runner>::Done, ServingError>>;
 
@@ -75,9 +85,9 @@ struct Shared<R: Runner> {
 }
 
 struct State<R: Runner> {
-    queue: Queue<(R::Work, Reply<R>)>,
-    /// Whether a thread empties the queue.
-    running: bool,
+    queue: Queue<Caller<R>>,
+    /// Threads that empty the queue: no more than batches may run at once.
+    running: usize,
     /// How long a batch took lately, in nanoseconds; 0 before the first.
     batch_ns: u64,
 }
@@ -90,7 +100,7 @@ impl<R: Runner> Batcher<R> {
         statistics: Arc<Statistics>,
         tracker: TaskTracker,
     ) -> Self {
-        let state = State { queue: Queue::default(), running: false, batch_ns: 0 };
+        let state = State { queue: Queue::default(), running: 0, batch_ns: 0 };
         let shared = Shared {
             runner,
             batching,
@@ -118,9 +128,11 @@ impl<R: Runner> Batcher<R> {
                 rows,
                 since: now,
                 deadline: now.checked_add(timeout),
-                item: (work, reply),
+                item: Caller { work, reply, span: spans::current() },
             });
-            !std::mem::replace(&mut state.running, true)
+            let start = state.running < shared.batching.instances;
+            state.running += usize::from(start);
+            start
         };
         if start {
             let shared = Arc::clone(shared);
@@ -150,7 +162,8 @@ impl<R: Runner> Shared<R> {
             return Err(ServingError::QueueFull { waiting, limit: self.limits.max_requests });
         }
         let batches = state.queue.rows().div_ceil(self.batching.rows_at_once().max(1)) as u64;
-        let expected = Duration::from_nanos(state.batch_ns.saturating_mul(batches));
+        let turns = batches.div_ceil(self.batching.instances.max(1) as u64);
+        let expected = Duration::from_nanos(state.batch_ns.saturating_mul(turns));
         if expected > timeout {
             self.statistics.refused();
             return Err(ServingError::TooLate { waited: Duration::ZERO, timeout });
@@ -163,15 +176,18 @@ impl<R: Runner> Shared<R> {
         while let Some(batch) = self.next_batch() {
             let now = Instant::now();
             let (mut works, mut replies) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-            for entry in batch {
-                self.statistics.record(Phase::Queue, now.duration_since(entry.since));
-                works.push(entry.item.0);
-                replies.push(entry.item.1);
+            let mut together = told::Batch::default();
+            for Entry { item: Caller { work, reply, span }, since, rows, .. } in batch {
+                self.statistics.record(Phase::Queue, now.duration_since(since));
+                together.joined(span, since, rows);
+                works.push(work);
+                replies.push(reply);
             }
             // A model that breaks down fails its callers, and the next batch runs.
             let run = AssertUnwindSafe(|| self.runner.run(works, &self.statistics));
             let answers = catch_unwind(run).unwrap_or_default();
-            let took = u64::try_from(now.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let ended = Instant::now();
+            let took = u64::try_from(ended.duration_since(now).as_nanos()).unwrap_or(u64::MAX);
             {
                 let mut state = self.state();
                 state.batch_ns = match state.batch_ns {
@@ -183,6 +199,7 @@ impl<R: Runner> Shared<R> {
                 // A caller that has gone away is answered into nothing.
                 let _ = reply.send(answer);
             }
+            together.ran(now, ended);
         }
     }
 
@@ -196,17 +213,19 @@ impl<R: Runner> Shared<R> {
                 self.statistics.refused();
                 let waited = now.duration_since(late.since);
                 let timeout = late.deadline.map_or(waited, |deadline| deadline.duration_since(late.since));
-                let _ = late.item.1.send(Err(ServingError::TooLate { waited, timeout }));
+                let _ = late.item.reply.send(Err(ServingError::TooLate { waited, timeout }));
             }
-            state.queue.drop_where(|entry| entry.item.1.is_closed());
+            state.queue.drop_where(|entry| entry.item.reply.is_closed());
             let Some(since) = state.queue.oldest() else {
-                state.running = false;
+                state.running -= 1;
                 return None;
             };
             let most = self.batching.rows_at_once();
             let wait = self.batching.delay().saturating_sub(now.duration_since(since));
             if wait.is_zero() || state.queue.rows() >= most {
-                return Some(state.queue.take(most, |first, other| self.runner.joins(&first.0, &other.0)));
+                return Some(
+                    state.queue.take(most, |first, other| self.runner.joins(&first.work, &other.work)),
+                );
             }
             state = self.arrived.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }

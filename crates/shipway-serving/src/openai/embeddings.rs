@@ -57,7 +57,7 @@ async fn answer(
     serving: &Serving,
     body: serde_json::Map<String, serde_json::Value>,
 ) -> Result<Answer, Refusal> {
-    let Asked { model, inputs, encoding, dimensions } = Asked::read(body)?;
+    let Asked { model, inputs, encoding, dimensions, user } = Asked::read(body)?;
     let embedder = serving.embedder(&model).await?;
     if let Some(dimensions) = dimensions.filter(|dimensions| !embedder.has_dimensions(*dimensions)) {
         let reason = format!(
@@ -66,7 +66,7 @@ async fn answer(
         );
         return Err(Refusal::of("dimensions", reason));
     }
-    let embedded = embedder.embed(inputs).await?;
+    let embedded = embedder.embed(inputs, user).await?;
     let vectors = embedded.vectors.into_iter().enumerate();
     let data = vectors.map(|(index, vector)| {
         let vector = shortened(vector, dimensions);

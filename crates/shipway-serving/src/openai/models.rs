@@ -16,7 +16,7 @@ fn shown(name: &str, embedder: &Embedder) -> Value {
 
 /// The deployments that embed and are loaded, by name.
 pub(super) fn list(serving: &Serving) -> Vec<Value> {
-    let deployments = serving.deployments().into_iter().map(|status| status.name.to_string());
+    let deployments = serving.all().into_iter().map(|deployment| deployment.name.to_string());
     let models = deployments.filter_map(|name| Some(shown(&name, &serving.loaded_embedder(&name).ok()?)));
     models.collect()
 }

@@ -6,6 +6,7 @@ mod grpc;
 mod observation;
 mod refusals;
 mod rendering;
+mod spans;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The server's configuration: defaults < shipway.toml < SHIPWAY_* < flags. The one place that reads the environment.
+//! The server's configuration: defaults < shipway.toml < OTEL_* < SHIPWAY_* < flags. The one place that reads the environment.
 
 mod brokers;
 mod metadata;
@@ -7,6 +7,7 @@ mod providers;
 mod python;
 mod read_copy;
 mod sources;
+pub(crate) mod spans;
 mod tracking;
 mod webhooks;
 
@@ -26,6 +27,7 @@ pub(crate) use providers::{ProviderConfiguration, specs as provider_specs};
 pub(crate) use python::PythonConfiguration;
 pub(crate) use read_copy::{ReadCopyConfiguration, Role};
 pub(crate) use sources::SourcesConfiguration;
+pub(crate) use spans::SpansConfiguration;
 pub(crate) use tracking::TrackingConfiguration;
 pub(crate) use webhooks::WebhooksConfiguration;
 
@@ -49,6 +51,8 @@ pub(crate) struct Configuration {
     pub(crate) shutdown_seconds: u64,
     /// What the server writes about itself
     pub(crate) log: LogConfiguration,
+    /// Spans of requests, sent to a collector of OpenTelemetry
+    pub(crate) spans: SpansConfiguration,
     /// Definitions, runs, models, jobs, the audit log
     pub(crate) metadata: MetadataConfiguration,
     /// What MLflow's clients and people see
@@ -195,6 +199,7 @@ impl Default for Configuration {
             allowed_hosts: Vec::new(),
             shutdown_seconds: 20,
             log: LogConfiguration::default(),
+            spans: SpansConfiguration::default(),
             metadata: MetadataConfiguration::default(),
             mlflow: MlflowConfiguration::default(),
             tracking: TrackingConfiguration::default(),
@@ -263,7 +268,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 56] = [
+pub(crate) const KEYS: [&str; 64] = [
     "data",
     "listen",
     "token",
@@ -271,6 +276,14 @@ pub(crate) const KEYS: [&str; 56] = [
     "shutdown_seconds",
     "log.level",
     "log.format",
+    "spans.otlp_endpoint",
+    "spans.otlp_headers",
+    "spans.otlp_timeout_seconds",
+    "spans.ratio",
+    "spans.follow_callers",
+    "spans.service_name",
+    "spans.resource_attributes",
+    "spans.queue",
     "metadata.url",
     "metadata.connections",
     "mlflow.interface",
@@ -324,9 +337,12 @@ pub(crate) const KEYS: [&str; 56] = [
 
 /// Keys whose values are text, whatever they look like: a password of digits is no number, and must not be printed as one that does
 /// not fit.
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 12] = [
     "token",
     "metadata.url",
+    "spans.otlp_headers",
+    "spans.service_name",
+    "spans.resource_attributes",
     "sources.s3.access_key_id",
     "sources.s3.secret_access_key",
     "sources.s3.session_token",
@@ -388,6 +404,7 @@ impl Configuration {
         };
         Figment::from(Serialized::defaults(Self::default()))
             .merge(toml)
+            .merge(Serialized::defaults(spans::of_environment()))
             .merge(Env::prefixed("SHIPWAY_").map(|key| key.as_str().replace("__", ".").into()).only(&KEYS))
             .merge(Serialized::defaults(texts_of_environment()))
             .merge(Serialized::defaults(brokers::of_environment(BROKERS)))

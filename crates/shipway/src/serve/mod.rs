@@ -7,7 +7,7 @@
 //! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
 //! - `permissions`: the page of every route with what it demands
-//! - `observe`: logs and metrics of the process
+//! - `observe`: logs and metrics of the process; `spans` what sampled requests did, for a collector
 
 mod gateway;
 mod health;
@@ -20,6 +20,7 @@ mod permissions;
 mod platform;
 mod ports;
 mod reading;
+mod spans;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -63,6 +64,7 @@ pub(crate) fn run(options: &arguments::Serve, token: Option<String>) -> Result<E
 async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Result<(), CommandFailure> {
     let guard = guard(&configuration)?;
     guard.check_bind(configuration.listen).map_err(|refused| CommandFailure::of(&refused))?;
+    let spans = spans::Spans::start(&configuration.spans)?;
     let listener = TcpListener::bind(configuration.listen).await.map_err(|error| {
         CommandFailure::new(format!("address {}: {error}", configuration.listen))
             .with_hint("stop what listens there, or choose another with --listen")
@@ -110,6 +112,7 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
         }
     }
     served.shutdown().await;
+    spans.stop().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -285,6 +285,7 @@ fn serving_options(configuration: &Configuration) -> Result<ServingOptions, Comm
         inter_threads: settings.inter_threads,
         device,
         python,
+        ..RuntimeOptions::default()
     };
     let mib = settings.model_memory_mib;
     let model_memory = (mib > 0).then(|| mib.saturating_mul(1 << 20));

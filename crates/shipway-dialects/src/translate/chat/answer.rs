@@ -24,7 +24,8 @@ pub(in crate::translate) fn read(body: Value) -> Result<Answer, BadRequest> {
     };
     let mut message = choice.needs_object("message")?;
     let mut parts = thoughts(&mut message)?;
-    parts.extend(content(&mut message, "content")?);
+    // What an answer has beside what is read, such as annotations, no other dialect shows.
+    parts.extend(content(&mut message, "content", &mut Judge::new(Lossy::Drop))?);
     let refused = message.text("refusal")?;
     let refuses = refused.is_some();
     parts.extend(refused.map(|text| Part::new(PartKind::Refusal(text), "refusal")));

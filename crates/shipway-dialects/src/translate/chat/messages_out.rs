@@ -22,8 +22,8 @@ pub(in crate::translate) fn messages(
     Ok(())
 }
 
-/// Results of tools are messages of their own, before whatever else the user says; images among them go into the user's message, since a
-/// result has texts only.
+/// Results of tools are messages of their own, before whatever else the user says; images among them go into the
+/// user's message, since a result has texts only.
 fn user(parts: Vec<Part>, written: &mut Vec<Value>, judge: &mut Judge) -> Result<(), BadRequest> {
     let mut said = Vec::new();
     for part in parts {
@@ -52,7 +52,8 @@ fn user(parts: Vec<Part>, written: &mut Vec<Value>, judge: &mut Judge) -> Result
     Ok(())
 }
 
-/// A message of the model's, in a request or, with `whole`, in an answer; an answer's has every member that clients expect.
+/// A message of the model's, in a request or, with `whole`, in an answer; an answer's has every member that clients
+/// expect.
 pub(in crate::translate) fn message_of(
     parts: Vec<Part>,
     judge: &mut Judge,

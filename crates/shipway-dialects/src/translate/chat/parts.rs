@@ -5,9 +5,14 @@ use serde_json::Value;
 use crate::head::BadRequest;
 use crate::translate::fields::{Fields, data_url};
 use crate::translate::form::{Medium, MediumKind, Part, PartKind, Source};
+use crate::translate::policy::Judge;
 
 /// A message's content: a text, or a list of parts; empty texts are left out, since some providers refuse them.
-pub(in crate::translate) fn content(fields: &mut Fields, name: &str) -> Result<Vec<Part>, BadRequest> {
+pub(in crate::translate) fn content(
+    fields: &mut Fields,
+    name: &str,
+    judge: &mut Judge,
+) -> Result<Vec<Part>, BadRequest> {
     let path = fields.at(name);
     let cache = fields.take("cache_control").filter(|_| name == "content");
     let mut parts = match fields.take(name) {
@@ -17,7 +22,7 @@ pub(in crate::translate) fn content(fields: &mut Fields, name: &str) -> Result<V
         Some(Value::Array(items)) => items
             .into_iter()
             .enumerate()
-            .filter_map(|(index, item)| part(item, format!("{path}[{index}]")).transpose())
+            .filter_map(|(index, item)| part(item, format!("{path}[{index}]"), judge).transpose())
             .collect::<Result<_, _>>()?,
         Some(_) => return Err(fields.wrong(name, "must be a text or a list of parts")),
     };
@@ -27,7 +32,7 @@ pub(in crate::translate) fn content(fields: &mut Fields, name: &str) -> Result<V
     Ok(parts)
 }
 
-fn part(value: Value, path: String) -> Result<Option<Part>, BadRequest> {
+fn part(value: Value, path: String, judge: &mut Judge) -> Result<Option<Part>, BadRequest> {
     let mut fields = Fields::of(value, path.clone())?;
     let cache = fields.take("cache_control");
     let kind = match fields.needs_text("type")?.as_str() {
@@ -52,6 +57,7 @@ fn part(value: Value, path: String) -> Result<Option<Part>, BadRequest> {
         "file" => file_of(&mut fields.needs_object("file")?)?,
         other => return Err(fields.wrong("type", format!("`{other}` is no part that can be carried across"))),
     };
+    fields.leaves(judge);
     Ok(Some(Part { kind, cache, path }))
 }
 

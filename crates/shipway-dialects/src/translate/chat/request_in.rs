@@ -49,7 +49,7 @@ pub(in crate::translate) fn read(body: Value, judge: &mut Judge) -> Result<Reque
     request.top_p = fields.number("top_p")?;
     request.top_k = fields.number("top_k")?;
     request.stop = stop(&mut fields)?;
-    request.tools = tools(&mut fields)?;
+    request.tools = tools(&mut fields, judge)?;
     request.tool_choice = tool_choice(&mut fields)?;
     request.parallel_tools = fields.flag("parallel_tool_calls")?;
     request.format = format(&mut fields)?;
@@ -97,7 +97,7 @@ fn read_message(
     if fields.take("name").is_some() {
         judge.notes(&fields.at("name"), "the other dialect has no names of participants");
     }
-    let body = content(&mut fields, "content")?;
+    let body = content(&mut fields, "content", judge)?;
     match role.as_str() {
         "system" | "developer" => {
             if !request.turns.is_empty() {
@@ -128,9 +128,7 @@ fn read_message(
         }
         _ => return Err(fields.wrong("role", "must be system, developer, user, assistant or tool")),
     }
-    for name in fields.names() {
-        judge.notes(&fields.at(&name), "this member of a message is not known");
-    }
+    fields.leaves(judge);
     Ok(())
 }
 
@@ -187,7 +185,7 @@ fn stop(fields: &mut Fields) -> Result<Vec<String>, BadRequest> {
     }
 }
 
-fn tools(fields: &mut Fields) -> Result<Vec<Tool>, BadRequest> {
+fn tools(fields: &mut Fields, judge: &mut Judge) -> Result<Vec<Tool>, BadRequest> {
     let mut tools = Vec::new();
     for (index, tool) in fields.list("tools")?.unwrap_or_default().into_iter().enumerate() {
         let mut tool = Fields::of(tool, format!("tools[{index}]"))?;
@@ -198,6 +196,8 @@ fn tools(fields: &mut Fields) -> Result<Vec<Tool>, BadRequest> {
         let cache = tool.take("cache_control");
         let mut function = tool.needs_object("function")?;
         tools.push(function_of(&mut function, cache)?);
+        function.leaves(judge);
+        tool.leaves(judge);
     }
     Ok(tools)
 }

@@ -7,7 +7,7 @@ use crate::head::BadRequest;
 use crate::translate::chat::messages_out::{messages, texts};
 use crate::translate::fields::object;
 use crate::translate::form::{Format, Reasoning, Request, ToolChoice};
-use crate::translate::policy::{Judge, Loss, Options, OutputLimit};
+use crate::translate::policy::{Judge, Loss, Options, OutputLimit, refusal};
 use crate::translate::write_known;
 
 pub(in crate::translate) fn write(
@@ -52,6 +52,9 @@ pub(in crate::translate) fn write(
         judge.loses(Loss::Changes, "top_k", "OpenAI's chat has no top_k")?;
     }
     write_known(&mut body, request.known, (from.family(), Family::OpenAi), judge)?;
+    if request.rest.contains_key("n") {
+        return Err(refusal("n", "one request gets one answer where it is translated"));
+    }
     for (name, value) in request.rest {
         body.entry(name).or_insert(value);
     }
@@ -100,8 +103,8 @@ fn format(format: Format) -> Value {
     }
 }
 
-/// A budget in tokens becomes an effort in words. Where nothing is to be thought, nothing is said: models that cannot think refuse
-/// the member.
+/// A budget in tokens becomes an effort in words. Where nothing is to be thought, nothing is said: models that cannot
+/// think refuse the member.
 pub(in crate::translate) fn effort(reasoning: Reasoning, judge: &mut Judge) -> Option<Value> {
     match reasoning {
         Reasoning::Off => None,

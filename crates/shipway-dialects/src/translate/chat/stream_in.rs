@@ -1,7 +1,7 @@
 //! Reads the chunks of a stream of OpenAI's chat.
 //!
-//! Chunks may write to several calls at once; the steps that come out have one part open at a time. A call that begins while another
-//! one is not a whole object yet waits for it.
+//! Chunks may write to several calls at once; the steps that come out have one part open at a time. A call that
+//! begins while another one is not a whole object yet waits for it.
 
 use serde_json::Value;
 
@@ -179,7 +179,8 @@ impl ChatReader {
     }
 }
 
-/// Whether arguments are a whole object. No arguments are not whole: some servers begin all calls before they write to any.
+/// Whether arguments are a whole object. No arguments are not whole: some servers begin all calls before they write
+/// to any.
 fn is_whole(arguments: &str) -> bool {
     if !arguments.trim_start().starts_with('{') {
         return false;

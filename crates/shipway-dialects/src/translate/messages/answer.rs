@@ -11,12 +11,16 @@ use crate::translate::fields::Fields;
 use crate::translate::form::{Answer, Origin, Part, PartKind};
 use crate::translate::messages::blocks_in::block;
 use crate::translate::messages::blocks_out::input;
+use crate::translate::policy::{Judge, Lossy};
 use crate::usage::Usage;
 
 pub(in crate::translate) fn read(body: Value) -> Result<Answer, BadRequest> {
     let mut fields = Fields::of(body, "")?;
     let content = fields.list("content")?.unwrap_or_default();
-    let parts = content.into_iter().enumerate().map(|(index, item)| block(item, format!("content[{index}]")));
+    // What an answer has beside what is read, such as citations, no other dialect shows.
+    let mut judge = Judge::new(Lossy::Drop);
+    let blocks = content.into_iter().enumerate();
+    let parts = blocks.map(|(index, item)| block(item, format!("content[{index}]"), &mut judge));
     let parts = parts.collect::<Result<Vec<_>, _>>()?;
     let usage = fields.take("usage").and_then(|value| {
         let mut usage = Usage::default();

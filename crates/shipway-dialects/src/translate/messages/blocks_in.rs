@@ -5,9 +5,14 @@ use serde_json::Value;
 use crate::head::BadRequest;
 use crate::translate::fields::Fields;
 use crate::translate::form::{Medium, MediumKind, Origin, Part, PartKind, Seal, Source};
+use crate::translate::policy::{Judge, Loss};
 
 /// A text or a list of blocks.
-pub(in crate::translate) fn content(fields: &mut Fields, name: &str) -> Result<Vec<Part>, BadRequest> {
+pub(in crate::translate) fn content(
+    fields: &mut Fields,
+    name: &str,
+    judge: &mut Judge,
+) -> Result<Vec<Part>, BadRequest> {
     let path = fields.at(name);
     match fields.take(name) {
         None => Ok(Vec::new()),
@@ -16,14 +21,14 @@ pub(in crate::translate) fn content(fields: &mut Fields, name: &str) -> Result<V
         Some(Value::Array(items)) => items
             .into_iter()
             .enumerate()
-            .map(|(index, item)| block(item, format!("{path}[{index}]")))
+            .map(|(index, item)| block(item, format!("{path}[{index}]"), judge))
             .collect(),
         Some(_) => Err(fields.wrong(name, "must be a text or a list of blocks")),
     }
 }
 
 /// One block of a request or of an answer.
-pub(in crate::translate) fn block(value: Value, path: String) -> Result<Part, BadRequest> {
+pub(in crate::translate) fn block(value: Value, path: String, judge: &mut Judge) -> Result<Part, BadRequest> {
     let mut fields = Fields::of(value, path.clone())?;
     let cache = fields.take("cache_control");
     let kind = match fields.needs_text("type")?.as_str() {
@@ -37,7 +42,7 @@ pub(in crate::translate) fn block(value: Value, path: String) -> Result<Part, Ba
         },
         "tool_result" => PartKind::ToolResult {
             id: fields.needs_text("tool_use_id")?,
-            parts: content(&mut fields, "content")?,
+            parts: content(&mut fields, "content", judge)?,
             is_error: fields.flag("is_error")?.unwrap_or(false),
         },
         "thinking" => PartKind::Thinking {
@@ -56,6 +61,16 @@ pub(in crate::translate) fn block(value: Value, path: String) -> Result<Part, Ba
             );
         }
     };
+    if let Some(citations) = fields.take("citations")
+        && citations.get("enabled").and_then(Value::as_bool) == Some(true)
+    {
+        judge.loses(
+            Loss::Changes,
+            &fields.at("citations"),
+            "only Anthropic cites the documents that it is given",
+        )?;
+    }
+    fields.leaves(judge);
     Ok(Part { kind, cache, path })
 }
 

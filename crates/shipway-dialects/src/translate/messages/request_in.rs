@@ -26,12 +26,12 @@ const KNOWN: &[(&str, Loss, &str, &str)] = &[
 pub(in crate::translate) fn read(body: Value, judge: &mut Judge) -> Result<Request, BadRequest> {
     let mut fields = Fields::of(body, "")?;
     let mut request = Request { model: fields.needs_text("model")?, ..Request::default() };
-    request.system = content(&mut fields, "system")?;
+    request.system = content(&mut fields, "system", judge)?;
     let messages = fields.list("messages")?.ok_or_else(|| fields.wrong("messages", "is missing"))?;
     for (index, message) in messages.into_iter().enumerate() {
         let mut message = Fields::of(message, format!("messages[{index}]"))?;
         let role = message.needs_text("role")?;
-        let parts = content(&mut message, "content")?;
+        let parts = content(&mut message, "content", judge)?;
         match role.as_str() {
             "user" => push(&mut request, Role::User, parts),
             "assistant" => push(&mut request, Role::Assistant, parts),
@@ -41,9 +41,7 @@ pub(in crate::translate) fn read(body: Value, judge: &mut Judge) -> Result<Reque
             }
             _ => return Err(message.wrong("role", "must be user or assistant")),
         }
-        for name in message.names() {
-            judge.notes(&message.at(&name), "this member of a message is not known");
-        }
+        message.leaves(judge);
     }
     request.max_output_tokens =
         Some(fields.count("max_tokens")?.ok_or_else(|| fields.wrong("max_tokens", "is missing"))?);
@@ -90,9 +88,7 @@ fn tools(fields: &mut Fields, judge: &mut Judge) -> Result<Vec<Tool>, BadRequest
             strict: tool.flag("strict")?,
             cache: tool.take("cache_control"),
         });
-        for name in tool.names() {
-            judge.notes(&tool.at(&name), "only Anthropic has this of a tool");
-        }
+        tool.leaves(judge);
     }
     Ok(tools)
 }

@@ -54,7 +54,7 @@ pub(in crate::translate) fn read(body: Value, judge: &mut Judge) -> Result<Reque
     request.max_output_tokens = fields.count("max_output_tokens")?;
     request.temperature = fields.number("temperature")?;
     request.top_p = fields.number("top_p")?;
-    request.tools = tools(&mut fields)?;
+    request.tools = tools(&mut fields, judge)?;
     request.tool_choice = tool_choice(&mut fields)?;
     request.parallel_tools = fields.flag("parallel_tool_calls")?;
     request.stream = fields.flag("stream")?.unwrap_or(false);
@@ -72,7 +72,7 @@ fn read_item(request: &mut Request, item: Value, path: String, judge: &mut Judge
     match kind.as_str() {
         "message" => {
             let role = fields.needs_text("role")?;
-            let parts = content(&mut fields, "content")?;
+            let parts = content(&mut fields, "content", judge)?;
             match role.as_str() {
                 "user" => push(request, Role::User, parts),
                 "assistant" => push(request, Role::Assistant, parts),
@@ -92,12 +92,17 @@ fn read_item(request: &mut Request, item: Value, path: String, judge: &mut Judge
         }
         "function_call_output" => {
             let id = fields.needs_text("call_id")?;
-            let result = PartKind::ToolResult { id, parts: content(&mut fields, "output")?, is_error: false };
+            let result =
+                PartKind::ToolResult { id, parts: content(&mut fields, "output", judge)?, is_error: false };
             push(request, Role::User, vec![Part::new(result, path)]);
         }
         "reasoning" => push(request, Role::Assistant, vec![Part::new(thought(&mut fields)?, path)]),
         other => return Err(fields.wrong("type", format!("`{other}` cannot be carried across"))),
     }
+    for said in ["id", "status"] {
+        fields.take(said);
+    }
+    fields.leaves(judge);
     Ok(())
 }
 
@@ -121,7 +126,7 @@ fn thought(fields: &mut Fields) -> Result<PartKind, BadRequest> {
     })
 }
 
-fn content(fields: &mut Fields, name: &str) -> Result<Vec<Part>, BadRequest> {
+fn content(fields: &mut Fields, name: &str, judge: &mut Judge) -> Result<Vec<Part>, BadRequest> {
     let path = fields.at(name);
     match fields.take(name) {
         None => Ok(Vec::new()),
@@ -130,13 +135,13 @@ fn content(fields: &mut Fields, name: &str) -> Result<Vec<Part>, BadRequest> {
         Some(Value::Array(items)) => items
             .into_iter()
             .enumerate()
-            .map(|(index, item)| part(item, format!("{path}[{index}]")))
+            .map(|(index, item)| part(item, format!("{path}[{index}]"), judge))
             .collect(),
         Some(_) => Err(fields.wrong(name, "must be a text or a list of parts")),
     }
 }
 
-fn part(value: Value, path: String) -> Result<Part, BadRequest> {
+fn part(value: Value, path: String, judge: &mut Judge) -> Result<Part, BadRequest> {
     let mut fields = Fields::of(value, path.clone())?;
     let kind = match fields.needs_text("type")?.as_str() {
         "input_text" | "output_text" | "text" => PartKind::Text(fields.needs_text("text")?),
@@ -151,10 +156,15 @@ fn part(value: Value, path: String) -> Result<Part, BadRequest> {
         "input_file" => file_of(&mut fields)?,
         other => return Err(fields.wrong("type", format!("`{other}` is no part that can be carried across"))),
     };
+    // What an answer said of its text, and a client gives back.
+    for said in ["annotations", "logprobs"] {
+        fields.take(said);
+    }
+    fields.leaves(judge);
     Ok(Part::new(kind, path))
 }
 
-fn tools(fields: &mut Fields) -> Result<Vec<Tool>, BadRequest> {
+fn tools(fields: &mut Fields, judge: &mut Judge) -> Result<Vec<Tool>, BadRequest> {
     let mut tools = Vec::new();
     for (index, tool) in fields.list("tools")?.unwrap_or_default().into_iter().enumerate() {
         let mut tool = Fields::of(tool, format!("tools[{index}]"))?;
@@ -166,6 +176,7 @@ fn tools(fields: &mut Fields) -> Result<Vec<Tool>, BadRequest> {
             ));
         }
         tools.push(function_of(&mut tool, None)?);
+        tool.leaves(judge);
     }
     Ok(tools)
 }

@@ -85,7 +85,10 @@ impl ResponsesWriter {
         let index = self.output.len();
         self.event(out, "response.output_item.added", json!({"output_index": index, "item": begun}));
         let item = Item { opening, id, written: String::new(), seal: None };
-        self.part(out, &item, "added", "");
+        // A thought may have no words, only what proves it: its part begins with the first word.
+        if item.opening != Opening::Thinking {
+            self.part(out, &item, "added", "");
+        }
         self.open = Some(item);
     }
 
@@ -108,10 +111,11 @@ impl ResponsesWriter {
             }
             Opening::Redacted(_) => ("", Value::Null),
         };
-        if !name.is_empty() {
+        let wordless = text.is_empty() && item.opening == Opening::Thinking;
+        if !name.is_empty() && !wordless {
             self.item_event(out, name, &item.id, said);
+            self.part(out, &item, "done", text);
         }
-        self.part(out, &item, "done", text);
         let whole = match &item.opening {
             Opening::Text => message(&item.id, &text_part(text), "completed"),
             Opening::Refusal => message(&item.id, &json!({"type": "refusal", "refusal": text}), "completed"),
@@ -140,7 +144,10 @@ impl ResponsesWriter {
     }
 
     fn delta(&mut self, out: &mut Vec<u8>, name: &str, text: &str) {
-        let Some(item) = &mut self.open else { return };
+        let Some(mut item) = self.open.take() else { return };
+        if item.opening == Opening::Thinking && item.written.is_empty() {
+            self.part(out, &item, "added", "");
+        }
         item.written.push_str(text);
         let said = match item.opening {
             Opening::Text => json!({"content_index": 0, "delta": text, "logprobs": []}),
@@ -148,8 +155,8 @@ impl ResponsesWriter {
             Opening::Thinking => json!({"summary_index": 0, "delta": text}),
             Opening::ToolUse { .. } | Opening::Redacted(_) => json!({"delta": text}),
         };
-        let id = item.id.clone();
-        self.item_event(out, name, &id, said);
+        self.item_event(out, name, &item.id, said);
+        self.open = Some(item);
     }
 
     fn item_event(&mut self, out: &mut Vec<u8>, name: &str, item_id: &str, mut said: Value) {
