@@ -32,8 +32,8 @@ pub(super) struct Outgoing<'a> {
 
 /// The beginning of an answer.
 pub(super) enum Began {
-    /// All of it, and what its provider says that it used.
-    Whole { status: StatusCode, headers: HeaderMap, body: Bytes, usage: Option<Usage> },
+    /// All of it.
+    Whole(Box<Whole>),
     /// A stream, whose first event is no error.
     Stream(Box<First>),
 }
@@ -41,10 +41,18 @@ pub(super) enum Began {
 impl Began {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Whole { status, .. } => *status,
+            Self::Whole(whole) => whole.status,
             Self::Stream(first) => first.status,
         }
     }
+}
+
+/// An answer that is not streamed, and what its provider says that it used.
+pub(super) struct Whole {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) usage: Option<Usage>,
 }
 
 /// The beginning of a stream.
@@ -125,7 +133,7 @@ pub(super) async fn begin(
         let message = "the provider answered with something that is no answer";
         Stopped::given_up(ApiError::new(Cause::Upstream, message))
     })?;
-    Ok(Began::Whole { status, headers, body, usage })
+    Ok(Began::Whole(Box::new(Whole { status, headers, body, usage })))
 }
 
 /// What is packed cannot be read along, and would not be what its caller asked for.

@@ -35,7 +35,7 @@ use crate::{
     service::{Deployment, Gateway, Model, Principal},
     upstream, wire,
 };
-use attempt::Began;
+use attempt::{Began, Whole};
 use attempts::Failed;
 
 /// How much more than estimated an input may have when money and tokens are reserved for it.
@@ -250,7 +250,8 @@ async fn carry_out(
 ) -> Response {
     let dialect = asked.api.dialect;
     match attempts::first_answer(gateway, model, places, &asked, &mut call).await {
-        Ok(Began::Whole { status, headers, body, usage }) => {
+        Ok(Began::Whole(whole)) => {
+            let Whole { status, headers, body, usage } = *whole;
             let charge = call.charge_of_answer(asked.api, usage);
             call.count_response(body.len() as u64);
             let mut headers = upstream::answer_headers(&headers);
