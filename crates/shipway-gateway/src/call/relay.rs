@@ -53,6 +53,7 @@ impl Relay {
     /// The next bytes for the caller; none at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            self.refuse_an_end_without_reason();
             let out = self.take_frames();
             if self.scanner.ending() == Ending::Complete {
                 // Before the last bytes go out: whoever has them finds the call in the ledger.
@@ -65,6 +66,24 @@ impl Relay {
                 return None;
             }
             self.read().await;
+        }
+    }
+
+    /// A terminator says that nothing more comes; without a reason why the answer ended nobody knows whether it is whole.
+    fn refuse_an_end_without_reason(&mut self) {
+        let says_why = match self.dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::AnthropicMessages => {
+                self.scanner.finish().is_some()
+            }
+            // Their last event is the reason.
+            Dialect::OpenAiResponses | Dialect::OpenAiEmbeddings | Dialect::GeminiGenerate => true,
+        };
+        let end = self.frames.iter().position(|frame| frame.sort == Sort::End);
+        if let Some(end) = end.filter(|_| !says_why && self.call.is_running()) {
+            self.frames.truncate(end);
+            self.is_over = true;
+            let message = "the provider's stream ended without a reason";
+            self.break_off(&ApiError::new(Cause::Upstream, message));
         }
     }
 

@@ -177,3 +177,14 @@ async fn a_stream_that_lacks_only_its_terminator_is_not_said_to_be_whole_and_is_
     let call = &world.settled(1).await[0];
     assert_eq!((call.outcome, call.cost_nanos, call.is_estimated), (Outcome::Broken, COST, false));
 }
+
+#[tokio::test]
+async fn a_stream_that_ends_without_a_reason_is_not_said_to_be_whole() {
+    let world = World::new().await;
+    world.provider.answers("up-one", Reply::events(&[ROLE, WORD, USAGE, DONE], End::Clean));
+    let got = world.ask("/v1/chat/completions", &[], &streamed("chat")).await;
+    assert!(got.text().starts_with(&[ROLE, WORD].concat()), "{}", got.text());
+    assert!(!got.text().contains("[DONE]") && got.text().contains("without a reason"), "{}", got.text());
+    let call = &world.settled(1).await[0];
+    assert_eq!((call.outcome, call.cost_nanos), (Outcome::Broken, COST));
+}
