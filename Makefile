@@ -54,7 +54,7 @@ optimised: setup
 	CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false CARGO_PROFILE_DEV_OVERFLOW_CHECKS=false \
 		cargo build --workspace --bins --examples
 	mkdir -p $(optimised)/examples
-	cp $(CARGO_TARGET_DIR)/debug/shipway $(optimised)/
+	cp $(CARGO_TARGET_DIR)/debug/shipway $(CARGO_TARGET_DIR)/debug/shipway-mock-provider $(optimised)/
 	cp $(CARGO_TARGET_DIR)/debug/examples/point_read $(optimised)/examples/
 
 docs: build ## write the generated references under docs/

@@ -18,6 +18,7 @@ from flink import flink
 from flow import flow
 from measure import Lane
 from online import online
+from predicting import predicting
 from reads import reads
 from recovery import recovery
 from server import Server
@@ -81,6 +82,7 @@ LANES: dict[str, Callable[[Setting], list[Lane] | Iterator[Lane]]] = {
     "online": online,
     "reads": reads,
     "live": predict_and_ingest,
+    "predicting": predicting,
     "flow": flow,
     "recovery": recovery,
     "flink": flink,

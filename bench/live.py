@@ -22,7 +22,7 @@ EVENTS = 20_000
 
 def predict(setting: Setting, server: Server, training_set: Path) -> Lane:
     """One row of ids to a prediction, against an empty handler of the same server."""
-    _deploy(setting, server, training_set)
+    deploy(server, training_set)
     row = json.loads(parquet.read_table(training_set, columns=KEYS).to_pandas().iloc[-1:].to_json(orient="records"))[0]
     connection = Connection(server)
     asked = raw("POST", "/api/v1/predict/late_arrivals", json.dumps({"rows": [row]}).encode())
@@ -76,7 +76,8 @@ def ingest(setting: Setting, server: Server) -> Lane:
     return Lane("ingest", "events/s", False, sides, ["1,000 events a request, one client, acknowledged after fsync; the disk: the same bytes, write and fdatasync"])
 
 
-def _deploy(setting: Setting, server: Server, training_set: Path) -> None:
+def deploy(server: Server, training_set: Path) -> None:
+    """Trains the demo's model on a training set, and serves it under `late_arrivals`."""
     from train import Dataset, point_mlflow_at, train
 
     service_hash = parquet.read_metadata(training_set).metadata[b"shipway.service_hash"].decode()

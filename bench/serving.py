@@ -14,7 +14,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from load import Load
-from measure import Goal, Lane, Sample, in_turn
+from measure import Goal, Lane, Sample, Side, in_turn
+from serving_grpc import over_grpc
 from serving_sides import LEAVES, OURS, TREES, deploy, sides
 from serving_switch import large_batches, switching
 from setting import Setting
@@ -30,15 +31,15 @@ BATCHED_FASTER = 3.0
 
 
 def serving(setting: Setting) -> Iterator[Lane]:
-    """The booster on every server; the network with and without batches, and in large ones; versions that change."""
-    yield trees(setting)
+    """The booster on every server, over both protocols; the network with and without batches, and in large ones; versions that change."""
+    yield from trees(setting)
     yield batching(setting)
     yield large_batches(setting, _network(), FEATURES, _onnx_library())
     yield switching(setting)
 
 
-def trees(setting: Setting) -> Lane:
-    """One row a request, on 16 connections, each server on one core."""
+def trees(setting: Setting) -> Iterator[Lane]:
+    """One row a request, on 16 connections, each server on one core; then over gRPC where a server speaks it."""
     closed = Load(LoadGenerator(setting.cache), setting.out, CONNECTIONS, 1, setting.seconds)
     steady = SteadyLoad(SteadyGenerator(setting.cache), setting.out, CONNECTIONS, setting.seconds)
     with sides(setting) as (running, booster, rows):
@@ -48,6 +49,11 @@ def trees(setting: Setting) -> Lane:
 
         measured = in_turn({side.name: lambda side=side: run(side) for side in running}, setting.runs)
         raw = _raw_microseconds(booster, rows)
+        yield _over_rest(measured, raw)
+        yield over_grpc(setting, running, rows, booster.predict(rows))
+
+
+def _over_rest(measured: list[Side], raw: float) -> Lane:
     lane = Lane(f"one row of {TREES} trees of {LEAVES} leaves, {CONNECTIONS} connections, one core", "requests/s", False, measured)
     for side in measured[2:]:
         ratio, wanted = lane.ratio(side), FASTER.get(side.name, 1.0)

@@ -45,6 +45,8 @@ class ServingSide:
     #: Where the predictions are in an answer.
     found: tuple[str | int, ...]
     pid: int
+    #: Where it speaks gRPC, if it does.
+    grpc: str = ""
 
     def check(self, expected: numpy.ndarray) -> None:
         """Asks each row once, and compares with what the library says."""
@@ -100,7 +102,8 @@ def _ours(setting: Setting, booster: lightgbm.Booster, rows: numpy.ndarray, runn
     for side, name, share in ((OURS, "trees", "0"), (LOGGING, "logged_trees", "1")):
         log = lambda name=name: mlflow.lightgbm.log_model(booster, name="model", registered_model_name=name, pip_requirements=["lightgbm"])
         deploy(server, name, log, "--log-share", share)
-        made.append(ServingSide(side, server.url, f"/v2/models/{name}/infer", bodies, ("outputs", 0, "data"), server.pid))
+        grpc = f"127.0.0.1:{server.port}" if side == OURS else ""
+        made.append(ServingSide(side, server.url, f"/v2/models/{name}/infer", bodies, ("outputs", 0, "data"), server.pid, grpc))
     return made
 
 
@@ -164,7 +167,8 @@ def _peers(setting: Setting, model: Path, rows: numpy.ndarray, running: ExitStac
         port, path, bodies, found, ready = asked[name]
         ready_at, log = f"http://127.0.0.1:{port}{ready}", folder / f"{name}.log"
         pid = running.enter_context(_process(name, command, ready_at, log, {"BENTOML_TREES": str(model)}))
-        made.append(ServingSide(name, f"http://127.0.0.1:{port}", path, bodies, found, pid))
+        grpc = f"127.0.0.1:{ports['grpc']}" if name == "MLServer" else ""
+        made.append(ServingSide(name, f"http://127.0.0.1:{port}", path, bodies, found, pid, grpc))
     return made
 
 

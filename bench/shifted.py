@@ -20,6 +20,8 @@ class Shifted:
     """Files to load, requests to ask, and a moment at which all of them can be answered."""
 
     files: list[tuple[str, Path]]
+    #: The flights before that moment with their labels, to train on.
+    spine: tuple[str, Path]
     rows: list[dict]
     at: str
 
@@ -38,6 +40,10 @@ def make(folder: Path) -> Shifted:
         parquet.write_table(arrow.Table.from_pandas(frame, preserve_index=False), path)
         files.append((name, path))
     spine = tables.flights_to_score
+    labelled = spine[spine["q"] < CUT].copy()
+    labelled["q"] = (labelled["q"] + (now - CUT)).dt.as_unit("us")
+    labelled_path = folder / "flights_to_score.parquet"
+    parquet.write_table(arrow.Table.from_pandas(labelled, preserve_index=False), labelled_path)
     recent = spine[(spine["q"] < CUT) & (spine["q"] >= CUT - pd.Timedelta(days=7))]
     rows = recent[KEYS].sample(min(len(recent), 4096), random_state=11).to_dict(orient="records")
-    return Shifted(files, rows, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return Shifted(files, ("flights_to_score", labelled_path), rows, now.strftime("%Y-%m-%dT%H:%M:%SZ"))

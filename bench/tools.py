@@ -100,6 +100,17 @@ class SteadyGenerator(_Program):
         super().__init__(cache, "luajit", ["luajit", "libluajit-5.1-2", "libluajit-5.1-common"])
 
 
+class GrpcGenerator(_Program):
+    """`h2load`: a closed loop in C over HTTP/2, which can send gRPC's frames. A Python client would be the bottleneck."""
+
+    def __init__(self, cache: Path) -> None:
+        super().__init__(cache, "h2load", ["nghttp2-client", "libnghttp2-14", "libev4", "libjansson4", "libjemalloc2"])
+
+    def version(self) -> str:
+        asked = [self.path, "--version"]
+        return subprocess.run(asked, env=self.environment, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def _unpack_from_debian(folder: Path, name: str, packages: list[str]) -> None:
     """Downloads packages of the distribution and unpacks them into `folder`; nothing is installed on the system."""
     if shutil.which("apt-get") is None:

@@ -12,6 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from gateway_setup import gateway  # noqa: E402, F401
+from mock_provider import mock  # noqa: E402, F401
 from real_binary import ROOT, allowed_folder, binary, data_dir, server, server_url  # noqa: E402, F401
 
 PROTO = ROOT / "crates/shipway-features/proto/shipway/features/v1/features.proto"

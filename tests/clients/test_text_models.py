@@ -167,7 +167,7 @@ def test_refusals_have_the_shape_that_the_client_reads(client, server_url, embed
     long = refusal(lambda: client.embeddings.create(model=embedder.name, input=["a", text]))
     assert long.code == "serving.too_many_tokens" and f"input 1 has {got} tokens; the model takes at most 48" in long.message
     chat = refusal(lambda: client.chat.completions.create(model=embedder.name, messages=[{"role": "user", "content": "a"}]))
-    assert chat.status_code == 404 and "nothing is there" in chat.message
+    assert chat.status_code == 404 and "does not exist" in chat.message
     broken = requests.post(f"{server_url}/v1/embeddings", data="{", headers={"Content-Type": "application/json"}, timeout=10)
     assert broken.status_code == 400 and broken.json()["error"]["type"] == "invalid_request_error"
 

@@ -10,7 +10,9 @@ use shipway_aggregate::{HOP_TABLE_VERSION, Operation};
 use shipway_core::{DataType, Digest, Name};
 use shipway_expression::LANGUAGE_VERSION;
 
-use crate::{Entity, Gate, Requirement, Rule, Service, Sink, SinkFrom, SinkTo, Source, View, ViewBody};
+use crate::{
+    Entity, Gate, LlmModel, Requirement, Rule, Service, Sink, SinkFrom, SinkTo, Source, View, ViewBody,
+};
 
 struct Canonical(Vec<u8>);
 
@@ -235,5 +237,42 @@ pub(crate) fn sink(sink: &Sink) -> Digest {
             canonical.field("into", table);
         }
     }
+    canonical.digest()
+}
+
+/// All that decides who answers, what it costs and how long is waited.
+pub(crate) fn llm_model(model: &LlmModel) -> Digest {
+    let mut canonical = Canonical::of("llm_model");
+    canonical.field("name", &model.name);
+    for called in &model.called {
+        canonical.field("called", called);
+    }
+    for deployment in &model.deployments {
+        canonical
+            .field("deployment", &deployment.name)
+            .field("provider", &deployment.provider)
+            .field("model", &deployment.model)
+            .field("max_output_tokens", deployment.max_output_tokens.to_string());
+        let Some(price) = &deployment.price else { continue };
+        canonical.field("input", price.input.to_string()).field("output", price.output.to_string());
+        for (name, nanos) in [("cached_input", price.cached_input), ("cache_write", price.cache_write)] {
+            if let Some(nanos) = nanos {
+                canonical.field(name, nanos.to_string());
+            }
+        }
+    }
+    let (timeouts, retries, cooldown) = (&model.timeouts, &model.retries, &model.cooldown);
+    canonical
+        .field("route", model.route.to_string())
+        .field("first_token_us", timeouts.first_token.micros().to_string())
+        .field("idle_us", timeouts.idle.micros().to_string())
+        .field("total_us", timeouts.total.micros().to_string())
+        .field("retry_rate_limit", retries.rate_limit.to_string())
+        .field("retry_overloaded", retries.overloaded.to_string())
+        .field("retry_connection", retries.connection.to_string())
+        .field("retry_timeout", retries.timeout.to_string())
+        .field("cooldown_failures", cooldown.failures.to_string())
+        .field("cooldown_us", cooldown.pause.micros().to_string())
+        .field("unknown_price", model.unknown_price.word());
     canonical.digest()
 }

@@ -8,12 +8,14 @@
 
 #![expect(dead_code, reason = "only the derived schema of these types is used")]
 
+mod llm_model;
 mod sink;
 mod source;
 mod stream;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use llm_model::LlmModelDocument;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use shipway_aggregate::{Operation, Window};
 use shipway_core::{Length, Name, ScalarType};
@@ -35,6 +37,7 @@ enum Definition {
     Service(ServiceDocument),
     Gate(GateDocument),
     Sink(SinkDocument),
+    LlmModel(LlmModelDocument),
 }
 
 /// A thing that features describe.
@@ -404,7 +407,7 @@ mod tests {
 
     #[test]
     fn the_schema_and_the_reader_know_the_same_fields() {
-        let kinds = ["Entity", "Source", "View", "Service", "Gate", "Sink"];
+        let kinds = ["Entity", "Source", "View", "Service", "Gate", "Sink", "LlmModel"];
         let documents = kinds.map(|kind| format!("{kind}Document"));
         let parts = [
             ("BatchDocument", parse::BATCH_FIELDS),
@@ -416,6 +419,11 @@ mod tests {
             ("FullDeprecationDocument", parse::DEPRECATION_FIELDS),
             ("SinkFromDocument", parse::SINK_FROM_FIELDS),
             ("SinkToDocument", parse::SINK_TO_FIELDS),
+            ("LlmDeploymentDocument", parse::LLM_DEPLOYMENT_FIELDS),
+            ("LlmPriceDocument", parse::LLM_PRICE_FIELDS),
+            ("LlmTimeoutsDocument", parse::LLM_TIMEOUT_FIELDS),
+            ("LlmRetriesDocument", parse::LLM_RETRY_FIELDS),
+            ("LlmCooldownDocument", parse::LLM_COOLDOWN_FIELDS),
         ];
         let kinds = documents.iter().map(String::as_str).zip(parse::FIELDS.map(|(_, fields)| fields));
         for (document, known) in kinds.chain(parts) {

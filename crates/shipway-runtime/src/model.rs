@@ -62,6 +62,8 @@ pub struct RuntimeOptions {
     pub threads: usize,
     /// Operators of an ONNX model that may run at once; 1 for one after the other.
     pub inter_threads: usize,
+    /// Runs of an ONNX model that may go on at once, each in a session with its own memory; at least one.
+    pub sessions: usize,
     /// Where ONNX models run.
     pub device: Device,
     /// How models that are code run in processes of their own; without it, they are refused.
@@ -95,7 +97,14 @@ impl FromStr for Device {
 
 impl Default for RuntimeOptions {
     fn default() -> Self {
-        Self { onnx_library: None, threads: 1, inter_threads: 1, device: Device::Cpu, python: None }
+        Self {
+            onnx_library: None,
+            threads: 1,
+            inter_threads: 1,
+            sessions: 1,
+            device: Device::Cpu,
+            python: None,
+        }
     }
 }
 

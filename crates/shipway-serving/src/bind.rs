@@ -92,17 +92,16 @@ pub(crate) fn key_values(shape: &ServiceShape, row: &Map<String, Json>) -> Vec<V
         .collect()
 }
 
-/// The values of an answer, each row in the order of the binding's columns; moved as they are when the orders agree.
+/// The values of an answer, each row in the order of `wanted`; moved as they are when the orders agree.
 pub(crate) fn in_order(
-    binding: &ServiceBinding,
+    wanted: &[String],
     columns: &[String],
     rows: Vec<Vec<Value>>,
 ) -> Result<Vec<Vec<Value>>, ServingError> {
-    if columns == binding.columns {
+    if columns == wanted {
         return Ok(rows);
     }
-    let places = binding
-        .columns
+    let places = wanted
         .iter()
         .map(|name| columns.iter().position(|given| given == name))
         .collect::<Option<Vec<usize>>>()

@@ -7,7 +7,7 @@ use shipway_lake::LakeError;
 use shipway_runtime::RuntimeError;
 use shipway_store::StoreError;
 
-use crate::ports::PortFailure;
+use crate::{ensemble::error::EnsembleError, ports::PortFailure};
 
 /// Why a deployment or a prediction was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -245,6 +245,9 @@ pub enum ServingError {
     /// Batches of the prediction log do not fit their schema: a defect.
     #[error("prediction log: {0}")]
     LogBatch(String),
+    /// An ensemble was refused, or did not answer.
+    #[error(transparent)]
+    Ensemble(#[from] EnsembleError),
     /// The model cannot be loaded or refused the rows.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -298,6 +301,7 @@ impl Failure for ServingError {
             Self::NoModelMemory { .. } => Kind::Unavailable,
             Self::Unloaded(_) => Kind::Unavailable,
             Self::LogBatch(_) | Self::LogUnreadable(_) | Self::ModelFailed => Kind::Internal,
+            Self::Ensemble(error) => error.kind(),
             Self::Runtime(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Lake(error) => error.kind(),
@@ -338,6 +342,7 @@ impl Failure for ServingError {
             Self::ShuttingDown => "serving.shutting_down",
             Self::LogBatch(_) => "serving.log_batch",
             Self::LogUnreadable(_) => "serving.log_unreadable",
+            Self::Ensemble(error) => error.code(),
             Self::Runtime(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Lake(error) => error.code(),
@@ -380,6 +385,7 @@ impl Failure for ServingError {
             Self::LogFull => {
                 Some("see `shipway status` for why the table cannot be written; it is tried again".into())
             }
+            Self::Ensemble(error) => error.hint(),
             Self::Runtime(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Lake(error) => error.hint(),

@@ -7,6 +7,7 @@
 //! - `ports`: what serving needs of others: models by alias, features by ids; the binary plugs them in
 //! - `model/`: deployments, predictions and their limits, valid by construction
 //! - `bind`: pure: does a feature service feed a model, and which column feeds which input
+//! - `ensemble/`: graphs of models and expressions: what is written, whether it can run, how it runs
 //! - `batching/`: requests that wait for a model run together
 //! - `cache`: answers that were given before to the same inputs
 //! - `overrides`: pure: features that a caller gives itself
@@ -31,6 +32,7 @@
 mod batching;
 mod bind;
 mod cache;
+mod ensemble;
 mod error;
 mod golden;
 mod launch;
@@ -51,6 +53,11 @@ mod store;
 mod tensor_json;
 mod told;
 
+pub use ensemble::{
+    error::{EnsembleError, GraphError},
+    spec::{EnsembleGraph, EnsembleSpec, Ordered, StepSpec},
+    status::{EnsemblePrediction, EnsembleStatus, StepStatus, StepVersion},
+};
 pub use error::ServingError;
 pub use launch::{
     observed::Summary,
@@ -65,6 +72,7 @@ pub use model::{
     share::Share,
 };
 pub use open_inference::unpacks;
+pub use openai::OpenAiModels;
 pub use ports::{
     FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource, PortFailure,
     ResolvedModel, SERVICE_HASH_TAG, ServiceShape, ViewFreshness,

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value as Json};
 use shipway_core::Value;
 
-use crate::{bind::ServiceBinding, error::ServingError, ports::ServiceShape};
+use crate::{error::ServingError, ports::ServiceShape};
 
 /// What each row overrides: features by their names.
 #[derive(Debug, Default)]
@@ -34,10 +34,11 @@ impl Overrides {
         self.rows.is_empty()
     }
 
-    /// The values that the model is given: those that were read, but where a row says otherwise.
+    /// The values that the model is given: those that were read, in the order of `columns`, but where a row says otherwise.
     pub(crate) fn over(
         &self,
-        binding: &ServiceBinding,
+        shape: &ServiceShape,
+        columns: &[String],
         read: &[Vec<Value>],
     ) -> Result<Vec<Vec<Value>>, ServingError> {
         let mut given = read.to_vec();
@@ -45,8 +46,8 @@ impl Overrides {
             for (name, json) in row {
                 let wrong =
                     |reason: String| ServingError::WrongValue { row: place, column: name.clone(), reason };
-                let column = binding.shape.columns.iter().find(|(column, _)| column == name);
-                let at = binding.columns.iter().position(|column| column == name);
+                let column = shape.columns.iter().find(|(column, _)| column == name);
+                let at = columns.iter().position(|column| column == name);
                 let (Some((_, data_type)), Some(at)) = (column, at) else {
                     return Err(wrong("the service no longer gives this feature".to_owned()));
                 };

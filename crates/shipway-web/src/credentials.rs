@@ -6,7 +6,7 @@ use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header};
 use shipway_core::Digest;
 
 /// Some clients leave the padding out.
@@ -86,7 +86,18 @@ impl fmt::Debug for Credentials {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
+/// How Anthropic's clients send a token.
+const API_KEY: &str = "x-api-key";
+
 impl Credentials {
+    /// What a request shows: its `Authorization` header, and without one the token in `x-api-key`.
+    pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Self>, Unreadable> {
+        match (Self::read(headers.get(header::AUTHORIZATION))?, headers.get(API_KEY)) {
+            (None, Some(key)) => Ok(Some(Self::Bearer(key.to_str().map_err(|_| Unreadable)?.to_owned()))),
+            (shown, _) => Ok(shown),
+        }
+    }
+
     /// What an `Authorization` header says; `None` without one.
     pub(crate) fn read(authorization: Option<&HeaderValue>) -> Result<Option<Self>, Unreadable> {
         let Some(authorization) = authorization else { return Ok(None) };
@@ -165,6 +176,16 @@ mod tests {
             assert_eq!(read(unreadable), Err(Unreadable), "{unreadable}");
         }
         assert_eq!(Credentials::read(None), Ok(None));
+    }
+
+    #[test]
+    fn a_token_comes_as_api_key_where_there_is_no_authorization() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Credentials::shown(&headers), Ok(None));
+        headers.insert(API_KEY, HeaderValue::from_static(SECRET));
+        assert_eq!(Credentials::shown(&headers), Ok(Some(Credentials::Bearer(SECRET.to_owned()))));
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer other"));
+        assert_eq!(Credentials::shown(&headers), Ok(Some(Credentials::Bearer("other".to_owned()))));
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl Guard {
         if permission == Permission::Public {
             return Ok(Caller::anonymous());
         }
-        let shown = Credentials::read(headers.get(header::AUTHORIZATION));
+        let shown = Credentials::shown(headers);
         if let Ok(Some(credentials)) = &shown {
             if token.equals(credentials.secret()) {
                 return Ok(Caller::operator(credentials.user().unwrap_or("token")));

@@ -4,6 +4,7 @@ mod access;
 mod drop;
 mod import;
 mod launch;
+mod llm;
 mod metadata;
 mod models;
 mod purge;
@@ -18,6 +19,7 @@ pub(crate) use access::{NewPassword, Roles, Tokens, Users};
 pub(crate) use drop::Drop;
 pub(crate) use import::{Import, ImportMlflow};
 pub(crate) use launch::{Launch, LaunchStart};
+pub(crate) use llm::{Llm, LlmGroups, LlmKeys, LlmLimits};
 pub(crate) use metadata::Metadata;
 pub(crate) use models::{Deploy, DeployAction, Models, Predict, Preview, Workspaces};
 pub(crate) use purge::Purge;
@@ -115,6 +117,9 @@ pub(crate) enum Command {
     /// Launch a version of a deployment's model step by step, and look at how it goes
     #[command(subcommand)]
     Launch(Launch),
+    /// Models of language at providers: keys, groups, what they cost
+    #[command(subcommand)]
+    Llm(Llm),
     /// Ask a deployment for predictions
     Predict(Predict),
     /// List, show, cancel and await jobs

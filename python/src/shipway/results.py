@@ -240,7 +240,7 @@ class PredictionResult:
     service_hash: str | None
     at: datetime.datetime
     predictions: list[Any]
-    """Per row a number, or a list of numbers if the model has several outputs."""
+    """Per row a number, or a list of numbers if the model has several outputs; of an ensemble, its outputs by their names."""
     request_id: str
     """Names this answer in the prediction log."""
     freshness: list[dict[str, ViewFreshness]]
@@ -289,7 +289,9 @@ class PredictionResult:
 
 
 def _numbers(prediction: Any) -> Any:
-    """Not-a-number and infinity come as text."""
+    """Not-a-number and infinity come as text. Outputs of an ensemble have types of their own and stay as they are."""
+    if isinstance(prediction, dict):
+        return prediction
     if isinstance(prediction, list):
         return [_numbers(number) for number in prediction]
     return None if prediction is None else float(prediction)

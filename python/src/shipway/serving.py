@@ -22,26 +22,38 @@ class ServingCalls:
         self,
         name: str,
         *,
-        model: str,
-        alias: str = "champion",
+        model: str | None = None,
+        alias: str | None = None,
+        ensemble: Mapping[str, Any] | None = None,
         service: str | None = None,
         batching: Mapping[str, int] | None = None,
         queue: Mapping[str, int] | None = None,
         cache: Mapping[str, int] | None = None,
         log_share: float | None = None,
     ) -> dict[str, Any]:
-        """Serves the version of a model that an alias names, now and whenever the alias moves; answers when it serves.
+        """Serves the version of a model that an alias (`champion` without it) names, now and whenever the alias moves, or an `ensemble` of
+        models and expressions (`inputs`, `steps`, `outputs`); answers when it serves.
 
         `service` is the feature service that turns keys into the model's columns; without it callers send every column.
-        `batching` says which requests run together (`max_rows`, `max_delay_us`), `queue` who may wait for the model and how long
-        (`max_requests`, `timeout_ms`); what they do not say has its usual value.
+        `batching` says which requests run together (`max_rows`, `max_delay_us`) and how many such batches at once (`instances`), `queue` who
+        may wait for the model and how long (`max_requests`, `timeout_ms`); what they do not say has its usual value.
         `cache` keeps answers of a model that always answers the same (`max_bytes`), to give them again to the same inputs.
         `log_share` is the share of requests whose rows are logged, all without it.
 
         >>> client.deploy("fraud", model="fraud", service="fraud")["serves"]["version"]
         1
         """
-        body = given(model=model, alias=alias, service=service, batching=batching, queue=queue, cache=cache, log_share=log_share)
+        alias = "champion" if alias is None and model is not None else alias
+        body = given(
+            model=model,
+            alias=alias,
+            ensemble=ensemble,
+            service=service,
+            batching=batching,
+            queue=queue,
+            cache=cache,
+            log_share=log_share,
+        )
         path = f"deployments/{segment(name)}"
         answer: dict[str, Any] = self._transport.json("PUT", path, body, safe=True, long=True)
         return answer

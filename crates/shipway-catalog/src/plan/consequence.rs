@@ -19,6 +19,9 @@ pub(super) fn of_removal(subject: &Subject) -> Vec<String> {
         DefinitionKind::Service => "its versions stay known by their hashes for what was trained on them",
         DefinitionKind::Gate => "its alias can be given without these requirements",
         DefinitionKind::Sink => "it sends no more, and how far it was is forgotten; what it has sent stays",
+        DefinitionKind::LlmModel => {
+            "callers that ask for it are refused; what it has cost stays in the ledger"
+        }
         DefinitionKind::Entity => return Vec::new(),
     };
     vec![sentence.to_owned()]
@@ -66,6 +69,7 @@ pub(super) fn of_change(current: &DefinitionSet, result: &DefinitionSet, subject
         }
         DefinitionKind::Entity => of_entity(current, result, &subject.name),
         DefinitionKind::Gate => Vec::new(),
+        DefinitionKind::LlmModel => vec!["calls that begin from now on go by it".to_owned()],
         DefinitionKind::Sink => {
             let Some(after) = result.sinks.get(name) else { return Vec::new() };
             of_sink(

@@ -1,5 +1,7 @@
 //! A definition as named fields in words, so that two versions can be compared field by field.
 
+mod llm_model;
+
 use std::fmt::Display;
 
 use shipway_aggregate::Operation;
@@ -22,6 +24,9 @@ pub(crate) fn describe(set: &DefinitionSet, kind: DefinitionKind, name: &str) ->
         DefinitionKind::Service => set.services.get(name).map(|versioned| service(&versioned.definition)),
         DefinitionKind::Gate => set.gates.get(name).map(|versioned| gate(&versioned.definition)),
         DefinitionKind::Sink => set.sinks.get(name).map(|versioned| sink(&versioned.definition)),
+        DefinitionKind::LlmModel => {
+            set.llm_models.get(name).map(|versioned| llm_model::fields(&versioned.definition))
+        }
     };
     fields.unwrap_or_default()
 }

@@ -86,7 +86,7 @@ pub(super) fn of_change(
 ) -> Vec<Consumer> {
     let name = &subject.name;
     match subject.kind {
-        DefinitionKind::Gate | DefinitionKind::Sink => Vec::new(),
+        DefinitionKind::Gate | DefinitionKind::Sink | DefinitionKind::LlmModel => Vec::new(),
         DefinitionKind::View if before == after => of_freshness(current, result, name),
         _ if before == after => Vec::new(),
         DefinitionKind::Entity => views(current, result, |view| view.entity == *name),

@@ -89,7 +89,7 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
         users.map(consumer).collect()
     };
     let consumers = match subject.kind {
-        DefinitionKind::Gate | DefinitionKind::Sink => Vec::new(),
+        DefinitionKind::Gate | DefinitionKind::Sink | DefinitionKind::LlmModel => Vec::new(),
         DefinitionKind::Entity => views(result, "describes it", |view| view.entity == *name),
         DefinitionKind::Source => {
             let mut consumers = selections(result, "is selected from it", |select| select.from == *name);

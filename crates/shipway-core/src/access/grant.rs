@@ -21,6 +21,8 @@ pub enum ResourceType {
     Feature,
     /// Deployments and their predictions.
     Deployment,
+    /// Models of language at providers, with the keys and groups that use them. Ids are names.
+    LlmModel,
     /// Work that outlives a request.
     Job,
     /// Receivers of news about models.
@@ -34,7 +36,7 @@ pub enum ResourceType {
 }
 
 /// All types, in the order in which they are listed.
-pub const RESOURCE_TYPES: [ResourceType; 11] = [
+pub const RESOURCE_TYPES: [ResourceType; 12] = [
     ResourceType::Experiment,
     ResourceType::RegisteredModel,
     ResourceType::Definition,
@@ -42,6 +44,7 @@ pub const RESOURCE_TYPES: [ResourceType; 11] = [
     ResourceType::Table,
     ResourceType::Feature,
     ResourceType::Deployment,
+    ResourceType::LlmModel,
     ResourceType::Job,
     ResourceType::Webhook,
     ResourceType::Server,
@@ -59,6 +62,7 @@ impl ResourceType {
             Self::Table => "table",
             Self::Feature => "feature",
             Self::Deployment => "deployment",
+            Self::LlmModel => "llm_model",
             Self::Job => "job",
             Self::Webhook => "webhook",
             Self::Server => "server",
@@ -68,7 +72,7 @@ impl ResourceType {
 
     /// Whether one thing of the type can be granted. Of the others only all can.
     pub const fn has_ids(self) -> bool {
-        matches!(self, Self::Experiment | Self::RegisteredModel | Self::Workspace)
+        matches!(self, Self::Experiment | Self::RegisteredModel | Self::LlmModel | Self::Workspace)
     }
 
     /// Whether things of the type lie in a workspace, so that who was granted that has them too.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shipway_core::{Digest, Name, nearest};
 
 use crate::{
-    DefinitionErrors, DefinitionFile, Entity, FeatureMetadata, Gate, RestoreError, Service, Sink, Source,
-    UnknownDefinition, View, ViewReference, canonical,
+    DefinitionErrors, DefinitionFile, Entity, FeatureMetadata, Gate, LlmModel, RestoreError, Service, Sink,
+    Source, UnknownDefinition, View, ViewReference, canonical,
 };
 
 /// A definition with the hash of everything in it that changes a value.
@@ -20,7 +20,7 @@ pub struct Versioned<T> {
     pub hash: Digest,
 }
 
-/// The six kinds of definitions.
+/// The seven kinds of definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DefinitionKind {
@@ -36,12 +36,15 @@ pub enum DefinitionKind {
     Gate,
     /// Where rows are sent on to.
     Sink,
+    /// A model of language at providers.
+    #[serde(rename = "llm_model")]
+    LlmModel,
 }
 
 impl DefinitionKind {
     /// Every kind, in the order in which they build on each other.
-    pub const ALL: [Self; 6] =
-        [Self::Entity, Self::Source, Self::View, Self::Service, Self::Gate, Self::Sink];
+    pub const ALL: [Self; 7] =
+        [Self::Entity, Self::Source, Self::View, Self::Service, Self::Gate, Self::Sink, Self::LlmModel];
 
     /// The word for it in definitions, paths and messages.
     pub const fn word(self) -> &'static str {
@@ -52,6 +55,7 @@ impl DefinitionKind {
             Self::Service => "service",
             Self::Gate => "gate",
             Self::Sink => "sink",
+            Self::LlmModel => "llm_model",
         }
     }
 }
@@ -93,6 +97,8 @@ pub struct DefinitionSet {
     pub gates: BTreeMap<Name, Arc<Versioned<Gate>>>,
     /// Sinks in force.
     pub sinks: BTreeMap<Name, Arc<Versioned<Sink>>>,
+    /// Models of language in force.
+    pub llm_models: BTreeMap<Name, Arc<Versioned<LlmModel>>>,
     /// Every known version of every view, in force or not.
     pub views_by_hash: BTreeMap<Digest, Arc<Versioned<View>>>,
     /// Every known version of every service, in force or not.
@@ -171,6 +177,7 @@ impl DefinitionSet {
             DefinitionKind::Service => self.services.keys().collect(),
             DefinitionKind::Gate => self.gates.keys().collect(),
             DefinitionKind::Sink => self.sinks.keys().collect(),
+            DefinitionKind::LlmModel => self.llm_models.keys().collect(),
         }
     }
 
@@ -199,6 +206,7 @@ impl DefinitionSet {
             set.services.extend(proposed.services.clone());
             set.gates.extend(proposed.gates.clone());
             set.sinks.extend(proposed.sinks.clone());
+            set.llm_models.extend(proposed.llm_models.clone());
             set.views_by_hash.extend(proposed.views_by_hash.clone());
             set.services_by_hash.extend(proposed.services_by_hash.clone());
         };
@@ -216,6 +224,7 @@ impl DefinitionSet {
             DefinitionKind::Service => drop(result.services.remove(name)),
             DefinitionKind::Gate => drop(result.gates.remove(name)),
             DefinitionKind::Sink => drop(result.sinks.remove(name)),
+            DefinitionKind::LlmModel => drop(result.llm_models.remove(name)),
         }
         result
     }
@@ -229,6 +238,7 @@ impl DefinitionSet {
             DefinitionKind::Service => stored(self.services.get(name)?),
             DefinitionKind::Gate => stored(self.gates.get(name)?),
             DefinitionKind::Sink => stored(self.sinks.get(name)?),
+            DefinitionKind::LlmModel => stored(self.llm_models.get(name)?),
         }
     }
 
@@ -271,6 +281,10 @@ impl DefinitionSet {
                 put(&mut self.sinks, restored(kind, stored, hash, Versioned::sink)?, in_force, |sink| {
                     &sink.name
                 });
+            }
+            DefinitionKind::LlmModel => {
+                let model = restored(kind, stored, hash, Versioned::llm_model)?;
+                put(&mut self.llm_models, model, in_force, |model| &model.name);
             }
         }
         Ok(())
@@ -368,5 +382,11 @@ impl Versioned<Gate> {
 impl Versioned<Sink> {
     pub(crate) fn sink(definition: Sink) -> Self {
         Self { hash: canonical::sink(&definition), definition }
+    }
+}
+
+impl Versioned<LlmModel> {
+    pub(crate) fn llm_model(definition: LlmModel) -> Self {
+        Self { hash: canonical::llm_model(&definition), definition }
     }
 }

@@ -9,7 +9,7 @@
 //! - `batch`: where the history of a source comes from; `stream` where its events come from
 //! - `choice`: reads references to views and their features
 //! - `expressions`: named expressions
-//! - `entity`, `source`, `view`, `service`, `gate`, `sink`: one kind each
+//! - `entity`, `source`, `view`, `service`, `gate`, `sink`, `llm_model`: one kind each
 
 mod batch;
 mod choice;
@@ -17,6 +17,7 @@ mod corrections;
 mod entity;
 mod expressions;
 mod gate;
+mod llm_model;
 mod metadata;
 mod reader;
 mod report;
@@ -36,6 +37,7 @@ pub(crate) use corrections::CorrectionsDraft;
 pub(crate) use entity::EntityDraft;
 pub(crate) use expressions::Expressions;
 pub(crate) use gate::GateDraft;
+pub(crate) use llm_model::LlmModelDraft;
 pub(crate) use metadata::FeatureNote;
 pub(crate) use reader::{Columns, Head, Located};
 pub(crate) use report::Report;
@@ -55,6 +57,11 @@ pub(crate) use batch::FIELDS as BATCH_FIELDS;
 #[cfg(test)]
 pub(crate) use gate::REQUIREMENT_FIELDS;
 #[cfg(test)]
+pub(crate) use llm_model::{
+    COOLDOWN_FIELDS as LLM_COOLDOWN_FIELDS, DEPLOYMENT_FIELDS as LLM_DEPLOYMENT_FIELDS,
+    PRICE_FIELDS as LLM_PRICE_FIELDS, RETRY_FIELDS as LLM_RETRY_FIELDS, TIMEOUT_FIELDS as LLM_TIMEOUT_FIELDS,
+};
+#[cfg(test)]
 pub(crate) use metadata::{DEPRECATION_FIELDS, FEATURE_FIELDS};
 #[cfg(test)]
 pub(crate) use sink::{FROM_FIELDS as SINK_FROM_FIELDS, TO_FIELDS as SINK_TO_FIELDS};
@@ -64,13 +71,14 @@ pub(crate) use stream::FIELDS as STREAM_FIELDS;
 pub(crate) use view::{ENTRY_FIELDS, FRESHNESS_FIELDS};
 
 #[cfg(test)]
-pub(crate) const FIELDS: [(DefinitionKind, &[&str]); 6] = [
+pub(crate) const FIELDS: [(DefinitionKind, &[&str]); 7] = [
     (DefinitionKind::Entity, entity::FIELDS),
     (DefinitionKind::Source, source::FIELDS),
     (DefinitionKind::View, view::FIELDS),
     (DefinitionKind::Service, service::FIELDS),
     (DefinitionKind::Gate, gate::FIELDS),
     (DefinitionKind::Sink, sink::FIELDS),
+    (DefinitionKind::LlmModel, llm_model::FIELDS),
 ];
 
 /// One file of definitions. The path is only named in errors; it is never opened.
@@ -99,6 +107,7 @@ pub(crate) struct Drafts {
     pub(crate) services: Vec<ServiceDraft>,
     pub(crate) gates: Vec<GateDraft>,
     pub(crate) sinks: Vec<SinkDraft>,
+    pub(crate) llm_models: Vec<LlmModelDraft>,
     /// A file could not be read at all, or a definition has no readable name: that a name is unknown proves nothing.
     pub(crate) incomplete: bool,
 }
@@ -151,6 +160,7 @@ fn read_document(
         DefinitionKind::Service => service::FIELDS,
         DefinitionKind::Gate => gate::FIELDS,
         DefinitionKind::Sink => sink::FIELDS,
+        DefinitionKind::LlmModel => llm_model::FIELDS,
     };
     let named = entries.iter().find(|(key, _)| key.text == "name").map(|(_, node)| &node.content);
     reader.thing = match named {
@@ -178,6 +188,9 @@ fn read_document(
         DefinitionKind::Service => drafts.services.push(service::read(head, &fields, &mut reader)),
         DefinitionKind::Gate => drafts.gates.push(gate::read(head, &fields, &mut reader)),
         DefinitionKind::Sink => drafts.sinks.push(sink::read(head, &fields, &mut reader)),
+        DefinitionKind::LlmModel => {
+            drafts.llm_models.push(llm_model::read(head, &fields, &mut reader));
+        }
     }
     Some(())
 }

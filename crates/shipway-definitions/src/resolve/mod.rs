@@ -10,11 +10,13 @@
 //! - `metadata`: what is said about features
 //! - `expressions`: names and types of expressions
 //! - `service`: views at their versions, the order of columns, clashes with the request
+//! - `llm_model`: names that two models are called by
 //! - `sink`: the view whose rows are sent, the table that is filled
 
 mod choice;
 mod enrich;
 mod expressions;
+mod llm_model;
 mod metadata;
 mod selection;
 mod service;
@@ -70,6 +72,7 @@ pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report)
     for gate in drafts.gates.into_iter().filter_map(|draft| draft.gate) {
         resolver.set.gates.insert(gate.name.clone(), Arc::new(Versioned::gate(gate)));
     }
+    resolver.llm_models(drafts.llm_models);
     let mut filled = BTreeMap::new();
     for draft in drafts.sinks {
         resolver.sink(draft, &mut filled);

@@ -2,20 +2,20 @@
 //!
 //! - `external`: weights in other files
 //! - `library`: ONNX Runtime's shared library, loaded when the first ONNX model is
+//! - `sessions`: as many of a model as batches run at once
 //! - `tensors`: models of any shape: tensors in, tensors out
 //! - `tabular`: models of rows and columns
 
 mod external;
 mod library;
+mod sessions;
 mod tabular;
 mod tensors;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use ort::{ep::CUDA, session::Session};
+use ort::{environment::Environment, ep::CUDA, session::Session};
+use sessions::Sessions;
 use shipway_core::Value;
 use tabular::Tabular;
 
@@ -33,11 +33,10 @@ fn unsupported(what: impl Into<String>) -> RuntimeError {
     RuntimeError::Unsupported { format: FORMAT, what: what.into() }
 }
 
-/// A session, the tensors it takes and gives, and how rows go in and come out.
+/// Sessions of a model, the tensors it takes and gives, and how rows go in and come out.
 #[derive(Debug)]
 pub(crate) struct Onnx {
-    /// Running a session needs it exclusively.
-    session: Mutex<Session>,
+    sessions: Sessions,
     signature: TensorSignature,
     /// Or why the model's tensors are no rows, in words.
     tabular: Result<Tabular, String>,
@@ -56,37 +55,15 @@ impl Onnx {
     ) -> Result<Self, RuntimeError> {
         let environment = library::environment(options)?;
         external::check(bytes, data)?;
-        let prepare = RuntimeError::onnx("prepare a session");
-        let mut builder = Session::builder(&environment)
-            .map_err(&prepare)?
-            .with_intra_threads(options.threads.max(1))
-            .map_err(|error| prepare(error.into()))?;
-        if options.inter_threads > 1 {
-            builder = builder
-                .with_parallel_execution(true)
-                .map_err(|error| prepare(error.into()))?
-                .with_inter_threads(options.inter_threads)
-                .map_err(|error| prepare(error.into()))?;
-        }
-        if let Device::Cuda(number) = options.device {
-            // Refused rather than run on the processor, which would answer, and late.
-            let gpu = CUDA::default().with_device_id(number.into()).build().error_on_failure();
-            builder = builder
-                .with_execution_providers([gpu])
-                .map_err(|error| RuntimeError::onnx("use the GPU")(error.into()))?;
-        }
-        for DataFile { path, content } in data {
-            builder = builder
-                .with_external_initializer_file_in_memory(path, Arc::clone(content))
-                .map_err(|error| prepare(error.into()))?;
-        }
-        let session = builder.commit_from_memory(bytes).map_err(RuntimeError::onnx("load the model"))?;
-        let signature = tensors::signature(&session)?;
-        let tabular = Tabular::of(&session).map_err(|refusal| match refusal {
+        let session = || session(&environment, bytes, data, options);
+        let first = session()?;
+        let others = (1..options.sessions).map(|_| session()).collect::<Result<_, _>>()?;
+        let signature = tensors::signature(&first)?;
+        let tabular = Tabular::of(&first).map_err(|refusal| match refusal {
             RuntimeError::Unsupported { what, .. } => what,
             other => other.to_string(),
         });
-        Ok(Self { session: Mutex::new(session), signature, tabular })
+        Ok(Self { sessions: Sessions::new(first, others), signature, tabular })
     }
 
     /// The tensors it takes and gives.
@@ -140,7 +117,7 @@ impl Onnx {
             return Ok(Vec::new());
         }
         let tensors = tabular.tensors(inputs, columns, rows)?;
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = self.sessions.free();
         let answers = session.run(tensors).map_err(RuntimeError::onnx("run the model"))?;
         let name = tabular.output();
         let answer = answers
@@ -158,7 +135,7 @@ impl Onnx {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let options = tensors::only(wanted)?;
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = self.sessions.free();
         let answers =
             session.run_with_options(inputs, &options).map_err(RuntimeError::onnx("run the model"))?;
         let read = |name: &&str| {
@@ -169,4 +146,37 @@ impl Onnx {
         };
         wanted.iter().map(read).collect()
     }
+}
+
+fn session(
+    environment: &Environment,
+    bytes: &[u8],
+    data: &[DataFile],
+    options: &RuntimeOptions,
+) -> Result<Session, RuntimeError> {
+    let prepare = RuntimeError::onnx("prepare a session");
+    let mut builder = Session::builder(environment)
+        .map_err(&prepare)?
+        .with_intra_threads(options.threads.max(1))
+        .map_err(|error| prepare(error.into()))?;
+    if options.inter_threads > 1 {
+        builder = builder
+            .with_parallel_execution(true)
+            .map_err(|error| prepare(error.into()))?
+            .with_inter_threads(options.inter_threads)
+            .map_err(|error| prepare(error.into()))?;
+    }
+    if let Device::Cuda(number) = options.device {
+        // Refused rather than run on the processor, which would answer, and late.
+        let gpu = CUDA::default().with_device_id(number.into()).build().error_on_failure();
+        builder = builder
+            .with_execution_providers([gpu])
+            .map_err(|error| RuntimeError::onnx("use the GPU")(error.into()))?;
+    }
+    for DataFile { path, content } in data {
+        builder = builder
+            .with_external_initializer_file_in_memory(path, Arc::clone(content))
+            .map_err(|error| prepare(error.into()))?;
+    }
+    builder.commit_from_memory(bytes).map_err(RuntimeError::onnx("load the model"))
 }

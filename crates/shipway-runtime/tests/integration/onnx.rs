@@ -64,6 +64,24 @@ fn a_model_runs_with_operators_side_by_side_and_not_on_a_gpu_that_the_library_do
 }
 
 #[test]
+fn a_model_with_several_sessions_answers_the_same_in_all_of_them() {
+    let several = RuntimeOptions { sessions: 3, ..options() };
+    let model = Model::load(ModelFormat::Onnx, &bytes("linear_regression.onnx"), &several).unwrap();
+    let expected = load("linear_regression").predict_raw(&[0.5; 8], 2).unwrap();
+    let start = std::sync::Barrier::new(6);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                start.wait();
+                for _ in 0..200 {
+                    assert_eq!(model.predict_raw(&[0.5; 8], 2).unwrap(), expected);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_device_is_read_from_its_name() {
     assert_eq!("cpu".parse(), Ok(Device::Cpu));
     assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));

@@ -2,7 +2,8 @@
 //! its own rows back.
 //!
 //! Nothing waits for company unless the deployment says so (`max_delay_us`): a batch is what came while the one before it ran.
-//! The queue is bounded; what would wait longer than it may is refused at once. An idle model holds no thread.
+//! The queue is bounded; what would wait longer than it may is refused at once. Several batches run at once where the deployment says
+//! so (`instances`). An idle model holds no thread.
 //!
 //! - `queue`: who waits, in which order, and who goes together; pure
 //! - `model`: what a model runs: rows, or tensors
@@ -85,8 +86,8 @@ struct Shared<R: Runner> {
 
 struct State<R: Runner> {
     queue: Queue<Caller<R>>,
-    /// Whether a thread empties the queue.
-    running: bool,
+    /// Threads that empty the queue: no more than batches may run at once.
+    running: usize,
     /// How long a batch took lately, in nanoseconds; 0 before the first.
     batch_ns: u64,
 }
@@ -99,7 +100,7 @@ impl<R: Runner> Batcher<R> {
         statistics: Arc<Statistics>,
         tracker: TaskTracker,
     ) -> Self {
-        let state = State { queue: Queue::default(), running: false, batch_ns: 0 };
+        let state = State { queue: Queue::default(), running: 0, batch_ns: 0 };
         let shared = Shared {
             runner,
             batching,
@@ -129,7 +130,9 @@ impl<R: Runner> Batcher<R> {
                 deadline: now.checked_add(timeout),
                 item: Caller { work, reply, span: spans::current() },
             });
-            !std::mem::replace(&mut state.running, true)
+            let start = state.running < shared.batching.instances;
+            state.running += usize::from(start);
+            start
         };
         if start {
             let shared = Arc::clone(shared);
@@ -159,7 +162,8 @@ impl<R: Runner> Shared<R> {
             return Err(ServingError::QueueFull { waiting, limit: self.limits.max_requests });
         }
         let batches = state.queue.rows().div_ceil(self.batching.rows_at_once().max(1)) as u64;
-        let expected = Duration::from_nanos(state.batch_ns.saturating_mul(batches));
+        let turns = batches.div_ceil(self.batching.instances.max(1) as u64);
+        let expected = Duration::from_nanos(state.batch_ns.saturating_mul(turns));
         if expected > timeout {
             self.statistics.refused();
             return Err(ServingError::TooLate { waited: Duration::ZERO, timeout });
@@ -213,7 +217,7 @@ impl<R: Runner> Shared<R> {
             }
             state.queue.drop_where(|entry| entry.item.reply.is_closed());
             let Some(since) = state.queue.oldest() else {
-                state.running = false;
+                state.running -= 1;
                 return None;
             };
             let most = self.batching.rows_at_once();

@@ -109,6 +109,32 @@ async fn those_who_come_while_a_batch_runs_are_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_batches_run_at_once_as_there_are_instances() {
+    let batching = BatchingSettings { instances: 2, ..of_rows(8) };
+    let (batcher, runner) = batcher(batching, QueueSettings::default());
+    runner.close();
+    let mut tasks = Vec::new();
+    for number in [1, 2] {
+        tasks.push(submitted(&batcher, number, Urgency::default()).await);
+        while runner.batches().len() < tasks.len() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    for number in [3, 4] {
+        tasks.push(submitted(&batcher, number, Urgency::default()).await);
+    }
+    assert_eq!(batcher.waiting(), 2, "there is no third instance");
+    runner.open();
+    for (task, answer) in tasks.into_iter().zip([2, 4, 6, 8]) {
+        assert_eq!(task.await.unwrap().unwrap(), answer);
+    }
+    assert_eq!(runner.batches(), [vec![1], vec![2], vec![3, 4]]);
+    while batcher.shared.state().running > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_and_a_hopeless_deadline_are_refused_at_once() {
     let limits = QueueSettings { max_requests: 2, ..QueueSettings::default() };
     let (batcher, runner) = batcher(of_rows(1), limits);
@@ -144,7 +170,7 @@ async fn a_full_queue_and_a_hopeless_deadline_are_refused_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_company_waits_no_longer_than_told() {
-    let batching = BatchingSettings { max_rows: Some(3), max_delay_us: 60_000_000 };
+    let batching = BatchingSettings { max_delay_us: 60_000_000, ..of_rows(3) };
     let (batcher, runner) = batcher(batching, QueueSettings::default());
     let tasks = [
         submitted(&batcher, 1, Urgency::default()).await,
@@ -156,7 +182,7 @@ async fn who_waits_for_company_waits_no_longer_than_told() {
     }
     assert_eq!(runner.batches(), [vec![1, 2, 3]], "a full batch does not wait");
 
-    let batching = BatchingSettings { max_rows: Some(3), max_delay_us: 20_000 };
+    let batching = BatchingSettings { max_delay_us: 20_000, ..of_rows(3) };
     let (batcher, _) = self::batcher(batching, QueueSettings::default());
     let started = Instant::now();
     assert_eq!(batcher.submit(1, Urgency::default()).await.unwrap(), 2);

@@ -53,8 +53,8 @@ pub struct LaunchGates {
     /// How many times as long as the other version's the candidate's 95th percentile of latency may be, a millisecond apart; null for no such
     /// gate.
     pub max_latency_ratio: Option<f64>,
-    /// The largest population stability index between the predictions of the two; null for no such gate. Models of tensors without rows
-    /// are not held to it.
+    /// The largest population stability index between the predictions of the two; null for no such gate. Of a model of tensors alone, its first
+    /// output that is numbers is looked at.
     pub max_drift: Option<f64>,
 }
 

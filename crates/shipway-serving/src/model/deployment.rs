@@ -39,6 +39,9 @@ pub struct DeploymentSpec {
     /// The share of requests whose rows are logged, from 0 to 1; all without it. A feature service may log fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_share: Option<Share>,
+    /// Whether an ensemble loads it for one of its steps: it has no prediction log then.
+    #[serde(skip)]
+    pub is_step: bool,
 }
 
 impl DeploymentSpec {

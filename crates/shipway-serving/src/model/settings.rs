@@ -22,8 +22,11 @@ const LONGEST_TIMEOUT_MS: u64 = 600_000;
 /// The most bytes of answers that may be kept: 64 GiB.
 const MOST_CACHE_BYTES: u64 = 64 << 30;
 
+/// The most batches of one model that may run at once.
+const MOST_INSTANCES: usize = 64;
+
 /// Which requests run together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchingSettings {
     /// The most rows of a batch, 1 for no batches. Without it, 64 for a model of rows and columns, whose rows know nothing of each
@@ -31,6 +34,9 @@ pub struct BatchingSettings {
     pub max_rows: Option<usize>,
     /// How long the first of a batch waits for company, in microseconds; 0 for not at all.
     pub max_delay_us: u64,
+    /// How many batches run at once, 1 without it. An ONNX model has a session for each, with the memory that one takes. A model of
+    /// Python code has one process, and runs one batch at a time whatever is said.
+    pub instances: usize,
 }
 
 /// Who may wait, and how long.
@@ -57,6 +63,12 @@ impl CacheSettings {
     }
 }
 
+impl Default for BatchingSettings {
+    fn default() -> Self {
+        Self { max_rows: None, max_delay_us: 0, instances: 1 }
+    }
+}
+
 impl Default for QueueSettings {
     fn default() -> Self {
         Self { max_requests: 1_000, timeout_ms: 10_000 }
@@ -67,10 +79,12 @@ impl BatchingSettings {
     /// The settings for a model: what is not said is decided by whether it takes rows, of which code may make anything; one whose
     /// tensors have a first dimension of a fixed size runs no batches, whatever is said.
     pub(crate) fn for_model(self, model: &Model) -> Self {
+        let is_code = model.format() == ModelFormat::Python;
+        let settings = Self { instances: if is_code { 1 } else { self.instances }, ..self };
         if model.signature().is_some_and(|signature| !signature.batches()) {
-            return Self { max_rows: Some(1), max_delay_us: 0 };
+            return Self { max_rows: Some(1), max_delay_us: 0, ..settings };
         }
-        self.for_rows(model.takes_rows() && model.format() != ModelFormat::Python)
+        settings.for_rows(model.takes_rows() && !is_code)
     }
 
     fn for_rows(self, takes_rows: bool) -> Self {
@@ -88,7 +102,8 @@ impl BatchingSettings {
 
     pub(crate) fn check(&self) -> Result<(), ServingError> {
         within("batching.max_rows", self.max_rows.unwrap_or(1) as u64, 1, MOST_ROWS as u64)?;
-        within("batching.max_delay_us", self.max_delay_us, 0, LONGEST_DELAY_US)
+        within("batching.max_delay_us", self.max_delay_us, 0, LONGEST_DELAY_US)?;
+        within("batching.instances", self.instances as u64, 1, MOST_INSTANCES as u64)
     }
 }
 
@@ -119,16 +134,19 @@ mod tests {
         let read: QueueSettings = serde_json::from_str("{}").unwrap();
         assert_eq!(read, QueueSettings::default());
         let batching: BatchingSettings = serde_json::from_str(r#"{"max_delay_us": 50}"#).unwrap();
-        assert_eq!(batching.for_rows(true).rows_at_once(), 64);
+        assert_eq!((batching.for_rows(true).rows_at_once(), batching.instances), (64, 1));
         assert_eq!(batching.for_rows(false).rows_at_once(), 1);
         assert!(serde_json::from_str::<BatchingSettings>(r#"{"max_batch": 3}"#).is_err());
     }
 
     #[test]
     fn settings_beyond_their_bounds_are_refused() {
-        let rows = BatchingSettings { max_rows: Some(0), max_delay_us: 0 };
+        let rows = BatchingSettings { max_rows: Some(0), ..BatchingSettings::default() };
         assert_eq!(rows.check().unwrap_err().to_string(), "batching.max_rows must be 1 to 65536, got 0");
-        assert!(BatchingSettings { max_rows: None, max_delay_us: 10_000_001 }.check().is_err());
+        let usual = BatchingSettings::default();
+        assert!(BatchingSettings { max_delay_us: 10_000_001, ..usual }.check().is_err());
+        assert!(BatchingSettings { instances: 0, ..usual }.check().is_err());
+        assert!(BatchingSettings { instances: 65, ..usual }.check().is_err());
         assert!(QueueSettings { max_requests: 0, timeout_ms: 1 }.check().is_err());
         assert!(QueueSettings { max_requests: 1, timeout_ms: 0 }.check().is_err());
         assert!(CacheSettings { max_bytes: MOST_CACHE_BYTES + 1 }.check().is_err());

@@ -8,7 +8,7 @@ use shipway_core::Timestamp;
 use shipway_runtime::tensor::{Datatype, Elements, Tensor, TensorSignature};
 
 use super::{
-    classification,
+    classification, ensembles,
     metadata::OUTPUT,
     rows::{self, Takes},
 };
@@ -16,7 +16,7 @@ use crate::{
     batching::Urgency,
     error::ServingError,
     launch::stage::Variant,
-    service::{Inferred, Question, Served, Serving, Source, Target, TensorQuestion},
+    service::{EnsembleQuestion, Inferred, Question, Served, Serving, Source, Target, TensorQuestion},
     tensor_json,
 };
 
@@ -106,6 +106,12 @@ impl Parameters {
         let timeout = whole(&mut given, "timeout")?.filter(|timeout| *timeout > 0).map(Duration::from_micros);
         Ok(Self { at, token, urgency: Urgency { priority, timeout }, key, others: given })
     }
+
+    /// A question of these rows to an ensemble, and the parameters that mean nothing here.
+    pub(super) fn question(self, rows: Vec<Map<String, Json>>) -> (EnsembleQuestion, Map<String, Json>) {
+        let Self { at, token, urgency, key, others } = self;
+        (EnsembleQuestion { rows, at, token, urgency, key }, others)
+    }
 }
 
 /// A parameter that is text.
@@ -144,6 +150,9 @@ pub(super) async fn answer(
     call: Call,
 ) -> Result<Reply, ServingError> {
     let started = Instant::now();
+    if let Some(ensemble) = serving.ensemble_version(name, version)? {
+        return ensembles::answer(serving, &ensemble, call, started).await;
+    }
     let target = serving.target(name, version).await?;
     let served = &target.served;
     let Call { id, mut parameters, inputs, outputs } = call;

@@ -41,6 +41,16 @@ pub(super) async fn configured(
     version: Option<&str>,
 ) -> Result<Configured, ServingError> {
     let description = describe(serving, name, version).await?;
+    if let Some(ensemble) = serving.ensemble(name) {
+        let queue = &ensemble.spec.queue;
+        return Ok(Configured {
+            description,
+            batching: BatchingSettings { max_rows: Some(1), ..BatchingSettings::default() },
+            batches: false,
+            timeout_us: queue.timeout_ms.saturating_mul(1_000),
+            max_requests: queue.max_requests,
+        });
+    }
     let deployment = serving.deployment(name)?;
     let served = serving.served(&deployment).await?;
     let batching = served.batching;
@@ -114,7 +124,7 @@ fn shown(configured: &Configured) -> Value {
         "max_batch_size": configured.max_batch_size(),
         "input": tensors(&description.inputs),
         "output": tensors(&description.outputs),
-        "instance_group": [{ "name": description.name, "kind": "KIND_CPU", "count": 1 }],
+        "instance_group": [{ "name": description.name, "kind": "KIND_CPU", "count": configured.batching.instances }],
     });
     if configured.batches
         && let Some(config) = config.as_object_mut()

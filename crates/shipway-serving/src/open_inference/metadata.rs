@@ -10,6 +10,7 @@ use shipway_runtime::{
 };
 use shipway_web::{Path, Problem};
 
+use super::ensembles;
 use crate::{
     error::ServingError,
     service::{Served, Serving, Source},
@@ -66,8 +67,10 @@ fn readiness(ready: bool) -> (StatusCode, Json<Value>) {
 
 /// The names of all deployments.
 pub(super) async fn models(State(serving): State<Serving>) -> Json<Value> {
-    let names: Vec<String> =
-        serving.deployments().into_iter().map(|status| status.name.to_string()).collect();
+    let deployments = serving.all().into_iter().map(|deployment| deployment.name.to_string());
+    let ensembles = serving.all_ensembles().into_iter().map(|ensemble| ensemble.name.to_string());
+    let mut names: Vec<String> = deployments.chain(ensembles).collect();
+    names.sort_unstable();
     Json(json!({ "models": names }))
 }
 
@@ -101,7 +104,7 @@ pub(super) async fn version_ready(
     Path((name, version)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     if !serving.is_ready(&name, Some(&version))? {
-        serving.loaded_target(&name, Some(&version))?;
+        serving.must_answer(&name, Some(&version))?;
     }
     Ok(named_readiness(&name, true))
 }
@@ -117,6 +120,9 @@ pub(super) async fn describe(
     name: &str,
     version: Option<&str>,
 ) -> Result<Description, ServingError> {
+    if let Some(ensemble) = serving.ensemble_version(name, version)? {
+        return ensembles::describe(serving, &ensemble).await;
+    }
     let served = serving.target(name, version).await?.served;
     let (inputs, outputs) = tensors(&served);
     Ok(Description {

@@ -5,6 +5,7 @@
 //! inputs are ids and request columns; without, the model's own tensors, or its columns, or one matrix of them.
 //!
 //! - `call`: a request and its answer on either wire, and what happens in between
+//! - `ensembles`: the same for an ensemble
 //! - `rows`: tensors as rows of columns
 //! - `classification`: the best classes of an output, as strings
 //! - `body`: the bytes of a REST request and of its answer: JSON, and raw tensors behind it
@@ -17,6 +18,7 @@ mod body;
 mod call;
 mod classification;
 mod config;
+mod ensembles;
 mod grpc;
 mod infer;
 mod metadata;

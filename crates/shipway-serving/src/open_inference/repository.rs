@@ -49,7 +49,13 @@ pub(super) fn listed(serving: &Serving, ready_only: bool) -> Vec<Listed> {
             reason,
         }
     });
-    listed.filter(|listed| !ready_only || listed.state == "READY").collect()
+    let ensembles = serving.ensembles().into_iter().map(|status| Listed {
+        name: status.name.to_string(),
+        version: status.version.to_string(),
+        state: if status.ready { "READY" } else { "UNAVAILABLE" },
+        reason: status.trouble.map_or_else(String::new, |trouble| trouble.detail),
+    });
+    listed.chain(ensembles).filter(|listed| !ready_only || listed.state == "READY").collect()
 }
 
 /// All deployments, or those that answer.

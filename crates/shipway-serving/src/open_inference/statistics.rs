@@ -8,9 +8,38 @@ use shipway_web::{Path, Problem};
 
 use crate::{
     error::ServingError,
-    service::{Deployment, Served, Serving},
-    statistics::{Phase, Total},
+    service::{Ensemble, Served, Serving},
+    statistics::{Phase, Statistics, Total},
 };
+
+/// Something that has done something: a version of a deployment, or an ensemble.
+pub(super) struct Counted {
+    pub(super) name: String,
+    pub(super) version: u64,
+    pub(super) statistics: Arc<Statistics>,
+    waiting: usize,
+}
+
+impl Counted {
+    fn of_version(name: &str, served: &Served) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: served.resolved.version,
+            statistics: Arc::clone(&served.statistics),
+            waiting: served.batcher.waiting(),
+        }
+    }
+
+    /// Its requests wait for the models of its steps.
+    fn of_ensemble(ensemble: &Ensemble) -> Self {
+        Self {
+            name: ensemble.name.to_string(),
+            version: ensemble.version,
+            statistics: Arc::clone(&ensemble.statistics),
+            waiting: 0,
+        }
+    }
+}
 
 /// The times of a request's phases, under the protocol's words.
 const PHASES: [(&str, Phase); 8] = [
@@ -45,25 +74,29 @@ pub(super) async fn version(
     Ok(Json(shown(&chosen(&serving, Some(&name), Some(&version))?)))
 }
 
-/// The versions that are asked for, each with its deployment's name.
+/// What is asked for: versions, ensembles, or one of these.
 pub(super) fn chosen(
     serving: &Serving,
     name: Option<&str>,
     version: Option<&str>,
-) -> Result<Vec<(String, Arc<Served>)>, ServingError> {
+) -> Result<Vec<Counted>, ServingError> {
     let Some(name) = name else {
-        let named = |deployment: &Arc<Deployment>| {
+        let mut all = Vec::new();
+        for deployment in serving.all() {
             let versions = deployment.versions();
-            versions.into_iter().map(|served| (deployment.name.to_string(), served)).collect::<Vec<_>>()
-        };
-        return Ok(serving.all().iter().flat_map(named).collect());
+            all.extend(versions.iter().map(|served| Counted::of_version(deployment.name.as_str(), served)));
+        }
+        all.extend(serving.all_ensembles().iter().map(|ensemble| Counted::of_ensemble(ensemble)));
+        return Ok(all);
     };
-    Ok(vec![(name.to_owned(), serving.loaded_target(name, version)?.served)])
+    if let Some(ensemble) = serving.ensemble_version(name, version)? {
+        return Ok(vec![Counted::of_ensemble(&ensemble)]);
+    }
+    Ok(vec![Counted::of_version(name, &serving.loaded_target(name, version)?.served)])
 }
 
-fn shown(versions: &[(String, Arc<Served>)]) -> Value {
-    let one = |(name, served): &(String, Arc<Served>)| {
-        let statistics = &served.statistics;
+fn shown(counted: &[Counted]) -> Value {
+    let one = |Counted { name, version, statistics, waiting }: &Counted| {
         let duration = |total: Total| json!({ "count": total.count, "ns": total.ns });
         let phases: serde_json::Map<String, Value> = PHASES
             .iter()
@@ -83,15 +116,15 @@ fn shown(versions: &[(String, Arc<Served>)]) -> Value {
             .collect();
         json!({
             "name": name,
-            "version": served.resolved.version.to_string(),
+            "version": version.to_string(),
             "last_inference": statistics.last_ms(),
             "inference_count": statistics.rows(),
             "execution_count": statistics.executions(),
             "inference_stats": phases,
             "batch_stats": batches,
             "refused_count": statistics.refusals(),
-            "waiting_count": served.batcher.waiting(),
+            "waiting_count": waiting,
         })
     };
-    json!({ "model_stats": versions.iter().map(one).collect::<Value>() })
+    json!({ "model_stats": counted.iter().map(one).collect::<Value>() })
 }

@@ -2,13 +2,11 @@
 
 use axum::{
     Json,
-    extract::State,
     response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use shipway_runtime::text::normalize;
-use shipway_web::{JsonBody, Problem};
 
 use super::{
     Refusal,
@@ -45,19 +43,21 @@ struct Usage {
 }
 
 /// Embeds texts.
-pub(super) async fn embeddings(State(serving): State<Serving>, body: JsonBody) -> Result<Response, Problem> {
-    let body = body.parse()?;
-    Ok(match answer(&serving, body).await {
+pub(super) async fn embeddings(
+    serving: &Serving,
+    body: serde_json::Map<String, serde_json::Value>,
+) -> Response {
+    match answer(serving, body).await {
         Ok(answer) => Json(answer).into_response(),
         Err(refusal) => refusal.answer(),
-    })
+    }
 }
 
 async fn answer(
     serving: &Serving,
     body: serde_json::Map<String, serde_json::Value>,
 ) -> Result<Answer, Refusal> {
-    let Asked { model, inputs, encoding, dimensions } = Asked::read(body)?;
+    let Asked { model, inputs, encoding, dimensions, user } = Asked::read(body)?;
     let embedder = serving.embedder(&model).await?;
     if let Some(dimensions) = dimensions.filter(|dimensions| !embedder.has_dimensions(*dimensions)) {
         let reason = format!(
@@ -66,7 +66,7 @@ async fn answer(
         );
         return Err(Refusal::of("dimensions", reason));
     }
-    let embedded = embedder.embed(inputs).await?;
+    let embedded = embedder.embed(inputs, user).await?;
     let vectors = embedded.vectors.into_iter().enumerate();
     let data = vectors.map(|(index, vector)| {
         let vector = shortened(vector, dimensions);

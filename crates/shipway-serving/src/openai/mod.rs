@@ -1,7 +1,7 @@
-//! Embeddings as OpenAI's API has them: its types, its errors, its routes. It holds no rules.
+//! Embeddings as OpenAI's API has them: its types, its errors. It holds no rules.
 //!
 //! A deployment of a model of text that embeds is a model of this API; its clients change their URL and their key, which is a token of
-//! this server.
+//! this server. Models that are served elsewhere lie under the same paths, so whoever has the routes asks here for those of this server.
 //!
 //! - `request`: what is asked; pure
 //! - `embeddings`: the answer
@@ -12,21 +12,41 @@ mod models;
 mod request;
 
 use axum::response::Response;
-use serde_json::json;
-use shipway_core::{Kind, Permission};
-use shipway_web::{Problem, Routes};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use shipway_core::Kind;
+use shipway_web::{JsonBody, Problem};
 
 use crate::{error::ServingError, refusal, service::Serving};
 pub(crate) use request::Inputs;
 
-/// The routes of the API.
-pub(crate) fn routes() -> Routes<Serving> {
-    Routes::new()
-        .post("/v1/embeddings", Permission::Use, embeddings::embeddings)
-        .get("/v1/models", Permission::Read, models::list)
-        .get("/v1/models/{model}", Permission::Read, models::show)
-        .with_problem_renderer(refusal)
-        .with_unknown_path_renderer("/v1/", refusal)
+/// The deployments that can be asked under OpenAI's API. Whether a caller may ask them is judged by whoever has the routes.
+#[derive(Clone)]
+pub struct OpenAiModels(pub Serving);
+
+impl OpenAiModels {
+    /// Whether there is a deployment of this name, whatever it does.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.deployments().iter().any(|status| status.name.as_str() == name)
+    }
+
+    /// The deployments that embed and are loaded, by name, as the API shows models.
+    pub fn list(&self) -> Vec<Value> {
+        models::list(&self.0)
+    }
+
+    /// One of them, or a refusal.
+    pub async fn show(&self, name: &str) -> Response {
+        models::show(&self.0, name).await
+    }
+
+    /// Answers for embeddings. Refusals are answers too, in the words of the API.
+    pub async fn embeddings(&self, body: Bytes) -> Response {
+        match JsonBody(body).parse() {
+            Ok(body) => embeddings::embeddings(&self.0, body).await,
+            Err(problem) => answer(&problem, None),
+        }
+    }
 }
 
 /// Why a request was refused, and by which of its parameters.
@@ -55,12 +75,6 @@ impl Refusal {
     fn answer(self) -> Response {
         answer(&Problem::from(self.error), self.parameter)
     }
-}
-
-/// Why a request was refused before its handler saw it.
-#[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
-fn refusal(problem: Problem) -> Response {
-    answer(&problem, None)
 }
 
 fn answer(problem: &Problem, parameter: Option<&str>) -> Response {

@@ -2,11 +2,9 @@
 
 use axum::{
     Json,
-    extract::State,
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Value, json};
-use shipway_web::Path;
 
 use super::Refusal;
 use crate::service::{Embedder, Serving};
@@ -17,16 +15,16 @@ fn shown(name: &str, embedder: &Embedder) -> Value {
 }
 
 /// The deployments that embed and are loaded, by name.
-pub(super) async fn list(State(serving): State<Serving>) -> Json<Value> {
-    let deployments = serving.deployments().into_iter().map(|status| status.name.to_string());
+pub(super) fn list(serving: &Serving) -> Vec<Value> {
+    let deployments = serving.all().into_iter().map(|deployment| deployment.name.to_string());
     let models = deployments.filter_map(|name| Some(shown(&name, &serving.loaded_embedder(&name).ok()?)));
-    Json(json!({ "object": "list", "data": models.collect::<Value>() }))
+    models.collect()
 }
 
 /// One of them.
-pub(super) async fn show(State(serving): State<Serving>, Path(name): Path<String>) -> Response {
-    match serving.embedder(&name).await {
-        Ok(embedder) => Json(shown(&name, &embedder)).into_response(),
+pub(super) async fn show(serving: &Serving, name: &str) -> Response {
+    match serving.embedder(name).await {
+        Ok(embedder) => Json(shown(name, &embedder)).into_response(),
         Err(error) => Refusal::from(error).answer(),
     }
 }

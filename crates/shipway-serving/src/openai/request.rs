@@ -16,6 +16,8 @@ pub(super) struct Asked {
     pub(super) encoding: Encoding,
     /// How many of the first numbers of each embedding are wanted; all without it.
     pub(super) dimensions: Option<usize>,
+    /// Who asks: what a launch decides by.
+    pub(super) user: Option<String>,
 }
 
 /// What is embedded.
@@ -60,15 +62,18 @@ impl Asked {
                 Some(dimensions.filter(|number| *number > 0).ok_or_else(wrong)?)
             }
         };
-        // The user is for the caller's own books.
-        body.remove("user");
+        let user = match body.remove("user") {
+            None | Some(Json::Null) => None,
+            Some(Json::String(user)) => Some(user),
+            Some(_) => return Err(Refusal::of("user", "user must be a text")),
+        };
         match body.keys().next() {
             Some(other) => {
                 let other: String = other.chars().take(60).collect();
                 let reason = format!("{other} is not a parameter of embeddings");
                 Err(ServingError::WrongRequest(reason).into())
             }
-            None => Ok(Self { model, inputs, encoding, dimensions }),
+            None => Ok(Self { model, inputs, encoding, dimensions, user }),
         }
     }
 }
@@ -150,6 +155,7 @@ mod tests {
         );
         let asked = asked.unwrap();
         assert_eq!((asked.encoding, asked.dimensions), (Encoding::Base64, Some(3)));
+        assert_eq!(asked.user.as_deref(), Some("u"));
     }
 
     #[test]
@@ -174,6 +180,7 @@ mod tests {
                 Some("encoding_format"),
             ),
             (json!({"model": "m", "input": "a", "dimensions": 0}), "from 1", Some("dimensions")),
+            (json!({"model": "m", "input": "a", "user": 1}), "user must be a text", Some("user")),
             (json!({"model": "m", "input": "a", "stream": true}), "stream is not a parameter", None),
         ] {
             let (message, got) = read(body).unwrap_err();

@@ -7,12 +7,14 @@
 //!
 //! - `schema`: the table's name, columns and types
 //! - `shadow`: the tables of answers that nobody sees
+//! - `tensors`: what models of tensors were given and gave, as its rows
 //! - `batch`: answers as Arrow batches
 //! - `writer`: the task that appends them
 
 mod batch;
 pub(crate) mod schema;
 pub(crate) mod shadow;
+pub(crate) mod tensors;
 mod writer;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -50,6 +50,14 @@ pub fn column_of(name: &str) -> String {
     if FIXED.contains(&name) { format!("input__{name}") } else { name.to_owned() }
 }
 
+/// The column of the prediction log of an ensemble that says who answered in its steps, as JSON.
+const STEPS: &str = "steps";
+
+/// The column of the prediction log of an ensemble that holds an output.
+fn output_column_of(name: &str) -> String {
+    format!("output__{name}")
+}
+
 /// The list of a prediction's numbers.
 pub(crate) fn number_list() -> Arc<Field> {
     Arc::new(Field::new("element", ArrowType::Float64, true))
@@ -78,6 +86,41 @@ impl LogSchema {
             })
             .collect();
         let values = (0..columns.len()).collect();
+        Self::new(deployment, columns, values)
+    }
+
+    /// The tensors that a model takes, then each that it gives under `output__` and its name.
+    pub(crate) fn of_tensors(
+        deployment: &Name,
+        inputs: Vec<(String, DataType)>,
+        outputs: Vec<(String, DataType)>,
+    ) -> Self {
+        let given = outputs.into_iter().map(|(name, data_type)| (output_column_of(&name), data_type));
+        let columns: Vec<(String, DataType)> = inputs.into_iter().chain(given).collect();
+        let values = (0..columns.len()).collect();
+        Self::new(deployment, columns, values)
+    }
+
+    /// What comes in, as it is logged for a model, then each output under `output__` and its name, and who answered in the steps.
+    pub(crate) fn of_ensemble(
+        deployment: &Name,
+        service: Option<&ServiceShape>,
+        inputs: &[(String, DataType)],
+        outputs: &[(String, DataType)],
+    ) -> Self {
+        let (mut columns, values) = match service {
+            Some(shape) => {
+                let Self { columns, values, .. } = Self::of_service(deployment, shape);
+                (columns, values)
+            }
+            None => (inputs.to_vec(), (0..inputs.len()).collect()),
+        };
+        let own = outputs.iter().map(|(name, data_type)| (output_column_of(name), *data_type));
+        for (name, data_type) in own.chain([(STEPS.to_owned(), DataType::Text)]) {
+            // What came in keeps its name, by which it is replayed.
+            let is_taken = columns.iter().any(|(other, _)| *other == name);
+            columns.push((if is_taken { format!("ensemble__{name}") } else { name }, data_type));
+        }
         Self::new(deployment, columns, values)
     }
 
@@ -128,5 +171,16 @@ mod tests {
         assert_eq!(schema.values, [0]);
         assert_eq!(schema.table, "predictions__late");
         assert_eq!(schema.arrow.fields().len(), FIXED.len() + 3);
+    }
+
+    #[test]
+    fn an_ensemble_logs_what_came_in_and_then_what_went_out() {
+        let typed = |name: &str| (name.to_owned(), DataType::Float);
+        let name = Name::new("risk").unwrap();
+        let inputs = [typed("distance"), typed("variant"), typed("steps")];
+        let schema = LogSchema::of_ensemble(&name, None, &inputs, &[typed("distance")]);
+        let names: Vec<&str> = schema.columns.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["distance", "input__variant", "steps", "output__distance", "ensemble__steps"]);
+        assert_eq!(schema.values, [0, 1, 2]);
     }
 }

@@ -17,9 +17,9 @@ mod preview;
 use shipway_core::{Permission, ResourceType};
 use shipway_web::Routes;
 
-use crate::{open_inference, openai, scoring, service::Serving};
+use crate::{open_inference, scoring, service::Serving};
 
-/// All routes of serving.
+/// All routes of serving. Embeddings under OpenAI's API share their paths with models that are served elsewhere: see [`crate::OpenAiModels`].
 pub fn routes(serving: Serving) -> Routes<()> {
     Routes::new()
         .get("/api/v1/deployments", Permission::Read, deployments::list)
@@ -37,7 +37,6 @@ pub fn routes(serving: Serving) -> Routes<()> {
         .post("/api/v1/labels/{deployment}", Permission::Write, labels::post)
         .merge(open_inference::routes(&serving))
         .merge(scoring::routes())
-        .merge(openai::routes())
         .about(ResourceType::Deployment)
         .with_state(serving)
 }

@@ -10,13 +10,13 @@ use shipway_core::{DataType, Timestamp};
 use shipway_runtime::{InputKind, ModelFormat};
 use shipway_web::{BodyBytes, Path, Problem};
 
-use super::{frame, frame::Frame, tensors};
+use super::{ensembles, frame, frame::Frame, tensors};
 use crate::{
     batching::Urgency,
     error::ServingError,
     launch::stage::Variant,
     model::prediction::number_or_list,
-    service::{Inferred, Question, Rows, Served, Serving, Source, TensorQuestion},
+    service::{EnsembleQuestion, Inferred, Question, Rows, Served, Serving, Source, TensorQuestion},
 };
 
 /// The parameters that mean something here. Others are refused: a model server that drops them answers another question.
@@ -81,15 +81,18 @@ async fn answer(
     body: &[u8],
 ) -> Result<Answered, ServingError> {
     let started = Instant::now();
+    if let Some(ensemble) = serving.ensemble(name) {
+        let (frame, parameters) = read(headers, body)?;
+        let urgency = parameters.urgency();
+        let Parameters { at, token, key, .. } = parameters;
+        let question = EnsembleQuestion { rows: Vec::new(), at, token, urgency, key };
+        let (request_id, version, predictions) =
+            ensembles::score(serving, &ensemble, frame, question, started).await?;
+        return Ok(Answered { request_id, version, variant: Variant::Stable, predictions });
+    }
     let target = serving.target(name, None).await?;
     let served = &target.served;
-    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let kind = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let (frame, parameters) = match kind {
-        b"text/csv" => (Frame::Csv(body), Parameters::default()),
-        b"" | b"application/json" => read(body)?,
-        _ => return Err(wrong("Content-Type must be application/json or text/csv")),
-    };
+    let (frame, parameters) = read(headers, body)?;
     let urgency = parameters.urgency();
     let Parameters { at, token, key, .. } = parameters;
     if let (Source::Tensors, Some(signature)) = (&served.source, served.model.signature()) {
@@ -110,7 +113,18 @@ async fn answer(
     })
 }
 
-fn read(body: &[u8]) -> Result<(Frame<'_>, Parameters), ServingError> {
+/// The frame of a request, and its parameters.
+fn read<'body>(headers: &HeaderMap, body: &'body [u8]) -> Result<(Frame<'body>, Parameters), ServingError> {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    match kind {
+        b"text/csv" => Ok((Frame::Csv(body), Parameters::default())),
+        b"" | b"application/json" => read_json(body),
+        _ => Err(wrong("Content-Type must be application/json or text/csv")),
+    }
+}
+
+fn read_json(body: &[u8]) -> Result<(Frame<'_>, Parameters), ServingError> {
     let mut body: Map<String, Value> =
         serde_json::from_slice(body).map_err(|error| wrong(format!("request body: {error}")))?;
     let parameters = match body.remove("params") {

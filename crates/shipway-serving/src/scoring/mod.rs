@@ -5,8 +5,10 @@
 //!
 //! - `frame`: the forms of a data frame: split, records, instances, inputs, CSV; pure
 //! - `tensors`: the same forms for models of tensors; pure
+//! - `ensembles`: the same for ensembles
 //! - `invocations`: predictions
 
+mod ensembles;
 pub(crate) mod frame;
 mod invocations;
 pub(crate) mod tensors;
@@ -43,14 +45,14 @@ pub(crate) fn routes() -> Routes<Serving> {
 /// Whether the deployment answers.
 async fn ping(State(serving): State<Serving>, Path(name): Path<String>) -> Result<&'static str, Problem> {
     if !serving.is_ready(&name, None)? {
-        serving.loaded_target(&name, None)?;
+        serving.must_answer(&name, None)?;
     }
     Ok("\n")
 }
 
 /// The version of the protocol.
 async fn version(State(serving): State<Serving>, Path(name): Path<String>) -> Result<&'static str, Problem> {
-    serving.deployment(&name)?;
+    serving.name_of(&name)?;
     Ok(MLFLOW_VERSION)
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
-use super::{Deployment, Serving};
+use super::{Deployment, Serving, ensembles};
 use crate::{
+    ensemble::error::EnsembleError,
     error::ServingError,
     model::deployment::{DeploymentSpec, DeploymentStatus, deployment_name},
     store::deployments,
@@ -21,6 +22,9 @@ impl Serving {
         let name = deployment_name(name)?;
         spec.check()?;
         let _changing = self.inner.changing.lock().await;
+        if self.ensemble(name.as_str()).is_some() {
+            return Err(EnsembleError::NameTaken { name: name.to_string(), other: "an ensemble" }.into());
+        }
         let existing = self.deployment(name.as_str()).ok().filter(|existing| existing.spec == spec);
         if let Some(existing) = existing {
             self.try_update(&existing).await?;
@@ -28,22 +32,28 @@ impl Serving {
         }
         let resolved = self.inner.ports.models.resolve(&spec.model, &spec.alias).await?;
         let goes = self.deployment(name.as_str()).ok().and_then(|deployment| deployment.serving());
-        let memory = self.memory_for(&name, &resolved, goes.as_deref())?;
+        let memory = self.memory_for(&name, &resolved, spec.batching.instances, goes.as_deref())?;
         let served = self.load(&name, &spec, resolved, memory).await?;
-        deployments::put(&self.inner.store, &name, &spec, caller, self.inner.clock.now()).await?;
-        tracing::info!(deployment = %name, model = spec.model, version = served.resolved.version, "deployed");
+        let deployment = Arc::new(Deployment::new(name.clone(), spec, Some(served)));
+        let served = deployment.served()?;
+        let replanned = self.replanned(&deployment, &served)?;
+        deployments::put(&self.inner.store, &name, &deployment.spec, caller, self.inner.clock.now()).await?;
+        tracing::info!(deployment = %name, model = deployment.spec.model, version = served.resolved.version, "deployed");
         if let Ok(before) = self.deployment(name.as_str()) {
             self.cancel_launch(&before, "the deployment was changed").await;
         }
-        let deployment = Arc::new(Deployment::new(name.clone(), spec, Some(served)));
         let status = deployment.status();
         self.inner.deployments.write().unwrap_or_else(PoisonError::into_inner).insert(name, deployment);
+        ensembles::adopt(replanned);
         Ok(status)
     }
 
     /// Loads a deployment again that was taken out of service, and looks after its alias in any case.
     pub async fn load_again(&self, name: &str) -> Result<(), ServingError> {
         let _changing = self.inner.changing.lock().await;
+        if let Some(ensemble) = self.ensemble(name) {
+            return self.load_ensemble_again(&ensemble).await;
+        }
         let deployment = self.deployment(name)?;
         deployment.unloaded.store(false, Ordering::Release);
         self.try_update(&deployment).await
@@ -53,6 +63,10 @@ impl Serving {
     /// answered; then its model's memory is free.
     pub async fn unload(&self, name: &str) -> Result<(), ServingError> {
         let _changing = self.inner.changing.lock().await;
+        if let Some(ensemble) = self.ensemble(name) {
+            self.unload_ensemble(&ensemble);
+            return Ok(());
+        }
         let deployment = self.deployment(name)?;
         self.cancel_launch(&deployment, "the deployment was taken out of service").await;
         deployment.unload();
@@ -63,7 +77,11 @@ impl Serving {
     /// Takes a deployment away. Requests that it is answering are answered; its prediction log stays.
     pub async fn undeploy(&self, caller: &str, name: &str) -> Result<(), ServingError> {
         let _changing = self.inner.changing.lock().await;
+        if let Some(ensemble) = self.ensemble(name) {
+            return self.undeploy_ensemble(caller, &ensemble.name).await;
+        }
         let deployment = self.deployment(name)?;
+        self.must_be_unused(&deployment.name)?;
         self.cancel_launch(&deployment, "the deployment was taken away").await;
         deployments::delete(&self.inner.store, &deployment.name, caller, self.inner.clock.now()).await?;
         self.inner.deployments.write().unwrap_or_else(PoisonError::into_inner).remove(&deployment.name);

@@ -64,8 +64,8 @@ impl Embedder {
     }
 
     /// Embeds texts, all of them or none. A text with more tokens than the model takes is refused, if the model's settings do not say
-    /// that it is cut.
-    pub(crate) async fn embed(&self, inputs: Inputs) -> Result<Embedded, ServingError> {
+    /// that it is cut. `key` is who asks, where a launch decides by it.
+    pub(crate) async fn embed(&self, inputs: Inputs, key: Option<String>) -> Result<Embedded, ServingError> {
         let text = self.target.served.model.text().ok_or(ServingError::ModelFailed)?;
         let (counts, parts): (Vec<usize>, Vec<Tensor>) = match inputs {
             Inputs::Texts(texts) => {
@@ -86,7 +86,7 @@ impl Embedder {
                 inputs: vec![part],
                 wanted: vec![EMBEDDING.to_owned()],
                 urgency: Urgency::default(),
-                key: None,
+                key: key.clone(),
             };
             let answer = self.serving.ask(&self.target, question, Instant::now()).await?;
             let Some(Elements::Fp32(numbers)) =

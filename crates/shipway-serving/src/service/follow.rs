@@ -19,15 +19,17 @@ impl Serving {
     /// does the same whenever the models change.
     pub async fn refresh(&self) {
         let _changing = self.inner.changing.lock().await;
-        for deployment in self.all() {
+        for deployment in self.everything() {
             // The failure is in the deployment's status, where it is looked for.
             let _ = self.try_update(&deployment).await;
         }
+        self.plan_ensembles().await;
     }
 
     pub(super) async fn follow(self, mut changes: watch::Receiver<u64>) {
         loop {
-            let troubled = self.all().iter().any(|deployment| deployment.trouble().is_some());
+            let troubled = self.everything().iter().any(|deployment| deployment.trouble().is_some())
+                || self.has_troubled_ensembles();
             tokio::select! {
                 () = self.inner.stop.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return },
@@ -73,6 +75,7 @@ impl Serving {
 
     async fn update(&self, deployment: &Deployment, version: &mut Option<u64>) -> Result<(), ServingError> {
         let spec = &deployment.spec;
+        let instances = spec.batching.instances;
         let resolved = self.inner.ports.models.resolve(&spec.model, &spec.alias).await?;
         *version = Some(resolved.version);
         if let Some(serving) = deployment.serving() {
@@ -90,7 +93,7 @@ impl Serving {
         }
         let crowded = self.inner.opening.load(Ordering::Acquire)
             && deployment.serving().is_none()
-            && self.inner.memory.missing(bytes_of(&resolved)) > 0;
+            && self.inner.memory.missing(bytes_of(&resolved, instances)) > 0;
         if crowded || deployment.parked().is_some() {
             deployment.park(self.version_of(deployment, &resolved).await?);
             return Ok(());
@@ -102,13 +105,14 @@ impl Serving {
             Some(launch) => Arc::clone(&launch.candidate),
             None => {
                 let goes = deployment.serving();
-                let memory = self.memory_for(&deployment.name, &resolved, goes.as_deref())?;
+                let memory = self.memory_for(&deployment.name, &resolved, instances, goes.as_deref())?;
                 Arc::new(self.load(&deployment.name, spec, resolved, memory).await?)
             }
         };
-        tracing::info!(deployment = %deployment.name, version = served.resolved.version, "version takes over");
-        let moved = format!("alias {} was given to version {} by hand", spec.alias, served.resolved.version);
-        deployment.take_over(served);
+        let version = served.resolved.version;
+        self.put_in_place(deployment, served)?;
+        tracing::info!(deployment = %deployment.name, version, "version takes over");
+        let moved = format!("alias {} was given to version {} by hand", spec.alias, version);
         self.cancel_launch(deployment, &moved).await;
         metrics::counter!("shipway_deployment_switches_total", "deployment" => deployment.name.to_string())
             .increment(1);

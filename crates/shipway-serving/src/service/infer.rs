@@ -14,8 +14,8 @@ use crate::{
     cache::{self, Answer},
     error::ServingError,
     launch::stage::Variant,
-    model::prediction::check_rows,
-    prediction_log::{Entry, Room, schema::LogSchema},
+    model::prediction::{MAX_ROWS, check_rows},
+    prediction_log::{Entry, Room, schema::LogSchema, tensors::TensorRows},
     statistics::Phase,
 };
 
@@ -48,10 +48,15 @@ struct Logged {
     schema: Arc<LogSchema>,
     rows: Vec<Vec<Value>>,
     room: Room,
-    /// The output that holds the predictions.
-    output: String,
-    /// Whether the caller wants that output too.
-    is_wanted: bool,
+    kept: Kept,
+}
+
+/// What of the outputs is logged.
+enum Kept {
+    /// The predictions of rows, in the output of this name. `is_wanted` tells whether the caller wants it too.
+    Predictions { output: String, is_wanted: bool },
+    /// Those that the caller wants.
+    Wanted,
 }
 
 impl Serving {
@@ -78,8 +83,10 @@ impl Serving {
             true => self.logged((deployment, served), &inputs, &wanted, (part, started)).await?,
             false => None,
         };
-        if let Some(logged) = logged.as_ref().filter(|logged| !logged.is_wanted) {
-            wanted.push(logged.output.clone());
+        if let Some(Kept::Predictions { output, is_wanted: false }) =
+            logged.as_ref().map(|logged| &logged.kept)
+        {
+            wanted.push(output.clone());
         }
         let rows = match signature.batches() {
             true => inputs.first().and_then(|tensor| tensor.shape.first()).copied().unwrap_or(1),
@@ -121,7 +128,7 @@ impl Serving {
         Ok(outputs)
     }
 
-    /// What will be logged of a question to a model that has rows.
+    /// What will be logged of a question. Too many rows of a model of tensors alone are not, and are counted: such a model has no bound.
     async fn logged(
         &self,
         (deployment, served): (&Deployment, &Served),
@@ -129,31 +136,57 @@ impl Serving {
         wanted: &[String],
         (part, started): (Part, Instant),
     ) -> Result<Option<Logged>, ServingError> {
-        let Source::Direct { schema, .. } = &served.source else { return Ok(None) };
-        let (Some(rows), Some(output)) = (served.model.rows_of(inputs), served.model.row_output()) else {
-            return Ok(None);
+        let (schema, rows, weight, kept) = match (&served.source, &served.tensor_log) {
+            (Source::Direct { schema, .. }, _) => {
+                let (Some(rows), Some(output)) = (served.model.rows_of(inputs), served.model.row_output())
+                else {
+                    return Ok(None);
+                };
+                check_rows(rows.len())?;
+                let is_wanted = wanted.iter().any(|name| name == output);
+                let weight = rows.len();
+                (schema, rows, weight, Kept::Predictions { output: output.to_owned(), is_wanted })
+            }
+            (Source::Tensors, Some(log)) => {
+                let count = log.count(inputs);
+                if count > MAX_ROWS {
+                    let label = deployment.name.to_string();
+                    metrics::counter!("shipway_rows_not_logged_total", "deployment" => label)
+                        .increment(count as u64);
+                    return Ok(None);
+                }
+                let TensorRows { rows, weight } = log.rows(inputs);
+                (&log.schema, rows, weight, Kept::Wanted)
+            }
+            (Source::Tensors | Source::Service(_), _) => return Ok(None),
         };
-        check_rows(rows.len())?;
-        let Some(room) = self.room(part.variant, rows.len()).await? else { return Ok(None) };
+        let Some(room) = self.room(part.variant, weight).await? else { return Ok(None) };
         let schema = self.log_schema(deployment, served, part.variant, Arc::clone(schema)).await?;
-        let is_wanted = wanted.iter().any(|name| name == output);
-        Ok(Some(Logged { part, started, schema, rows, room, output: output.to_owned(), is_wanted }))
+        Ok(Some(Logged { part, started, schema, rows, room, kept }))
     }
 
     fn log_tensors(
         &self,
         deployment: &Deployment,
         served: &Served,
-        logged: Logged,
+        mut logged: Logged,
         outputs: &mut Vec<Tensor>,
     ) -> Result<(), ServingError> {
-        let place = outputs.iter().position(|tensor| tensor.name == logged.output);
-        let predictions = place
-            .and_then(|place| served.model.predictions_in(outputs.get(place)?))
-            .ok_or(ServingError::ModelFailed)?;
-        if !logged.is_wanted {
-            outputs.pop();
-        }
+        let predictions = match &logged.kept {
+            Kept::Predictions { output, is_wanted } => {
+                let place = outputs.iter().position(|tensor| tensor.name == *output);
+                let predictions = place.and_then(|place| served.model.predictions_in(outputs.get(place)?));
+                if !is_wanted {
+                    outputs.pop();
+                }
+                predictions
+            }
+            Kept::Wanted => served.tensor_log.as_ref().map(|log| {
+                log.add_outputs(&mut logged.rows, outputs);
+                log.predictions(outputs)
+            }),
+        };
+        let predictions = predictions.ok_or(ServingError::ModelFailed)?;
         let now = self.inner.clock.now();
         let entry = Entry {
             schema: logged.schema,
@@ -199,15 +232,13 @@ impl Asked for TensorQuestion {
         part: Part,
         started: Instant,
     ) -> Result<Inferred, ServingError> {
-        let statistics = &served.statistics;
-        statistics.asked_at(serving.inner.clock.now());
-        let answer = serving.infer_with(deployment, served, part, self, started).await;
-        let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
-        statistics.record(phase, started.elapsed());
-        answer
+        serving.infer_with(deployment, served, part, self, started).await
     }
 
     fn predictions(served: &Served, answer: &Inferred) -> Vec<Vec<f64>> {
+        if let Some(log) = &served.tensor_log {
+            return log.predictions(&answer.outputs);
+        }
         let rows = |name: &str| {
             let tensor = answer.outputs.iter().find(|tensor| tensor.name == name)?;
             served.model.predictions_in(tensor)

@@ -11,7 +11,7 @@ use arrow::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use shipway_core::{Name, Timestamp};
-use shipway_lake::{AppendOptions, timestamp_type};
+use shipway_lake::timestamp_type;
 use uuid::Uuid;
 
 use super::Serving;
@@ -83,13 +83,14 @@ impl Serving {
         deployment: &str,
         labels: Labels,
     ) -> Result<LabelsKept, ServingError> {
-        let deployment = self.deployment(deployment)?;
+        let deployment = self.name_of(deployment)?;
         check(&labels)?;
-        let table = label_table_of(&deployment.name);
+        let table = label_table_of(&deployment);
         let batch = batch(&labels, caller, self.inner.clock.now())
             .map_err(|error| ServingError::LogBatch(error.to_string()))?;
         self.inner.lake.ensure_table(&table, schema()).await?;
-        self.inner.lake.append_batches(&table, vec![batch], AppendOptions::default()).await?;
+        let queue = self.inner.labels.of(&deployment);
+        queue.write((&self.inner.lake, &self.inner.tracker), &table, batch).await?;
         Ok(LabelsKept { table, kept: labels.labels.len() })
     }
 }

@@ -64,6 +64,7 @@ impl Serving {
         }
         let candidate = self.load_beside(&deployment, resolved).await?;
         takes_the_same(&stable, &candidate)?;
+        self.replanned(&deployment, &candidate)?;
         self.make_shadow_table(&deployment.name, &candidate).await?;
         let begun = Begun {
             id: Uuid::now_v7(),
@@ -292,7 +293,8 @@ impl Serving {
         deployment: &Deployment,
         resolved: ResolvedModel,
     ) -> Result<Arc<Served>, ServingError> {
-        let memory = self.memory_for(&deployment.name, &resolved, None)?;
+        let memory =
+            self.memory_for(&deployment.name, &resolved, deployment.spec.batching.instances, None)?;
         Ok(Arc::new(self.load(&deployment.name, &deployment.spec, resolved, memory).await?))
     }
 
@@ -301,7 +303,10 @@ impl Serving {
         let schema = match &candidate.source {
             Source::Direct { schema, .. } => Arc::clone(schema),
             Source::Service(service) => Arc::clone(&service.current().schema),
-            Source::Tensors => return Ok(()),
+            Source::Tensors => match &candidate.tensor_log {
+                Some(log) => Arc::clone(&log.schema),
+                None => return Ok(()),
+            },
         };
         candidate.shadow_table.schema(&self.inner.lake, deployment, &schema).await?;
         Ok(())

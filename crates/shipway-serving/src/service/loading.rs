@@ -6,9 +6,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use shipway_core::{Digest, Name, Timestamp};
+use shipway_core::{Digest, Name, Timestamp, failure::chain};
 use shipway_runtime::{
-    Binding, DataFile, Model, RuntimeError,
+    Binding, DataFile, Model, RuntimeError, RuntimeOptions,
     mlflow::{self, LoadPlan},
     text,
 };
@@ -23,7 +23,7 @@ use crate::{
     memory::Held,
     model::{deployment::DeploymentSpec, settings::BatchingSettings},
     ports::{ModelFile, ResolvedModel, ServiceShape},
-    prediction_log::{schema::LogSchema, shadow::ShadowTable},
+    prediction_log::{schema::LogSchema, shadow::ShadowTable, tensors::TensorLog},
     statistics::{Phase, Statistics},
     told,
 };
@@ -45,6 +45,8 @@ pub(crate) struct Served {
     /// How it batches: the deployment's settings, and what they leave to the model.
     pub(crate) batching: BatchingSettings,
     pub(crate) statistics: Arc<Statistics>,
+    /// How its tensors are logged, for a model of tensors alone.
+    pub(crate) tensor_log: Option<TensorLog>,
     /// Where its answers are logged that nobody sees.
     pub(crate) shadow_table: ShadowTable,
     /// Its answers that are kept, where its deployment says so.
@@ -59,7 +61,7 @@ pub(crate) enum Source {
     Direct { binding: Binding, schema: Arc<LogSchema> },
     /// From a feature service, by ids.
     Service(ServiceSource),
-    /// From tensors of the request only: the model has no columns, and its answers are not logged.
+    /// From tensors of the request only: the model has no columns.
     Tensors,
 }
 
@@ -119,14 +121,16 @@ impl Serving {
         resolved: ResolvedModel,
         memory: Held,
     ) -> Result<Served, ServingError> {
-        let model = Arc::new(self.load_model(&resolved).await?);
+        let model = Arc::new(self.load_model(&resolved, spec.batching.instances).await?);
         self.warm_up(&resolved, &model).await?;
         let source = match &spec.service {
             None if !model.takes_rows() => Source::Tensors,
             None => {
                 let columns: Vec<String> = model.inputs().iter().map(|input| input.name.clone()).collect();
                 let schema = LogSchema::of_model(name, &model);
-                self.inner.lake.ensure_table(&schema.table, Arc::clone(&schema.arrow)).await?;
+                if !spec.is_step {
+                    self.inner.lake.ensure_table(&schema.table, Arc::clone(&schema.arrow)).await?;
+                }
                 Source::Direct { binding: model.bind(&columns)?, schema: Arc::new(schema) }
             }
             Some(service) => {
@@ -139,6 +143,10 @@ impl Serving {
                     current: RwLock::new(Arc::new(bound)),
                 })
             }
+        };
+        let tensor_log = match &source {
+            Source::Tensors => self.tensor_log(name, &resolved, &model).await,
+            Source::Direct { .. } | Source::Service(_) => None,
         };
         let statistics =
             Arc::new(Statistics::of(name.as_str(), resolved.version, self.inner.options.triton_metrics));
@@ -160,10 +168,22 @@ impl Serving {
             batcher,
             batching,
             statistics,
+            tensor_log,
             shadow_table,
             cache,
             memory,
         })
+    }
+
+    /// How the tensors of a version are logged; not at all where the table has columns of their names with other types, from a version before.
+    /// That keeps no version from serving.
+    async fn tensor_log(&self, name: &Name, resolved: &ResolvedModel, model: &Model) -> Option<TensorLog> {
+        let log = TensorLog::of(name, model.signature()?);
+        let made = self.inner.lake.ensure_table(&log.schema.table, Arc::clone(&log.schema.arrow)).await;
+        if let Err(error) = &made {
+            tracing::warn!(deployment = %name, version = resolved.version, error = chain(error), "its answers are not logged");
+        }
+        made.is_ok().then_some(log)
     }
 
     /// Binds `served` to the version of its service that has just answered, when that is another one than before.
@@ -202,8 +222,13 @@ impl Serving {
         Ok(BoundService { binding, schema: Arc::new(schema) })
     }
 
-    pub(super) async fn load_model(&self, resolved: &ResolvedModel) -> Result<Model, ServingError> {
-        match self.load_here(resolved).await {
+    /// Loads a version so that `instances` of its batches may run at once.
+    pub(super) async fn load_model(
+        &self,
+        resolved: &ResolvedModel,
+        instances: usize,
+    ) -> Result<Model, ServingError> {
+        match self.load_here(resolved, instances).await {
             Err(ServingError::Runtime(refusal)) if refusal.is_left_to_python() => {
                 self.load_outside(resolved, refusal).await
             }
@@ -212,7 +237,7 @@ impl Serving {
     }
 
     /// Loads a version that this process runs.
-    async fn load_here(&self, resolved: &ResolvedModel) -> Result<Model, ServingError> {
+    async fn load_here(&self, resolved: &ResolvedModel, instances: usize) -> Result<Model, ServingError> {
         let paths: Vec<String> = resolved.files.iter().map(|file| file.path.clone()).collect();
         let plan = self.plan(resolved, &paths).await?;
         let file =
@@ -234,7 +259,7 @@ impl Serving {
                 texts.push(DataFile { path: name.to_owned(), content: content.as_ref().into() });
             }
         }
-        let options = self.inner.options.runtime.clone();
+        let options = RuntimeOptions { sessions: instances, ..self.inner.options.runtime.clone() };
         let loading =
             self.inner.tracker.spawn_blocking(move || plan.load_text(&content, &data, &texts, &options));
         Ok(loading.await.map_err(|_| ServingError::ShuttingDown)??)

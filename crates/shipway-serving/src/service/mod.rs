@@ -10,16 +10,20 @@
 //! - `launches`: a candidate comes to serve step by step
 //! - `running`: a launch while it goes on
 //! - `parking`: models make room for each other
+//! - `ensembles/`: rows go through the steps of an ensemble
 //! - `embed`: texts become embeddings
 //! - `preview`: a candidate runs over what was served
 //! - `explain`: why a model answers what it answers
 //! - `labels`: what came true of predictions
+//! - `label_queue`: such labels on their way to their table
 
 mod deploy;
 mod embed;
+mod ensembles;
 mod explain;
 mod follow;
 mod infer;
+mod label_queue;
 mod labels;
 mod launches;
 mod loading;
@@ -47,6 +51,7 @@ use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    ensemble::error::EnsembleError,
     error::ServingError,
     memory::ModelMemory,
     model::deployment::{DeploymentSpec, DeploymentStatus, LoadTrouble, ServedVersion},
@@ -54,9 +59,11 @@ use crate::{
     prediction_log::{PredictionLog, schema::table_of},
     store::{self, deployments},
 };
+use label_queue::LabelQueues;
 use running::Running;
 
 pub(crate) use embed::Embedder;
+pub(crate) use ensembles::{Ensemble, EnsembleQuestion};
 pub use explain::{ExplainOutput, ExplainRequest, Explanation, RowExplanation, ScoreExplanation};
 pub(crate) use infer::{Inferred, TensorQuestion};
 pub use labels::{Label, Labels, LabelsKept, label_table_of};
@@ -99,7 +106,11 @@ struct Inner {
     clock: Arc<dyn Clock>,
     tracker: TaskTracker,
     log: PredictionLog,
+    labels: LabelQueues,
     deployments: RwLock<BTreeMap<Name, Arc<Deployment>>>,
+    ensembles: RwLock<BTreeMap<Name, Arc<Ensemble>>>,
+    /// The ensemble that is about to be deployed, if one is.
+    deploying: RwLock<Option<Arc<Ensemble>>>,
     memory: Arc<ModelMemory>,
     /// Held by whoever decides which models make room.
     parking: std::sync::Mutex<()>,
@@ -155,7 +166,10 @@ impl Serving {
             clock,
             tracker,
             log,
+            labels: LabelQueues::default(),
             deployments: RwLock::new(known),
+            ensembles: RwLock::default(),
+            deploying: RwLock::default(),
             memory,
             parking: std::sync::Mutex::new(()),
             opening: AtomicBool::new(true),
@@ -163,6 +177,7 @@ impl Serving {
             stop,
         };
         let serving = Self { inner: Arc::new(inner) };
+        serving.open_ensembles().await?;
         serving.refresh().await;
         serving.inner.opening.store(false, Ordering::Release);
         serving.resume_launches().await?;
@@ -185,7 +200,10 @@ impl Serving {
     /// Whether every deployment has a version that has loaded, or will be when it is asked. A version whose process is being started
     /// anew is its own trouble, and not that of all others.
     pub fn ready(&self) -> bool {
-        self.all().iter().all(|deployment| deployment.is_unloaded() || deployment.is_ready())
+        let are_deployments =
+            self.everything().iter().all(|deployment| deployment.is_unloaded() || deployment.is_ready());
+        let are_planned = |ensemble: &Arc<Ensemble>| ensemble.is_unloaded() || ensemble.is_planned();
+        are_deployments && self.all_ensembles().iter().all(are_planned)
     }
 
     /// Whether the server stops before so much time is over; returns when either is known.
@@ -208,6 +226,9 @@ impl Serving {
     }
 
     pub(crate) fn deployment(&self, name: &str) -> Result<Arc<Deployment>, ServingError> {
+        if self.ensemble(name).is_some() {
+            return Err(EnsembleError::IsEnsemble(name.to_owned()).into());
+        }
         let deployments = self.inner.deployments.read().unwrap_or_else(PoisonError::into_inner);
         deployments.get(name).cloned().ok_or_else(|| ServingError::UnknownDeployment {
             name: name.to_owned(),

@@ -13,9 +13,10 @@ use crate::{
     ports::ResolvedModel,
 };
 
-/// What a version is counted for.
-pub(super) fn bytes_of(resolved: &ResolvedModel) -> u64 {
-    resolved.files.iter().map(|file| file.bytes).sum()
+/// What a version is counted for: its files, for each of the instances that it runs in.
+pub(super) fn bytes_of(resolved: &ResolvedModel, instances: usize) -> u64 {
+    let files: u64 = resolved.files.iter().map(|file| file.bytes).sum();
+    files.saturating_mul(instances as u64)
 }
 
 impl Serving {
@@ -25,9 +26,10 @@ impl Serving {
         &self,
         name: &Name,
         resolved: &ResolvedModel,
+        instances: usize,
         goes: Option<&Served>,
     ) -> Result<Held, ServingError> {
-        let (memory, bytes) = (&self.inner.memory, bytes_of(resolved));
+        let (memory, bytes) = (&self.inner.memory, bytes_of(resolved, instances));
         let Some(budget) = memory.budget() else { return Ok(memory.hold(bytes)) };
         let _parking = self.inner.parking.lock().unwrap_or_else(PoisonError::into_inner);
         let refused = || ServingError::NoModelMemory {
@@ -41,7 +43,7 @@ impl Serving {
         }
         let missing = memory.missing(bytes).saturating_sub(goes.map_or(0, |served| served.memory.bytes()));
         let others: Vec<(Arc<Deployment>, Arc<Served>)> = self
-            .all()
+            .everything()
             .into_iter()
             .filter(|deployment| deployment.name != *name && deployment.launch().is_none())
             .filter_map(|deployment| deployment.serving().map(|served| (deployment, served)))
@@ -78,15 +80,18 @@ impl Serving {
             let resolved = serving.inner.ports.models.resolve(&spec.model, &spec.alias).await?;
             let version = resolved.version;
             let loaded = async {
-                let memory = serving.memory_for(&parked.name, &resolved, None)?;
+                let memory = serving.memory_for(&parked.name, &resolved, spec.batching.instances, None)?;
                 serving.load(&parked.name, spec, resolved, memory).await.map(Arc::new)
             };
             let loaded = loaded.await;
-            match &loaded {
+            let loaded = match loaded {
                 Ok(served) if !parked.is_unloaded() => {
-                    parked.take_over(Arc::clone(served));
-                    parked.report(None);
+                    serving.put_in_place(&parked, Arc::clone(&served)).map(|()| served)
                 }
+                loaded => loaded,
+            };
+            match &loaded {
+                Ok(_) if !parked.is_unloaded() => parked.report(None),
                 Ok(_) => return Err(ServingError::Unloaded(parked.name.to_string())),
                 Err(error) => parked.report(Some(LoadTrouble {
                     version: Some(version),

@@ -305,10 +305,10 @@ impl Serving {
         let keys =
             rows.iter().map(|row: &Map<String, Json>| bind::key_values(&bound.binding.shape, row)).collect();
         let (values, feature_age) = answer.rows.into_iter().map(|row| (row.values, row.views)).unzip();
-        let read = bind::in_order(&bound.binding, &answer.columns, values)?;
+        let read = bind::in_order(&bound.binding.columns, &answer.columns, values)?;
         let (values, as_read) = match overrides.is_empty() {
             true => (read, None),
-            false => (overrides.over(&bound.binding, &read)?, Some(read)),
+            false => (overrides.over(&bound.binding.shape, &bound.binding.columns, &read)?, Some(read)),
         };
         Ok(Gathered {
             keys,
@@ -400,12 +400,7 @@ impl Asked for Question {
         part: Part,
         started: Instant,
     ) -> Result<Prediction, ServingError> {
-        let statistics = &served.statistics;
-        statistics.asked_at(serving.inner.clock.now());
-        let answer = serving.predict_with(deployment, served, part, self, started).await;
-        let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
-        statistics.record(phase, started.elapsed());
-        answer
+        serving.predict_with(deployment, served, part, self, started).await
     }
 
     fn predictions(_: &Served, answer: &Prediction) -> Vec<Vec<f64>> {

@@ -88,7 +88,7 @@ impl Serving {
         let deployment = self.deployment(name)?;
         let spec = &deployment.spec;
         let resolved = self.inner.ports.models.resolve(&spec.model, &request.alias).await?;
-        let model = Arc::new(self.load_model(&resolved).await?);
+        let model = Arc::new(self.load_model(&resolved, 1).await?);
         model.must_take_rows()?;
         let types: HashMap<String, DataType> = match &spec.service {
             Some(service) => {

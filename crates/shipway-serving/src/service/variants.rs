@@ -12,6 +12,7 @@ use super::{
 use crate::{
     error::ServingError,
     launch::stage::{Stage, Variant},
+    statistics::Phase,
     told,
 };
 
@@ -39,7 +40,7 @@ pub(crate) trait Asked: Clone + Send + 'static {
     /// What a launch decides by: what the request says itself, else its value of that column, in its first row.
     fn key(&self, served: &Served, column: Option<&str>) -> Option<String>;
 
-    /// The answer of one version.
+    /// The answer of one version, not counted yet.
     fn answer(
         self,
         serving: &Serving,
@@ -48,18 +49,6 @@ pub(crate) trait Asked: Clone + Send + 'static {
         part: Part,
         started: Instant,
     ) -> impl Future<Output = Result<Self::Answer, ServingError>> + Send;
-
-    /// The same under a span of its own, if the request is sampled.
-    fn told(
-        self,
-        serving: &Serving,
-        deployment: &Deployment,
-        served: &Arc<Served>,
-        (part, started): (Part, Instant),
-    ) -> impl Future<Output = Result<Self::Answer, ServingError>> + Send {
-        let answer = self.answer(serving, deployment, served, part, started);
-        told::predicting((deployment, served.as_ref(), part), answer)
-    }
 
     /// The predictions of an answer, one for each row; none where they are not known.
     fn predictions(served: &Served, answer: &Self::Answer) -> Vec<Vec<f64>>;
@@ -73,6 +62,20 @@ impl Serving {
         targeted(deployment, served, version)
     }
 
+    /// The same of a deployment that is known already.
+    pub(crate) async fn target_of(&self, deployment: Arc<Deployment>) -> Result<Target, ServingError> {
+        let served = self.served(&deployment).await?;
+        targeted(deployment, served, None)
+    }
+
+    /// Refuses a deployment, or one of its versions, that does not answer, with why; nothing is loaded for it.
+    pub(crate) fn must_answer(&self, name: &str, version: Option<&str>) -> Result<(), ServingError> {
+        match self.ensemble_version(name, version)? {
+            Some(ensemble) => self.ensemble_must_answer(&ensemble),
+            None => self.loaded_target(name, version).map(|_| ()),
+        }
+    }
+
     /// The same without loading one that is parked.
     pub(crate) fn loaded_target(&self, name: &str, version: Option<&str>) -> Result<Target, ServingError> {
         let deployment = self.deployment(name)?;
@@ -82,6 +85,9 @@ impl Serving {
 
     /// Whether a deployment answers, or one of its versions; nothing is loaded for it.
     pub(crate) fn is_ready(&self, name: &str, version: Option<&str>) -> Result<bool, ServingError> {
+        if let Some(ensemble) = self.ensemble_version(name, version)? {
+            return Ok(self.is_ensemble_ready(&ensemble));
+        }
         let deployment = self.deployment(name)?;
         let is_parked = deployment
             .parked()
@@ -100,7 +106,7 @@ impl Serving {
         let Target { deployment, served, variant, launch } = target;
         let part = Part { variant: *variant, request_id: Uuid::now_v7() };
         let Some(launch) = launch else {
-            return question.told(self, deployment, served, (part, started)).await;
+            return self.answer((deployment, served), part, question, started).await;
         };
         let key = question.key(served, launch.begun.spec.key.as_deref());
         let (stage, way) = launch.way(&part.request_id, key.as_deref());
@@ -108,7 +114,7 @@ impl Serving {
         if way == Way::Canary {
             let candidate = &launch.candidate;
             let canary = Part { variant: Variant::Canary, ..part };
-            let failure = match question.told(self, deployment, candidate, (canary, started)).await {
+            let failure = match self.answer((deployment, candidate), canary, question, started).await {
                 Ok(answer) => {
                     launch.candidate_answered(stage, started.elapsed(), &Q::predictions(candidate, &answer));
                     return Ok(answer);
@@ -117,16 +123,32 @@ impl Serving {
             };
             let Some(question) = kept else { return Err(failure) };
             // What neither version answers is no fault of the candidate's, and the caller gets the refusal that they know.
-            let answer = question.told(self, deployment, served, (part, Instant::now())).await?;
+            let answer = self.answer((deployment, served), part, question, Instant::now()).await?;
             launch.candidate_failed(stage, &failure);
             return Ok(answer);
         }
-        let answer = question.told(self, deployment, served, (part, started)).await?;
+        let answer = self.answer((deployment, served), part, question, started).await?;
         launch.stable_answered(stage, started.elapsed(), &Q::predictions(served, &answer));
         if let Some(question) = kept {
             self.mirror((deployment, launch), stage, question, part.request_id);
         }
         Ok(answer)
+    }
+
+    /// The answer of one version, counted in what is known of that version, and under a span of its own if the request is sampled.
+    async fn answer<Q: Asked>(
+        &self,
+        (deployment, served): (&Deployment, &Arc<Served>),
+        part: Part,
+        question: Q,
+        started: Instant,
+    ) -> Result<Q::Answer, ServingError> {
+        served.statistics.asked_at(self.inner.clock.now());
+        let asked = question.answer(self, deployment, served, part, started);
+        let answer = told::predicting((deployment, served.as_ref(), part), asked).await;
+        let phase = if answer.is_ok() { Phase::Success } else { Phase::Fail };
+        served.statistics.record(phase, started.elapsed());
+        answer
     }
 
     /// Lets the candidate answer a request that has been answered, unless it has too many of those.
@@ -144,7 +166,7 @@ impl Serving {
             let _room = room;
             let (started, candidate) = (Instant::now(), &launch.candidate);
             let part = Part { variant: Variant::Shadow, request_id };
-            let asked = question.told(&serving, &deployment, candidate, (part, started));
+            let asked = serving.answer((&deployment, candidate), part, question, started);
             match spans::under(span, asked).await {
                 Ok(answer) => {
                     launch.candidate_answered(stage, started.elapsed(), &Q::predictions(candidate, &answer));

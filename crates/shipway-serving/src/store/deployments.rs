@@ -60,6 +60,7 @@ fn read(row: &Row) -> Result<(Name, DeploymentSpec), ServingError> {
         queue: settings.queue,
         cache: settings.cache,
         log_share: settings.log_share,
+        is_step: false,
     };
     Ok((name(row.text("name")?)?, spec))
 }

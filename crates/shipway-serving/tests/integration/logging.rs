@@ -211,6 +211,24 @@ async fn late_labels_join_their_predictions_by_request_id_and_row() {
 }
 
 #[tokio::test]
+async fn labels_that_come_together_are_written_together() {
+    let world = World::new().await;
+    world.deploys("late_arrivals", Some("traffic")).await;
+    let label = |row: usize| {
+        let labels = json!([{ "request_id": uuid::Uuid::nil(), "row": row, "label": row }]);
+        ask(&world, "POST", "/api/v1/labels/late_arrivals", Some(json!({ "labels": labels })))
+    };
+    let answers = futures::future::join_all((0..20).map(label)).await;
+    assert!(answers.iter().all(|(status, _)| status.is_success()), "{answers:?}");
+    let sql = "SELECT count(DISTINCT row) AS rows, count(*) AS labels FROM labels__late_arrivals";
+    let counted: Vec<RecordBatch> = world.lake.sql(sql).await.unwrap().try_collect().await.unwrap();
+    let shown = pretty_format_batches(&counted).unwrap().to_string();
+    assert!(shown.contains("| 20   | 20     |"), "{shown}");
+    let commits = world.lake.version("labels__late_arrivals").await.unwrap().unwrap();
+    assert!(commits < 20, "{commits} commits");
+}
+
+#[tokio::test]
 async fn a_candidate_is_run_over_what_was_served_before_it_serves() {
     let world = World::new().await;
     world.deploys("late_arrivals", Some("traffic")).await;

@@ -5,6 +5,8 @@ mod caching;
 #[cfg(test)]
 mod deploying;
 #[cfg(test)]
+mod ensembles;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod launching;

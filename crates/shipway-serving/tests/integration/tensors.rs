@@ -28,7 +28,7 @@ fn pair(rows: usize) -> Json {
 }
 
 #[tokio::test]
-async fn a_model_of_tensors_answers_its_own_outputs_and_is_not_logged() {
+async fn a_model_of_tensors_answers_its_own_outputs_which_are_logged() {
     let world = serves(ADDS).await;
     let (status, answer) = ask(&world, "POST", "/v2/models/direct/infer", Some(pair(2))).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
@@ -39,7 +39,15 @@ async fn a_model_of_tensors_answers_its_own_outputs_and_is_not_logged() {
         ask(&world, "POST", "/api/v1/predict/direct", Some(json!({ "rows": [{ "INPUT0": 1 }] }))).await;
     assert_eq!((status.as_u16(), &refused["code"]), (400, &json!("runtime.no_rows")), "{refused}");
     world.serving.flush().await.unwrap();
-    assert!(world.lake.sql("SELECT * FROM predictions__direct").await.is_err(), "it has no table");
+    let sql = "SELECT row, \"INPUT0\"[1] AS given, \"output__OUTPUT1\"[16] AS gave, prediction[1] AS prediction \
+               FROM predictions__direct ORDER BY row";
+    let logged: Vec<RecordBatch> = world.lake.sql(sql).await.unwrap().try_collect().await.unwrap();
+    let shown = pretty_format_batches(&logged).unwrap().to_string();
+    assert!(
+        shown.contains("| 0   | 5     | 3    | 7.0        |")
+            && shown.contains("| 1   | 5     | 3    | 7.0        |"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -76,13 +84,14 @@ async fn the_rows_of_a_model_that_has_them_are_logged_whatever_way_they_came() {
 #[tokio::test]
 async fn settings_are_kept_and_checked() {
     let world = serves(ADDS).await;
-    let batching = BatchingSettings { max_rows: Some(8), max_delay_us: 100 };
+    let batching = BatchingSettings { max_rows: Some(8), max_delay_us: 100, instances: 2 };
     let queue = QueueSettings { max_requests: 3, timeout_ms: 50 };
     let settings = DeploymentSpec { batching, queue, ..spec(None) };
     world.serving.deploy("tests", "direct", settings.clone()).await.unwrap();
     let (_, config) = ask(&world, "GET", "/v2/models/direct/config", None).await;
     assert_eq!((&config["max_batch_size"], &config["input"][0]["dims"]), (&json!(8), &json!([16])));
     assert_eq!(config["dynamic_batching"]["default_queue_policy"]["max_queue_size"], 3);
+    assert_eq!(config["instance_group"][0]["count"], 2);
     let world = world.restart().await;
     assert_eq!(world.serving.status_of("direct").unwrap().spec, settings);
     for (setting, refused) in [

@@ -377,6 +377,7 @@ pub(crate) fn spec(service: Option<&str>) -> DeploymentSpec {
         queue: QueueSettings::default(),
         cache: CacheSettings::default(),
         log_share: None,
+        is_step: false,
     }
 }
 

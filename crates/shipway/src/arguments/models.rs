@@ -1,5 +1,7 @@
 //! What can be typed of models, deployments and predictions.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::Rows;
@@ -89,10 +91,13 @@ pub(crate) struct Deploy {
     /// Model to serve
     #[arg(long, requires = "name")]
     pub(crate) model: Option<String>,
+    /// YAML file of an ensemble to serve: inputs, steps that are models or expressions, outputs
+    #[arg(long, requires = "name", value_name = "FILE", conflicts_with_all = ["model", "alias"])]
+    pub(crate) ensemble: Option<PathBuf>,
     /// Alias that decides which version
     #[arg(long, requires = "name", default_value = "champion")]
     pub(crate) alias: String,
-    /// Feature service that supplies the model's inputs; without it callers send every input
+    /// Feature service that supplies the inputs; without it callers send every input
     #[arg(long, requires = "name")]
     pub(crate) service: Option<String>,
     /// The most rows that run together, 1 for none [default: 64, and 1 for a model of tensors]
@@ -101,6 +106,9 @@ pub(crate) struct Deploy {
     /// How long the first of a batch waits for others, in microseconds
     #[arg(long, requires = "name", value_name = "MICROSECONDS", default_value_t = 0)]
     pub(crate) max_batch_delay: u32,
+    /// How many batches run at once; an ONNX model has a session, and its memory, for each
+    #[arg(long, requires = "name", value_name = "BATCHES", default_value_t = 1)]
+    pub(crate) instances: u32,
     /// The most requests that may wait for the model; the next one is refused
     #[arg(long, requires = "name", value_name = "REQUESTS", default_value_t = 1_000)]
     pub(crate) max_waiting: u32,
@@ -114,7 +122,7 @@ pub(crate) struct Deploy {
     #[arg(long, requires = "name", value_name = "SHARE")]
     pub(crate) log_share: Option<f64>,
     /// Take the deployment down
-    #[arg(long, requires = "name", conflicts_with_all = ["model", "service"])]
+    #[arg(long, requires = "name", conflicts_with_all = ["model", "ensemble", "service"])]
     pub(crate) remove: bool,
 }
 

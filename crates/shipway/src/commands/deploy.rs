@@ -1,6 +1,6 @@
 //! `deploy`.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use serde_json::{Value as Json, json};
 
@@ -21,26 +21,38 @@ pub(super) async fn run(context: &Context, options: &Deploy) -> Result<ExitCode,
     let answer = if options.remove {
         context.client.delete(&path).await?
     } else {
-        let model = options.model.as_ref().ok_or_else(|| {
-            CommandFailure::new(format!("deployment {name}: no model is named"))
-                .with_hint(format!("shipway deploy {name} --model MODEL --alias {}", options.alias))
-                .with_exit(exit::USAGE)
-        })?;
-        let body = json!({
-            "model": model,
-            "alias": options.alias,
+        let mut body = json!({
             "service": options.service,
-            "batching": { "max_rows": options.max_batch_rows, "max_delay_us": options.max_batch_delay },
+            "batching": {
+                "max_rows": options.max_batch_rows,
+                "max_delay_us": options.max_batch_delay,
+                "instances": options.instances,
+            },
             "queue": { "max_requests": options.max_waiting, "timeout_ms": options.wait_timeout },
             "cache": { "max_bytes": options.cache_mib.saturating_mul(1 << 20) },
             "log_share": options.log_share,
         });
+        match (&options.ensemble, &options.model) {
+            (Some(file), _) => body["ensemble"] = ensemble(file)?,
+            (None, Some(model)) => {
+                body["model"] = json!(model);
+                body["alias"] = json!(options.alias);
+            }
+            (None, None) => {
+                return Err(CommandFailure::new(format!("deployment {name}: no model is named"))
+                    .with_hint(format!("shipway deploy {name} --model MODEL --alias {}", options.alias))
+                    .with_exit(exit::USAGE));
+            }
+        }
         context.client.put(&path, &body).await?
     };
     if context.format == Format::Json {
         output::json(&answer);
     } else if options.remove {
         output::line(format!("{name} is taken down"));
+    } else if answer.get("ensemble").is_some() {
+        output::line(format!("{name} serves version {} of its ensemble", member(&answer, "version")));
+        models(&answer["models"]);
     } else {
         output::line(format!(
             "{name} serves {} version {}",
@@ -51,6 +63,29 @@ pub(super) async fn run(context: &Context, options: &Deploy) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
+/// The graph of an ensemble out of its file.
+fn ensemble(file: &Path) -> Result<Json, CommandFailure> {
+    let text = fs_err::read_to_string(file)?;
+    serde_saphyr::from_str(&text).map_err(|error| {
+        CommandFailure::new(format!("{}: {}", file.display(), error.without_snippet()))
+            .with_hint("an ensemble has `inputs`, `steps` and `outputs`: docs/serving.md")
+            .with_exit(exit::USAGE)
+    })
+}
+
+/// The models of an ensemble's steps.
+fn models(models: &Json) {
+    let rows = models.as_array().into_iter().flatten().map(|model| {
+        let named = |name| member(model, name);
+        let state = match model["trouble"].is_null() {
+            true => "serving".to_owned(),
+            false => format!("trouble: {}", member(&model["trouble"], "detail")),
+        };
+        vec![named("step"), named("deployment"), named("model"), named("alias"), named("version"), state]
+    });
+    output::table(&["step", "deployment", "model", "alias", "version", "state"], rows.collect(), "no models");
+}
+
 async fn list(context: &Context) -> Result<ExitCode, CommandFailure> {
     let answer = context.client.get("/deployments").await?;
     if context.format == Format::Json {
@@ -58,6 +93,7 @@ async fn list(context: &Context) -> Result<ExitCode, CommandFailure> {
         return Ok(ExitCode::SUCCESS);
     }
     table(&answer["deployments"]);
+    ensembles(&answer["ensembles"]);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -151,10 +187,6 @@ fn share(part: u64, whole: u64) -> String {
 /// Deployments as a table; `status` prints the same.
 pub(super) fn table(deployments: &Json) {
     let rows = deployments.as_array().into_iter().flatten().map(|deployment| {
-        let state = match deployment["trouble"].is_null() {
-            true => "serving".to_owned(),
-            false => format!("trouble: {}", member(&deployment["trouble"], "detail")),
-        };
         let named = |name| member(deployment, name);
         vec![
             named("name"),
@@ -162,7 +194,7 @@ pub(super) fn table(deployments: &Json) {
             named("alias"),
             member(&deployment["serves"], "version"),
             named("service"),
-            state,
+            state(deployment),
         ]
     });
     output::table(
@@ -170,4 +202,47 @@ pub(super) fn table(deployments: &Json) {
         rows.collect(),
         "no deployments",
     );
+}
+
+/// Whether a deployment answers, and what goes on in it.
+fn state(deployment: &Json) -> String {
+    if !deployment["trouble"].is_null() {
+        return format!("trouble: {}", member(&deployment["trouble"], "detail"));
+    }
+    let launch = &deployment["launch"];
+    if !launch.is_null() {
+        return format!("serving; version {} in {}", member(launch, "candidate"), member(launch, "stage"));
+    }
+    match deployment["parked"].as_bool() {
+        Some(true) => "parked: loaded when it is asked".to_owned(),
+        _ => "serving".to_owned(),
+    }
+}
+
+/// Ensembles as a table, where there are any; `status` prints the same.
+pub(super) fn ensembles(ensembles: &Json) {
+    let rows: Vec<Vec<String>> = ensembles
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|ensemble| {
+            let state = match (ensemble["trouble"].is_null(), ensemble["ready"].as_bool()) {
+                (false, _) => format!("trouble: {}", member(&ensemble["trouble"], "detail")),
+                (true, Some(true)) => "serving".to_owned(),
+                (true, _) => "not ready".to_owned(),
+            };
+            let model = |model: &Json| {
+                let who = if model["deployment"].is_null() { "model" } else { "deployment" };
+                format!("{}={}:{}", member(model, "step"), member(model, who), member(model, "version"))
+            };
+            let models: Vec<String> =
+                ensemble["models"].as_array().into_iter().flatten().map(model).collect();
+            let named = |name| member(ensemble, name);
+            vec![named("name"), named("version"), models.join(" "), named("service"), state]
+        })
+        .collect();
+    if !rows.is_empty() {
+        output::line("");
+        output::table(&["ensemble", "version", "models", "service", "state"], rows, "no ensembles");
+    }
 }

@@ -10,6 +10,7 @@ mod import;
 mod ingest;
 mod jobs;
 mod launch;
+mod llm;
 mod metadata;
 mod models;
 mod purge;
@@ -103,6 +104,7 @@ async fn ask(command: Command, context: &Context) -> Result<ExitCode, CommandFai
         Command::Workspaces(action) => workspaces::run(context, &action).await,
         Command::Deploy(options) => deploy::run(context, &options).await,
         Command::Launch(command) => launch::run(context, &command).await,
+        Command::Llm(action) => llm::run(context, &action).await,
         Command::Predict(options) => read::predictions(context, &options.deployment, &options.rows).await,
         Command::Jobs(action) => jobs::run(context, &action).await,
         Command::Purge(options) => purge::run(context, &options).await,

@@ -17,6 +17,11 @@ pub(super) async fn run(context: &Context, options: &Sql) -> Result<ExitCode, Co
         query.clear();
         std::io::stdin().read_to_string(&mut query)?;
     }
+    ask(context, &query).await
+}
+
+/// Asks one query and prints its answer.
+pub(super) async fn ask(context: &Context, query: &str) -> Result<ExitCode, CommandFailure> {
     let waiting = output::spinner("running the query");
     let answer = context.client.post("/sql", &json!({ "query": query })).await;
     waiting.finish_and_clear();

@@ -29,6 +29,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitCode, CommandFailure> {
         table(&SOURCE_COLUMNS, &answer["sources"], "no sources");
         output::line("");
         deploy::table(&answer["deployments"]);
+        deploy::ensembles(&answer["ensembles"]);
     }
     if let Some(copy) = answer.get("read_copy") {
         output::line("");

@@ -3,6 +3,7 @@
 mod brokers;
 mod metadata;
 pub(crate) mod onnx_library;
+mod providers;
 mod python;
 mod read_copy;
 mod sources;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use brokers::{BrokerConfiguration, options as broker_options};
 pub(crate) use metadata::MetadataConfiguration;
+pub(crate) use providers::{ProviderConfiguration, specs as provider_specs};
 pub(crate) use python::PythonConfiguration;
 pub(crate) use read_copy::{ReadCopyConfiguration, Role};
 pub(crate) use sources::SourcesConfiguration;
@@ -77,6 +79,8 @@ pub(crate) struct Configuration {
     pub(crate) webhooks: WebhooksConfiguration,
     /// Clusters of Kafka or Pulsar that sources may read from, each in a section `[brokers.NAME]`
     pub(crate) brokers: BTreeMap<String, BrokerConfiguration>,
+    /// Providers of models of language, each in a section `[providers.NAME]`
+    pub(crate) providers: BTreeMap<String, ProviderConfiguration>,
 }
 
 /// What the server writes about itself, to standard error.
@@ -209,6 +213,7 @@ impl Default for Configuration {
             read_copy: ReadCopyConfiguration::default(),
             webhooks: WebhooksConfiguration::default(),
             brokers: BTreeMap::new(),
+            providers: BTreeMap::new(),
         }
     }
 }
@@ -373,6 +378,8 @@ fn put_text(into: &mut Dict, path: &[&str], value: FigmentValue) {
 
 /// What is set of a broker in the environment: `SHIPWAY_BROKERS__MAIN__PASSWORD` for `brokers.main.password`.
 const BROKERS: &str = "SHIPWAY_BROKERS__";
+/// The same of a provider: `SHIPWAY_PROVIDERS__OPENAI__API_KEY` for `providers.openai.api_key`.
+const PROVIDERS: &str = "SHIPWAY_PROVIDERS__";
 
 /// What flags say.
 #[derive(Debug, Default, Serialize)]
@@ -401,6 +408,7 @@ impl Configuration {
             .merge(Env::prefixed("SHIPWAY_").map(|key| key.as_str().replace("__", ".").into()).only(&KEYS))
             .merge(Serialized::defaults(texts_of_environment()))
             .merge(Serialized::defaults(brokers::of_environment(BROKERS)))
+            .merge(Serialized::defaults(providers::of_environment(PROVIDERS)))
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|error| {

@@ -54,6 +54,7 @@ async fn status(State(health): State<Health>) -> Result<Json<Value>, Problem> {
         "streams": platform.streams.status(),
         "sinks": platform.sinks.status(),
         "deployments": platform.serving.deployments(),
+        "ensembles": platform.serving.ensembles(),
     });
     if let Some(copy) = platform.features.read_copy() {
         status["read_copy"] = json!(copy);

@@ -3,14 +3,17 @@
 //! - `platform`: opens the parts in order and takes them down in reverse
 //! - `reading`: the server that has no data of its own and reads the copy of another
 //! - `ports`: plugs capabilities into each other; `intake` the streams into the features, `outflow` the features into the sinks
+//! - `gateway`: models of language: definitions and configuration into the gateway; `llm_calls` the table of calls
 //! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
 //! - `permissions`: the page of every route with what it demands
 //! - `observe`: logs and metrics of the process; `spans` what sampled requests did, for a collector
 
+mod gateway;
 mod health;
 mod intake;
 mod jobs;
+mod llm_calls;
 mod observe;
 mod outflow;
 mod permissions;
@@ -26,6 +29,7 @@ use axum::{
     http::{StatusCode, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
+    serve::ListenerExt,
 };
 use shipway_web::{Authentication, Guard, Routes, Token};
 use tokio::{net::TcpListener, signal::unix, sync::watch};
@@ -83,6 +87,12 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     tracing::info!(%address, data = %configuration.data.display(), version = env!("CARGO_PKG_VERSION"), "ready");
 
     let mut graceful = stop.clone();
+    // A frame of a stream goes out when it is there, not when the one before it was acknowledged.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its small packets back");
+        }
+    });
     let serving = axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             let _ = graceful.wait_for(|stopping| *stopping).await;

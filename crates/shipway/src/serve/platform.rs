@@ -10,11 +10,12 @@ use shipway_blob::BlobStore;
 use shipway_catalog::{Catalog, CatalogPorts};
 use shipway_core::{Clock, Failure, SystemClock};
 use shipway_features::{Features, FeaturesOptions, Limits, VerificationSchedule, ViewCare};
+use shipway_gateway::IdentifyKeys;
 use shipway_lake::{Lake, LakeOptions};
 use shipway_log::{EventLog, LogOptions};
 use shipway_online::{OnlineOptions, OnlineStore};
 use shipway_runtime::{RuntimeOptions, python::ModelFolder};
-use shipway_serving::{Serving, ServingOptions, ServingPorts};
+use shipway_serving::{OpenAiModels, Serving, ServingOptions, ServingPorts};
 use shipway_store::{
     Store,
     jobs::{JobOptions, Jobs},
@@ -25,6 +26,7 @@ use shipway_web::{Identify, Routes};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    gateway::{Models, ServedModels},
     intake::IntakeForStreams,
     jobs,
     outflow::OutflowForSinks,
@@ -51,6 +53,7 @@ pub(super) struct Platform {
     accounts: Accounts,
     catalog: Catalog,
     tracking: Tracking,
+    models: Models,
     interface: Option<Interface>,
     log: EventLog,
     store: Store,
@@ -94,8 +97,13 @@ impl Platform {
         .map_err(because)?;
         let streams = open_streams(configuration, &features, &clock, &tracker)?;
         let sinks = Sinks::new(&streams, Arc::new(OutflowForSinks(features.clone())));
-        let install =
-            InstallViews { features: features.clone(), streams: streams.clone(), sinks: sinks.clone() };
+        let models = Models::open(configuration, (&log, &store, &lake), &clock, &tracker).await?;
+        let install = InstallViews {
+            features: features.clone(),
+            streams: streams.clone(),
+            sinks: sinks.clone(),
+            models: models.clone(),
+        };
         catalog.listen(Arc::new(install)).await;
         let tracking = open_tracking(configuration, &store, &catalog, &clock).await?;
         let ports = ServingPorts {
@@ -109,6 +117,7 @@ impl Platform {
         let serving = Serving::open(store.clone(), lake, ports, options, Arc::clone(&clock), tracker.clone())
             .await
             .map_err(because)?;
+        models.gateway.set_local_models(Arc::new(ServedModels(OpenAiModels(serving.clone()))));
         let parts = Parts { features: &features, tracking: &tracking, serving: &serving };
         parts.plug_into_each_other(&catalog, configuration);
         tracking.set_ownership(Arc::new(AccountsForTracking(accounts.clone())));
@@ -122,7 +131,7 @@ impl Platform {
         if let Some(after) = configuration.tracking.purge_after() {
             tracking.purge_after(after, &tracker);
         }
-        begin_to_flow(&catalog, &streams, &sinks).await?;
+        begin_to_flow(&catalog, &streams, &sinks, &models).await?;
         let started = Instant::now();
         Ok(Self {
             features,
@@ -132,6 +141,7 @@ impl Platform {
             accounts,
             catalog,
             tracking,
+            models,
             interface,
             log,
             store,
@@ -149,6 +159,7 @@ impl Platform {
             .merge(shipway_streams::sink_routes(self.sinks.clone()))
             .merge(shipway_tracking::routes(self.tracking.clone()))
             .merge(shipway_serving::routes(self.serving.clone()))
+            .merge(shipway_gateway::routes(self.models.gateway.clone()))
             .merge(shipway_access::routes(self.accounts.clone()))
             .merge(
                 shipway_access::mlflow_routes(self.accounts.clone())
@@ -160,7 +171,8 @@ impl Platform {
 
     /// Who tells which users there are.
     pub(super) fn users(&self) -> Arc<dyn Identify> {
-        Arc::new(self.accounts.clone())
+        let accounts = Arc::new(self.accounts.clone());
+        Arc::new(IdentifyKeys { gateway: self.models.gateway.clone(), accounts })
     }
 
     pub(super) fn uptime_seconds(&self) -> u64 {
@@ -175,6 +187,9 @@ impl Platform {
         self.tracking.stop_webhooks().await;
         if let Err(error) = self.serving.shutdown().await {
             tracing::error!(error = %shipway_core::failure::chain(&error), "the prediction log could not be written out");
+        }
+        if let Err(error) = self.models.gateway.shutdown().await {
+            tracing::error!(error = %shipway_core::failure::chain(&error), "the books of calls could not be written");
         }
         self.features.shutdown().await;
         self.tracker.close();
@@ -270,6 +285,7 @@ fn serving_options(configuration: &Configuration) -> Result<ServingOptions, Comm
         inter_threads: settings.inter_threads,
         device,
         python,
+        ..RuntimeOptions::default()
     };
     let mib = settings.model_memory_mib;
     let model_memory = (mib > 0).then(|| mib.saturating_mul(1 << 20));
@@ -277,8 +293,14 @@ fn serving_options(configuration: &Configuration) -> Result<ServingOptions, Comm
 }
 
 /// Starts what comes from brokers, and what is sent on.
-async fn begin_to_flow(catalog: &Catalog, streams: &Streams, sinks: &Sinks) -> Result<(), CommandFailure> {
+async fn begin_to_flow(
+    catalog: &Catalog,
+    streams: &Streams,
+    sinks: &Sinks,
+    models: &Models,
+) -> Result<(), CommandFailure> {
     let definitions = catalog.subscribe().borrow().clone();
+    models.installed(&definitions).map_err(because)?;
     streams.installed(&definitions).await;
     sinks.installed(&definitions).await.map_err(because)
 }

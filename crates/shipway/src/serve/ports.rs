@@ -12,13 +12,15 @@ use shipway_core::{DataType, Digest, Failure, Kind, Name, ResourceType, nearest}
 use shipway_definitions::{DefinitionSet, Versioned, View};
 use shipway_features::{Features, ReadRequest, ServedVectorLog, ServiceDemand};
 use shipway_serving::{
-    DeploymentStatus, FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile, ModelSource,
-    PortFailure, ResolvedModel, SERVICE_HASH_TAG, ServiceShape, Serving, ViewFreshness,
+    DeploymentStatus, EnsembleStatus, FeatureAnswer, FeatureQuery, FeatureRow, FeatureSource, ModelFile,
+    ModelSource, PortFailure, ResolvedModel, SERVICE_HASH_TAG, ServiceShape, Serving, ViewFreshness,
 };
 use shipway_streams::{Sinks, Streams};
 use shipway_tracking::{Ownership, Replay, ReplaySource, ResolvedVersion, TaggedVersion, Tracking};
 use shipway_web::Caller;
 use tokio::sync::watch;
+
+use super::gateway::Models;
 
 /// The model registry, as serving needs it.
 pub(super) struct ModelsForServing(pub(super) Tracking);
@@ -171,16 +173,19 @@ pub(super) struct InstallViews {
     pub(super) features: Features,
     pub(super) streams: Streams,
     pub(super) sinks: Sinks,
+    pub(super) models: Models,
 }
 
 #[async_trait]
 impl DefinitionListener for InstallViews {
     async fn applied(&self, set: Arc<DefinitionSet>) -> Result<(), ListenerError> {
         let installed = self.features.installed(&set).await;
+        let models = self.models.installed(&set);
         // Streams come second: what they read goes into sources that have their columns by then.
         self.streams.installed(&set).await;
         // Sinks come last: a view that has failed to be installed is none that they could send.
         installed.map_err(|error| Box::new(error) as ListenerError)?;
+        models.map_err(|error| Box::new(error) as ListenerError)?;
         self.sinks.installed(&set).await.map_err(|error| Box::new(error) as ListenerError)
     }
 }
@@ -239,7 +244,17 @@ impl ServiceBindings for DeploymentsForPlans {
                 service_version: deployment.serves.and_then(|serves| serves.service_hash),
             })
         };
-        Ok(self.0.deployments().into_iter().filter_map(binding).collect())
+        let of_ensemble = |ensemble: EnsembleStatus| {
+            Some(Binding::Deployment {
+                service: ensemble.spec.service?,
+                model: ensemble.name.to_string(),
+                name: ensemble.name,
+                version: Some(ensemble.version),
+                service_version: ensemble.service_hash,
+            })
+        };
+        let ensembles = self.0.ensembles().into_iter().filter_map(of_ensemble);
+        Ok(self.0.deployments().into_iter().filter_map(binding).chain(ensembles).collect())
     }
 }
 
@@ -250,13 +265,17 @@ pub(super) struct ServedVectors(pub(super) Serving);
 impl ServedVectorLog for ServedVectors {
     async fn flushed(&self, deployment: &str) -> Result<String, Box<dyn Failure + Send + Sync>> {
         let boxed = |error| Box::new(error) as Box<dyn Failure + Send + Sync>;
-        let status = self.0.status_of(deployment).map_err(boxed)?;
+        let table = match self.0.status_of_ensemble(deployment) {
+            Some(status) => status.prediction_log,
+            None => self.0.status_of(deployment).map_err(boxed)?.prediction_log,
+        };
         self.0.flush().await.map_err(boxed)?;
-        Ok(status.prediction_log)
+        Ok(table)
     }
 
     fn deployments(&self) -> Vec<String> {
-        self.0.deployments().into_iter().map(|status| status.name.to_string()).collect()
+        let ensembles = self.0.ensembles().into_iter().map(|status| status.name.to_string());
+        self.0.deployments().into_iter().map(|status| status.name.to_string()).chain(ensembles).collect()
     }
 }
 
@@ -273,6 +292,8 @@ impl ServiceDemand for DemandForVersions {
         let pinned = pinned.map_err(|error| Box::new(error) as Box<dyn Failure + Send + Sync>)?;
         let deployed = self.serving.deployments();
         let deployed = deployed.into_iter().filter_map(|status| status.serves?.service_hash);
+        let of_ensembles = self.serving.ensembles().into_iter().filter_map(|status| status.service_hash);
+        let deployed = deployed.chain(of_ensembles);
         // A tag that is no hash pins nothing: a deployment of that version is refused.
         Ok(pinned.iter().filter_map(|tag| tag.parse().ok()).chain(deployed).collect())
     }

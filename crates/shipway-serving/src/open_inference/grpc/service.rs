@@ -1,6 +1,6 @@
 //! The methods of the protocol: each extracts, calls what REST calls, and maps the answer.
 
-use std::{pin::Pin, sync::Arc};
+use std::pin::Pin;
 
 use futures::{Stream, StreamExt as _};
 use shipway_runtime::tensor::TensorSpec;
@@ -29,10 +29,10 @@ use crate::{
         config::{Configured, configured, type_word},
         metadata::{EXTENSIONS, SERVER, VERSION, describe},
         repository::{listed, refuse_overrides},
-        statistics::chosen,
+        statistics::{Counted, chosen},
     },
     refusal::sentence,
-    service::{Served, Serving},
+    service::Serving,
     statistics::{Phase, Total},
 };
 
@@ -148,8 +148,8 @@ impl GrpcInferenceService for Service {
         request: Request<ModelStatisticsRequest>,
     ) -> Result<Response<ModelStatisticsResponse>, Status> {
         let ModelStatisticsRequest { name, version } = request.into_inner();
-        let versions = chosen(&self.0, stated(&name), stated(&version)).map_err(status)?;
-        let model_stats = versions.iter().map(|(name, served)| statistics_message(name, served)).collect();
+        let counted = chosen(&self.0, stated(&name), stated(&version)).map_err(status)?;
+        let model_stats = counted.iter().map(statistics_message).collect();
         Ok(Response::new(ModelStatisticsResponse { model_stats }))
     }
 
@@ -233,8 +233,8 @@ fn config_message(configured: &Configured) -> ModelConfig {
     }
 }
 
-fn statistics_message(name: &str, served: &Arc<Served>) -> ModelStatistics {
-    let statistics = &served.statistics;
+fn statistics_message(counted: &Counted) -> ModelStatistics {
+    let statistics = &counted.statistics;
     let duration = |total: Total| Some(StatisticDuration { count: total.count, ns: total.ns });
     let of = |phase: Phase| duration(statistics.total(phase));
     let batch = |(rows, total): (usize, Total)| InferBatchStatistics {
@@ -244,8 +244,8 @@ fn statistics_message(name: &str, served: &Arc<Served>) -> ModelStatistics {
         compute_output: duration(Total { count: total.count, ns: 0 }),
     };
     ModelStatistics {
-        name: name.to_owned(),
-        version: served.resolved.version.to_string(),
+        name: counted.name.clone(),
+        version: counted.version.to_string(),
         last_inference: statistics.last_ms(),
         inference_count: statistics.rows(),
         execution_count: statistics.executions(),

@@ -1,0 +1,42 @@
+//! What the APIs of LLM providers say, and how one is said in the words of another. Pure: bytes in, bytes out; no
+//! I/O, no clock.
+//!
+//! Within one dialect nothing is parsed that need not be: a request is walked over once for its [`Head`], its model
+//! is replaced in place by [`rewrite`], and a stream passes through a [`Scanner`] frame by frame as it came.
+//!
+//! - `dialect`: the APIs
+//! - `head`: what a gateway needs of a request
+//! - `rewrite`: what changes in a request on its way
+//! - `sse`: a stream cut into frames
+//! - `scanner`: what the frames of a stream mean: output, usage, finish, errors, an honest end
+//! - `usage`: tokens in one convention
+//! - `finish`: why an answer ended
+//! - `failure`: what went wrong, read from one dialect and written in another; limits and retries in headers
+//! - `price`: what usage costs, in whole nano-units
+//! - `translate`: requests, answers and streams of one dialect in the words of another
+//! - `json`: the reader under heads and scanner
+
+#![deny(missing_docs)]
+
+mod dialect;
+mod failure;
+mod finish;
+mod head;
+mod json;
+mod price;
+mod rewrite;
+mod scanner;
+mod sse;
+pub mod translate;
+mod usage;
+
+pub use dialect::{Dialect, Family, gemini_call};
+pub use failure::{ApiError, Cause, Limit, RateLimits, retry_after, retry_headers};
+pub use finish::Finish;
+pub use head::{BadRequest, Head};
+pub use json::{DEEPEST, NotJson};
+pub use price::{Extras, Modifier, Nanos, NotMoney, Price, Rates, Tier};
+pub use rewrite::{Changes, rewrite};
+pub use scanner::{Ending, Frame, Scanner, Sort};
+pub use sse::{Event, FrameTooLong, Framer, LONGEST_FRAME_BYTES};
+pub use usage::Usage;

@@ -1,0 +1,22 @@
+//! The public face of the crate.
+//!
+//! - `heads`: heads of requests, and rewriting
+//! - `streams`: frames and what they mean, however they are cut
+//! - `usages`, `prices`: what was used and what it costs
+//! - `failures`: errors and headers in each dialect
+//! - `goldens`: translation, trap by trap
+//! - `round_trips`: what a model said and thought comes back to it as it was, over every client's dialect
+//! - `hostile`: what no translator may do, whatever comes in
+//! - `measuring`: how long it takes, for people
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
+
+mod failures;
+mod goldens;
+mod heads;
+mod hostile;
+mod measuring;
+mod prices;
+mod round_trips;
+mod streams;
+mod usages;

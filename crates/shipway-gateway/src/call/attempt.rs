@@ -1,0 +1,213 @@
+//! One request to one deployment, up to the beginning of its answer.
+
+use std::{pin::Pin, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt as _};
+use http::{HeaderMap, StatusCode, header};
+use reqwest::Response;
+use shipway_core::Timestamp;
+use shipway_dialects::{ApiError, Cause, Dialect, Frame, Scanner, Sort, Usage, retry_after};
+use tokio::time::{Instant, timeout_at};
+
+use super::Api;
+use crate::{service::Deployment, upstream};
+
+/// The longest whole answer that is taken.
+const MOST_ANSWER_BYTES: usize = 64 << 20;
+/// The most that is read of an answer that says that it failed.
+const MOST_ERROR_BYTES: usize = 1 << 20;
+
+/// The rest of a stream, as it comes.
+pub(super) type Chunks = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
+
+/// What is sent.
+pub(super) struct Outgoing<'a> {
+    pub(super) api: Api,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) is_stream: bool,
+    pub(super) now: Timestamp,
+}
+
+/// The beginning of an answer.
+pub(super) enum Began {
+    /// All of it, and what its provider says that it used.
+    Whole { status: StatusCode, headers: HeaderMap, body: Bytes, usage: Option<Usage> },
+    /// A stream, whose first event is no error.
+    Stream(Box<First>),
+}
+
+impl Began {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Whole { status, .. } => *status,
+            Self::Stream(first) => first.status,
+        }
+    }
+}
+
+/// The beginning of a stream.
+pub(super) struct First {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) scanner: Scanner,
+    /// Frames that were read and are to be passed on.
+    pub(super) frames: Vec<Frame>,
+    pub(super) chunks: Chunks,
+}
+
+/// Why no answer began.
+pub(super) struct Stopped {
+    pub(super) error: ApiError,
+    /// The answer as the provider wrote it.
+    pub(super) answer: Option<(StatusCode, HeaderMap, Bytes)>,
+    /// How long the provider asks to wait.
+    pub(super) retry_after: Option<Duration>,
+    /// It was given up after it was sent, so the provider may have worked.
+    pub(super) may_have_worked: bool,
+}
+
+impl Stopped {
+    fn given_up(error: ApiError) -> Self {
+        Self { error, answer: None, retry_after: None, may_have_worked: true }
+    }
+
+    /// A stream that says as its first word that it failed.
+    fn said(error: ApiError) -> Self {
+        let retry_after = error.retry_after;
+        Self { error, answer: None, retry_after, may_have_worked: false }
+    }
+}
+
+fn too_late() -> Stopped {
+    Stopped::given_up(ApiError::new(Cause::Timeout, "the provider did not answer in time"))
+}
+
+/// Sends a call, and waits until `first_by` for the beginning of its answer.
+pub(super) async fn begin(
+    deployment: &Deployment,
+    outgoing: Outgoing<'_>,
+    first_by: Instant,
+) -> Result<Began, Stopped> {
+    let Some(provider) = &deployment.provider else {
+        return Err(Stopped::said(ApiError::new(Cause::Upstream, "the provider is not configured")));
+    };
+    let Outgoing { api, headers, body, is_stream, now } = outgoing;
+    let sent = timeout_at(first_by, provider.send(api.path, headers, body)).await;
+    let response = match sent {
+        Ok(Ok(response)) => response,
+        Ok(Err((error, may_have_worked))) => {
+            return Err(Stopped { error, answer: None, retry_after: None, may_have_worked });
+        }
+        Err(_) => return Err(too_late()),
+    };
+    let status = response.status();
+    if !status.is_success() {
+        return Err(failed(response, first_by, now).await);
+    }
+    if is_packed(response.headers()) {
+        let message = "the provider packed its answer although it was asked not to";
+        return Err(Stopped::given_up(ApiError::new(Cause::Upstream, message)));
+    }
+    let is_events = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream"));
+    if is_stream && is_events {
+        return first_event(api.dialect, response, first_by)
+            .await
+            .map(|first| Began::Stream(Box::new(first)));
+    }
+    let headers = response.headers().clone();
+    let body = whole(response, MOST_ANSWER_BYTES, first_by).await?;
+    let usage = Usage::of_answer(api.dialect, &body).map_err(|_| {
+        let message = "the provider answered with something that is no answer";
+        Stopped::given_up(ApiError::new(Cause::Upstream, message))
+    })?;
+    Ok(Began::Whole { status, headers, body, usage })
+}
+
+/// What is packed cannot be read along, and would not be what its caller asked for.
+fn is_packed(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+}
+
+/// An answer whose status says that it failed.
+async fn failed(response: Response, by: Instant, now: Timestamp) -> Stopped {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let wait = retry_after(|name| headers.get(name)?.to_str().ok(), now);
+    let body = whole(response, MOST_ERROR_BYTES, by).await.unwrap_or_default();
+    // A redirect is no answer, and is not followed.
+    let error = if status.is_redirection() {
+        ApiError {
+            upstream_status: Some(status.as_u16()),
+            ..ApiError::new(Cause::Upstream, "the provider sent the call elsewhere")
+        }
+    } else {
+        ApiError::of_answer(status.as_u16(), &body)
+    };
+    let retry_after = wait.or(error.retry_after);
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|content| content.as_bytes().starts_with(b"application/json"));
+    let answer = (is_json && status.is_client_error()).then_some((status, headers, body));
+    Stopped { error, answer, retry_after, may_have_worked: false }
+}
+
+/// Reads an answer to its end.
+async fn whole(response: Response, most_bytes: usize, by: Instant) -> Result<Bytes, Stopped> {
+    let mut chunks = response.bytes_stream();
+    let mut body = BytesMut::new();
+    loop {
+        match timeout_at(by, chunks.next()).await {
+            Ok(None) => return Ok(body.freeze()),
+            Ok(Some(Ok(chunk))) if body.len() + chunk.len() <= most_bytes => body.extend_from_slice(&chunk),
+            Ok(Some(Ok(_))) => {
+                return Err(Stopped::given_up(ApiError::new(
+                    Cause::Upstream,
+                    "the provider's answer is too long",
+                )));
+            }
+            Ok(Some(Err(error))) => return Err(Stopped::given_up(upstream::failure(&error))),
+            Err(_) => return Err(too_late()),
+        }
+    }
+}
+
+/// Reads a stream until it says something: an error then still leads to another deployment.
+async fn first_event(dialect: Dialect, response: Response, by: Instant) -> Result<First, Stopped> {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut chunks: Chunks = Box::pin(response.bytes_stream());
+    let mut scanner = Scanner::new(dialect);
+    let mut frames = Vec::new();
+    loop {
+        match timeout_at(by, chunks.next()).await {
+            Ok(Some(Ok(chunk))) => {
+                scanner
+                    .feed(&chunk, &mut frames)
+                    .map_err(|error| Stopped::given_up(ApiError::new(Cause::Upstream, error.to_string())))?;
+            }
+            Ok(Some(Err(error))) => return Err(Stopped::given_up(upstream::failure(&error))),
+            Ok(None) => return Err(ended(&mut scanner)),
+            Err(_) => return Err(too_late()),
+        }
+        let has_begun = frames.iter().any(|frame| frame.sort != Sort::KeepAlive);
+        let has_output = frames.iter().any(|frame| frame.has_output);
+        if let Some(error) = scanner.error().filter(|_| !has_output) {
+            return Err(Stopped::said(error.clone()));
+        }
+        if has_begun {
+            return Ok(First { status, headers, scanner, frames, chunks });
+        }
+    }
+}
+
+/// A stream that ended before its first event.
+fn ended(scanner: &mut Scanner) -> Stopped {
+    let _ = scanner.end();
+    match scanner.error() {
+        Some(error) => Stopped::said(error.clone()),
+        None => Stopped::given_up(ApiError::truncated()),
+    }
+}

@@ -1,0 +1,270 @@
+//! What can go wrong in the gateway, in words for a person.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use shipway_core::{Failure, Kind};
+use shipway_dialects::Nanos;
+use shipway_log::LogError;
+use shipway_store::StoreError;
+
+use crate::{meter::Bound, model::Scope};
+
+/// The families of things that the gateway keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    /// A virtual key.
+    Key,
+    /// A group.
+    Group,
+    /// A model.
+    Model,
+}
+
+impl Thing {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Group => "group",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// Any failure of a use case of the gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The thing named does not exist.
+    #[error("{} {name} does not exist", thing.word())]
+    Missing {
+        /// Its family.
+        thing: Thing,
+        /// How the caller named it.
+        name: String,
+    },
+    /// A field of the request is wrong or beyond a bound.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A group has keys or other groups in it.
+    #[error("group {name} is not empty: {by} is in it")]
+    InUse {
+        /// The group.
+        name: String,
+        /// Something that is in it.
+        by: String,
+    },
+    /// What was shown is a virtual key, and this server does not take it.
+    #[error("the key is wrong, expired or revoked")]
+    WrongKey,
+    /// The key is not for this model.
+    #[error("key {key} may not use model {model}")]
+    ModelNotAllowed {
+        /// The name of the key.
+        key: String,
+        /// The model that was asked for.
+        model: String,
+    },
+    /// No deployment of the model speaks the API of the call.
+    #[error("model {model} has no deployment that speaks {api}")]
+    NoSuchApi {
+        /// The model.
+        model: String,
+        /// The API.
+        api: String,
+    },
+    /// Providers of the model are not in the configuration.
+    #[error("model {model}: no provider of it is configured")]
+    NoProvider {
+        /// The model.
+        model: String,
+    },
+    /// The price is not known, and the model says to refuse then.
+    #[error("model {model}: the price of deployment {deployment} is not known")]
+    NoPrice {
+        /// The model.
+        model: String,
+        /// The deployment.
+        deployment: String,
+    },
+    /// A limit or a budget of the key or of a group of it is reached.
+    #[error("{}", bound_in_words(scope, bound))]
+    Limit {
+        /// Whose limit it is.
+        scope: Scope,
+        /// The limit.
+        bound: Bound,
+    },
+    /// The ledger cannot be written, so a call could not be charged.
+    #[error("the ledger cannot be written, so no call is let through")]
+    LedgerBehind,
+    /// An entry of the ledger cannot be read.
+    #[error("entry {offset} of the ledger cannot be read")]
+    Entry {
+        /// Its offset.
+        offset: u64,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// Calls could not be made into rows of their table.
+    #[error("calls could not be made into rows")]
+    Rows(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An entry could not be made.
+    #[error("an entry of the ledger could not be made")]
+    Encoding(#[from] serde_json::Error),
+    /// What is kept of a key, a group or the books cannot be read.
+    #[error("what is kept of {what} cannot be read")]
+    Damaged {
+        /// Of what.
+        what: String,
+    },
+    /// The source of random bytes failed.
+    #[error("a secret could not be made")]
+    NoRandomness,
+    /// The client for providers could not be made.
+    #[error("connections to providers could not be set up")]
+    Client(#[from] reqwest::Error),
+    /// The event log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The metadata database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl GatewayError {
+    pub(crate) fn missing(thing: Thing, name: impl ToString) -> Self {
+        Self::Missing { thing, name: name.to_string() }
+    }
+
+    pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid { field, reason: reason.into() }
+    }
+}
+
+fn bound_in_words(scope: &Scope, bound: &Bound) -> String {
+    let mut words = match bound {
+        Bound::Concurrency { limit } => format!("{scope}: {limit} calls run already, as many as may at once"),
+        Bound::Requests { limit, .. } => {
+            format!("{scope}: the limit of {limit} requests a minute is reached")
+        }
+        Bound::Tokens { limit, asked, .. } => {
+            format!(
+                "{scope}: the limit of {limit} tokens a minute has no room for the {asked} that the call reserves"
+            )
+        }
+        Bound::Budget { budget, left_nanos, asked_nanos, .. } => format!(
+            "{scope}: of the budget of {} dollars by {} {} is left, and the call reserves {}",
+            budget.dollars,
+            budget.window.word(),
+            Nanos((*left_nanos).max(0)),
+            Nanos(*asked_nanos),
+        ),
+    };
+    if let Some(seconds) = bound.free_after_seconds() {
+        let _ = write!(words, "; there is more in {seconds} s");
+    }
+    words
+}
+
+impl Bound {
+    /// After how many seconds, rounded up, the same call may be let through; none: not by waiting.
+    pub(crate) fn free_after_seconds(&self) -> Option<u64> {
+        let free_us = match self {
+            Self::Concurrency { .. } => return None,
+            Self::Requests { free_us, .. } | Self::Tokens { free_us, .. } | Self::Budget { free_us, .. } => {
+                *free_us
+            }
+        };
+        Some(u64::try_from(free_us?).unwrap_or(0).div_ceil(1_000_000).max(1))
+    }
+}
+
+impl Failure for GatewayError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Missing { .. } => Kind::NotFound,
+            Self::Invalid { .. } | Self::NoSuchApi { .. } => Kind::Invalid,
+            Self::InUse { .. } => Kind::Conflict,
+            Self::WrongKey => Kind::Unauthenticated,
+            Self::ModelNotAllowed { .. } | Self::NoPrice { .. } => Kind::Forbidden,
+            Self::Limit { .. } => Kind::Exhausted,
+            Self::NoProvider { .. } | Self::LedgerBehind => Kind::Unavailable,
+            Self::Entry { .. }
+            | Self::Encoding(_)
+            | Self::Rows(_)
+            | Self::Damaged { .. }
+            | Self::NoRandomness
+            | Self::Client(_) => Kind::Internal,
+            Self::Log(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "gateway.not_found",
+            Self::Invalid { .. } => "gateway.invalid",
+            Self::InUse { .. } => "gateway.group_in_use",
+            Self::WrongKey => "gateway.wrong_key",
+            Self::ModelNotAllowed { .. } => "gateway.model_not_allowed",
+            Self::NoSuchApi { .. } => "gateway.no_such_api",
+            Self::NoProvider { .. } => "gateway.no_provider",
+            Self::NoPrice { .. } => "gateway.no_price",
+            Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
+            Self::Limit { .. } => "gateway.rate_limited",
+            Self::LedgerBehind => "gateway.ledger_behind",
+            Self::Entry { .. } | Self::Encoding(_) | Self::Rows(_) => "gateway.ledger_unreadable",
+            Self::Damaged { .. } => "gateway.damaged",
+            Self::NoRandomness => "gateway.no_randomness",
+            Self::Client(_) => "gateway.no_client",
+            Self::Log(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::InUse { .. } => "move or remove what is in it first",
+            Self::WrongKey => "ask whoever gave it to you for a new one: `shipway llm keys rotate`",
+            Self::ModelNotAllowed { .. } => {
+                "ask for a key with this model, or for another model that GET /v1/models lists"
+            }
+            Self::NoSuchApi { .. } => {
+                "ask by the API that its providers speak; calls are not translated from one API to another yet"
+            }
+            Self::NoProvider { .. } => {
+                "add the provider to the section `providers` of the server's configuration"
+            }
+            Self::NoPrice { .. } => {
+                "give the deployment a price, or write `unknown_price: flag` in the model's definition"
+            }
+            Self::Limit { bound: Bound::Concurrency { .. }, .. } => {
+                "send the call again when another one is over"
+            }
+            Self::Limit { bound: Bound::Budget { .. }, .. } => {
+                "ask for fewer output tokens, wait for the next window, or ask for a larger budget"
+            }
+            Self::Limit { bound: Bound::Tokens { .. }, .. } => "ask for fewer output tokens, or wait",
+            Self::Limit { .. } => "wait, or ask for a higher limit",
+            Self::LedgerBehind => {
+                "check the disk of the server; calls are let through again as soon as it can be written"
+            }
+            Self::Damaged { .. } | Self::Entry { .. } => {
+                "the data folder or the metadata database was changed from outside; restore it from a backup"
+            }
+            Self::Log(error) => return error.hint(),
+            Self::Store(error) => return error.hint(),
+            Self::Missing { .. }
+            | Self::Invalid { .. }
+            | Self::Encoding(_)
+            | Self::Rows(_)
+            | Self::NoRandomness
+            | Self::Client(_) => return None,
+        };
+        Some(hint.into())
+    }
+}

@@ -1,0 +1,73 @@
+//! Carries settled calls out of the ledger into a table, in order, each once: the table says how far it has come.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shipway_core::Failure;
+
+use super::{BYTES_AT_ONCE, CallFact, Entry, Ledger};
+
+/// How often what was settled since is carried over.
+const EVERY: Duration = Duration::from_secs(1);
+const RECORDS_AT_ONCE: usize = 10_000;
+
+/// Why a table could not take calls.
+pub type CarryError = Box<dyn Failure + Send + Sync>;
+
+/// A table of calls.
+#[async_trait]
+pub trait CallTable: Send + Sync {
+    /// The offset of the ledger up to which calls are in the table.
+    async fn carried(&self) -> Result<u64, CarryError>;
+
+    /// Appends calls, and that the table has come to offset `next` with them, both or neither. What it has already is left out.
+    async fn append(&self, calls: Vec<CallFact>, next: u64) -> Result<(), CarryError>;
+}
+
+impl Ledger {
+    /// Carries until the ledger is closed, and once more then.
+    pub(crate) async fn carry_to(self, table: std::sync::Arc<dyn CallTable>) {
+        loop {
+            let is_last = tokio::select! {
+                () = self.stop.cancelled() => true,
+                () = tokio::time::sleep(EVERY) => false,
+            };
+            if let Err(error) = self.carry_once(&*table).await {
+                tracing::warn!(error = %shipway_core::failure::chain(&*error), "calls could not be carried into their table; it is tried again");
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    async fn carry_once(&self, table: &dyn CallTable) -> Result<(), CarryError> {
+        let mut next = table.carried().await?.max(self.topic.start());
+        loop {
+            let records = self
+                .topic
+                .read(next, RECORDS_AT_ONCE, BYTES_AT_ONCE)
+                .await
+                .map_err(|error| Box::new(error) as CarryError)?;
+            let Some(last) = records.last() else { break };
+            next = last.offset + 1;
+            let mut calls = Vec::new();
+            for record in &records {
+                match Entry::read(&record.payload) {
+                    Ok(Entry::Settled(fact)) => calls.push(*fact),
+                    Ok(Entry::Opened(_)) => {}
+                    Err(source) => {
+                        return Err(Box::new(crate::error::GatewayError::Entry {
+                            offset: record.offset,
+                            source,
+                        }));
+                    }
+                }
+            }
+            table.append(calls, next).await?;
+        }
+        // What is in the table and in the books is not needed here any more.
+        let kept_from = next.min(self.snapshot.load(std::sync::atomic::Ordering::Acquire));
+        self.topic.trim(kept_from).await.map_err(|error| Box::new(error) as CarryError)
+    }
+}

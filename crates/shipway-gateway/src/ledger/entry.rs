@@ -1,0 +1,242 @@
+//! Entries of the ledger. JSON with a version, so that they can be read for ever and by eyes.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use shipway_core::Timestamp;
+
+use crate::model::Chain;
+
+const VERSION: u32 = 1;
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// A call has reserved.
+    Opened(Opened),
+    /// A call is over.
+    Settled(Box<CallFact>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    v: u32,
+    #[serde(flatten)]
+    entry: T,
+}
+
+/// A call that has reserved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Its id.
+    pub call: String,
+    /// When it began, in microseconds.
+    pub at_us: i64,
+    /// Whom it is charged to.
+    pub chain: Chain,
+    /// Who sent it.
+    pub caller: String,
+    /// The model, by its own name.
+    pub model: String,
+    /// Which API it came by.
+    pub api: String,
+    /// What it reserved, in billionths of a dollar.
+    pub reserved_nanos: i64,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was answered.
+    Answered,
+    /// The provider refused it, and so did we.
+    Refused,
+    /// No provider answered.
+    Failed,
+    /// The stream ended before its end.
+    Broken,
+    /// The caller went away.
+    Abandoned,
+    /// The server was killed while it ran.
+    Lost,
+}
+
+impl Outcome {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Broken => "broken",
+            Self::Abandoned => "abandoned",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// Tokens of a call, none of them in two fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenCounts {
+    /// Of the request, without those that the provider had in its cache or put into it.
+    pub input: u64,
+    /// Of the request, out of the provider's cache.
+    pub cache_read: u64,
+    /// Of the request, into the provider's cache.
+    pub cache_write: u64,
+    /// Of the answer, reasoning included.
+    pub output: u64,
+    /// Of the answer, for reasoning.
+    pub reasoning: u64,
+}
+
+impl TokenCounts {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.input + self.cache_read + self.cache_write + self.output
+    }
+}
+
+/// One attempt at one deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptFact {
+    /// The deployment.
+    pub deployment: String,
+    /// What came of it: `answered`, or what went wrong.
+    pub result: String,
+    /// The status of the provider's answer, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How long it took to the beginning of an answer, or to the failure.
+    pub took_us: i64,
+}
+
+/// A call that is over: one wide event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallFact {
+    /// Its id, which its answer carries.
+    pub call: String,
+    /// When it began, in microseconds.
+    pub at_us: i64,
+    /// How long it took to its end.
+    pub took_us: i64,
+    /// How long it took to the first event of a stream, or to the head of an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_us: Option<i64>,
+    /// Whom it is charged to.
+    pub chain: Chain,
+    /// Who sent it.
+    pub caller: String,
+    /// Whom the caller says that they act for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The model, by its own name.
+    pub model: String,
+    /// The name that the caller asked for.
+    pub asked: String,
+    /// Which API it came by.
+    pub api: String,
+    /// Whether a stream was asked for.
+    pub is_stream: bool,
+    /// The deployment that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
+    /// What the provider calls the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_model: Option<String>,
+    /// Every attempt, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<AttemptFact>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status that the caller got; none: nobody was there any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Its tokens.
+    pub tokens: TokenCounts,
+    /// What it cost, in billionths of a dollar.
+    pub cost_nanos: i64,
+    /// What it had reserved.
+    pub reserved_nanos: i64,
+    /// The tokens are not what the provider said: they were counted by us, or are what was reserved.
+    pub is_estimated: bool,
+    /// The price is not known, and the cost stands at nothing.
+    pub is_unpriced: bool,
+    /// Bytes of the request.
+    pub request_bytes: u64,
+    /// Bytes of the answer.
+    pub response_bytes: u64,
+}
+
+impl Entry {
+    /// The form in which it is kept.
+    pub(crate) fn bytes(&self) -> Result<Bytes, serde_json::Error> {
+        serde_json::to_vec(&Versioned { v: VERSION, entry: self }).map(Bytes::from)
+    }
+
+    /// Takes an entry back from the form in which it is kept.
+    pub fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let Versioned { v, entry } = serde_json::from_slice::<Versioned<Self>>(bytes)?;
+        if v > VERSION {
+            return Err(serde::de::Error::custom(format!(
+                "the entry has version {v}; this server reads up to {VERSION}"
+            )));
+        }
+        Ok(entry)
+    }
+}
+
+impl CallFact {
+    /// A call that was running when the server was killed: it is charged what it had reserved.
+    pub(crate) fn lost(opened: &Opened, now: Timestamp) -> Self {
+        Self {
+            call: opened.call.clone(),
+            at_us: opened.at_us,
+            took_us: now.0.saturating_sub(opened.at_us).max(0),
+            first_token_us: None,
+            chain: opened.chain.clone(),
+            caller: opened.caller.clone(),
+            user: None,
+            model: opened.model.clone(),
+            asked: opened.model.clone(),
+            api: opened.api.clone(),
+            is_stream: false,
+            deployment: None,
+            upstream_model: None,
+            attempts: Vec::new(),
+            outcome: Outcome::Lost,
+            status: None,
+            error: Some("the server was killed while the call ran".to_owned()),
+            tokens: TokenCounts::default(),
+            cost_nanos: opened.reserved_nanos,
+            reserved_nanos: opened.reserved_nanos,
+            is_estimated: true,
+            is_unpriced: false,
+            request_bytes: 0,
+            response_bytes: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What version 1 wrote must be read for ever.
+    const GOLDEN_OPENED: &str = r#"{"v":1,"opened":{"call":"c1","at_us":1800000000000000,"chain":["key/ab","group/team"],"caller":"key ab","model":"chat","api":"openai_chat","reserved_nanos":1500}}"#;
+    const GOLDEN_SETTLED: &str = r#"{"v":1,"settled":{"call":"c1","at_us":1800000000000000,"took_us":2000,"first_token_us":900,"chain":["key/ab","group/team"],"caller":"key ab","user":"u","model":"chat","asked":"gpt","api":"openai_chat","is_stream":true,"deployment":"eu","upstream_model":"gpt-5","attempts":[{"deployment":"us","result":"overloaded","status":503,"took_us":400},{"deployment":"eu","result":"answered","status":200,"took_us":500}],"outcome":"answered","status":200,"tokens":{"input":10,"cache_read":5,"cache_write":0,"output":7,"reasoning":2},"cost_nanos":1234,"reserved_nanos":1500,"is_estimated":false,"is_unpriced":false,"request_bytes":100,"response_bytes":200}}"#;
+
+    #[test]
+    fn entries_of_version_1_are_read_and_written_as_they_were() {
+        for golden in [GOLDEN_OPENED, GOLDEN_SETTLED] {
+            let entry = Entry::read(golden.as_bytes()).unwrap();
+            assert_eq!(std::str::from_utf8(&entry.bytes().unwrap()).unwrap(), golden);
+        }
+        let newer = GOLDEN_OPENED.replace("\"v\":1", "\"v\":2");
+        assert!(Entry::read(newer.as_bytes()).unwrap_err().to_string().contains("version 2"));
+    }
+}

@@ -1,0 +1,144 @@
+//! What one key or group has used, and whether it may use more. Pure.
+
+use serde::{Deserialize, Serialize};
+use shipway_core::Timestamp;
+
+use super::{Amount, Bound, rate::Rate};
+use crate::model::{Limits, Window};
+
+/// What was spent in the newest window of each kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Spent {
+    /// In the order of [`Window::ALL`]: when the window began, in microseconds, and what was spent since.
+    windows: [(i64, i64); 5],
+    /// Calls that were settled.
+    pub(crate) calls: u64,
+}
+
+impl Spent {
+    /// Adds what a call cost that began at `at`. It counts in the windows in which it began: one that is over stays over.
+    pub(crate) fn add(&mut self, at: Timestamp, nanos: i64) {
+        self.calls += 1;
+        for (kind, (start, spent)) in Window::ALL.into_iter().zip(&mut self.windows) {
+            let window = kind.start(at).0;
+            if window > *start {
+                (*start, *spent) = (window, nanos);
+            } else if window == *start || kind == Window::Total {
+                *spent = spent.saturating_add(nanos);
+            }
+        }
+    }
+
+    /// What was spent in the window that holds `now`.
+    pub(crate) fn within(&self, window: Window, now: Timestamp) -> i64 {
+        let place = Window::ALL.iter().position(|kind| *kind == window).unwrap_or_default();
+        let (start, spent) = self.windows[place];
+        if window == Window::Total || window.start(now).0 == start { spent } else { 0 }
+    }
+}
+
+/// A key or a group in the meter.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Account {
+    pub(crate) limits: Limits,
+    pub(crate) spent: Spent,
+    /// Of calls that run.
+    pub(crate) reserved: i64,
+    pub(crate) running: u32,
+    requests: Rate,
+    tokens: Rate,
+}
+
+impl Account {
+    /// One that has spent this, and that nothing bounds yet.
+    pub(crate) fn having_spent(spent: Spent) -> Self {
+        Self { spent, ..Self::default() }
+    }
+
+    /// Why a call may not begin, or nothing.
+    pub(crate) fn refuses(&mut self, ask: Amount, now: Timestamp) -> Option<Bound> {
+        if let Some(limit) = self.limits.concurrency.filter(|limit| self.running >= *limit) {
+            return Some(Bound::Concurrency { limit });
+        }
+        if let Some(limit) = self.limits.requests_per_minute {
+            let used = self.requests.used(now.0);
+            let limit_now = i64::try_from(limit).unwrap_or(i64::MAX);
+            if used >= limit_now {
+                let free_us = self.requests.free_after(now.0, used - limit_now + 1);
+                return Some(Bound::Requests { limit, free_us });
+            }
+        }
+        if let Some(limit) = self.limits.tokens_per_minute {
+            let used = self.tokens.used(now.0);
+            let beyond = used.saturating_add(ask.tokens) - i64::try_from(limit).unwrap_or(i64::MAX);
+            if beyond > 0 {
+                let free_us = self.tokens.free_after(now.0, beyond);
+                return Some(Bound::Tokens { limit, asked: ask.tokens, free_us });
+            }
+        }
+        self.limits.budgets.iter().find_map(|budget| {
+            let used = self.spent.within(budget.window, now).saturating_add(self.reserved);
+            let left = budget.nanos().saturating_sub(used);
+            (ask.nanos > left || left <= 0).then(|| Bound::Budget {
+                budget: *budget,
+                left_nanos: left,
+                asked_nanos: ask.nanos,
+                free_us: budget.window.end(now).map(|end| end.0 - now.0),
+            })
+        })
+    }
+
+    pub(crate) fn reserve(&mut self, ask: Amount, now: Timestamp) {
+        self.running += 1;
+        self.reserved = self.reserved.saturating_add(ask.nanos);
+        if self.limits.requests_per_minute.is_some() {
+            self.requests.add(now.0, 1);
+        }
+        if self.limits.tokens_per_minute.is_some() {
+            self.tokens.add(now.0, ask.tokens);
+        }
+    }
+
+    /// The call that reserved `asked` at `began` is over and used `used`.
+    pub(crate) fn settle(&mut self, asked: Amount, began: Timestamp, used: Amount) {
+        self.running = self.running.saturating_sub(1);
+        self.reserved = self.reserved.saturating_sub(asked.nanos);
+        self.spent.add(began, used.nanos);
+        if self.limits.tokens_per_minute.is_some() {
+            self.tokens.add(began.0, used.tokens - asked.tokens);
+        }
+    }
+
+    /// The limit, what is left of it, and after how many microseconds it is whole again: of requests, then of tokens.
+    pub(crate) fn standing(&mut self, now: Timestamp) -> [Option<(u64, u64, i64)>; 2] {
+        let limits = [self.limits.requests_per_minute, self.limits.tokens_per_minute];
+        let [requests, tokens] = [&mut self.requests, &mut self.tokens];
+        let of = |limit: Option<u64>, rate: &mut Rate| {
+            let limit = limit?;
+            let used = rate.used(now.0);
+            let left = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
+            Some((limit, left, rate.free_after(now.0, used).unwrap_or(0)))
+        };
+        [of(limits[0], requests), of(limits[1], tokens)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_spent_counts_in_the_window_in_which_the_call_began() {
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let mut spent = Spent::default();
+        spent.add(at("2026-11-30T10:00:00Z"), 5);
+        spent.add(at("2026-12-01T09:00:00Z"), 7);
+        // It began yesterday and ends today.
+        spent.add(at("2026-11-30T23:59:00Z"), 11);
+        let now = at("2026-12-01T09:30:00Z");
+        let within = Window::ALL.map(|window| spent.within(window, now));
+        assert_eq!(within, [7, 7, 23, 7, 23]);
+        assert_eq!(Window::ALL.map(|window| spent.within(window, at("2027-01-04"))), [0, 0, 0, 0, 23]);
+        assert_eq!(spent.calls, 3);
+    }
+}

@@ -1,0 +1,26 @@
+//! Types valid by construction.
+//!
+//! - `limits`: what a key or a group may use, and how that is written
+//! - `window`: the calendar windows of budgets
+//! - `scope`: whom a call is charged to
+//! - `key`, `group`: virtual keys, and the groups that they belong to
+//! - `directory`: all keys and groups together
+//! - `spec`: models and deployments, as the binary installs them
+
+mod directory;
+mod group;
+mod key;
+mod limits;
+mod scope;
+mod spec;
+mod window;
+
+pub(crate) use directory::Directory;
+pub use group::{Group, GroupKind};
+pub use key::VirtualKey;
+pub use limits::{Budget, Limits};
+pub use scope::{Chain, Scope};
+pub use spec::{
+    Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+};
+pub use window::Window;

@@ -1,0 +1,130 @@
+//! Models and deployments, as the binary installs them out of definitions and configuration.
+
+use std::{fmt, time::Duration};
+
+use url::Url;
+
+/// What a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// OpenAI's API, or one that is compatible with it: vLLM, SGLang, Ollama.
+    OpenAi,
+    /// Anthropic's API.
+    Anthropic,
+}
+
+/// A provider: where it is, and the secret that opens it. Only operators write these.
+#[derive(Clone)]
+pub struct ProviderSpec {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it speaks.
+    pub kind: ProviderKind,
+    /// Where its API begins, with the version: `https://api.openai.com/v1`.
+    pub base_url: Url,
+    /// The secret; none for servers that ask for none.
+    pub api_key: Option<String>,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+}
+
+/// Says where, never with what secret.
+impl fmt::Debug for ProviderSpec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ProviderSpec")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("base_url", &self.base_url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A model that callers ask for by name.
+#[derive(Debug, Clone)]
+pub struct ModelSpec {
+    /// Its name.
+    pub name: String,
+    /// Further names.
+    pub called: Vec<String>,
+    /// What answers.
+    pub deployments: Vec<DeploymentSpec>,
+    /// In which order they are tried; by their places in `deployments`.
+    pub route: Route,
+    /// How long is waited.
+    pub timeouts: Timeouts,
+    /// How often one deployment is tried again.
+    pub retries: Retries,
+    /// When a deployment is left out for a while.
+    pub cooldown: Cooldown,
+    /// What happens to a call whose price is not known.
+    pub unknown_price: UnknownPrice,
+}
+
+/// A model at a provider.
+#[derive(Debug, Clone)]
+pub struct DeploymentSpec {
+    /// Its name, unique within the model.
+    pub name: String,
+    /// The provider's name.
+    pub provider: String,
+    /// What the provider calls the model.
+    pub model: String,
+    /// What its tokens cost; none: not known.
+    pub price: Option<shipway_dialects::Price>,
+    /// What is reserved for an answer where the caller sets no bound.
+    pub max_output_tokens: u64,
+}
+
+/// In which order deployments are tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// The one at this place.
+    Deployment(usize),
+    /// The first that answers.
+    Fallback(Vec<Route>),
+    /// One by chance in proportion to its weight, then the others.
+    Weighted(Vec<(Route, u32)>),
+}
+
+/// How long is waited.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the first event of a stream.
+    pub first_token: Duration,
+    /// Between two parts of a stream.
+    pub idle: Duration,
+    /// For all of it.
+    pub total: Duration,
+}
+
+/// How often one deployment is tried again, by what went wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Retries {
+    /// The provider limits the rate.
+    pub rate_limit: u32,
+    /// The provider is overloaded or failed.
+    pub overloaded: u32,
+    /// The connection could not be made or broke.
+    pub connection: u32,
+    /// It took too long.
+    pub timeout: u32,
+}
+
+/// When a deployment is left out for a while.
+#[derive(Debug, Clone, Copy)]
+pub struct Cooldown {
+    /// After so many failures in a row.
+    pub failures: u32,
+    /// For how long.
+    pub pause: Duration,
+}
+
+/// What happens to a call whose price is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownPrice {
+    /// It is refused.
+    Block,
+    /// It is let through and flagged.
+    Flag,
+}

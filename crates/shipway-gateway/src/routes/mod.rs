@@ -1,0 +1,69 @@
+//! The native API of the gateway, and the routes of the APIs that it passes on.
+//!
+//! - `calls`: the APIs of providers, under the paths that their clients ask
+//! - `models`: which models a caller may ask
+//! - `keys`, `groups`: virtual keys and groups, with what they have used
+
+mod calls;
+mod groups;
+mod keys;
+mod models;
+mod view;
+
+use axum::response::Response;
+use shipway_core::{Permission, ResourceType};
+use shipway_dialects::Dialect;
+use shipway_web::{Problem, Routes};
+
+use crate::{service::Gateway, wire};
+
+/// How long the body of a call may be: prompts of a million tokens, and images in base64.
+const CALL_LIMIT_BYTES: u64 = 64 << 20;
+
+/// All routes of the gateway.
+///
+/// The routes of calls let in everybody who is known: whether they may use a model is decided by its name, which stands in the body.
+pub fn routes(gateway: Gateway) -> Routes<()> {
+    let native = Routes::new()
+        .get("/api/v1/llm/models", Permission::Read, models::native)
+        .get("/api/v1/llm/keys", Permission::Read, keys::list)
+        .post("/api/v1/llm/keys", Permission::Manage, keys::create)
+        .get("/api/v1/llm/keys/{key}", Permission::Read, keys::show)
+        .put("/api/v1/llm/keys/{key}/limits", Permission::Manage, keys::limit)
+        .post("/api/v1/llm/keys/{key}/rotate", Permission::Manage, keys::rotate)
+        .delete("/api/v1/llm/keys/{key}", Permission::Manage, keys::revoke)
+        .get("/api/v1/llm/groups", Permission::Read, groups::list)
+        .get("/api/v1/llm/groups/{group}", Permission::Read, groups::show)
+        .put("/api/v1/llm/groups/{group}", Permission::Manage, groups::put)
+        .delete("/api/v1/llm/groups/{group}", Permission::Manage, groups::delete);
+    let openai = Routes::new()
+        .post_with_limit("/v1/chat/completions", Permission::Known, CALL_LIMIT_BYTES, calls::chat)
+        .post_with_limit("/v1/completions", Permission::Known, CALL_LIMIT_BYTES, calls::completions)
+        .post_with_limit("/v1/responses", Permission::Known, CALL_LIMIT_BYTES, calls::responses)
+        .post_with_limit("/v1/embeddings", Permission::Known, CALL_LIMIT_BYTES, calls::embeddings)
+        .get("/v1/models", Permission::Known, models::list)
+        .get("/v1/models/{model}", Permission::Known, models::show)
+        .with_problem_renderer(in_openai)
+        .with_unknown_path_renderer("/v1/", in_openai);
+    let anthropic = Routes::new()
+        .post_with_limit("/v1/messages", Permission::Known, CALL_LIMIT_BYTES, calls::messages)
+        .post_with_limit(
+            "/v1/messages/count_tokens",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            calls::count_tokens,
+        )
+        .with_problem_renderer(in_anthropic)
+        .with_unknown_path_renderer("/v1/messages", in_anthropic);
+    native.merge(openai).merge(anthropic).about(ResourceType::LlmModel).with_state(gateway)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
+fn in_openai(problem: Problem) -> Response {
+    wire::refuse_problem(Dialect::OpenAiChat, &problem)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
+fn in_anthropic(problem: Problem) -> Response {
+    wire::refuse_problem(Dialect::AnthropicMessages, &problem)
+}

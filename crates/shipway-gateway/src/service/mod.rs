@@ -1,0 +1,225 @@
+//! Use cases: fetch, judge, record.
+//!
+//! - `keys`, `groups`: what people ask for; every change is one transaction with its entry in the audit log
+//! - `identify`: who a caller is
+//! - `installed`: the models in force, replaced whole when definitions change
+//! - here: what all of them share
+
+mod groups;
+mod identify;
+mod installed;
+mod keys;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use serde_json::Value;
+use shipway_core::{Clock, Timestamp};
+use shipway_log::EventLog;
+use shipway_store::{
+    Store, Transaction,
+    audit::{self, AuditEntry},
+};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_util::task::TaskTracker;
+
+pub use groups::PutGroup;
+pub use identify::IdentifyKeys;
+pub(crate) use identify::Principal;
+pub(crate) use installed::{Deployment, Installed, Model};
+pub use keys::{CreateKey, NewKey};
+
+use crate::{
+    error::GatewayError,
+    ledger::{CallTable, Ledger},
+    meter::{Meter, Usage},
+    model::{Directory, ModelSpec, ProviderSpec, Scope},
+    ports::LocalModels,
+    store,
+};
+
+/// The gateway. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    directory: RwLock<Arc<Directory>>,
+    /// What is in memory may be older than what was committed.
+    is_stale: AtomicBool,
+    changing: Mutex<()>,
+    meter: Meter,
+    ledger: Ledger,
+    installed: RwLock<Arc<Installed>>,
+    local: OnceLock<Arc<dyn LocalModels>>,
+    tracker: TaskTracker,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Gateway").finish_non_exhaustive()
+    }
+}
+
+/// What the gateway works with.
+pub struct GatewayParts {
+    /// The metadata database.
+    pub store: Store,
+    /// The event log that the ledger is a topic of.
+    pub log: EventLog,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where tasks run.
+    pub tracker: TaskTracker,
+}
+
+/// A change that is being made. There is one at a time; what it reads is what was committed last.
+struct Change<'a> {
+    transaction: Transaction,
+    directory: Arc<Directory>,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Gateway {
+    /// Opens the gateway: creates or migrates its tables, reads keys and groups, and brings the books up to the end of the ledger. What a
+    /// crash left running is charged what it had reserved.
+    pub async fn open(parts: GatewayParts) -> Result<Self, GatewayError> {
+        let GatewayParts { store, log, clock, tracker } = parts;
+        store.migrate(store::OWNER, store::MIGRATIONS).await?;
+        let directory = read_directory(&store).await?;
+        let ledger = Ledger::open(&log, store.clone(), &clock, &tracker).await?;
+        let meter = Meter::starting_from(ledger.spent().await?);
+        set_limits(&meter, &directory);
+        let inner = Inner {
+            store,
+            clock,
+            directory: RwLock::new(Arc::new(directory)),
+            is_stale: AtomicBool::new(false),
+            changing: Mutex::new(()),
+            meter,
+            ledger,
+            installed: RwLock::default(),
+            local: OnceLock::new(),
+            tracker,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Says which models this server itself serves, under the same API.
+    pub fn set_local_models(&self, local: Arc<dyn LocalModels>) {
+        // It is plugged in once, when the server starts.
+        let _ = self.inner.local.set(local);
+    }
+
+    /// Puts these models in force; calls that run go on with those that they began with. A deployment whose provider is not among
+    /// `providers` is left out of every call.
+    pub fn install(&self, models: Vec<ModelSpec>, providers: &[ProviderSpec]) -> Result<(), GatewayError> {
+        let installed = Installed::new(models, providers, &self.installed())?;
+        *self.inner.installed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(installed);
+        Ok(())
+    }
+
+    /// Writes what waits. Called after the last call is over.
+    pub async fn shutdown(&self) -> Result<(), GatewayError> {
+        self.inner.ledger.close().await
+    }
+
+    /// Carries settled calls into a table, from where it has come to, until the gateway is shut down.
+    pub fn carry_calls_to(&self, table: Arc<dyn CallTable>) {
+        self.inner.tracker.spawn(self.inner.ledger.clone().carry_to(table));
+    }
+
+    /// What a key or a group has used.
+    pub fn usage(&self, scope: &Scope) -> Usage {
+        self.inner.meter.usage(scope, self.now())
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.inner.meter
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
+    pub(crate) fn local(&self) -> Option<&Arc<dyn LocalModels>> {
+        self.inner.local.get()
+    }
+
+    pub(crate) fn installed(&self) -> Arc<Installed> {
+        Arc::clone(&self.inner.installed.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn held(&self) -> Arc<Directory> {
+        Arc::clone(&self.inner.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// All keys and groups as they were committed last.
+    pub(crate) async fn directory(&self) -> Result<Arc<Directory>, GatewayError> {
+        if self.inner.is_stale.load(Ordering::Acquire) {
+            let _turn = self.inner.changing.lock().await;
+            self.read_again().await?;
+        }
+        Ok(self.held())
+    }
+
+    async fn read_again(&self) -> Result<(), GatewayError> {
+        let directory = read_directory(&self.inner.store).await?;
+        set_limits(&self.inner.meter, &directory);
+        *self.inner.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+        self.inner.is_stale.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    async fn change(&self) -> Result<Change<'_>, GatewayError> {
+        let turn = self.inner.changing.lock().await;
+        if self.inner.is_stale.load(Ordering::Acquire) {
+            self.read_again().await?;
+        }
+        let transaction = self.inner.store.begin().await?;
+        Ok(Change { transaction, directory: self.held(), _turn: turn })
+    }
+
+    /// Commits a change with who did it, and puts it in force.
+    async fn commit(
+        &self,
+        change: Change<'_>,
+        caller: &str,
+        action: &str,
+        subject: String,
+        detail: Value,
+    ) -> Result<(), GatewayError> {
+        let Change { mut transaction, _turn, .. } = change;
+        let entry = AuditEntry { actor: caller.to_owned(), action: action.to_owned(), subject, detail };
+        audit::record(&mut transaction, &entry, self.now()).await?;
+        // Before the commit: if the caller goes away or the database fails after it, the next one reads again.
+        self.inner.is_stale.store(true, Ordering::Release);
+        transaction.commit().await?;
+        self.read_again().await
+    }
+}
+
+async fn read_directory(store: &Store) -> Result<Directory, GatewayError> {
+    Ok(Directory::new(store::keys::all(store).await?, store::groups::all(store).await?))
+}
+
+fn set_limits(meter: &Meter, directory: &Directory) {
+    for key in directory.keys() {
+        meter.set_limits(&Scope::Key(key.id.clone()), key.limits.clone());
+    }
+    for group in directory.groups() {
+        meter.set_limits(&Scope::Group(group.name.clone()), group.limits.clone());
+    }
+}

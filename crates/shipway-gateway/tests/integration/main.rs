@@ -1,0 +1,15 @@
+//! What callers see of the gateway, and what its ledger says of them, with providers that answer as they are told to.
+//!
+//! - `world`: a gateway over a folder of its own, and providers
+//! - `calls`: whole answers: what passes through, fallback, errors
+//! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
+//! - `limits`: keys, budgets, rates
+//! - `ledger`: what is charged, also after a crash
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
+
+mod calls;
+mod ledger;
+mod limits;
+mod streams;
+mod world;

@@ -1,0 +1,407 @@
+//! A gateway over a folder of its own, and a provider that answers as it is told to and remembers what it was asked.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+use shipway_core::{Clock, ManualClock, Timestamp};
+use shipway_dialects::{Nanos, Price, Rates};
+use shipway_gateway::{
+    CallFact, Cooldown, CreateKey, DeploymentSpec, Entry, Gateway, GatewayParts, ModelSpec, ProviderKind,
+    ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+};
+use shipway_log::{EventLog, LogOptions};
+use shipway_store::Store;
+use shipway_web::Guard;
+use tempfile::TempDir;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+/// 2026-11-30T12:00:00Z.
+pub(crate) const NOON: Timestamp = Timestamp(1_796_040_000_000_000);
+
+/// How the body of a reply ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Clean,
+    /// The connection breaks.
+    Cut,
+    /// Nothing comes any more.
+    Hang,
+}
+
+/// What the provider answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) chunks: Vec<Bytes>,
+    pub(crate) end: End,
+}
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Self { status, headers, chunks: vec![body.to_string().into()], end: End::Clean }
+    }
+
+    pub(crate) fn events(chunks: &[&str], end: End) -> Self {
+        let headers = vec![("content-type", "text/event-stream".to_owned())];
+        let chunks = chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk.as_bytes())).collect();
+        Self { status: 200, headers, chunks, end }
+    }
+}
+
+/// What the provider was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Provider {
+    /// By the name of the model, as the provider is asked for it.
+    replies: Arc<Mutex<HashMap<String, VecDeque<Reply>>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    /// Answers whose body was given up before its end.
+    pub(crate) cancelled: Arc<AtomicUsize>,
+}
+
+/// Counts a body that is dropped before its end.
+struct Watch {
+    cancelled: Arc<AtomicUsize>,
+    is_over: bool,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.cancelled.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Provider {
+    pub(crate) fn answers(&self, model: &str, reply: Reply) {
+        self.replies.lock().unwrap().entry(model.to_owned()).or_default().push_back(reply);
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Returns when a body was given up.
+    pub(crate) async fn is_cancelled(&self) {
+        let given_up = async {
+            while self.cancelled.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), given_up).await.unwrap();
+    }
+
+    async fn reply(State(provider): State<Self>, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let model = serde_json::from_slice::<Value>(&body).unwrap()["model"].as_str().unwrap().to_owned();
+        provider.seen.lock().unwrap().push(Seen {
+            path: parts.uri.path().to_owned(),
+            headers: parts.headers,
+            body,
+        });
+        let reply = {
+            let mut replies = provider.replies.lock().unwrap();
+            let queue = replies.get_mut(&model).unwrap_or_else(|| panic!("{model} was not expected"));
+            if queue.len() > 1 { queue.pop_front().unwrap() } else { queue.front().unwrap().clone() }
+        };
+        let watch = Watch { cancelled: Arc::clone(&provider.cancelled), is_over: false };
+        let steps = reply.chunks.into_iter().map(Some).chain([None]);
+        let end = reply.end;
+        let body = stream::unfold((watch, steps, false), move |(mut watch, mut steps, is_over)| async move {
+            match steps.next() {
+                Some(Some(chunk)) => Some((Ok(chunk), (watch, steps, is_over))),
+                _ if is_over => None,
+                _ => match end {
+                    End::Clean => {
+                        watch.is_over = true;
+                        drop(watch);
+                        None
+                    }
+                    End::Cut => {
+                        // What was said so far goes out before the connection breaks.
+                        tokio::task::yield_now().await;
+                        let broken = Err(std::io::Error::other("cut"));
+                        watch.is_over = true;
+                        Some((broken, (watch, steps, true)))
+                    }
+                    End::Hang => std::future::pending().await,
+                },
+            }
+        });
+        let mut response = Response::new(Body::from_stream(body));
+        *response.status_mut() = StatusCode::from_u16(reply.status).unwrap();
+        for (name, value) in reply.headers {
+            response.headers_mut().insert(name, value.parse().unwrap());
+        }
+        response
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    pub(crate) provider: Provider,
+    pub(crate) clock: Arc<ManualClock>,
+    providers: Vec<ProviderSpec>,
+    router: Router,
+    log: EventLog,
+    store: Store,
+    folder: TempDir,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{:?}", self.body))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// 2 dollars for a million tokens in, 10 out: 2,000 and 10,000 nanos for one.
+pub(crate) fn price() -> Price {
+    let rates = Rates {
+        input: Nanos(2_000_000_000),
+        output: Nanos(10_000_000_000),
+        cache_read: Some(Nanos(200_000_000)),
+        ..Rates::default()
+    };
+    Price { per_million_tokens: rates, ..Price::default() }
+}
+
+pub(crate) fn deployment(name: &str, provider: &str) -> DeploymentSpec {
+    DeploymentSpec {
+        name: name.to_owned(),
+        provider: provider.to_owned(),
+        model: format!("up-{name}"),
+        price: Some(price()),
+        max_output_tokens: 1_000,
+    }
+}
+
+pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
+    let route = Route::Fallback((0..deployments.len()).map(Route::Deployment).collect());
+    ModelSpec {
+        name: name.to_owned(),
+        called: vec![format!("{name}-latest")],
+        deployments,
+        route,
+        timeouts: Timeouts {
+            first_token: Duration::from_secs(5),
+            idle: Duration::from_secs(5),
+            total: Duration::from_secs(20),
+        },
+        retries: Retries::default(),
+        cooldown: Cooldown { failures: 2, pause: Duration::from_secs(30) },
+        unknown_price: UnknownPrice::Block,
+    }
+}
+
+fn parts(store: &Store, log: &EventLog, clock: &Arc<ManualClock>) -> GatewayParts {
+    let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
+    GatewayParts { store: store.clone(), log: log.clone(), clock, tracker: TaskTracker::new() }
+}
+
+fn log_in(folder: &Path) -> EventLog {
+    EventLog::open(&folder.join("log"), LogOptions::default()).unwrap()
+}
+
+impl World {
+    /// A gateway with a model `chat` of two deployments, `one` and `two`, and `claude` of one at Anthropic.
+    pub(crate) async fn new() -> Self {
+        let world = Self::empty().await;
+        world.install(vec![
+            model("chat", vec![deployment("one", "openai"), deployment("two", "openai")]),
+            model("claude", vec![deployment("claude", "anthropic")]),
+        ]);
+        world
+    }
+
+    async fn empty() -> Self {
+        let provider = Provider::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new().fallback(Provider::reply).with_state(provider.clone());
+        TaskTracker::new().spawn(async move { axum::serve(listener, app).await });
+        let spec = |name: &str, kind| ProviderSpec {
+            name: name.to_owned(),
+            kind,
+            base_url: format!("http://{address}/v1").parse().unwrap(),
+            api_key: Some("sk-of-the-operator".to_owned()),
+            connect_timeout: Duration::from_secs(5),
+        };
+        let providers =
+            vec![spec("openai", ProviderKind::OpenAi), spec("anthropic", ProviderKind::Anthropic)];
+        let folder = TempDir::new().unwrap();
+        let (log, store) = (log_in(folder.path()), Store::in_memory().await.unwrap());
+        let clock = Arc::new(ManualClock::at(NOON));
+        let gateway = Gateway::open(parts(&store, &log, &clock)).await.unwrap();
+        let router =
+            shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
+        Self { gateway, provider, clock, providers, router, log, store, folder }
+    }
+
+    pub(crate) fn install(&self, models: Vec<ModelSpec>) {
+        self.gateway.install(models, &self.providers).unwrap();
+    }
+
+    /// The same after its process was killed: nothing was closed in order.
+    pub(crate) async fn killed(self) -> Self {
+        self.opened_again(true).await
+    }
+
+    /// The same after the folder of its event log was lost.
+    pub(crate) async fn without_its_log(self) -> Self {
+        self.opened_again(false).await
+    }
+
+    async fn opened_again(self, keeps_log: bool) -> Self {
+        let Self { gateway, provider, clock, providers, router, log, store, folder } = self;
+        // What was handed to the log is on disk by then, as it would be a moment later.
+        let topic = log.topic("llm_ledger").unwrap();
+        topic.append(Vec::new()).await.unwrap();
+        drop((gateway, router, topic));
+        log.close().await;
+        if !keeps_log {
+            std::fs::remove_dir_all(folder.path().join("log")).unwrap();
+        }
+        let log = log_in(folder.path());
+        let gateway = Gateway::open(parts(&store, &log, &clock)).await.unwrap();
+        let router =
+            shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
+        let world = Self { gateway, provider, clock, providers, router, log, store, folder };
+        world.install(vec![model("chat", vec![deployment("one", "openai"), deployment("two", "openai")])]);
+        world
+    }
+
+    pub(crate) async fn key(&self, create: CreateKey) -> String {
+        let create = CreateKey { name: "test".to_owned(), ..create };
+        self.gateway.create_key("tester", create).await.unwrap().text
+    }
+
+    /// Sends a call; its answer is not read yet.
+    pub(crate) async fn send(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Response {
+        let mut request = http::Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.router.clone().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap()
+    }
+
+    pub(crate) async fn ask(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        read(self.send(path, headers, body).await).await
+    }
+
+    /// Asks as the holder of a key.
+    pub(crate) async fn chat(&self, key: &str, body: &Value) -> Answer {
+        self.ask("/v1/chat/completions", &[("authorization", &format!("Bearer {key}"))], body).await
+    }
+
+    pub(crate) async fn raw(&self, request: Request) -> Answer {
+        read(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    pub(crate) async fn native(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.raw(http::Request::builder().method(method).uri(path).body(body).unwrap()).await
+    }
+
+    /// Every settled call, in order, once there are `count` of them.
+    pub(crate) async fn settled(&self, count: usize) -> Vec<CallFact> {
+        let topic = self.log.topic("llm_ledger").unwrap();
+        let all_there = async {
+            loop {
+                let end = topic.end();
+                let records = topic.read(0, usize::MAX, usize::MAX).await.unwrap();
+                let settled: Vec<CallFact> = records
+                    .iter()
+                    .filter_map(|record| match Entry::read(&record.payload).unwrap() {
+                        Entry::Settled(fact) => Some(*fact),
+                        Entry::Opened(_) => None,
+                    })
+                    .collect();
+                if settled.len() >= count {
+                    return settled;
+                }
+                topic.wait_beyond(end).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), all_there).await.unwrap()
+    }
+}
+
+async fn read(response: Response) -> Answer {
+    let (parts, body) = response.into_parts();
+    let mut chunks = body.into_data_stream();
+    let mut read = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        read.extend_from_slice(&chunk.unwrap());
+    }
+    Answer { status: parts.status.as_u16(), headers: parts.headers, body: read.into() }
+}
+
+/// A question of one word.
+pub(crate) fn question(model: &str) -> Value {
+    json!({ "model": model, "messages": [{ "role": "user", "content": "hello" }], "max_tokens": 100 })
+}
+
+/// The answer of OpenAI to it: 12 tokens in, 4 of them out of the cache, 7 out. It costs 8 × 2,000 + 4 × 200 + 7 × 10,000.
+pub(crate) fn completion() -> Value {
+    json!({
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "up-one",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": "hi" }, "finish_reason": "stop" }],
+        "usage": {
+            "prompt_tokens": 12,
+            "completion_tokens": 7,
+            "total_tokens": 19,
+            "prompt_tokens_details": { "cached_tokens": 4 }
+        }
+    })
+}
+
+pub(crate) const COST: i64 = 8 * 2_000 + 4 * 200 + 7 * 10_000;

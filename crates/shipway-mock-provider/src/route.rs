@@ -1,0 +1,134 @@
+//! Which path asks for what. A path may come with `/v1` or without, and under the prefixes that clients are given as base addresses.
+
+use crate::dialects::House;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route {
+    Chat,
+    Completions,
+    Responses,
+    Response(String),
+    ResponseInput(String),
+    ResponseCancel(String),
+    Embeddings,
+    Models(House),
+    Model(House, String),
+    Messages,
+    CountTokens,
+    Generate { model: String, stream: bool },
+    GeminiCount(String),
+    GeminiEmbeddings(String),
+}
+
+impl Route {
+    /// The route of a request; `None` where the path is not known or does not take the method.
+    pub(crate) fn of(method: &str, path: &str, is_anthropic: bool) -> Option<Self> {
+        if let Some((before, verb)) = path.rsplit_once(':')
+            && let Some((_, model)) = before.split_once("/models/")
+        {
+            return Self::of_gemini(method, model, verb);
+        }
+        let house = if is_anthropic { House::Anthropic } else { House::OpenAi };
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let start = parts
+            .iter()
+            .rposition(|part| matches!(*part, "v1" | "openai" | "anthropic"))
+            .map_or(0, |at| at + 1);
+        Some(match (method, &parts[start..]) {
+            ("POST", ["chat", "completions"] | ["deployments", _, "chat", "completions"]) => Self::Chat,
+            ("POST", ["completions"] | ["deployments", _, "completions"]) => Self::Completions,
+            ("POST", ["embeddings"] | ["deployments", _, "embeddings"]) => Self::Embeddings,
+            ("POST", ["responses"]) => Self::Responses,
+            ("GET" | "DELETE", ["responses", id]) => Self::Response((*id).to_owned()),
+            ("GET", ["responses", id, "input_items"]) => Self::ResponseInput((*id).to_owned()),
+            ("POST", ["responses", id, "cancel"]) => Self::ResponseCancel((*id).to_owned()),
+            ("GET", ["models"]) => Self::Models(house),
+            ("GET", ["models", name @ ..]) => Self::Model(house, name.join("/")),
+            ("POST", ["messages"]) => Self::Messages,
+            ("POST", ["messages", "count_tokens"]) => Self::CountTokens,
+            _ => return None,
+        })
+    }
+
+    fn of_gemini(method: &str, model: &str, verb: &str) -> Option<Self> {
+        let model = percent_encoding::percent_decode_str(model).decode_utf8_lossy().into_owned();
+        match (method, verb) {
+            ("POST", "generateContent") => Some(Self::Generate { model, stream: false }),
+            ("POST", "streamGenerateContent") => Some(Self::Generate { model, stream: true }),
+            ("POST", "countTokens") => Some(Self::GeminiCount(model)),
+            ("POST", "batchEmbedContents") => Some(Self::GeminiEmbeddings(model)),
+            _ => None,
+        }
+    }
+
+    /// Who answers.
+    pub(crate) const fn house(&self) -> House {
+        match self {
+            Self::Models(house) | Self::Model(house, _) => *house,
+            Self::Messages | Self::CountTokens => House::Anthropic,
+            Self::Generate { .. } | Self::GeminiCount(_) | Self::GeminiEmbeddings(_) => House::Gemini,
+            _ => House::OpenAi,
+        }
+    }
+
+    /// The model, where the path names it.
+    pub(crate) fn model(&self) -> Option<&str> {
+        match self {
+            Self::Generate { model, .. }
+            | Self::GeminiCount(model)
+            | Self::GeminiEmbeddings(model)
+            | Self::Model(_, model) => Some(model),
+            _ => None,
+        }
+    }
+
+    /// Whether a body of JSON belongs to it.
+    pub(crate) const fn has_body(&self) -> bool {
+        !matches!(
+            self,
+            Self::Response(_)
+                | Self::ResponseInput(_)
+                | Self::ResponseCancel(_)
+                | Self::Models(_)
+                | Self::Model(..)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_known_under_every_base_address() {
+        let of = |method, path| Route::of(method, path, false);
+        for path in [
+            "/v1/chat/completions",
+            "/chat/completions",
+            "/openai/v1/chat/completions",
+            "/openai/deployments/gpt/chat/completions",
+        ] {
+            assert_eq!(of("POST", path), Some(Route::Chat), "{path}");
+        }
+        assert_eq!(of("GET", "/v1/models/a/b"), Some(Route::Model(House::OpenAi, "a/b".to_owned())));
+        assert_eq!(Route::of("GET", "/v1/models", true), Some(Route::Models(House::Anthropic)));
+        assert_eq!(of("DELETE", "/v1/responses/resp_1"), Some(Route::Response("resp_1".to_owned())));
+        assert_eq!(of("GET", "/v1/chat/completions"), None);
+        assert_eq!(of("POST", "/v1/elsewhere"), None);
+    }
+
+    #[test]
+    fn gemini_has_model_and_verb_in_its_path() {
+        let of = |path| Route::of("POST", path, false);
+        assert_eq!(
+            of("/v1beta/models/gemini%2Fchunks=2:streamGenerateContent"),
+            Some(Route::Generate { model: "gemini/chunks=2".to_owned(), stream: true })
+        );
+        assert_eq!(
+            of("/v1/projects/p/locations/l/publishers/google/models/gemini:generateContent"),
+            Some(Route::Generate { model: "gemini".to_owned(), stream: false })
+        );
+        assert_eq!(of("/v1beta/models/gemini:unheardOf"), None);
+    }
+}

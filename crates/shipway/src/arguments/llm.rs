@@ -1,0 +1,106 @@
+//! What can be typed of models of language: keys, groups, what they have used.
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Llm {
+    /// List the models with their deployments and how they fare
+    Models,
+    /// Make, list, limit, rotate and revoke virtual keys
+    #[command(subcommand)]
+    Keys(LlmKeys),
+    /// Make, list and remove groups: projects, teams, organisations
+    #[command(subcommand)]
+    Groups(LlmGroups),
+    /// Show what keys and groups have spent in the present windows
+    Cost,
+    /// Show the last calls
+    Tail {
+        /// How many
+        #[arg(long, default_value_t = 20, value_name = "CALLS")]
+        limit: u32,
+    },
+}
+
+/// What a key or a group may use. What is left out has no bound.
+#[derive(Debug, Args)]
+pub(crate) struct LlmLimits {
+    /// A budget of dollars in a window: `100/month`; hour, day, week, month or total; repeat for more
+    #[arg(long = "budget", value_name = "DOLLARS/WINDOW")]
+    pub(crate) budgets: Vec<String>,
+    /// Calls that may begin within a minute
+    #[arg(long, value_name = "CALLS")]
+    pub(crate) requests_per_minute: Option<u64>,
+    /// Tokens of calls that begin within a minute
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) tokens_per_minute: Option<u64>,
+    /// Calls at once
+    #[arg(long, value_name = "CALLS")]
+    pub(crate) concurrency: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LlmKeys {
+    /// List the keys with what they have used
+    List,
+    /// Make a key and print it, this once
+    Create {
+        /// What it is called
+        name: String,
+        /// The group that its calls are charged to as well
+        #[arg(long, value_name = "GROUP")]
+        group: Option<String>,
+        /// A model that it may use; repeat for more; without any, every model
+        #[arg(long = "model", value_name = "MODEL")]
+        models: Vec<String>,
+        /// Days for which it is good; without it, until it is revoked
+        #[arg(long, value_name = "DAYS")]
+        days: Option<u32>,
+        #[command(flatten)]
+        limits: LlmLimits,
+    },
+    /// Give a key other limits, in the place of all that it had
+    Limit {
+        /// Id of the key
+        id: String,
+        #[command(flatten)]
+        limits: LlmLimits,
+    },
+    /// Give a key a new secret and print it, this once
+    Rotate {
+        /// Id of the key
+        id: String,
+        /// Seconds for which the secret before is still taken
+        #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+        grace_seconds: u32,
+    },
+    /// Take a key back
+    Revoke {
+        /// Id of the key
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LlmGroups {
+    /// List the groups with what they have used
+    List,
+    /// Make a group, or change the one of that name
+    Put {
+        /// Its name
+        name: String,
+        /// What it is: project, team or organisation
+        #[arg(long, value_name = "KIND")]
+        kind: String,
+        /// The greater group that it is part of
+        #[arg(long, value_name = "GROUP")]
+        parent: Option<String>,
+        #[command(flatten)]
+        limits: LlmLimits,
+    },
+    /// Remove a group that nothing is in
+    Delete {
+        /// Its name
+        name: String,
+    },
+}

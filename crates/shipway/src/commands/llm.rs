@@ -1,0 +1,224 @@
+//! `llm`: models of language, virtual keys, groups, what they cost.
+
+use std::process::ExitCode;
+
+use serde_json::{Value as Json, json};
+
+use super::Context;
+use crate::{
+    arguments::{Llm, LlmGroups, LlmKeys, LlmLimits},
+    client::segment,
+    failure::CommandFailure,
+    output::{self, Format, member},
+};
+
+pub(super) async fn run(context: &Context, action: &Llm) -> Result<ExitCode, CommandFailure> {
+    match action {
+        Llm::Models => models(context).await,
+        Llm::Keys(action) => keys(context, action).await,
+        Llm::Groups(action) => groups(context, action).await,
+        Llm::Cost => cost(context).await,
+        Llm::Tail { limit } => tail(context, *limit).await,
+    }
+}
+
+fn shown(context: &Context, answer: &Json, text: impl FnOnce()) -> Result<ExitCode, CommandFailure> {
+    match context.format {
+        Format::Json => output::json(answer),
+        Format::Text => text(),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn done(context: &Context, what: &str) -> Result<ExitCode, CommandFailure> {
+    shown(context, &json!({ "done": what }), || output::line(what))
+}
+
+/// The limits as the API takes them.
+fn limits(limits: &LlmLimits) -> Result<Json, CommandFailure> {
+    let budget = |text: &String| {
+        let (dollars, window) = text.split_once('/').ok_or_else(|| {
+            CommandFailure::new(format!("budget {text}: there is no window"))
+                .with_hint("write dollars and a window: 100/month; hour, day, week, month or total")
+        })?;
+        Ok(json!({ "dollars": dollars, "window": window }))
+    };
+    let budgets: Vec<Json> = limits.budgets.iter().map(budget).collect::<Result<_, CommandFailure>>()?;
+    Ok(json!({
+        "budgets": budgets,
+        "requests_per_minute": limits.requests_per_minute,
+        "tokens_per_minute": limits.tokens_per_minute,
+        "concurrency": limits.concurrency,
+    }))
+}
+
+fn items<'a>(answer: &'a Json, name: &str) -> impl Iterator<Item = &'a Json> {
+    answer[name].as_array().into_iter().flatten()
+}
+
+async fn models(context: &Context) -> Result<ExitCode, CommandFailure> {
+    let answer = context.client.get("/llm/models").await?;
+    shown(context, &answer, || {
+        let rows = items(&answer, "models").flat_map(|model| {
+            items(model, "deployments").map(|deployment| {
+                let state = match (deployment["is_configured"] == true, deployment["paused_until"].is_null())
+                {
+                    (false, _) => "its provider is not configured".to_owned(),
+                    (true, true) => "ready".to_owned(),
+                    (true, false) => {
+                        format!("left out until {}", output::moment_of(deployment, "paused_until"))
+                    }
+                };
+                vec![
+                    member(model, "name"),
+                    member(deployment, "name"),
+                    member(deployment, "provider"),
+                    member(deployment, "model"),
+                    state,
+                ]
+            })
+        });
+        output::table(
+            &["model", "deployment", "provider", "its model", "state"],
+            rows.collect(),
+            "no models",
+        );
+    })
+}
+
+async fn keys(context: &Context, action: &LlmKeys) -> Result<ExitCode, CommandFailure> {
+    let client = &context.client;
+    let path = |id: &str| format!("/llm/keys/{}", segment(id));
+    match action {
+        LlmKeys::List => {
+            let answer = client.get("/llm/keys").await?;
+            shown(context, &answer, || list_keys(&answer))
+        }
+        LlmKeys::Create { name, group, models, days, limits: bounds } => {
+            let body = json!({ "name": name, "group": group, "models": models, "days": days, "limits": limits(bounds)? });
+            let answer = client.post("/llm/keys", &body).await?;
+            shown(context, &answer, || show_secret(&answer))
+        }
+        LlmKeys::Limit { id, limits: bounds } => {
+            client.put(&format!("{}/limits", path(id)), &limits(bounds)?).await?;
+            done(context, &format!("key {id} has other limits"))
+        }
+        LlmKeys::Rotate { id, grace_seconds } => {
+            let body = json!({ "grace_seconds": grace_seconds });
+            let answer = client.post(&format!("{}/rotate", path(id)), &body).await?;
+            shown(context, &answer, || show_secret(&answer))
+        }
+        LlmKeys::Revoke { id } => {
+            client.delete(&path(id)).await?;
+            done(context, &format!("key {id} is refused from now on"))
+        }
+    }
+}
+
+fn show_secret(answer: &Json) {
+    let until = match answer["expires"].is_null() {
+        true => "until it is revoked".to_owned(),
+        false => format!("until {}", output::moment_of(answer, "expires")),
+    };
+    output::note(format!(
+        "key {}, id {}, good {until}; it is shown this once",
+        member(answer, "name"),
+        member(answer, "id")
+    ));
+    // Alone on standard output, so that it can be piped.
+    output::line(member(answer, "key"));
+}
+
+fn list_of(texts: &Json, none: &str) -> String {
+    let texts: Vec<String> = texts.as_array().into_iter().flatten().map(output::cell).collect();
+    if texts.is_empty() { none.to_owned() } else { texts.join(", ") }
+}
+
+fn or_dash(of: &Json, name: &str) -> String {
+    if of[name].is_null() { "-".to_owned() } else { member(of, name) }
+}
+
+fn list_keys(answer: &Json) {
+    let rows = items(answer, "keys").map(|key| {
+        let mut expires =
+            if key["expires"].is_null() { "-".to_owned() } else { output::moment_of(key, "expires") };
+        if key["is_expired"] == true {
+            expires.push_str(" (expired)");
+        }
+        vec![
+            member(key, "id"),
+            member(key, "name"),
+            or_dash(key, "group"),
+            list_of(&key["models"], "every model"),
+            expires,
+            member(&key["used"], "calls"),
+            member(&key["used"]["dollars"], "total"),
+        ]
+    });
+    let head = ["key", "name", "group", "models", "good until", "calls", "dollars"];
+    output::table(&head, rows.collect(), "no keys");
+}
+
+async fn groups(context: &Context, action: &LlmGroups) -> Result<ExitCode, CommandFailure> {
+    let client = &context.client;
+    match action {
+        LlmGroups::List => {
+            let answer = client.get("/llm/groups").await?;
+            shown(context, &answer, || list_groups(&answer))
+        }
+        LlmGroups::Put { name, kind, parent, limits: bounds } => {
+            let body = json!({ "kind": kind, "parent": parent, "limits": limits(bounds)? });
+            let answer = client.put(&format!("/llm/groups/{}", segment(name)), &body).await?;
+            shown(context, &answer, || output::line(format!("{kind} {name} is as you say")))
+        }
+        LlmGroups::Delete { name } => {
+            client.delete(&format!("/llm/groups/{}", segment(name))).await?;
+            done(context, &format!("removed group {name}"))
+        }
+    }
+}
+
+fn list_groups(answer: &Json) {
+    let rows = items(answer, "groups").map(|group| {
+        let used = &group["used"];
+        vec![
+            member(group, "name"),
+            member(group, "kind"),
+            or_dash(group, "parent"),
+            member(used, "calls"),
+            member(&used["dollars"], "total"),
+        ]
+    });
+    output::table(&["group", "kind", "part of", "calls", "dollars"], rows.collect(), "no groups");
+}
+
+/// What was spent, by whom, in the present windows.
+async fn cost(context: &Context) -> Result<ExitCode, CommandFailure> {
+    let keys = context.client.get("/llm/keys").await?;
+    let groups = context.client.get("/llm/groups").await?;
+    let answer = json!({ "groups": groups["groups"], "keys": keys["keys"] });
+    shown(context, &answer, || {
+        let row = |kind: &str, one: &Json| {
+            let used = &one["used"];
+            let mut row = vec![format!("{kind} {}", member(one, "name"))];
+            row.extend(
+                ["hour", "day", "week", "month", "total"].map(|window| member(&used["dollars"], window)),
+            );
+            row.push(member(used, "reserved_dollars"));
+            row
+        };
+        let rows = items(&answer, "groups").map(|group| row(&member(group, "kind"), group));
+        let rows = rows.chain(items(&answer, "keys").map(|key| row("key", key))).collect();
+        let head = ["who", "this hour", "this day", "this week", "this month", "ever", "reserved now"];
+        output::table(&head, rows, "no groups and no keys");
+    })
+}
+
+/// The last calls, out of the table that the ledger is carried into.
+async fn tail(context: &Context, limit: u32) -> Result<ExitCode, CommandFailure> {
+    let sql = format!(
+        "SELECT at, caller, model, deployment, outcome, status, input_tokens + cache_read_tokens + cache_write_tokens AS input, \
+         output_tokens AS output, cost_nanos / 1e9 AS dollars, took_us / 1000 AS ms, error FROM llm_calls ORDER BY at DESC LIMIT {limit}"
+    );
+    super::sql::ask(context, &sql).await
+}

@@ -1,0 +1,174 @@
+//! The table of calls of models of language: one row for each call, written out of the ledger.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray},
+    datatypes::{DataType, Field, Schema, SchemaRef},
+    record_batch::RecordBatch,
+};
+use async_trait::async_trait;
+use shipway_gateway::{CallFact, CallTable, CarryError, GatewayError, Scope};
+use shipway_lake::{AppendOptions, Lake, timestamp_type};
+
+/// The name of the table.
+const TABLE: &str = "llm_calls";
+/// Whose transactions say how far the table has come.
+const TRANSACTIONS: &str = "shipway_llm_ledger";
+
+/// The Delta table `llm_calls`.
+pub(super) struct CallsInLake(pub(super) Lake);
+
+#[async_trait]
+impl CallTable for CallsInLake {
+    async fn carried(&self) -> Result<u64, CarryError> {
+        let failed = |error: shipway_lake::LakeError| Box::new(error) as CarryError;
+        self.0.ensure_table(TABLE, schema()).await.map_err(failed)?;
+        let version = self.0.transaction_version(TABLE, TRANSACTIONS).await.map_err(failed)?;
+        Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
+    }
+
+    async fn append(&self, calls: Vec<CallFact>, next: u64) -> Result<(), CarryError> {
+        let failed = |error: shipway_lake::LakeError| Box::new(error) as CarryError;
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let columns = columns(&calls);
+        let batch = RecordBatch::try_new(schema(), columns)
+            .map_err(|error| Box::new(GatewayError::Rows(error.into())) as CarryError)?;
+        let once = AppendOptions::once(TRANSACTIONS, i64::try_from(next).unwrap_or(i64::MAX));
+        self.0.append_batches(TABLE, vec![batch], once).await.map_err(failed).map(drop)
+    }
+}
+
+/// Each column with its type; `None` is text.
+const COLUMNS: [(&str, Option<DataType>); 29] = [
+    ("call", None),
+    ("at", Some(DataType::Null)),
+    ("caller", None),
+    ("key", None),
+    ("groups", None),
+    ("user", None),
+    ("model", None),
+    ("asked", None),
+    ("api", None),
+    ("deployment", None),
+    ("upstream_model", None),
+    ("outcome", None),
+    ("status", Some(DataType::Int64)),
+    ("error", None),
+    ("is_stream", Some(DataType::Boolean)),
+    ("input_tokens", Some(DataType::Int64)),
+    ("cache_read_tokens", Some(DataType::Int64)),
+    ("cache_write_tokens", Some(DataType::Int64)),
+    ("output_tokens", Some(DataType::Int64)),
+    ("reasoning_tokens", Some(DataType::Int64)),
+    ("cost_nanos", Some(DataType::Int64)),
+    ("reserved_nanos", Some(DataType::Int64)),
+    ("is_estimated", Some(DataType::Boolean)),
+    ("is_unpriced", Some(DataType::Boolean)),
+    ("took_us", Some(DataType::Int64)),
+    ("first_token_us", Some(DataType::Int64)),
+    ("attempts", None),
+    ("request_bytes", Some(DataType::Int64)),
+    ("response_bytes", Some(DataType::Int64)),
+];
+
+fn schema() -> SchemaRef {
+    let fields = COLUMNS.into_iter().map(|(name, data_type)| {
+        let data_type = match data_type {
+            None => DataType::Utf8,
+            Some(DataType::Null) => timestamp_type(),
+            Some(other) => other,
+        };
+        Field::new(name, data_type, true)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn texts<'a>(calls: &'a [CallFact], of: impl Fn(&'a CallFact) -> Option<&'a str>) -> ArrayRef {
+    Arc::new(calls.iter().map(of).collect::<StringArray>())
+}
+
+fn owned(calls: &[CallFact], of: impl Fn(&CallFact) -> Option<String>) -> ArrayRef {
+    Arc::new(calls.iter().map(of).collect::<StringArray>())
+}
+
+fn numbers(calls: &[CallFact], of: impl Fn(&CallFact) -> Option<i64>) -> ArrayRef {
+    Arc::new(calls.iter().map(of).collect::<Int64Array>())
+}
+
+fn counts(calls: &[CallFact], of: impl Fn(&CallFact) -> u64) -> ArrayRef {
+    numbers(calls, |call| Some(i64::try_from(of(call)).unwrap_or(i64::MAX)))
+}
+
+fn flags(calls: &[CallFact], of: impl Fn(&CallFact) -> bool) -> ArrayRef {
+    Arc::new(calls.iter().map(|call| Some(of(call))).collect::<BooleanArray>())
+}
+
+/// In the order of [`COLUMNS`].
+fn columns(calls: &[CallFact]) -> Vec<ArrayRef> {
+    let at = calls.iter().map(|call| Some(call.at_us)).collect::<TimestampMicrosecondArray>();
+    vec![
+        texts(calls, |call| Some(&call.call)),
+        Arc::new(at.with_timezone("UTC")),
+        texts(calls, |call| Some(&call.caller)),
+        texts(calls, |call| call.chain.iter().find_map(key)),
+        owned(calls, groups),
+        texts(calls, |call| call.user.as_deref()),
+        texts(calls, |call| Some(&call.model)),
+        texts(calls, |call| Some(&call.asked)),
+        texts(calls, |call| Some(&call.api)),
+        texts(calls, |call| call.deployment.as_deref()),
+        texts(calls, |call| call.upstream_model.as_deref()),
+        texts(calls, |call| Some(call.outcome.word())),
+        numbers(calls, |call| call.status.map(i64::from)),
+        texts(calls, |call| call.error.as_deref()),
+        flags(calls, |call| call.is_stream),
+        counts(calls, |call| call.tokens.input),
+        counts(calls, |call| call.tokens.cache_read),
+        counts(calls, |call| call.tokens.cache_write),
+        counts(calls, |call| call.tokens.output),
+        counts(calls, |call| call.tokens.reasoning),
+        numbers(calls, |call| Some(call.cost_nanos)),
+        numbers(calls, |call| Some(call.reserved_nanos)),
+        flags(calls, |call| call.is_estimated),
+        flags(calls, |call| call.is_unpriced),
+        numbers(calls, |call| Some(call.took_us)),
+        numbers(calls, |call| call.first_token_us),
+        owned(calls, |call| serde_json::to_string(&call.attempts).ok()),
+        counts(calls, |call| call.request_bytes),
+        counts(calls, |call| call.response_bytes),
+    ]
+}
+
+fn key(scope: &Scope) -> Option<&str> {
+    match scope {
+        Scope::Key(id) => Some(id),
+        Scope::Group(_) => None,
+    }
+}
+
+/// The groups, from the nearest to the greatest, between slashes: `/search/retail/`.
+fn groups(call: &CallFact) -> Option<String> {
+    let names: Vec<&str> = call
+        .chain
+        .iter()
+        .filter_map(|scope| match scope {
+            Scope::Group(name) => Some(name.as_str()),
+            Scope::Key(_) => None,
+        })
+        .collect();
+    (!names.is_empty()).then(|| format!("/{}/", names.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_has_the_type_that_the_table_has() {
+        let batch = RecordBatch::try_new(schema(), columns(&[])).unwrap();
+        assert_eq!(batch.num_columns(), COLUMNS.len());
+    }
+}
