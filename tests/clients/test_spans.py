@@ -248,10 +248,10 @@ def test_grpc_calls_are_known_by_their_method(observed, collector):
     assert refused.status.code == Status.STATUS_CODE_UNSET, "the fault is the caller's"
 
 
-def test_the_candidate_of_a_launch_has_spans_in_the_trace_of_the_request(observed, collector, binary):
+def test_the_candidate_of_a_launch_has_spans_in_the_trace_of_the_request(observed, collector):
     name = deploy(observed.url, booster())
     assert register(observed.url, name, booster(), alias="challenger") == 2
-    launch = {"version": 2, "shadow_share": 1.0, "canary_shares": [1.0], "hold_s": 3600}
+    launch = {"version": 2, "shadow_share": 1.0, "canary_shares": [0.5], "hold_s": 3600}
     begun = requests.post(f"{observed.url}/api/v1/deployments/{name}/launch", json=launch, timeout=60)
     assert begun.ok, begun.text
     trace, headers = traced()
