@@ -113,7 +113,10 @@ name: lost
 deployments: [{ provider: a, model: x }, { provider: b, model: x }]
 route: { fallback: [a, c] }
 ";
-    assert_snapshot!(refused(text.trim_start()), @"a.yaml:4: llm_model lost: route names c, which is no deployment");
+    assert_snapshot!(refused(text.trim_start()), @r"
+    a.yaml:4: llm_model lost: route names c, which is no deployment
+      hint: did you mean a?
+    ");
 }
 
 #[test]
