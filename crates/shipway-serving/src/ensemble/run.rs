@@ -238,8 +238,7 @@ mod tests {
         let values: Vec<Value> = (0..rows).map(|row| Value::float(row as f64)).collect();
         let inputs = [Arc::new(values)];
         let models = Both(Barrier::new(2));
-        let running = run(&planned(second), &inputs, &models, &TaskTracker::new()).await;
-        running
+        run(&planned(second), &inputs, &models, &TaskTracker::new()).await
     }
 
     #[tokio::test]

@@ -69,17 +69,13 @@ impl Platform {
         fs_err::create_dir_all(data)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tracker = TaskTracker::new();
-        let interface = configuration.mlflow.interface.as_deref();
-        let interface = interface.map(Interface::open).transpose().map_err(because)?;
+        let interface = open_interface(configuration)?;
         // The log first: its lock keeps a second server off this data folder.
         let log = EventLog::open(&data.join("log"), LogOptions::default()).map_err(because)?;
         let store = metadata::open(configuration).await?;
         let accounts = open_accounts(configuration, &store, &clock).await?;
         let lake = open_lake(configuration)?;
-        let online_options =
-            OnlineOptions { cache_bytes: configuration.online.cache_mib << 20, ..OnlineOptions::default() };
-        let online = OnlineStore::open_with(&data.join("online"), &online_options).map_err(because)?;
-
+        let online = open_online(configuration)?;
         let catalog = Catalog::open(store.clone(), Arc::clone(&clock)).await.map_err(because)?;
         let features = Features::open(FeaturesOptions {
             log: log.clone(),
@@ -290,6 +286,16 @@ fn serving_options(configuration: &Configuration) -> Result<ServingOptions, Comm
     let mib = settings.model_memory_mib;
     let model_memory = (mib > 0).then(|| mib.saturating_mul(1 << 20));
     Ok(ServingOptions { runtime, triton_metrics: settings.triton_metrics, model_memory })
+}
+
+fn open_online(configuration: &Configuration) -> Result<OnlineStore, CommandFailure> {
+    let options =
+        OnlineOptions { cache_bytes: configuration.online.cache_mib << 20, ..OnlineOptions::default() };
+    OnlineStore::open_with(&configuration.data.join("online"), &options).map_err(because)
+}
+
+fn open_interface(configuration: &Configuration) -> Result<Option<Interface>, CommandFailure> {
+    configuration.mlflow.interface.as_deref().map(Interface::open).transpose().map_err(because)
 }
 
 /// Starts what comes from brokers, and what is sent on.
