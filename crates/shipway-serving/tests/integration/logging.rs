@@ -30,7 +30,7 @@ async fn count(world: &World) -> i64 {
 async fn the_log_holds_what_was_answered() {
     let world = World::new().await;
     world.deploys("late_arrivals", Some("traffic")).await;
-    let request = rows(json!([{ "origin": "LGA", "month": 11 }, { "origin": "XXX", "month": 12 }]));
+    let request = rows(json!([{ "origin": "LGA", "month": 11 }, { "origin": "ZZZ", "month": 12 }]));
     let answer = world.serving.predict("late_arrivals", request).await.unwrap();
 
     world.serving.flush().await.unwrap();
@@ -44,7 +44,7 @@ async fn the_log_holds_what_was_answered() {
     assert_eq!(text("model_version", 0), "1");
     assert_eq!(text("service_hash", 0), Digest::of("v1").to_string());
     assert_eq!(text("watermarks", 0), r#"{"departures":42}"#);
-    assert_eq!((text("origin", 0), text("origin", 1)), ("LGA".to_owned(), "XXX".to_owned()));
+    assert_eq!((text("origin", 0), text("origin", 1)), ("LGA".to_owned(), "ZZZ".to_owned()));
     assert_eq!((text("month", 0), text("month", 1)), ("11".to_owned(), "12".to_owned()));
     let counts = logged["origin_traffic__count_1d"].as_primitive::<Int64Type>();
     assert_eq!((counts.value(0), counts.is_null(1)), (5, true));

@@ -18,7 +18,7 @@ async fn ids_become_features_and_features_predictions() {
     let request = rows(json!([
         { "origin": "JFK", "month": 11 },
         { "origin": "LGA", "month": 11 },
-        { "origin": "XXX", "month": 11 },
+        { "origin": "ZZZ", "month": 11 },
     ]));
 
     let answer = world.serving.predict("late_arrivals", request).await.unwrap();
