@@ -24,7 +24,7 @@ pub(crate) const ROW: &str = "proof.row";
 pub(crate) const AT: &str = "proof.at";
 
 /// The columns that every prediction log has; a key or request column of one of these names is logged behind a prefix.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 15] = [
     "request_id",
     "row",
     "at",
@@ -38,6 +38,8 @@ const FIXED: [&str; 13] = [
     "watermarks",
     "prediction",
     "latency_us",
+    "overridden",
+    "variant",
 ];
 
 const BATCH_ROWS: usize = 8_192;
