@@ -87,6 +87,7 @@ struct State {
     ended: bool,
     output_bytes: u64,
     model: Option<String>,
+    service_tier: Option<String>,
     sequence: u64,
 }
 
@@ -172,6 +173,11 @@ impl Scanner {
         self.state.model.as_deref()
     }
 
+    /// The tier of service that the provider says it served the call at.
+    pub fn service_tier(&self) -> Option<&str> {
+        self.state.service_tier.as_deref()
+    }
+
     /// How many bytes the model has written so far, as they stand in JSON.
     pub const fn output_bytes(&self) -> u64 {
         self.state.output_bytes
@@ -238,6 +244,14 @@ impl State {
             return value.pass();
         }
         self.model = value.text_or_skip()?.map(Into::into);
+        Ok(())
+    }
+
+    /// Keeps the last one that is said: what was asked for may come first, and what was served at the end.
+    fn take_service_tier(&mut self, value: &mut Reader<'_>) -> Result<(), NotJson> {
+        if let Some(tier) = value.text_or_skip()? {
+            self.service_tier = Some(tier.into());
+        }
         Ok(())
     }
 

@@ -71,6 +71,7 @@ fn response(state: &mut State, parts: &mut Parts, name: &str, value: &mut Reader
             parts.usage = (kind == Kind::Object).then_some(range);
         }
         "model" => state.take_model(value)?,
+        "service_tier" => state.take_service_tier(value)?,
         "incomplete_details" => {
             value.object_or_skip(|name, member| {
                 if name == "reason" {
