@@ -82,6 +82,12 @@ pub enum GatewayError {
         /// The model.
         model: String,
     },
+    /// What the caller wishes of providers leaves nobody to ask.
+    #[error("model {model}: no deployment is left by the `provider` of the request")]
+    NoneWished {
+        /// The model.
+        model: String,
+    },
     /// The price is not known, and the model says to refuse then.
     #[error("model {model}: the price of deployment {deployment} is not known")]
     NoPrice {
@@ -187,7 +193,7 @@ impl Failure for GatewayError {
     fn kind(&self) -> Kind {
         match self {
             Self::Missing { .. } => Kind::NotFound,
-            Self::Invalid { .. } | Self::NoSuchApi { .. } => Kind::Invalid,
+            Self::Invalid { .. } | Self::NoSuchApi { .. } | Self::NoneWished { .. } => Kind::Invalid,
             Self::InUse { .. } => Kind::Conflict,
             Self::WrongKey => Kind::Unauthenticated,
             Self::ModelNotAllowed { .. } | Self::NoPrice { .. } => Kind::Forbidden,
@@ -213,6 +219,7 @@ impl Failure for GatewayError {
             Self::ModelNotAllowed { .. } => "gateway.model_not_allowed",
             Self::NoSuchApi { .. } => "gateway.no_such_api",
             Self::NoProvider { .. } => "gateway.no_provider",
+            Self::NoneWished { .. } => "gateway.none_wished",
             Self::NoPrice { .. } => "gateway.no_price",
             Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
             Self::Limit { .. } => "gateway.rate_limited",
@@ -238,6 +245,9 @@ impl Failure for GatewayError {
             }
             Self::NoProvider { .. } => {
                 "add the provider to the section `providers` of the server's configuration"
+            }
+            Self::NoneWished { .. } => {
+                "name deployments of the model or their providers in `order`, `only` and `ignore`, and allow a `max_price` that one of them has"
             }
             Self::NoPrice { .. } => {
                 "give the deployment a price, or write `unknown_price: flag` in the model's definition"

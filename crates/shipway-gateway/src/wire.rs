@@ -42,11 +42,11 @@ impl From<&GatewayError> for ApiError {
                 | GatewayError::ModelNotAllowed { .. }
                 | GatewayError::NoSuchApi { .. }
         );
-        Self {
-            code: Some(code.to_owned()),
-            param: param.then(|| "model".to_owned()),
-            ..Self::new(cause, message)
-        }
+        let param = match error {
+            GatewayError::NoneWished { .. } => Some("provider".to_owned()),
+            _ => param.then(|| "model".to_owned()),
+        };
+        Self { code: Some(code.to_owned()), param, ..Self::new(cause, message) }
     }
 }
 

@@ -4,7 +4,9 @@
 //! Until the answer begins, another deployment can still give it; from then on what goes wrong is said within the stream.
 //!
 //! - `charge`: what a call has reserved and what it costs; settles by itself when the call is dropped
+//! - `way`: who may answer, in which order, and what is reserved for that; `outlook` is what the strategies look at
 //! - `attempts`: deployments are tried in order
+//! - `send`: one attempt, and what is noted of it
 //! - `attempt`: one request to one deployment, up to the beginning of its answer
 //! - `relay`: a stream is passed on, byte for byte
 //! - here: what comes before and after
@@ -12,7 +14,10 @@
 mod attempt;
 mod attempts;
 mod charge;
+mod outlook;
 mod relay;
+mod send;
+mod way;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +25,7 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use shipway_core::Permission;
-use shipway_dialects::{ApiError, Cause, Dialect, Extras, Head, Nanos};
+use shipway_dialects::{ApiError, Cause, Dialect, Head, Nanos, take_preferences};
 use shipway_web::Caller;
 
 pub(crate) use charge::Charge;
@@ -30,16 +35,14 @@ use crate::{
     error::{GatewayError, Thing},
     ledger::Outcome,
     meter::Amount,
-    model::UnknownPrice,
-    order, retry,
-    service::{Deployment, Gateway, Model, Principal},
+    retry,
+    service::{Gateway, Model, Principal},
     upstream, wire,
 };
 use attempt::{Began, Whole};
 use attempts::Failed;
+use way::Way;
 
-/// How much more than estimated an input may have when money and tokens are reserved for it.
-const INPUT_MARGIN: u64 = 2;
 /// How long a model of this server may take; what it serves has bounds of its own.
 const LOCAL_TOTAL: Duration = Duration::from_secs(600);
 
@@ -105,7 +108,9 @@ impl Refusal {
 async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal> {
     let Request { api, caller, headers, body } = request;
     let principal = gateway.principal(caller, &headers).await?;
-    let head = Head::read(api.dialect, &body).map_err(|bad| Refusal::Theirs(ApiError::from(&bad)))?;
+    let bad = |bad| Refusal::Theirs(ApiError::from(&bad));
+    let head = Head::read(api.dialect, &body).map_err(bad)?;
+    let (body, head) = take_preferences(api.dialect, body, head).map_err(bad)?;
     let asked = Asked { api, principal, headers, head, body };
     let installed = gateway.installed();
     if let Some(model) = installed.find(&asked.head.model) {
@@ -142,7 +147,7 @@ async fn call_local(
     let mut call = open(gateway, &asked, &name, reserved, LOCAL_TOTAL)?;
     let response = local.embeddings(asked.body).await;
     let outcome = if response.status().is_success() { Outcome::Answered } else { Outcome::Refused };
-    call.answered_by("here", &name, None);
+    call.answered_here(&name);
     call.settle(outcome, Some(response.status()), Charge::Nothing);
     Ok(response)
 }
@@ -152,68 +157,10 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, asked: Asked) -> Resul
         let (key, model) = (asked.principal.name, asked.head.model);
         return Err(GatewayError::ModelNotAllowed { key, model }.into());
     }
-    let places = candidates(gateway, &model, asked.api)?;
-    let reserved = reserve(&model, &places, &asked)?;
+    let way = Way::of(gateway, &model, &asked)?;
+    let reserved = way.reserve(&model, &asked)?;
     let call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total)?;
-    Ok(carry_out(gateway, &model, &places, asked, call).await)
-}
-
-/// The deployments that may answer, in the order in which they are tried: those that failed lately last.
-fn candidates(gateway: &Gateway, model: &Model, api: Api) -> Result<Vec<usize>, GatewayError> {
-    let mut places = order::order(&model.spec.route, &mut chance);
-    let is_there = |place: &usize| model.deployments.get(*place).is_some_and(|one| one.provider.is_some());
-    places.retain(is_there);
-    if places.is_empty() {
-        return Err(GatewayError::NoProvider { model: model.spec.name.clone() });
-    }
-    places.retain(|place| model.deployments[*place].speaks(api.dialect));
-    if places.is_empty() {
-        let (model, api) = (model.spec.name.clone(), api.dialect.to_string());
-        return Err(GatewayError::NoSuchApi { model, api });
-    }
-    let now = gateway.now();
-    // Stable: within those that are well, and within those that are not, the order is that of the route.
-    places.sort_by_key(|place| model.deployments[*place].health.paused_until(now));
-    Ok(places)
-}
-
-fn chance(below: u64) -> u64 {
-    let mut bytes = [0; 8];
-    // Without randomness the first in line is as good as any.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    u64::from_le_bytes(bytes) % below.max(1)
-}
-
-/// What the call may cost at most, at the dearest of the deployments that may answer.
-fn reserve(model: &Model, places: &[usize], asked: &Asked) -> Result<Amount, GatewayError> {
-    let (api, head) = (asked.api, &asked.head);
-    if !api.is_charged {
-        return Ok(Amount::default());
-    }
-    let input = head.estimated_input_tokens().saturating_mul(INPUT_MARGIN);
-    let mut most = Amount::default();
-    for place in places {
-        let deployment: &Deployment = &model.deployments[*place];
-        let output = match (api.writes, head.max_output_tokens) {
-            (false, _) => 0,
-            (true, Some(most)) => most.saturating_mul(head.choices),
-            (true, None) => deployment.spec.max_output_tokens.saturating_mul(head.choices),
-        };
-        let tokens = i64::try_from(input.saturating_add(output)).unwrap_or(i64::MAX);
-        most.tokens = most.tokens.max(tokens);
-        match &deployment.spec.price {
-            Some(price) => {
-                let extras = Extras { service_tier: head.service_tier.as_deref(), ..Extras::default() };
-                most.nanos = most.nanos.max(price.reserve(input, output, &extras).0);
-            }
-            None if model.spec.unknown_price == UnknownPrice::Block => {
-                let (model, deployment) = (model.spec.name.clone(), deployment.spec.name.clone());
-                return Err(GatewayError::NoPrice { model, deployment });
-            }
-            None => {}
-        }
-    }
-    Ok(most)
+    Ok(carry_out(gateway, &model, &way, asked, call).await)
 }
 
 fn open(
@@ -244,14 +191,15 @@ fn open(
 async fn carry_out(
     gateway: &Gateway,
     model: &Arc<Model>,
-    places: &[usize],
+    way: &Way,
     asked: Asked,
     mut call: Call,
 ) -> Response {
     let dialect = asked.api.dialect;
-    match attempts::first_answer(gateway, model, places, &asked, &mut call).await {
+    match attempts::first_answer(gateway, model, way, &asked, &mut call).await {
         Ok(Began::Whole(whole)) => {
-            let Whole { status, headers, body, usage } = *whole;
+            let Whole { status, headers, body, usage, service_tier } = *whole;
+            call.was_served_at(service_tier.as_deref());
             let charge = call.charge_of_answer(asked.api, usage);
             call.count_response(body.len() as u64);
             let mut headers = upstream::answer_headers(&headers);

@@ -5,12 +5,14 @@
 //! - `scope`: whom a call is charged to
 //! - `key`, `group`: virtual keys, and the groups that they belong to
 //! - `directory`: all keys and groups together
+//! - `route`: in which order deployments are tried
 //! - `spec`: models and deployments, as the binary installs them
 
 mod directory;
 mod group;
 mod key;
 mod limits;
+mod route;
 mod scope;
 mod spec;
 mod window;
@@ -19,8 +21,9 @@ pub(crate) use directory::Directory;
 pub use group::{Group, GroupKind};
 pub use key::VirtualKey;
 pub use limits::{Budget, Limits};
+pub use route::{Detours, Hedge, Route, Stickiness};
 pub use scope::{Chain, Scope};
 pub use spec::{
-    Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+    Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries, Timeouts, UnknownPrice,
 };
 pub use window::Window;

@@ -14,6 +14,7 @@ mod health;
 mod intake;
 mod jobs;
 mod llm_calls;
+mod llm_models;
 mod observe;
 mod outflow;
 mod permissions;
@@ -40,6 +41,7 @@ use crate::{
     configuration::{Configuration, Flags, Role},
     failure::CommandFailure,
 };
+pub(crate) use llm_models::price as price_of_definition;
 pub(crate) use permissions::page as permissions_page;
 use platform::Platform;
 use reading::Reading;
