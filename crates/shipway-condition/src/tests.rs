@@ -1,3 +1,5 @@
+//! Conditions that hold, that do not, and that are refused; and any text.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

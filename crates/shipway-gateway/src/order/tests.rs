@@ -1,3 +1,5 @@
+//! The order that strategies make, with a situation that is played.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
