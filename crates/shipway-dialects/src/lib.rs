@@ -23,6 +23,7 @@ mod failure;
 mod finish;
 mod head;
 mod json;
+mod kept;
 mod price;
 mod rewrite;
 mod scanner;
@@ -35,6 +36,7 @@ pub use failure::{ApiError, Cause, Limit, RateLimits, retry_after, retry_headers
 pub use finish::Finish;
 pub use head::{BadRequest, Head};
 pub use json::{DEEPEST, NotJson};
+pub use kept::response_id;
 pub use price::{Extras, Modifier, Nanos, NotMoney, Price, Rates, Tier};
 pub use rewrite::{Changes, rewrite};
 pub use scanner::{Ending, Frame, Scanner, Sort};

@@ -18,6 +18,8 @@ pub enum Thing {
     Group,
     /// A model.
     Model,
+    /// A response that a provider keeps.
+    Response,
 }
 
 impl Thing {
@@ -26,6 +28,7 @@ impl Thing {
             Self::Key => "key",
             Self::Group => "group",
             Self::Model => "model",
+            Self::Response => "response",
         }
     }
 }
@@ -75,6 +78,26 @@ pub enum GatewayError {
         model: String,
         /// The API.
         api: String,
+    },
+    /// The call goes on from a response that nobody here has made for its caller.
+    #[error("Previous response with id '{id}' not found.")]
+    UnknownPrevious {
+        /// Its id.
+        id: String,
+    },
+    /// The call goes on from a response that lies at another provider.
+    #[error("the previous response lies at provider {provider}, where model {model} has no deployment")]
+    PreviousElsewhere {
+        /// The model.
+        model: String,
+        /// Where the response lies.
+        provider: String,
+    },
+    /// A response lies at a provider that is not in the configuration any more.
+    #[error("provider {provider}, where the response lies, is not configured")]
+    ProviderGone {
+        /// The provider.
+        provider: String,
     },
     /// Providers of the model are not in the configuration.
     #[error("model {model}: no provider of it is configured")]
@@ -187,12 +210,15 @@ impl Failure for GatewayError {
     fn kind(&self) -> Kind {
         match self {
             Self::Missing { .. } => Kind::NotFound,
-            Self::Invalid { .. } | Self::NoSuchApi { .. } => Kind::Invalid,
+            Self::Invalid { .. }
+            | Self::NoSuchApi { .. }
+            | Self::UnknownPrevious { .. }
+            | Self::PreviousElsewhere { .. } => Kind::Invalid,
             Self::InUse { .. } => Kind::Conflict,
             Self::WrongKey => Kind::Unauthenticated,
             Self::ModelNotAllowed { .. } | Self::NoPrice { .. } => Kind::Forbidden,
             Self::Limit { .. } => Kind::Exhausted,
-            Self::NoProvider { .. } | Self::LedgerBehind => Kind::Unavailable,
+            Self::NoProvider { .. } | Self::ProviderGone { .. } | Self::LedgerBehind => Kind::Unavailable,
             Self::Entry { .. }
             | Self::Encoding(_)
             | Self::Rows(_)
@@ -212,7 +238,9 @@ impl Failure for GatewayError {
             Self::WrongKey => "gateway.wrong_key",
             Self::ModelNotAllowed { .. } => "gateway.model_not_allowed",
             Self::NoSuchApi { .. } => "gateway.no_such_api",
-            Self::NoProvider { .. } => "gateway.no_provider",
+            Self::UnknownPrevious { .. } => "gateway.unknown_previous_response",
+            Self::PreviousElsewhere { .. } => "gateway.previous_response_elsewhere",
+            Self::NoProvider { .. } | Self::ProviderGone { .. } => "gateway.no_provider",
             Self::NoPrice { .. } => "gateway.no_price",
             Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
             Self::Limit { .. } => "gateway.rate_limited",
@@ -236,7 +264,13 @@ impl Failure for GatewayError {
             Self::NoSuchApi { .. } => {
                 "ask by the API that its providers speak; calls are not translated from one API to another yet"
             }
-            Self::NoProvider { .. } => {
+            Self::UnknownPrevious { .. } => {
+                "go on from a response that was made through this server by a key of the same group; one that was made with `store: false` is not kept"
+            }
+            Self::PreviousElsewhere { .. } => {
+                "go on with a model that has a deployment there, or send what was said before as the input"
+            }
+            Self::NoProvider { .. } | Self::ProviderGone { .. } => {
                 "add the provider to the section `providers` of the server's configuration"
             }
             Self::NoPrice { .. } => {

@@ -8,6 +8,7 @@
 //! - `health`: deployments that failed lately
 //! - `meter`: limits and budgets: reserve, settle
 //! - `ledger`: what every call cost, durable
+//! - `kept`: where responses lie that providers keep
 //! - `call`: one call from its body to its answer
 //! - `upstream`: requests to providers
 //! - `wire`: refusals in the words of each API
@@ -22,6 +23,7 @@
 mod call;
 mod error;
 mod health;
+mod kept;
 mod ledger;
 mod meter;
 mod model;
@@ -36,7 +38,7 @@ mod upstream;
 mod wire;
 
 pub use error::{GatewayError, Thing};
-pub use ledger::{AttemptFact, CallFact, CallTable, CarryError, Entry, Opened, Outcome, TokenCounts};
+pub use ledger::{AttemptFact, CallFact, CallTable, CarryError, Entry, KeptAt, Opened, Outcome, TokenCounts};
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
     Budget, Chain, Cooldown, DeploymentSpec, Group, GroupKind, Limits, ModelSpec, ProviderKind, ProviderSpec,

@@ -6,7 +6,7 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::{Client, Response, redirect::Policy};
 use shipway_dialects::{ApiError, Cause};
 use url::Url;
@@ -93,13 +93,33 @@ impl Provider {
         caller: &HeaderMap,
         body: Bytes,
     ) -> Result<Response, (ApiError, bool)> {
+        let mut headers = self.headers(caller);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let sent = self.client.post(self.url(path)).headers(headers).body(body).send().await;
+        sent.map_err(|error| (failure(&error), !error.is_connect()))
+    }
+
+    /// Asks without a body; otherwise as [`Self::send`].
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        query: Option<&str>,
+        caller: &HeaderMap,
+    ) -> Result<Response, (ApiError, bool)> {
+        let mut url = self.url(path);
+        url.set_query(query);
+        let sent = self.client.request(method, url).headers(self.headers(caller)).send().await;
+        sent.map_err(|error| (failure(&error), !error.is_connect()))
+    }
+
+    fn headers(&self, caller: &HeaderMap) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(PASSED_ON.len() + 4);
         for name in PASSED_ON {
             for value in caller.get_all(name) {
                 headers.append(HeaderName::from_static(name), value.clone());
             }
         }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if self.spec.kind == ProviderKind::Anthropic {
             headers.entry("anthropic-version").or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
@@ -107,8 +127,7 @@ impl Provider {
         if let Some((name, value)) = &self.secret {
             headers.insert(name.clone(), value.clone());
         }
-        let sent = self.client.post(self.url(path)).headers(headers).body(body).send().await;
-        sent.map_err(|error| (failure(&error), !error.is_connect()))
+        headers
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Head {
     pub user: Option<String>,
     /// The answer that this request goes on from.
     pub previous_response: Option<String>,
+    /// The provider is to keep the answer, for calls that go on from it: responses, unless they say otherwise.
+    pub is_kept: bool,
     /// The tier of service that is asked for, such as `flex`.
     pub service_tier: Option<String>,
     /// The request has tools.

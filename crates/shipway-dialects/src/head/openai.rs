@@ -15,6 +15,7 @@ struct Parts {
     best_of: Option<u64>,
     prompts: u64,
     asks_usage: bool,
+    store: Option<bool>,
 }
 
 pub(super) fn read(
@@ -28,7 +29,7 @@ pub(super) fn read(
             return Ok(());
         }
         match dialect {
-            Dialect::OpenAiResponses => responses(head, name, value),
+            Dialect::OpenAiResponses => responses(head, &mut parts, name, value),
             Dialect::OpenAiEmbeddings => embeddings(head, name, value),
             _ => chat(head, &mut parts, name, value),
         }
@@ -43,6 +44,7 @@ pub(super) fn read(
         }
         _ => head.stream_usage = true,
     }
+    head.is_kept = dialect == Dialect::OpenAiResponses && parts.store.unwrap_or(true);
     Ok(range)
 }
 
@@ -120,8 +122,12 @@ fn prompts(head: &mut Head, parts: &mut Parts, value: &mut Reader<'_>) -> Result
     Ok(())
 }
 
-fn responses(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
+fn responses(head: &mut Head, parts: &mut Parts, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
     match name {
+        "store" => {
+            parts.store = value.flag_or_skip()?;
+            Ok(())
+        }
         "input" => head.read_content(value),
         "instructions" => head.read_input(value),
         "tools" => tools(head, value),

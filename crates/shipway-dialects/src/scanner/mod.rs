@@ -87,6 +87,7 @@ struct State {
     ended: bool,
     output_bytes: u64,
     model: Option<String>,
+    response_id: Option<String>,
     sequence: u64,
 }
 
@@ -175,6 +176,11 @@ impl Scanner {
     /// How many bytes the model has written so far, as they stand in JSON.
     pub const fn output_bytes(&self) -> u64 {
         self.state.output_bytes
+    }
+
+    /// The id of the response, where the dialect is that of responses and has said it.
+    pub fn response_id(&self) -> Option<&str> {
+        self.state.response_id.as_deref()
     }
 
     /// The number that the next frame of a stream of responses has.

@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, StatusCode, header};
 use reqwest::Response;
 use shipway_core::Timestamp;
-use shipway_dialects::{ApiError, Cause, Dialect, Frame, Scanner, Sort, Usage, retry_after};
+use shipway_dialects::{ApiError, Cause, Dialect, Frame, Scanner, Sort, Usage, response_id, retry_after};
 use tokio::time::{Instant, timeout_at};
 
 use super::Api;
@@ -43,6 +43,14 @@ impl Began {
         match self {
             Self::Whole(whole) => whole.status,
             Self::Stream(first) => first.status,
+        }
+    }
+
+    /// The id under which the provider may keep the answer.
+    pub(super) fn response_id(&self) -> Option<String> {
+        match self {
+            Self::Whole(whole) => response_id(&whole.body),
+            Self::Stream(first) => first.scanner.response_id().map(str::to_owned),
         }
     }
 }
@@ -88,7 +96,7 @@ impl Stopped {
     }
 }
 
-fn too_late() -> Stopped {
+pub(super) fn too_late() -> Stopped {
     Stopped::given_up(ApiError::new(Cause::Timeout, "the provider did not answer in time"))
 }
 
@@ -118,11 +126,7 @@ pub(super) async fn begin(
         let message = "the provider packed its answer although it was asked not to";
         return Err(Stopped::given_up(ApiError::new(Cause::Upstream, message)));
     }
-    let is_events = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream"));
-    if is_stream && is_events {
+    if is_stream && is_events(response.headers()) {
         return first_event(api.dialect, response, first_by)
             .await
             .map(|first| Began::Stream(Box::new(first)));
@@ -141,8 +145,15 @@ fn is_packed(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
 }
 
+/// Whether it is a stream of events.
+pub(super) fn is_events(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream"))
+}
+
 /// An answer whose status says that it failed.
-async fn failed(response: Response, by: Instant, now: Timestamp) -> Stopped {
+pub(super) async fn failed(response: Response, by: Instant, now: Timestamp) -> Stopped {
     let (status, headers) = (response.status(), response.headers().clone());
     let wait = retry_after(|name| headers.get(name)?.to_str().ok(), now);
     let body = whole(response, MOST_ERROR_BYTES, by).await.unwrap_or_default();
@@ -164,7 +175,7 @@ async fn failed(response: Response, by: Instant, now: Timestamp) -> Stopped {
 }
 
 /// Reads an answer to its end.
-async fn whole(response: Response, most_bytes: usize, by: Instant) -> Result<Bytes, Stopped> {
+pub(super) async fn whole(response: Response, most_bytes: usize, by: Instant) -> Result<Bytes, Stopped> {
     let mut chunks = response.bytes_stream();
     let mut body = BytesMut::new();
     loop {

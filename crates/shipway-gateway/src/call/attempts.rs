@@ -104,6 +104,9 @@ async fn try_once(
                 took_us,
             });
             call.answered_by(&deployment.spec.name, &deployment.spec.model, Some(micros(call.began())));
+            if let Some(id) = answer.response_id().filter(|_| asked.head.is_kept) {
+                call.is_kept(&deployment.spec.provider, id);
+            }
         }
         Err(stopped) => {
             call.attempt_is_over(stopped.may_have_worked);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Api;
 use crate::{
     error::GatewayError,
-    ledger::{AttemptFact, CallFact, Entry, Opened, Outcome, TokenCounts, new_call_id},
+    ledger::{AttemptFact, CallFact, Entry, KeptAt, Opened, Outcome, TokenCounts, new_call_id},
     meter::{Amount, Reservation},
     model::Chain,
     service::Gateway,
@@ -196,6 +196,14 @@ impl Call {
         self.fact.deployment = Some(deployment.to_owned());
         self.fact.upstream_model = Some(upstream_model.to_owned());
         self.fact.first_token_us = first_token_us;
+    }
+
+    /// The provider keeps the answer under this id, for later calls.
+    pub(super) fn is_kept(&mut self, provider: &str, id: String) {
+        self.fact.kept = Some(KeptAt { provider: provider.to_owned(), id });
+        if let Some(kept) = self.fact.kept_response() {
+            self.gateway.kept().remember(kept, self.gateway.now());
+        }
     }
 
     pub(super) fn answers_with(&mut self, status: StatusCode) {

@@ -7,11 +7,13 @@
 //! - `attempts`: deployments are tried in order
 //! - `attempt`: one request to one deployment, up to the beginning of its answer
 //! - `relay`: a stream is passed on, byte for byte
+//! - `kept`: what is asked about a response that its provider keeps
 //! - here: what comes before and after
 
 mod attempt;
 mod attempts;
 mod charge;
+mod kept;
 mod relay;
 
 use std::{sync::Arc, time::Duration};
@@ -24,6 +26,7 @@ use shipway_dialects::{ApiError, Cause, Dialect, Extras, Head, Nanos};
 use shipway_web::Caller;
 
 pub(crate) use charge::Charge;
+pub(crate) use kept::{FollowUp, follow_up};
 use charge::{Call, Description};
 
 use crate::{
@@ -152,7 +155,15 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, asked: Asked) -> Resul
         let (key, model) = (asked.principal.name, asked.head.model);
         return Err(GatewayError::ModelNotAllowed { key, model }.into());
     }
-    let places = candidates(gateway, &model, asked.api)?;
+    let mut places = candidates(gateway, &model, asked.api)?;
+    if let Some(id) = &asked.head.previous_response {
+        let kept = kept::previous(gateway, &asked.principal, id).await?;
+        places.retain(|place| model.deployments[*place].spec.provider == kept.provider);
+        if places.is_empty() {
+            let (model, provider) = (model.spec.name.clone(), kept.provider);
+            return Err(GatewayError::PreviousElsewhere { model, provider }.into());
+        }
+    }
     let reserved = reserve(&model, &places, &asked)?;
     let call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total)?;
     Ok(carry_out(gateway, &model, &places, asked, call).await)
@@ -282,20 +293,39 @@ fn refused(gateway: &Gateway, dialect: Dialect, failed: Failed, mut call: Call) 
     let told = retry::for_the_caller(error);
     call.went_wrong(told.message.clone());
     let mut response = match answer.filter(|_| is_about_the_call) {
-        Some((status, headers, body)) => {
-            let mut kept = upstream::answer_headers(&headers);
-            if let Some(wait) = wait {
-                for (name, value) in shipway_dialects::retry_headers(dialect, wait) {
-                    wire::put(&mut kept, name, &value);
-                }
-            }
-            respond(status, kept, Body::from(body))
-        }
+        Some(answer) => as_it_was_written(dialect, answer, wait),
         None => wire::refuse(dialect, &told, Some(call.id()), wait),
     };
     call.settle(outcome, Some(response.status()), Charge::Nothing);
     put_headers(response.headers_mut(), gateway, dialect, &call);
     response
+}
+
+/// What a caller is told who asked one provider only.
+fn refuse_stopped(dialect: Dialect, stopped: attempt::Stopped) -> Response {
+    let attempt::Stopped { error, answer, retry_after, .. } = stopped;
+    // A name that the provider does not know is the caller's here, not the operator's.
+    let is_about_the_call = matches!(error.cause, Cause::NotFound | Cause::RateLimit)
+        || !retry::blames_deployment(error.cause);
+    match answer.filter(|_| is_about_the_call) {
+        Some(answer) => as_it_was_written(dialect, answer, retry_after),
+        None => wire::refuse(dialect, &retry::for_the_caller(error), None, retry_after),
+    }
+}
+
+/// An error as its provider wrote it.
+fn as_it_was_written(
+    dialect: Dialect,
+    (status, headers, body): (StatusCode, HeaderMap, Bytes),
+    wait: Option<Duration>,
+) -> Response {
+    let mut kept = upstream::answer_headers(&headers);
+    if let Some(wait) = wait {
+        for (name, value) in shipway_dialects::retry_headers(dialect, wait) {
+            wire::put(&mut kept, name, &value);
+        }
+    }
+    respond(status, kept, Body::from(body))
 }
 
 fn put_cost(headers: &mut HeaderMap, call: &Call) {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shipway_core::Timestamp;
 
-use crate::model::Chain;
+use crate::model::{Chain, KeptResponse, owner};
 
 const VERSION: u32 = 1;
 
@@ -112,6 +112,15 @@ pub struct AttemptFact {
     pub took_us: i64,
 }
 
+/// Where an answer lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAt {
+    /// The provider.
+    pub provider: String,
+    /// Its id there.
+    pub id: String,
+}
+
 /// A call that is over: one wide event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallFact {
@@ -166,6 +175,9 @@ pub struct CallFact {
     pub is_estimated: bool,
     /// The price is not known, and the cost stands at nothing.
     pub is_unpriced: bool,
+    /// The answer that its provider keeps for later calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptAt>,
     /// Bytes of the request.
     pub request_bytes: u64,
     /// Bytes of the answer.
@@ -191,6 +203,13 @@ impl Entry {
 }
 
 impl CallFact {
+    /// The response that its provider keeps, and whose it is.
+    pub(crate) fn kept_response(&self) -> Option<KeptResponse> {
+        let KeptAt { provider, id } = self.kept.clone()?;
+        let owner = owner(&self.chain, &self.caller);
+        Some(KeptResponse { id, provider, owner, created: Timestamp(self.at_us) })
+    }
+
     /// A call that was running when the server was killed: it is charged what it had reserved.
     pub(crate) fn lost(opened: &Opened, now: Timestamp) -> Self {
         Self {
@@ -216,6 +235,7 @@ impl CallFact {
             reserved_nanos: opened.reserved_nanos,
             is_estimated: true,
             is_unpriced: false,
+            kept: None,
             request_bytes: 0,
             response_bytes: 0,
         }

@@ -5,10 +5,12 @@
 //! - `scope`: whom a call is charged to
 //! - `key`, `group`: virtual keys, and the groups that they belong to
 //! - `directory`: all keys and groups together
+//! - `kept`: responses that providers keep for later calls
 //! - `spec`: models and deployments, as the binary installs them
 
 mod directory;
 mod group;
+mod kept;
 mod key;
 mod limits;
 mod scope;
@@ -18,6 +20,7 @@ mod window;
 pub(crate) use directory::Directory;
 pub use group::{Group, GroupKind};
 pub use key::VirtualKey;
+pub(crate) use kept::{KeptResponse, owner};
 pub use limits::{Budget, Limits};
 pub use scope::{Chain, Scope};
 pub use spec::{

@@ -1,6 +1,7 @@
 //! The native API of the gateway, and the routes of the APIs that it passes on.
 //!
 //! - `calls`: the APIs of providers, under the paths that their clients ask
+//! - `responses`: what is asked about responses that providers keep
 //! - `models`: which models a caller may ask
 //! - `keys`, `groups`: virtual keys and groups, with what they have used
 
@@ -8,6 +9,7 @@ mod calls;
 mod groups;
 mod keys;
 mod models;
+mod responses;
 mod view;
 
 use axum::response::Response;
@@ -40,6 +42,11 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .post_with_limit("/v1/chat/completions", Permission::Known, CALL_LIMIT_BYTES, calls::chat)
         .post_with_limit("/v1/completions", Permission::Known, CALL_LIMIT_BYTES, calls::completions)
         .post_with_limit("/v1/responses", Permission::Known, CALL_LIMIT_BYTES, calls::responses)
+        .post_with_limit("/v1/responses/input_tokens", Permission::Known, CALL_LIMIT_BYTES, calls::input_tokens)
+        .get("/v1/responses/{response}", Permission::Known, responses::show)
+        .delete("/v1/responses/{response}", Permission::Known, responses::delete)
+        .post("/v1/responses/{response}/cancel", Permission::Known, responses::cancel)
+        .get("/v1/responses/{response}/input_items", Permission::Known, responses::input_items)
         .post_with_limit("/v1/embeddings", Permission::Known, CALL_LIMIT_BYTES, calls::embeddings)
         .get("/v1/models", Permission::Known, models::list)
         .get("/v1/models/{model}", Permission::Known, models::show)

@@ -67,6 +67,11 @@ impl Installed {
         self.by_name.get(name)
     }
 
+    /// A provider of the configuration.
+    pub(crate) fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.get(name)
+    }
+
     pub(crate) fn models(&self) -> &[Arc<Model>] {
         &self.models
     }

@@ -4,6 +4,7 @@
 //! - `calls`: whole answers: what passes through, fallback, errors
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
 //! - `limits`: keys, budgets, rates
+//! - `responses`: responses that providers keep
 //! - `ledger`: what is charged, also after a crash
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
@@ -11,5 +12,6 @@
 mod calls;
 mod ledger;
 mod limits;
+mod responses;
 mod streams;
 mod world;

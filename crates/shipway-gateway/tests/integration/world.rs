@@ -78,7 +78,7 @@ pub(crate) struct Seen {
 
 #[derive(Clone, Default)]
 pub(crate) struct Provider {
-    /// By the name of the model, as the provider is asked for it.
+    /// By the name of the model, as the provider is asked for it; by method and path where it is asked without a body.
     replies: Arc<Mutex<HashMap<String, VecDeque<Reply>>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
     /// Answers whose body was given up before its end.
@@ -121,7 +121,10 @@ impl Provider {
     async fn reply(State(provider): State<Self>, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        let model = serde_json::from_slice::<Value>(&body).unwrap()["model"].as_str().unwrap().to_owned();
+        let asked = match body.is_empty() {
+            true => format!("{} {}", parts.method, parts.uri),
+            false => serde_json::from_slice::<Value>(&body).unwrap()["model"].as_str().unwrap().to_owned(),
+        };
         provider.seen.lock().unwrap().push(Seen {
             path: parts.uri.path().to_owned(),
             headers: parts.headers,
@@ -129,7 +132,7 @@ impl Provider {
         });
         let reply = {
             let mut replies = provider.replies.lock().unwrap();
-            let queue = replies.get_mut(&model).unwrap_or_else(|| panic!("{model} was not expected"));
+            let queue = replies.get_mut(&asked).unwrap_or_else(|| panic!("{asked} was not expected"));
             if queue.len() > 1 { queue.pop_front().unwrap() } else { queue.front().unwrap().clone() }
         };
         let watch = Watch { cancelled: Arc::clone(&provider.cancelled), is_over: false };
@@ -270,7 +273,7 @@ impl World {
             connect_timeout: Duration::from_secs(5),
         };
         let providers =
-            vec![spec("openai", ProviderKind::OpenAi), spec("anthropic", ProviderKind::Anthropic)];
+            vec![spec("openai", ProviderKind::OpenAi), spec("other", ProviderKind::OpenAi), spec("anthropic", ProviderKind::Anthropic)];
         let folder = TempDir::new().unwrap();
         let (log, store) = (log_in(folder.path()), Store::in_memory().await.unwrap());
         let clock = Arc::new(ManualClock::at(NOON));
@@ -337,6 +340,13 @@ impl World {
     /// Asks as the holder of a key.
     pub(crate) async fn chat(&self, key: &str, body: &Value) -> Answer {
         self.ask("/v1/chat/completions", &[("authorization", &format!("Bearer {key}"))], body).await
+    }
+
+    /// Asks without a body, as the holder of a key.
+    pub(crate) async fn follow_up(&self, method: Method, path: &str, key: &str) -> Answer {
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request.header("authorization", format!("Bearer {key}"));
+        self.raw(request.body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn raw(&self, request: Request) -> Answer {
