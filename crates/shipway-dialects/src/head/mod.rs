@@ -1,6 +1,7 @@
 //! What a gateway needs of a request, read in one walk over its bytes.
 
 mod anthropic;
+mod form;
 mod gemini;
 mod media;
 mod openai;
@@ -46,6 +47,10 @@ pub struct Head {
     pub tools: bool,
     /// The request has images, sounds or documents in it: how many.
     pub media: u64,
+    /// The bytes of files that come with a form.
+    pub media_bytes: u64,
+    /// It is a form, not JSON.
+    pub is_form: bool,
     /// The answer must be JSON, or JSON of a schema.
     pub structured_output: bool,
     /// The request asks for reasoning in one of its forms.
@@ -58,7 +63,7 @@ pub struct Head {
 /// Where in the body the things are that may be replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Places {
-    /// The values of `model`, each with its quotes.
+    /// The values of `model`, each with its quotes; those of a form have none.
     pub(crate) models: Vec<Range<usize>>,
     /// The value of `stream_options`.
     pub(crate) stream_options: Option<StreamOptions>,
@@ -124,7 +129,8 @@ impl Head {
             Dialect::OpenAiChat
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiResponses
-            | Dialect::OpenAiEmbeddings => openai::read(dialect, &mut reader, &mut head),
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiMedia => openai::read(dialect, &mut reader, &mut head),
         }?;
         reader.finish()?;
         head.places.closes = whole.end - 1;

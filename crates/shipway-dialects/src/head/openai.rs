@@ -31,6 +31,7 @@ pub(super) fn read(
         match dialect {
             Dialect::OpenAiResponses => responses(head, &mut parts, name, value),
             Dialect::OpenAiEmbeddings => embeddings(head, name, value),
+            Dialect::OpenAiMedia => media(head, &mut parts, name, value),
             _ => chat(head, &mut parts, name, value),
         }
     })?;
@@ -41,6 +42,10 @@ pub(super) fn read(
             let each = parts.n.unwrap_or(1).max(parts.best_of.unwrap_or(1));
             head.choices = each.saturating_mul(parts.prompts.max(1));
             head.stream_usage = parts.asks_usage;
+        }
+        Dialect::OpenAiMedia => {
+            head.choices = parts.n.unwrap_or(1);
+            head.stream_usage = true;
         }
         _ => head.stream_usage = true,
     }
@@ -158,6 +163,20 @@ fn responses(head: &mut Head, parts: &mut Parts, name: &str, value: &mut Reader<
 
 fn embeddings(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
     if name == "input" { head.read_input(value) } else { value.pass() }
+}
+
+fn media(head: &mut Head, parts: &mut Parts, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
+    match name {
+        "input" => head.read_content(value),
+        "prompt" | "instructions" => head.read_input(value),
+        "n" => count(&mut parts.n, value),
+        // Of speech that is streamed as events.
+        "stream_format" => {
+            head.stream |= value.text_or_skip()?.is_some_and(|format| format == "sse");
+            Ok(())
+        }
+        _ => value.pass(),
+    }
 }
 
 fn tools(head: &mut Head, value: &mut Reader<'_>) -> Result<(), NotJson> {

@@ -36,6 +36,8 @@ pub(super) enum Began {
     Whole(Box<Whole>),
     /// A stream, whose first event is no error.
     Stream(Box<First>),
+    /// Something that is neither JSON nor events, such as sound.
+    Raw(Box<Raw>),
 }
 
 impl Began {
@@ -43,6 +45,7 @@ impl Began {
         match self {
             Self::Whole(whole) => whole.status,
             Self::Stream(first) => first.status,
+            Self::Raw(raw) => raw.status,
         }
     }
 
@@ -51,6 +54,7 @@ impl Began {
         match self {
             Self::Whole(whole) => response_id(&whole.body),
             Self::Stream(first) => first.scanner.response_id().map(str::to_owned),
+            Self::Raw(_) => None,
         }
     }
 }
@@ -70,6 +74,13 @@ pub(super) struct First {
     pub(super) scanner: Scanner,
     /// Frames that were read and are to be passed on.
     pub(super) frames: Vec<Frame>,
+    pub(super) chunks: Chunks,
+}
+
+/// The beginning of an answer that is neither JSON nor events.
+pub(super) struct Raw {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
     pub(super) chunks: Chunks,
 }
 
@@ -132,12 +143,22 @@ pub(super) async fn begin(
             .map(|first| Began::Stream(Box::new(first)));
     }
     let headers = response.headers().clone();
+    if api.dialect == Dialect::OpenAiMedia && !is_json(&headers) {
+        let chunks: Chunks = Box::pin(response.bytes_stream());
+        return Ok(Began::Raw(Box::new(Raw { status, headers, chunks })));
+    }
     let body = whole(response, MOST_ANSWER_BYTES, first_by).await?;
     let usage = Usage::of_answer(api.dialect, &body).map_err(|_| {
         let message = "the provider answered with something that is no answer";
         Stopped::given_up(ApiError::new(Cause::Upstream, message))
     })?;
     Ok(Began::Whole(Box::new(Whole { status, headers, body, usage })))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|content| content.as_bytes().starts_with(b"application/json"))
 }
 
 /// What is packed cannot be read along, and would not be what its caller asked for.
@@ -167,10 +188,7 @@ pub(super) async fn failed(response: Response, by: Instant, now: Timestamp) -> S
         ApiError::of_answer(status.as_u16(), &body)
     };
     let retry_after = wait.or(error.retry_after);
-    let is_json = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|content| content.as_bytes().starts_with(b"application/json"));
-    let answer = (is_json && status.is_client_error()).then_some((status, headers, body));
+    let answer = (is_json(&headers) && status.is_client_error()).then_some((status, headers, body));
     Stopped { error, answer, retry_after, may_have_worked: false }
 }
 

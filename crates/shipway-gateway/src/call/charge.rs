@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use shipway_dialects::{Dialect, Extras, Price, Usage};
+use shipway_dialects::{Dialect, Extras, Made, Price, Usage};
 use tokio::time::Instant;
 
 use super::Api;
@@ -58,6 +58,8 @@ pub(super) struct Call {
     price: Option<Price>,
     /// What attempts cost that were given up after they were sent.
     lost_nanos: i64,
+    /// What the answer made beside tokens.
+    made: Made,
     is_sent: bool,
     is_settled: bool,
     deadline: Instant,
@@ -120,6 +122,7 @@ impl Call {
             service_tier,
             price: None,
             lost_nanos: 0,
+            made: Made::default(),
             is_sent: false,
             is_settled: false,
             deadline,
@@ -223,14 +226,24 @@ impl Call {
         match stated {
             _ if !api.is_charged => Charge::Nothing,
             Some(usage) => Charge::Stated(usage),
+            None if self.made != Made::default() => Charge::Stated(Usage::default()),
+            None if api.dialect == Dialect::OpenAiMedia => {
+                Charge::Estimated(Usage { input: self.input_tokens, ..Usage::default() })
+            }
             // An answer that will only be there later says nothing yet.
             None if api.writes => Charge::Reserved,
             None => Charge::Estimated(Usage { input: self.input_tokens, ..Usage::default() }),
         }
     }
 
+    /// Notes what the answer made beside tokens.
+    pub(super) fn made(&mut self, made: Made) {
+        self.made = made;
+    }
+
     fn price_of(&self, usage: &Usage) -> i64 {
-        let extras = Extras { service_tier: self.service_tier.as_deref(), ..Extras::default() };
+        let Made { images, milliseconds } = self.made;
+        let extras = Extras { service_tier: self.service_tier.as_deref(), images, milliseconds };
         self.price.as_ref().map_or(0, |price| price.cost(usage, &extras).0)
     }
 

@@ -6,6 +6,7 @@
 //! - `charge`: what a call has reserved and what it costs; settles by itself when the call is dropped
 //! - `attempts`: deployments are tried in order
 //! - `attempt`: one request to one deployment, up to the beginning of its answer
+//! - `raw`: an answer that is neither JSON nor events
 //! - `relay`: a stream is passed on, byte for byte
 //! - `kept`: what is asked about a response that its provider keeps
 //! - here: what comes before and after
@@ -14,6 +15,7 @@ mod attempt;
 mod attempts;
 mod charge;
 mod kept;
+mod raw;
 mod relay;
 
 use std::{sync::Arc, time::Duration};
@@ -22,7 +24,7 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use shipway_core::Permission;
-use shipway_dialects::{ApiError, Cause, Dialect, Extras, Head, Nanos};
+use shipway_dialects::{ApiError, Cause, Dialect, Extras, Head, Made, Nanos};
 use shipway_web::Caller;
 
 pub(crate) use charge::Charge;
@@ -43,6 +45,10 @@ use attempts::Failed;
 
 /// How much more than estimated an input may have when money and tokens are reserved for it.
 const INPUT_MARGIN: u64 = 2;
+/// Of sound that is sent: what is packed more tightly than 32 kbit/s is rarely understood.
+const FEWEST_BYTES_PER_MILLISECOND: u64 = 4;
+/// Of sound that is sent, at 128 kbit/s.
+const USUAL_BYTES_PER_MILLISECOND: u64 = 16;
 /// How long a model of this server may take; what it serves has bounds of its own.
 const LOCAL_TOTAL: Duration = Duration::from_secs(600);
 
@@ -108,7 +114,11 @@ impl Refusal {
 async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal> {
     let Request { api, caller, headers, body } = request;
     let principal = gateway.principal(caller, &headers).await?;
-    let head = Head::read(api.dialect, &body).map_err(|bad| Refusal::Theirs(ApiError::from(&bad)))?;
+    let head = match form(&headers) {
+        Some(content_type) if api.dialect == Dialect::OpenAiMedia => Head::read_form(content_type, &body),
+        _ => Head::read(api.dialect, &body),
+    };
+    let head = head.map_err(|bad| Refusal::Theirs(ApiError::from(&bad)))?;
     let asked = Asked { api, principal, headers, head, body };
     let installed = gateway.installed();
     if let Some(model) = installed.find(&asked.head.model) {
@@ -124,6 +134,13 @@ async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal>
         }
         None => Err(GatewayError::missing(Thing::Model, &asked.head.model).into()),
     }
+}
+
+/// The content type of a body that is a form.
+fn form(headers: &HeaderMap) -> Option<&str> {
+    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("multipart/form-data").then_some(content_type)
 }
 
 fn local_has(local: &Arc<dyn crate::ports::LocalModels>, name: &str) -> bool {
@@ -214,7 +231,8 @@ fn reserve(model: &Model, places: &[usize], asked: &Asked) -> Result<Amount, Gat
         most.tokens = most.tokens.max(tokens);
         match &deployment.spec.price {
             Some(price) => {
-                let extras = Extras { service_tier: head.service_tier.as_deref(), ..Extras::default() };
+                let Made { images, milliseconds } = most_made(api, head);
+                let extras = Extras { service_tier: head.service_tier.as_deref(), images, milliseconds };
                 most.nanos = most.nanos.max(price.reserve(input, output, &extras).0);
             }
             None if model.spec.unknown_price == UnknownPrice::Block => {
@@ -225,6 +243,15 @@ fn reserve(model: &Model, places: &[usize], asked: &Asked) -> Result<Amount, Gat
         }
     }
     Ok(most)
+}
+
+/// What the answer may make at most, as far as the call says it.
+fn most_made(api: Api, head: &Head) -> Made {
+    let is_of = |what: &str| api.dialect == Dialect::OpenAiMedia && api.path.starts_with(what);
+    Made {
+        images: if is_of("images/") { head.choices } else { 0 },
+        milliseconds: if is_of("audio/") { head.media_bytes / FEWEST_BYTES_PER_MILLISECOND } else { 0 },
+    }
 }
 
 fn open(
@@ -263,6 +290,9 @@ async fn carry_out(
     match attempts::first_answer(gateway, model, places, &asked, &mut call).await {
         Ok(Began::Whole(whole)) => {
             let Whole { status, headers, body, usage } = *whole;
+            if dialect == Dialect::OpenAiMedia {
+                call.made(Made::of_answer(&body));
+            }
             let charge = call.charge_of_answer(asked.api, usage);
             call.count_response(body.len() as u64);
             let mut headers = upstream::answer_headers(&headers);
@@ -270,6 +300,16 @@ async fn carry_out(
             put_cost(&mut headers, &call);
             put_headers(&mut headers, gateway, dialect, &call);
             respond(status, headers, Body::from(body))
+        }
+        Ok(Began::Raw(answer)) => {
+            let mut headers = upstream::answer_headers(&answer.headers);
+            put_headers(&mut headers, gateway, dialect, &call);
+            let status = answer.status;
+            call.answers_with(status);
+            // It says nothing of what was used; of sound that came, its bytes say about how long it is.
+            let milliseconds = asked.head.media_bytes / USUAL_BYTES_PER_MILLISECOND;
+            call.made(Made { milliseconds, images: 0 });
+            respond(status, headers, raw::body(*answer, call, model.spec.timeouts.idle))
         }
         Ok(Began::Stream(first)) => {
             let mut headers = upstream::answer_headers(&first.headers);

@@ -76,7 +76,10 @@ impl Relay {
                 self.scanner.finish().is_some()
             }
             // Their last event is the reason.
-            Dialect::OpenAiResponses | Dialect::OpenAiEmbeddings | Dialect::GeminiGenerate => true,
+            Dialect::OpenAiResponses
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiMedia
+            | Dialect::GeminiGenerate => true,
         };
         let end = self.frames.iter().position(|frame| frame.sort == Sort::End);
         if let Some(end) = end.filter(|_| !says_why && self.call.is_running()) {
@@ -157,6 +160,7 @@ impl Relay {
 
     fn settle(&mut self, outcome: Outcome) {
         let (usage, is_estimated) = self.scanner.usage_or_estimate(self.call.input_tokens);
+        self.call.made(self.scanner.made());
         let charge = if is_estimated { Charge::Estimated(usage) } else { Charge::Stated(usage) };
         self.call.settle(outcome, Some(self.status), charge);
     }

@@ -1,6 +1,7 @@
 //! The native API of the gateway, and the routes of the APIs that it passes on.
 //!
 //! - `calls`: the APIs of providers, under the paths that their clients ask
+//! - `media`: images, sound, moderations
 //! - `responses`: what is asked about responses that providers keep
 //! - `models`: which models a caller may ask
 //! - `keys`, `groups`: virtual keys and groups, with what they have used
@@ -8,6 +9,7 @@
 mod calls;
 mod groups;
 mod keys;
+mod media;
 mod models;
 mod responses;
 mod view;
@@ -48,6 +50,13 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .post("/v1/responses/{response}/cancel", Permission::Known, responses::cancel)
         .get("/v1/responses/{response}/input_items", Permission::Known, responses::input_items)
         .post_with_limit("/v1/embeddings", Permission::Known, CALL_LIMIT_BYTES, calls::embeddings)
+        .post_with_limit("/v1/images/generations", Permission::Known, CALL_LIMIT_BYTES, media::image_generations)
+        .post_with_limit("/v1/images/edits", Permission::Known, CALL_LIMIT_BYTES, media::image_edits)
+        .post_with_limit("/v1/images/variations", Permission::Known, CALL_LIMIT_BYTES, media::image_variations)
+        .post_with_limit("/v1/audio/speech", Permission::Known, CALL_LIMIT_BYTES, media::speech)
+        .post_with_limit("/v1/audio/transcriptions", Permission::Known, CALL_LIMIT_BYTES, media::transcriptions)
+        .post_with_limit("/v1/audio/translations", Permission::Known, CALL_LIMIT_BYTES, media::translations)
+        .post_with_limit("/v1/moderations", Permission::Known, CALL_LIMIT_BYTES, media::moderations)
         .get("/v1/models", Permission::Known, models::list)
         .get("/v1/models/{model}", Permission::Known, models::show)
         .with_problem_renderer(in_openai)

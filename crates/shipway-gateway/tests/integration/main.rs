@@ -4,6 +4,7 @@
 //! - `calls`: whole answers: what passes through, fallback, errors
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
 //! - `limits`: keys, budgets, rates
+//! - `media`: images, sound, moderations
 //! - `responses`: responses that providers keep
 //! - `ledger`: what is charged, also after a crash
 
@@ -12,6 +13,7 @@
 mod calls;
 mod ledger;
 mod limits;
+mod media;
 mod responses;
 mod streams;
 mod world;

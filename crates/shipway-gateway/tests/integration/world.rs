@@ -99,6 +99,16 @@ impl Drop for Watch {
     }
 }
 
+/// Of a form, `form` and the model.
+fn model_asked(body: &[u8]) -> String {
+    if let Ok(json) = serde_json::from_slice::<Value>(body) {
+        return json["model"].as_str().unwrap().to_owned();
+    }
+    let form = String::from_utf8_lossy(body);
+    let (_, after) = form.split_once("name=\"model\"\r\n\r\n").unwrap();
+    format!("form {}", after.split("\r\n").next().unwrap())
+}
+
 impl Provider {
     pub(crate) fn answers(&self, model: &str, reply: Reply) {
         self.replies.lock().unwrap().entry(model.to_owned()).or_default().push_back(reply);
@@ -123,7 +133,7 @@ impl Provider {
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let asked = match body.is_empty() {
             true => format!("{} {}", parts.method, parts.uri),
-            false => serde_json::from_slice::<Value>(&body).unwrap()["model"].as_str().unwrap().to_owned(),
+            false => model_asked(&body),
         };
         provider.seen.lock().unwrap().push(Seen {
             path: parts.uri.path().to_owned(),
