@@ -59,7 +59,8 @@ pub(crate) fn seconds_of_usage(usage: Option<&[u8]>) -> u64 {
 }
 
 fn milliseconds(json: Option<&[u8]>) -> u64 {
-    json.and_then(|json| serde_json::from_slice::<Value>(json).ok()).map_or(0, |value| milliseconds_of(&value))
+    json.and_then(|json| serde_json::from_slice::<Value>(json).ok())
+        .map_or(0, |value| milliseconds_of(&value))
 }
 
 /// Rounded up: what is charged covers what was used.

@@ -95,7 +95,8 @@ impl Provider {
     ) -> Result<Response, (ApiError, bool)> {
         let mut headers = self.headers(caller);
         // Of a form it names the boundary.
-        let form = caller.get(header::CONTENT_TYPE).filter(|content| content.as_bytes().starts_with(b"multipart/"));
+        let form =
+            caller.get(header::CONTENT_TYPE).filter(|content| content.as_bytes().starts_with(b"multipart/"));
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, form.cloned().unwrap_or(json));
         let sent = self.client.post(self.url(path)).headers(headers).body(body).send().await;

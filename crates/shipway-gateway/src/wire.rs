@@ -50,11 +50,7 @@ impl From<&GatewayError> for ApiError {
             }
             _ => None,
         };
-        Self {
-            code: Some(code.to_owned()),
-            param: param.map(str::to_owned),
-            ..Self::new(cause, message)
-        }
+        Self { code: Some(code.to_owned()), param: param.map(str::to_owned), ..Self::new(cause, message) }
     }
 }
 

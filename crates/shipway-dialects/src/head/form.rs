@@ -13,7 +13,8 @@ const LONGEST_BOUNDARY: usize = 70;
 impl Head {
     /// Reads a form of one of OpenAI's APIs, as `content_type` says that it is one. Costs a search for the boundaries.
     pub fn read_form(content_type: &str, body: &[u8]) -> Result<Self, BadRequest> {
-        let boundary = boundary(content_type).ok_or_else(|| bad("content-type", "the form has no boundary"))?;
+        let boundary =
+            boundary(content_type).ok_or_else(|| bad("content-type", "the form has no boundary"))?;
         let mut head = Self { choices: 1, stream_usage: true, is_form: true, ..Self::default() };
         for part in Parts::new(body, boundary) {
             let Part { name, is_file, value } = part?;
@@ -136,7 +137,8 @@ impl<'a> Parts<'a> {
         let value = start + headers + 4;
         // An empty value ends with the line end that its headers end with.
         let search = value - 2;
-        let length = find(self.body.get(search..).unwrap_or_default(), &self.delimiter).ok_or_else(cut_off)?;
+        let length =
+            find(self.body.get(search..).unwrap_or_default(), &self.delimiter).ok_or_else(cut_off)?;
         let end = (search + length).max(value);
         self.at = search + length + self.delimiter.len();
         self.after_delimiter()?;

@@ -52,7 +52,9 @@ pub(super) fn see(state: &mut State, data: &[u8]) -> Result<Seen, NotJson> {
             state.made.images += u64::from(is_image);
             Seen::of(Sort::Finish)
         }
-        Some("delta") => Seen { sort: Sort::Content, output_bytes: if is_image { 0 } else { parts.delta_bytes } },
+        Some("delta") => {
+            Seen { sort: Sort::Content, output_bytes: if is_image { 0 } else { parts.delta_bytes } }
+        }
         _ => Seen::of(Sort::Other),
     })
 }

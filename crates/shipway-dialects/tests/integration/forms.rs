@@ -8,7 +8,11 @@ const TYPE: &str = "multipart/form-data; boundary=limit";
 
 fn form(fields: &[(&str, &str)]) -> String {
     let parts = fields.iter().map(|(name, value)| {
-        let file = if *name == "file" || *name == "image" { "; filename=\"a;b.png\"\r\ncontent-type: image/png" } else { "" };
+        let file = if *name == "file" || *name == "image" {
+            "; filename=\"a;b.png\"\r\ncontent-type: image/png"
+        } else {
+            ""
+        };
         format!("--limit\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n")
     });
     format!("{}--limit--\r\n", parts.collect::<String>())
@@ -67,7 +71,10 @@ fn what_is_no_form_is_refused() {
     }
     assert_eq!(read(TYPE, &form(&[("prompt", "m")])), Err(BadRequest::NoModel));
     assert!(read(TYPE, &body.replace("; name=\"model\"", "")).is_err());
-    assert!(read(TYPE, &"--limit\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\nb\r\n".repeat(300)).is_err());
+    assert!(
+        read(TYPE, &"--limit\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\nb\r\n".repeat(300))
+            .is_err()
+    );
 }
 
 proptest! {

@@ -143,9 +143,7 @@ impl Watch {
                     }
                 }
                 Ok(Some(Err(error))) => upstream::failure(&error),
-                Err(_) => {
-                    ApiError::new(Cause::Timeout, "the provider's stream stood still for too long")
-                }
+                Err(_) => ApiError::new(Cause::Timeout, "the provider's stream stood still for too long"),
             };
             self.is_over = true;
             if self.scanner.ending() != Ending::Complete {

@@ -28,8 +28,8 @@ use shipway_dialects::{ApiError, Cause, Dialect, Extras, Head, Made, Nanos};
 use shipway_web::Caller;
 
 pub(crate) use charge::Charge;
-pub(crate) use kept::{FollowUp, follow_up};
 use charge::{Call, Description};
+pub(crate) use kept::{FollowUp, follow_up};
 
 use crate::{
     error::{GatewayError, Thing},
@@ -345,8 +345,8 @@ fn refused(gateway: &Gateway, dialect: Dialect, failed: Failed, mut call: Call) 
 fn refuse_stopped(dialect: Dialect, stopped: attempt::Stopped) -> Response {
     let attempt::Stopped { error, answer, retry_after, .. } = stopped;
     // A name that the provider does not know is the caller's here, not the operator's.
-    let is_about_the_call = matches!(error.cause, Cause::NotFound | Cause::RateLimit)
-        || !retry::blames_deployment(error.cause);
+    let is_about_the_call =
+        matches!(error.cause, Cause::NotFound | Cause::RateLimit) || !retry::blames_deployment(error.cause);
     match answer.filter(|_| is_about_the_call) {
         Some(answer) => as_it_was_written(dialect, answer, retry_after),
         None => wire::refuse(dialect, &retry::for_the_caller(error), None, retry_after),

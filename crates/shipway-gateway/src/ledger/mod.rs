@@ -164,7 +164,8 @@ async fn write(store: &Store, books: &mut Books, now: Timestamp) -> Result<(), G
     let mut transaction = store.begin().await?;
     if !books.kept().is_empty() {
         store::responses::put(&mut transaction, books.kept()).await?;
-        store::responses::forget_before(&mut transaction, Timestamp(now.0.saturating_sub(KEPT_FOR_US))).await?;
+        store::responses::forget_before(&mut transaction, Timestamp(now.0.saturating_sub(KEPT_FOR_US)))
+            .await?;
     }
     store::books::write(&mut transaction, books).await?;
     transaction.commit().await?;

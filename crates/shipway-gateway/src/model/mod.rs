@@ -19,8 +19,8 @@ mod window;
 
 pub(crate) use directory::Directory;
 pub use group::{Group, GroupKind};
-pub use key::VirtualKey;
 pub(crate) use kept::{KeptResponse, owner};
+pub use key::VirtualKey;
 pub use limits::{Budget, Limits};
 pub use scope::{Chain, Scope};
 pub use spec::{

@@ -44,17 +44,37 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .post_with_limit("/v1/chat/completions", Permission::Known, CALL_LIMIT_BYTES, calls::chat)
         .post_with_limit("/v1/completions", Permission::Known, CALL_LIMIT_BYTES, calls::completions)
         .post_with_limit("/v1/responses", Permission::Known, CALL_LIMIT_BYTES, calls::responses)
-        .post_with_limit("/v1/responses/input_tokens", Permission::Known, CALL_LIMIT_BYTES, calls::input_tokens)
+        .post_with_limit(
+            "/v1/responses/input_tokens",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            calls::input_tokens,
+        )
         .get("/v1/responses/{response}", Permission::Known, responses::show)
         .delete("/v1/responses/{response}", Permission::Known, responses::delete)
         .post("/v1/responses/{response}/cancel", Permission::Known, responses::cancel)
         .get("/v1/responses/{response}/input_items", Permission::Known, responses::input_items)
         .post_with_limit("/v1/embeddings", Permission::Known, CALL_LIMIT_BYTES, calls::embeddings)
-        .post_with_limit("/v1/images/generations", Permission::Known, CALL_LIMIT_BYTES, media::image_generations)
+        .post_with_limit(
+            "/v1/images/generations",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            media::image_generations,
+        )
         .post_with_limit("/v1/images/edits", Permission::Known, CALL_LIMIT_BYTES, media::image_edits)
-        .post_with_limit("/v1/images/variations", Permission::Known, CALL_LIMIT_BYTES, media::image_variations)
+        .post_with_limit(
+            "/v1/images/variations",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            media::image_variations,
+        )
         .post_with_limit("/v1/audio/speech", Permission::Known, CALL_LIMIT_BYTES, media::speech)
-        .post_with_limit("/v1/audio/transcriptions", Permission::Known, CALL_LIMIT_BYTES, media::transcriptions)
+        .post_with_limit(
+            "/v1/audio/transcriptions",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            media::transcriptions,
+        )
         .post_with_limit("/v1/audio/translations", Permission::Known, CALL_LIMIT_BYTES, media::translations)
         .post_with_limit("/v1/moderations", Permission::Known, CALL_LIMIT_BYTES, media::moderations)
         .get("/v1/models", Permission::Known, models::list)

@@ -25,9 +25,9 @@ pub(crate) async fn put(transaction: &mut Transaction, kept: &[KeptResponse]) ->
     let sql = "INSERT INTO llm_responses (id, provider, owner, created_us) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (id) DO UPDATE SET provider = excluded.provider, owner = excluded.owner, \
                created_us = excluded.created_us";
-    let rows = kept.iter().map(|kept| {
-        parameters![kept.id.as_str(), kept.provider.as_str(), kept.owner.as_str(), kept.created]
-    });
+    let rows = kept
+        .iter()
+        .map(|kept| parameters![kept.id.as_str(), kept.provider.as_str(), kept.owner.as_str(), kept.created]);
     transaction.execute_many(sql, rows.collect()).await.map(drop)
 }
 

@@ -22,7 +22,8 @@ fn price() -> Price {
 
 async fn world() -> (World, String) {
     let world = World::new().await;
-    let deployments = ["one", "two"].map(|name| DeploymentSpec { price: Some(price()), ..deployment(name, "openai") });
+    let deployments =
+        ["one", "two"].map(|name| DeploymentSpec { price: Some(price()), ..deployment(name, "openai") });
     world.install(vec![model("media", deployments.to_vec())]);
     let key = world.key(CreateKey::default()).await;
     (world, key)
@@ -37,7 +38,9 @@ impl World {
         let mut body = Vec::new();
         for (name, value) in fields {
             let file = if *name == "file" { "; filename=\"a.wav\"" } else { "" };
-            body.extend_from_slice(format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n").as_bytes());
+            body.extend_from_slice(
+                format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n").as_bytes(),
+            );
             body.extend_from_slice(value);
             body.extend_from_slice(b"\r\n");
         }
@@ -51,7 +54,12 @@ impl World {
 
 fn sound(chunks: &[&'static [u8]], end: End) -> Reply {
     let headers = vec![("content-type", "audio/mpeg".to_owned())];
-    Reply { status: 200, headers, chunks: chunks.iter().map(|chunk| Bytes::from_static(chunk)).collect(), end }
+    Reply {
+        status: 200,
+        headers,
+        chunks: chunks.iter().map(|chunk| Bytes::from_static(chunk)).collect(),
+        end,
+    }
 }
 
 #[tokio::test]
@@ -101,11 +109,13 @@ async fn a_form_passes_through_with_another_model_and_is_charged_by_the_second()
     let (world, key) = world().await;
     let heard = json!({ "text": "ahoy", "usage": { "type": "duration", "seconds": 12 } });
     world.provider.answers("form up-one", Reply::json(200, &heard));
-    let fields: &[(&str, &[u8])] = &[("file", b"RIFF\x00\xff\r\n--c\r\n"), ("model", b"media"), ("language", b"en")];
+    let fields: &[(&str, &[u8])] =
+        &[("file", b"RIFF\x00\xff\r\n--c\r\n"), ("model", b"media"), ("language", b"en")];
     let answer = world.form("/v1/audio/transcriptions", &key, fields).await;
     assert_eq!((answer.status, answer.json()), (200, heard));
     let seen = world.provider.seen().pop().unwrap();
-    assert_eq!((seen.path.as_str(), &seen.headers["content-type"]), ("/v1/audio/transcriptions", &"multipart/form-data; boundary=b"));
+    assert_eq!(seen.path, "/v1/audio/transcriptions");
+    assert_eq!(seen.headers["content-type"], "multipart/form-data; boundary=b");
     let text = String::from_utf8_lossy(&seen.body).into_owned();
     assert!(text.contains("name=\"model\"\r\n\r\nup-one\r\n") && text.contains("RIFF\0"), "{text}");
     assert_eq!(world.settled(1).await[0].cost_nanos, 12_000_000);
@@ -141,13 +151,17 @@ async fn sound_passes_as_it_comes_and_breaks_as_it_breaks() {
     let asked = json!({ "model": "media", "input": "ahoy there, all hands on deck", "voice": "alloy" });
     world.provider.answers("up-one", sound(&[b"ID3\x00", b"\xff\xfb"], End::Clean));
     let answer = world.json("/v1/audio/speech", &key, &asked).await;
-    assert_eq!((&answer.body[..], answer.header("content-type")), (&b"ID3\x00\xff\xfb"[..], Some("audio/mpeg")));
+    assert_eq!(
+        (&answer.body[..], answer.header("content-type")),
+        (&b"ID3\x00\xff\xfb"[..], Some("audio/mpeg"))
+    );
     let call = world.settled(1).await.pop().unwrap();
     assert_eq!((call.is_estimated, call.cost_nanos > 0, call.response_bytes), (true, true, 6));
 
     world.provider.answers("up-one", sound(&[b"ID3\x00"], End::Hang));
     world.json("/v1/audio/speech", &key, &asked).await;
-    let running = world.send("/v1/audio/speech", &[("authorization", &format!("Bearer {key}"))], &asked).await;
+    let running =
+        world.send("/v1/audio/speech", &[("authorization", &format!("Bearer {key}"))], &asked).await;
     drop(running);
     world.provider.is_cancelled().await;
     assert_eq!(world.settled(3).await[2].outcome, Outcome::Abandoned);

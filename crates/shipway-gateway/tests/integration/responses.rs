@@ -39,7 +39,9 @@ impl World {
     }
 
     fn models_asked(&self) -> Vec<String> {
-        let of = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap()["model"].as_str().unwrap().to_owned();
+        let of = |body: &[u8]| {
+            serde_json::from_slice::<Value>(body).unwrap()["model"].as_str().unwrap().to_owned()
+        };
         self.provider.seen().iter().filter(|seen| !seen.body.is_empty()).map(|seen| of(&seen.body)).collect()
     }
 }
@@ -63,7 +65,10 @@ async fn a_call_that_goes_on_from_a_response_goes_to_where_that_lies() {
 
     world.install(vec![model("chat", vec![deployment("one", "openai")])]);
     let refused = world.respond(&key, &asked(Some("resp_a"))).await;
-    assert_eq!((refused.status, refused.header("x-shipway-error")), (400, Some("gateway.previous_response_elsewhere")));
+    assert_eq!(
+        (refused.status, refused.header("x-shipway-error")),
+        (400, Some("gateway.previous_response_elsewhere"))
+    );
     assert_eq!(refused.json()["error"]["param"], "previous_response_id");
 }
 
@@ -72,7 +77,8 @@ async fn a_stream_is_kept_too_and_what_is_not_to_be_kept_is_not() {
     let world = two_providers().await;
     let key = world.key(CreateKey::default()).await;
     let created = json!({ "type": "response.created", "sequence_number": 0, "response": { "id": "resp_s", "status": "in_progress" } });
-    let completed = json!({ "type": "response.completed", "sequence_number": 1, "response": response("resp_s") });
+    let completed =
+        json!({ "type": "response.completed", "sequence_number": 1, "response": response("resp_s") });
     let frame = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
     world.provider.answers("up-one", Reply::events(&[&frame(&created), &frame(&completed)], End::Clean));
     let mut streamed = asked(None);
@@ -96,8 +102,11 @@ async fn what_is_asked_about_a_response_passes_through_and_costs_nothing() {
     world.provider.answers("up-one", Reply::json(200, &response("resp_a")));
     world.respond(&key, &asked(None)).await;
     let items = json!({ "object": "list", "data": [{ "id": "item_1" }], "has_more": false });
-    world.provider.answers("GET /v1/responses/resp_a/input_items?limit=1&order=asc", Reply::json(200, &items));
-    let shown = world.follow_up(Method::GET, "/v1/responses/resp_a/input_items?limit=1&order=asc", &key).await;
+    world
+        .provider
+        .answers("GET /v1/responses/resp_a/input_items?limit=1&order=asc", Reply::json(200, &items));
+    let shown =
+        world.follow_up(Method::GET, "/v1/responses/resp_a/input_items?limit=1&order=asc", &key).await;
     assert_eq!(shown.json(), items);
     let refusal = json!({ "error": { "message": "Only responses created with background=true can be cancelled.", "type": "invalid_request_error" } });
     world.provider.answers("POST /v1/responses/resp_a/cancel", Reply::json(400, &refusal));
@@ -127,7 +136,10 @@ async fn a_response_is_its_groups_and_nobody_elses() {
     for name in ["search", "ads"] {
         world.gateway.put_group("tester", group(name)).await.unwrap();
     }
-    let of = |group: Option<&str>| CreateKey { group: group.map(|group| Name::new(group).unwrap()), ..CreateKey::default() };
+    let of = |group: Option<&str>| CreateKey {
+        group: group.map(|group| Name::new(group).unwrap()),
+        ..CreateKey::default()
+    };
     let (mine, colleague) = (world.key(of(Some("search"))).await, world.key(of(Some("search"))).await);
     let (stranger, alone) = (world.key(of(Some("ads"))).await, world.key(of(None)).await);
     world.provider.answers("up-one", Reply::json(200, &response("resp_a")));
@@ -143,9 +155,15 @@ async fn a_response_is_its_groups_and_nobody_elses() {
         assert_eq!(hidden.text().replace("resp_a", "resp_b"), unknown.text());
         assert_eq!(world.follow_up(Method::DELETE, "/v1/responses/resp_a", other).await.status, 404);
         let refused = world.respond(other, &asked(Some("resp_a"))).await;
-        assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!("previous_response_not_found")));
+        assert_eq!(
+            (refused.status, &refused.json()["error"]["code"]),
+            (400, &json!("previous_response_not_found"))
+        );
     }
-    assert_eq!(world.follow_up(Method::GET, "/v1/responses/resp_a", "shipway_llm_none_none").await.status, 401);
+    assert_eq!(
+        world.follow_up(Method::GET, "/v1/responses/resp_a", "shipway_llm_none_none").await.status,
+        401
+    );
     assert_eq!(world.provider.seen().len(), seen);
 }
 
@@ -197,7 +215,8 @@ async fn no_id_leads_to_another_path_and_no_refusal_tells_of_the_gateways_accoun
 
     world.provider.answers("up-one", Reply::json(200, &response("resp_a")));
     world.respond(&key, &asked(None)).await;
-    let refusal = json!({ "error": { "message": "Incorrect API key provided: sk-of", "code": "invalid_api_key" } });
+    let refusal =
+        json!({ "error": { "message": "Incorrect API key provided: sk-of", "code": "invalid_api_key" } });
     world.provider.answers("GET /v1/responses/resp_a", Reply::json(401, &refusal));
     let refused = world.follow_up(Method::GET, "/v1/responses/resp_a", &key).await;
     assert_eq!((refused.status, refused.text().contains("sk-of")), (502, false));
@@ -215,7 +234,8 @@ async fn counting_tokens_is_free() {
     let counted = json!({ "object": "response.input_tokens", "input_tokens": 11 });
     world.provider.answers("up-one", Reply::json(200, &counted));
     let body = json!({ "model": "chat", "input": "hello" });
-    let answer = world.ask("/v1/responses/input_tokens", &[("authorization", &format!("Bearer {key}"))], &body).await;
+    let answer =
+        world.ask("/v1/responses/input_tokens", &[("authorization", &format!("Bearer {key}"))], &body).await;
     assert_eq!(answer.json(), counted);
     assert_eq!(world.provider.seen()[0].path, "/v1/responses/input_tokens");
     assert_eq!(world.settled(1).await[0].cost_nanos, 0);

@@ -282,8 +282,11 @@ impl World {
             api_key: Some("sk-of-the-operator".to_owned()),
             connect_timeout: Duration::from_secs(5),
         };
-        let providers =
-            vec![spec("openai", ProviderKind::OpenAi), spec("other", ProviderKind::OpenAi), spec("anthropic", ProviderKind::Anthropic)];
+        let providers = vec![
+            spec("openai", ProviderKind::OpenAi),
+            spec("other", ProviderKind::OpenAi),
+            spec("anthropic", ProviderKind::Anthropic),
+        ];
         let folder = TempDir::new().unwrap();
         let (log, store) = (log_in(folder.path()), Store::in_memory().await.unwrap());
         let clock = Arc::new(ManualClock::at(NOON));

@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// A dot of one colour.
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 /// What sound that is spoken begins with.
 const MP3: &[u8] = b"ID3\x04\x00\x00\x00\x00\x00\x00";
 /// How many bytes of a file are a second of sound.
@@ -57,7 +58,8 @@ pub(crate) fn images(body: &Value, script: &Script) -> Result<Value, Refused> {
 /// Sound: as many bytes as the text has, behind the beginning of an MP3.
 pub(crate) fn speech(body: &Value) -> Result<Answer, Refused> {
     model(body)?;
-    let said = text(body, "input").ok_or_else(|| Refused::at("input", "Missing required parameter: 'input'."))?;
+    let said =
+        text(body, "input").ok_or_else(|| Refused::at("input", "Missing required parameter: 'input'."))?;
     let sound = [MP3, said.as_bytes()].concat();
     Ok(Answer::whole(200, "audio/mpeg", Bytes::from(sound)))
 }
@@ -65,7 +67,8 @@ pub(crate) fn speech(body: &Value) -> Result<Answer, Refused> {
 /// What was heard: as many words as seconds.
 pub(crate) fn heard(body: &Value) -> Result<Answer, Refused> {
     model(body)?;
-    let bytes = count(body, "file").ok_or_else(|| Refused::at("file", "Missing required parameter: 'file'."))?;
+    let bytes =
+        count(body, "file").ok_or_else(|| Refused::at("file", "Missing required parameter: 'file'."))?;
     let seconds = bytes.div_ceil(BYTES_PER_SECOND);
     let text_heard = vec!["ahoy"; usize::try_from(seconds).unwrap_or(0).min(100)].join(" ");
     Ok(match text(body, "response_format") {
@@ -76,10 +79,9 @@ pub(crate) fn heard(body: &Value) -> Result<Answer, Refused> {
             200,
             &json!({"task": "transcribe", "language": "english", "duration": seconds, "text": text_heard, "segments": []}),
         ),
-        _ => Answer::json(
-            200,
-            &json!({"text": text_heard, "usage": {"type": "duration", "seconds": seconds}}),
-        ),
+        _ => {
+            Answer::json(200, &json!({"text": text_heard, "usage": {"type": "duration", "seconds": seconds}}))
+        }
     })
 }
 
@@ -103,7 +105,8 @@ pub(crate) fn moderation(body: &Value) -> Result<Value, Refused> {
 
 /// A form as JSON: texts as they are, of files the number of their bytes. None where it is no form.
 pub(crate) fn form(content_type: &str, body: &[u8]) -> Option<Value> {
-    let boundary = content_type.strip_prefix("multipart/form-data")?.split_once("boundary=")?.1.trim_matches('"');
+    let boundary =
+        content_type.strip_prefix("multipart/form-data")?.split_once("boundary=")?.1.trim_matches('"');
     let delimiter = format!("--{boundary}");
     let mut fields = serde_json::Map::new();
     let mut rest = body;
