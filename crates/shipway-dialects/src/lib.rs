@@ -35,7 +35,7 @@ mod usage;
 pub use dialect::{Dialect, Family, gemini_call};
 pub use failure::{ApiError, Cause, Limit, RateLimits, retry_after, retry_headers};
 pub use finish::Finish;
-pub use head::{BadRequest, Head};
+pub use head::{BadRequest, Head, MaxPrice, Preferences, SortBy, take_preferences};
 pub use json::{DEEPEST, NotJson};
 pub use kept::response_id;
 pub use made::Made;

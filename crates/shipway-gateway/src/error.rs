@@ -105,6 +105,12 @@ pub enum GatewayError {
         /// The model.
         model: String,
     },
+    /// What the caller wishes of providers leaves nobody to ask.
+    #[error("model {model}: no deployment is left by the `provider` of the request")]
+    NoneWished {
+        /// The model.
+        model: String,
+    },
     /// The price is not known, and the model says to refuse then.
     #[error("model {model}: the price of deployment {deployment} is not known")]
     NoPrice {
@@ -212,6 +218,7 @@ impl Failure for GatewayError {
             Self::Missing { .. } => Kind::NotFound,
             Self::Invalid { .. }
             | Self::NoSuchApi { .. }
+            | Self::NoneWished { .. }
             | Self::UnknownPrevious { .. }
             | Self::PreviousElsewhere { .. } => Kind::Invalid,
             Self::InUse { .. } => Kind::Conflict,
@@ -241,6 +248,7 @@ impl Failure for GatewayError {
             Self::UnknownPrevious { .. } => "gateway.unknown_previous_response",
             Self::PreviousElsewhere { .. } => "gateway.previous_response_elsewhere",
             Self::NoProvider { .. } | Self::ProviderGone { .. } => "gateway.no_provider",
+            Self::NoneWished { .. } => "gateway.none_wished",
             Self::NoPrice { .. } => "gateway.no_price",
             Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
             Self::Limit { .. } => "gateway.rate_limited",
@@ -272,6 +280,9 @@ impl Failure for GatewayError {
             }
             Self::NoProvider { .. } | Self::ProviderGone { .. } => {
                 "add the provider to the section `providers` of the server's configuration"
+            }
+            Self::NoneWished { .. } => {
+                "name deployments of the model or their providers in `order`, `only` and `ignore`, and allow a `max_price` that one of them has"
             }
             Self::NoPrice { .. } => {
                 "give the deployment a price, or write `unknown_price: flag` in the model's definition"

@@ -48,6 +48,7 @@ impl From<&GatewayError> for ApiError {
             GatewayError::UnknownPrevious { .. } | GatewayError::PreviousElsewhere { .. } => {
                 Some("previous_response_id")
             }
+            GatewayError::NoneWished { .. } => Some("provider"),
             _ => None,
         };
         Self { code: Some(code.to_owned()), param: param.map(str::to_owned), ..Self::new(cause, message) }

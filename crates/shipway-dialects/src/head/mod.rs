@@ -5,11 +5,14 @@ mod form;
 mod gemini;
 mod media;
 mod openai;
+mod preferences;
 
 use std::ops::Range;
 
 use crate::dialect::Dialect;
 use crate::json::{NotJson, Reader};
+
+pub use preferences::{MaxPrice, Preferences, SortBy, take_preferences};
 
 /// How many bytes of a request are taken for one token where nothing better is known.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -37,6 +40,10 @@ pub struct Head {
     pub stream_usage: bool,
     /// Who the client says its user is.
     pub user: Option<String>,
+    /// What the client calls the requests that begin alike: OpenAI's `prompt_cache_key`.
+    pub session: Option<String>,
+    /// Which providers the client wishes for, in the member `provider`; it is for the gateway, not for a provider.
+    pub preferences: Option<Preferences>,
     /// The answer that this request goes on from.
     pub previous_response: Option<String>,
     /// The provider is to keep the answer, for calls that go on from it: responses, unless they say otherwise.
@@ -69,6 +76,8 @@ pub(crate) struct Places {
     pub(crate) stream_options: Option<StreamOptions>,
     /// Where the body's object closes.
     pub(crate) closes: usize,
+    /// The member `provider`, from its name to the end of its value.
+    pub(crate) preferences: Option<Range<usize>>,
 }
 
 /// What `stream_options` is.

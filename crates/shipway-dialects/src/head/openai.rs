@@ -25,6 +25,9 @@ pub(super) fn read(
 ) -> Result<Range<usize>, BadRequest> {
     let mut parts = Parts { prompts: 1, ..Parts::default() };
     let range = reader.object(|name, value| {
+        if name == "provider" {
+            return head.read_preferences(value);
+        }
         if every(head, name, value)? {
             return Ok(());
         }
@@ -34,6 +37,7 @@ pub(super) fn read(
             Dialect::OpenAiMedia => media(head, &mut parts, name, value),
             _ => chat(head, &mut parts, name, value),
         }
+        .map_err(BadRequest::from)
     })?;
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
@@ -59,6 +63,7 @@ fn every(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<bool, No
         "model" => head.read_model(value)?,
         "stream" => head.stream = value.flag_or_skip()?.unwrap_or(false),
         "user" => head.user = value.text_or_skip()?.map(Into::into),
+        "prompt_cache_key" => head.session = value.text_or_skip()?.map(Into::into),
         "service_tier" => head.service_tier = value.text_or_skip()?.map(Into::into),
         _ => return Ok(false),
     }

@@ -91,6 +91,7 @@ struct State {
     model: Option<String>,
     response_id: Option<String>,
     made: Made,
+    service_tier: Option<String>,
     sequence: u64,
 }
 
@@ -183,6 +184,11 @@ impl Scanner {
         self.state.model.as_deref()
     }
 
+    /// The tier of service that the provider says it served the call at.
+    pub fn service_tier(&self) -> Option<&str> {
+        self.state.service_tier.as_deref()
+    }
+
     /// How many bytes the model has written so far, as they stand in JSON.
     pub const fn output_bytes(&self) -> u64 {
         self.state.output_bytes
@@ -260,6 +266,14 @@ impl State {
             return value.pass();
         }
         self.model = value.text_or_skip()?.map(Into::into);
+        Ok(())
+    }
+
+    /// Keeps the last one that is said: what was asked for may come first, and what was served at the end.
+    fn take_service_tier(&mut self, value: &mut Reader<'_>) -> Result<(), NotJson> {
+        if let Some(tier) = value.text_or_skip()? {
+            self.service_tier = Some(tier.into());
+        }
         Ok(())
     }
 

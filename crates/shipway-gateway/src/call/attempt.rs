@@ -65,6 +65,8 @@ pub(super) struct Whole {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) usage: Option<Usage>,
+    /// The tier of service that it says it was served at.
+    pub(super) service_tier: Option<String>,
 }
 
 /// The beginning of a stream.
@@ -148,11 +150,13 @@ pub(super) async fn begin(
         return Ok(Began::Raw(Box::new(Raw { status, headers, chunks })));
     }
     let body = whole(response, MOST_ANSWER_BYTES, first_by).await?;
-    let usage = Usage::of_answer(api.dialect, &body).map_err(|_| {
+    let no_answer = |_| {
         let message = "the provider answered with something that is no answer";
         Stopped::given_up(ApiError::new(Cause::Upstream, message))
-    })?;
-    Ok(Began::Whole(Box::new(Whole { status, headers, body, usage })))
+    };
+    let usage = Usage::of_answer(api.dialect, &body).map_err(no_answer)?;
+    let service_tier = Usage::service_tier_of_answer(api.dialect, &body).map_err(no_answer)?;
+    Ok(Began::Whole(Box::new(Whole { status, headers, body, usage, service_tier })))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

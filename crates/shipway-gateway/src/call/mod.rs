@@ -4,7 +4,9 @@
 //! Until the answer begins, another deployment can still give it; from then on what goes wrong is said within the stream.
 //!
 //! - `charge`: what a call has reserved and what it costs; settles by itself when the call is dropped
+//! - `way`: who may answer, in which order, and what is reserved for that; `outlook` is what the strategies look at
 //! - `attempts`: deployments are tried in order
+//! - `send`: one attempt, and what is noted of it
 //! - `attempt`: one request to one deployment, up to the beginning of its answer
 //! - `raw`: an answer that is neither JSON nor events
 //! - `relay`: a stream is passed on, byte for byte
@@ -16,7 +18,10 @@ mod attempts;
 mod charge;
 mod kept;
 mod raw;
+mod outlook;
 mod relay;
+mod send;
+mod way;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +29,7 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use shipway_core::Permission;
-use shipway_dialects::{ApiError, Cause, Dialect, Extras, Head, Made, Nanos};
+use shipway_dialects::{ApiError, Cause, Dialect, Head, Made, Nanos, take_preferences};
 use shipway_web::Caller;
 
 pub(crate) use charge::Charge;
@@ -35,18 +40,14 @@ use crate::{
     error::{GatewayError, Thing},
     ledger::Outcome,
     meter::Amount,
-    model::UnknownPrice,
-    order, retry,
-    service::{Deployment, Gateway, Model, Principal},
+    retry,
+    service::{Gateway, Model, Principal},
     upstream, wire,
 };
 use attempt::{Began, Whole};
 use attempts::Failed;
+use way::Way;
 
-/// How much more than estimated an input may have when money and tokens are reserved for it.
-const INPUT_MARGIN: u64 = 2;
-/// Of sound that is sent: what is packed more tightly than 32 kbit/s is rarely understood.
-const FEWEST_BYTES_PER_MILLISECOND: u64 = 4;
 /// Of sound that is sent, at 128 kbit/s.
 const USUAL_BYTES_PER_MILLISECOND: u64 = 16;
 /// How long a model of this server may take; what it serves has bounds of its own.
@@ -114,11 +115,12 @@ impl Refusal {
 async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal> {
     let Request { api, caller, headers, body } = request;
     let principal = gateway.principal(caller, &headers).await?;
+    let bad = |bad| Refusal::Theirs(ApiError::from(&bad));
     let head = match form(&headers) {
         Some(content_type) if api.dialect == Dialect::OpenAiMedia => Head::read_form(content_type, &body),
         _ => Head::read(api.dialect, &body),
     };
-    let head = head.map_err(|bad| Refusal::Theirs(ApiError::from(&bad)))?;
+    let (body, head) = take_preferences(api.dialect, body, head.map_err(bad)?).map_err(bad)?;
     let asked = Asked { api, principal, headers, head, body };
     let installed = gateway.installed();
     if let Some(model) = installed.find(&asked.head.model) {
@@ -162,7 +164,7 @@ async fn call_local(
     let mut call = open(gateway, &asked, &name, reserved, LOCAL_TOTAL)?;
     let response = local.embeddings(asked.body).await;
     let outcome = if response.status().is_success() { Outcome::Answered } else { Outcome::Refused };
-    call.answered_by("here", &name, None);
+    call.answered_here(&name);
     call.settle(outcome, Some(response.status()), Charge::Nothing);
     Ok(response)
 }
@@ -172,86 +174,14 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, asked: Asked) -> Resul
         let (key, model) = (asked.principal.name, asked.head.model);
         return Err(GatewayError::ModelNotAllowed { key, model }.into());
     }
-    let mut places = candidates(gateway, &model, asked.api)?;
-    if let Some(id) = &asked.head.previous_response {
-        let kept = kept::previous(gateway, &asked.principal, id).await?;
-        places.retain(|place| model.deployments[*place].spec.provider == kept.provider);
-        if places.is_empty() {
-            let (model, provider) = (model.spec.name.clone(), kept.provider);
-            return Err(GatewayError::PreviousElsewhere { model, provider }.into());
-        }
-    }
-    let reserved = reserve(&model, &places, &asked)?;
+    let kept = match &asked.head.previous_response {
+        Some(id) => Some(kept::previous(gateway, &asked.principal, id).await?),
+        None => None,
+    };
+    let way = Way::of(gateway, &model, &asked, kept.as_ref())?;
+    let reserved = way.reserve(&model, &asked)?;
     let call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total)?;
-    Ok(carry_out(gateway, &model, &places, asked, call).await)
-}
-
-/// The deployments that may answer, in the order in which they are tried: those that failed lately last.
-fn candidates(gateway: &Gateway, model: &Model, api: Api) -> Result<Vec<usize>, GatewayError> {
-    let mut places = order::order(&model.spec.route, &mut chance);
-    let is_there = |place: &usize| model.deployments.get(*place).is_some_and(|one| one.provider.is_some());
-    places.retain(is_there);
-    if places.is_empty() {
-        return Err(GatewayError::NoProvider { model: model.spec.name.clone() });
-    }
-    places.retain(|place| model.deployments[*place].speaks(api.dialect));
-    if places.is_empty() {
-        let (model, api) = (model.spec.name.clone(), api.dialect.to_string());
-        return Err(GatewayError::NoSuchApi { model, api });
-    }
-    let now = gateway.now();
-    // Stable: within those that are well, and within those that are not, the order is that of the route.
-    places.sort_by_key(|place| model.deployments[*place].health.paused_until(now));
-    Ok(places)
-}
-
-fn chance(below: u64) -> u64 {
-    let mut bytes = [0; 8];
-    // Without randomness the first in line is as good as any.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    u64::from_le_bytes(bytes) % below.max(1)
-}
-
-/// What the call may cost at most, at the dearest of the deployments that may answer.
-fn reserve(model: &Model, places: &[usize], asked: &Asked) -> Result<Amount, GatewayError> {
-    let (api, head) = (asked.api, &asked.head);
-    if !api.is_charged {
-        return Ok(Amount::default());
-    }
-    let input = head.estimated_input_tokens().saturating_mul(INPUT_MARGIN);
-    let mut most = Amount::default();
-    for place in places {
-        let deployment: &Deployment = &model.deployments[*place];
-        let output = match (api.writes, head.max_output_tokens) {
-            (false, _) => 0,
-            (true, Some(most)) => most.saturating_mul(head.choices),
-            (true, None) => deployment.spec.max_output_tokens.saturating_mul(head.choices),
-        };
-        let tokens = i64::try_from(input.saturating_add(output)).unwrap_or(i64::MAX);
-        most.tokens = most.tokens.max(tokens);
-        match &deployment.spec.price {
-            Some(price) => {
-                let Made { images, milliseconds } = most_made(api, head);
-                let extras = Extras { service_tier: head.service_tier.as_deref(), images, milliseconds };
-                most.nanos = most.nanos.max(price.reserve(input, output, &extras).0);
-            }
-            None if model.spec.unknown_price == UnknownPrice::Block => {
-                let (model, deployment) = (model.spec.name.clone(), deployment.spec.name.clone());
-                return Err(GatewayError::NoPrice { model, deployment });
-            }
-            None => {}
-        }
-    }
-    Ok(most)
-}
-
-/// What the answer may make at most, as far as the call says it.
-fn most_made(api: Api, head: &Head) -> Made {
-    let is_of = |what: &str| api.dialect == Dialect::OpenAiMedia && api.path.starts_with(what);
-    Made {
-        images: if is_of("images/") { head.choices } else { 0 },
-        milliseconds: if is_of("audio/") { head.media_bytes / FEWEST_BYTES_PER_MILLISECOND } else { 0 },
-    }
+    Ok(carry_out(gateway, &model, &way, asked, call).await)
 }
 
 fn open(
@@ -282,14 +212,15 @@ fn open(
 async fn carry_out(
     gateway: &Gateway,
     model: &Arc<Model>,
-    places: &[usize],
+    way: &Way,
     asked: Asked,
     mut call: Call,
 ) -> Response {
     let dialect = asked.api.dialect;
-    match attempts::first_answer(gateway, model, places, &asked, &mut call).await {
+    match attempts::first_answer(gateway, model, way, &asked, &mut call).await {
         Ok(Began::Whole(whole)) => {
-            let Whole { status, headers, body, usage } = *whole;
+            let Whole { status, headers, body, usage, service_tier } = *whole;
+            call.was_served_at(service_tier.as_deref());
             if dialect == Dialect::OpenAiMedia {
                 call.made(Made::of_answer(&body));
             }

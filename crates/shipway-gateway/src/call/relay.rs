@@ -162,6 +162,7 @@ impl Relay {
         let (usage, is_estimated) = self.scanner.usage_or_estimate(self.call.input_tokens);
         self.call.made(self.scanner.made());
         let charge = if is_estimated { Charge::Estimated(usage) } else { Charge::Stated(usage) };
+        self.call.was_served_at(self.scanner.service_tier());
         self.call.settle(outcome, Some(self.status), charge);
     }
 }

@@ -6,6 +6,7 @@ use shipway_dialects::{Dialect, Family};
 
 use crate::{
     error::GatewayError,
+    figures::Figures,
     health::Health,
     model::{DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec},
     upstream::Provider,
@@ -34,6 +35,7 @@ pub(crate) struct Deployment {
     /// None: it is not in the configuration.
     pub(crate) provider: Option<Arc<Provider>>,
     pub(crate) health: Arc<Health>,
+    pub(crate) figures: Arc<Figures>,
 }
 
 impl Installed {
@@ -94,10 +96,10 @@ fn model(spec: ModelSpec, providers: &HashMap<String, Arc<Provider>>, before: &I
                 && other.spec.provider == deployment.provider
                 && other.spec.model == deployment.model
         };
-        let health = earlier
-            .and_then(|model| model.deployments.iter().find(same))
-            .map(|deployment| Arc::clone(&deployment.health));
-        Deployment { spec: deployment.clone(), provider, health: health.unwrap_or_default() }
+        let kept = earlier.and_then(|model| model.deployments.iter().find(same));
+        let (health, figures) =
+            kept.map(|kept| (Arc::clone(&kept.health), Arc::clone(&kept.figures))).unwrap_or_default();
+        Deployment { spec: deployment.clone(), provider, health, figures }
     });
     Model { deployments: deployments.collect(), spec }
 }

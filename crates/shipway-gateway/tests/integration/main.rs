@@ -6,6 +6,7 @@
 //! - `limits`: keys, budgets, rates
 //! - `media`: images, sound, moderations
 //! - `responses`: responses that providers keep
+//! - `routing`: strategies, detours, hedges, breakers, what callers wish of providers
 //! - `ledger`: what is charged, also after a crash
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
@@ -15,5 +16,6 @@ mod ledger;
 mod limits;
 mod media;
 mod responses;
+mod routing;
 mod streams;
 mod world;

@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 use shipway_core::{Clock, ManualClock, Timestamp};
 use shipway_dialects::{Nanos, Price, Rates};
 use shipway_gateway::{
-    CallFact, Cooldown, CreateKey, DeploymentSpec, Entry, Gateway, GatewayParts, ModelSpec, ProviderKind,
-    ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+    CallFact, Cooldown, CreateKey, DeploymentSpec, Detours, Entry, Gateway, GatewayParts, ModelSpec,
+    ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
 };
 use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
@@ -227,6 +227,7 @@ pub(crate) fn deployment(name: &str, provider: &str) -> DeploymentSpec {
         provider: provider.to_owned(),
         model: format!("up-{name}"),
         price: Some(price()),
+        price_as_of: None,
         max_output_tokens: 1_000,
     }
 }
@@ -238,6 +239,8 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
         called: vec![format!("{name}-latest")],
         deployments,
         route,
+        hedge: None,
+        detours: Detours::default(),
         timeouts: Timeouts {
             first_token: Duration::from_secs(5),
             idle: Duration::from_secs(5),

@@ -16,6 +16,7 @@ mod intake;
 mod jobs;
 mod llm_calls;
 mod log_lines;
+mod llm_models;
 mod observe;
 mod outflow;
 mod permissions;
@@ -36,6 +37,7 @@ use crate::{
     configuration::{Configuration, Flags, Role},
     failure::CommandFailure,
 };
+pub(crate) use llm_models::price as price_of_definition;
 pub(crate) use permissions::page as permissions_page;
 use platform::Platform;
 use reading::Reading;
