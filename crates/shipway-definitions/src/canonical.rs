@@ -253,6 +253,9 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
             .field("provider", &deployment.provider)
             .field("model", &deployment.model)
             .field("max_output_tokens", deployment.max_output_tokens.to_string());
+        if !deployment.output_limit.is_usual() {
+            canonical.field("output_limit", deployment.output_limit.word());
+        }
         let Some(price) = &deployment.price else { continue };
         canonical.field("input", price.input.to_string()).field("output", price.output.to_string());
         for (name, nanos) in [("cached_input", price.cached_input), ("cache_write", price.cache_write)] {
@@ -274,5 +277,9 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
         .field("cooldown_failures", cooldown.failures.to_string())
         .field("cooldown_us", cooldown.pause.micros().to_string())
         .field("unknown_price", model.unknown_price.word());
+    // What holds where nothing is written leaves the hashes of models as they were before it could be written.
+    if !model.lossy.is_usual() {
+        canonical.field("lossy", model.lossy.word());
+    }
     canonical.digest()
 }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use shipway_core::{Failure, Kind};
-use shipway_dialects::Nanos;
+use shipway_dialects::{BadRequest, Nanos};
 use shipway_log::LogError;
 use shipway_store::StoreError;
 
@@ -18,6 +18,8 @@ pub enum Thing {
     Group,
     /// A model.
     Model,
+    /// Something that could be done with a model.
+    Verb,
 }
 
 impl Thing {
@@ -26,6 +28,7 @@ impl Thing {
             Self::Key => "key",
             Self::Group => "group",
             Self::Model => "model",
+            Self::Verb => "method",
         }
     }
 }
@@ -68,7 +71,7 @@ pub enum GatewayError {
         /// The model that was asked for.
         model: String,
     },
-    /// No deployment of the model speaks the API of the call.
+    /// No deployment of the model speaks the API of the call, or one that it can be translated to.
     #[error("model {model} has no deployment that speaks {api}")]
     NoSuchApi {
         /// The model.
@@ -76,6 +79,9 @@ pub enum GatewayError {
         /// The API.
         api: String,
     },
+    /// The API of the deployment has no words for what the call says.
+    #[error("{0}")]
+    NotTranslatable(BadRequest),
     /// Providers of the model are not in the configuration.
     #[error("model {model}: no provider of it is configured")]
     NoProvider {
@@ -187,7 +193,7 @@ impl Failure for GatewayError {
     fn kind(&self) -> Kind {
         match self {
             Self::Missing { .. } => Kind::NotFound,
-            Self::Invalid { .. } | Self::NoSuchApi { .. } => Kind::Invalid,
+            Self::Invalid { .. } | Self::NoSuchApi { .. } | Self::NotTranslatable(_) => Kind::Invalid,
             Self::InUse { .. } => Kind::Conflict,
             Self::WrongKey => Kind::Unauthenticated,
             Self::ModelNotAllowed { .. } | Self::NoPrice { .. } => Kind::Forbidden,
@@ -212,6 +218,7 @@ impl Failure for GatewayError {
             Self::WrongKey => "gateway.wrong_key",
             Self::ModelNotAllowed { .. } => "gateway.model_not_allowed",
             Self::NoSuchApi { .. } => "gateway.no_such_api",
+            Self::NotTranslatable(_) => "gateway.not_translatable",
             Self::NoProvider { .. } => "gateway.no_provider",
             Self::NoPrice { .. } => "gateway.no_price",
             Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
@@ -234,7 +241,10 @@ impl Failure for GatewayError {
                 "ask for a key with this model, or for another model that GET /v1/models lists"
             }
             Self::NoSuchApi { .. } => {
-                "ask by the API that its providers speak; calls are not translated from one API to another yet"
+                "ask by the API that its providers speak: completions, embeddings and the counting of tokens are not translated"
+            }
+            Self::NotTranslatable(_) => {
+                "leave it out, or ask for a model whose provider speaks the API of the call"
             }
             Self::NoProvider { .. } => {
                 "add the provider to the section `providers` of the server's configuration"

@@ -186,6 +186,20 @@ impl Call {
         }
     }
 
+    /// The last attempt came to nothing after its provider had said what it used.
+    pub(super) fn attempt_used(&mut self, usage: &Usage) {
+        self.is_sent = false;
+        self.lost_nanos = self.lost_nanos.saturating_add(self.price_of(usage));
+    }
+
+    /// The members that were left out of the call, or changed, for the deployment that answers.
+    pub(super) fn dropped(&self) -> &[String] {
+        match self.fact.attempts.last() {
+            Some(last) if self.fact.deployment.is_some() => &last.dropped,
+            _ => &[],
+        }
+    }
+
     /// The deployment that answers.
     pub(super) fn answered_by(
         &mut self,

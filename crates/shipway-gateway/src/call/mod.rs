@@ -5,14 +5,20 @@
 //!
 //! - `charge`: what a call has reserved and what it costs; settles by itself when the call is dropped
 //! - `attempts`: deployments are tried in order
+//! - `saying`: how a call is said to one deployment: as it came, or translated
 //! - `attempt`: one request to one deployment, up to the beginning of its answer
-//! - `relay`: a stream is passed on, byte for byte
+//! - `telling`: how the answer of one API is told in the words of another
+//! - `reading`: a stream as it is read, and what of it goes to the caller
+//! - `relay`: a stream is passed on
 //! - here: what comes before and after
 
 mod attempt;
 mod attempts;
 mod charge;
+mod reading;
 mod relay;
+mod saying;
+mod telling;
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,7 +53,7 @@ const LOCAL_TOTAL: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Api {
     pub(crate) dialect: Dialect,
-    /// Where it lies behind the address of a provider.
+    /// Where it lies behind the address of a provider that has this API; of Gemini what is done with the model.
     pub(crate) path: &'static str,
     /// Tokens are written, and charged.
     pub(crate) writes: bool,
@@ -61,6 +67,8 @@ pub(crate) struct Request {
     pub(crate) caller: Caller,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The model, and whether the answer is streamed, where the path says so and not the body.
+    pub(crate) said_by_path: Option<(String, bool)>,
 }
 
 /// A call that is known to be readable.
@@ -103,9 +111,12 @@ impl Refusal {
 }
 
 async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal> {
-    let Request { api, caller, headers, body } = request;
+    let Request { api, caller, headers, body, said_by_path } = request;
     let principal = gateway.principal(caller, &headers).await?;
-    let head = Head::read(api.dialect, &body).map_err(|bad| Refusal::Theirs(ApiError::from(&bad)))?;
+    let mut head = Head::read(api.dialect, &body).map_err(|bad| Refusal::Theirs(ApiError::from(&bad)))?;
+    if let Some((model, is_stream)) = said_by_path {
+        (head.model, head.stream) = (model, is_stream);
+    }
     let asked = Asked { api, principal, headers, head, body };
     let installed = gateway.installed();
     if let Some(model) = installed.find(&asked.head.model) {
@@ -166,7 +177,7 @@ fn candidates(gateway: &Gateway, model: &Model, api: Api) -> Result<Vec<usize>, 
     if places.is_empty() {
         return Err(GatewayError::NoProvider { model: model.spec.name.clone() });
     }
-    places.retain(|place| model.deployments[*place].speaks(api.dialect));
+    places.retain(|place| model.deployments[*place].spoken_to(api).is_some());
     if places.is_empty() {
         let (model, api) = (model.spec.name.clone(), api.dialect.to_string());
         return Err(GatewayError::NoSuchApi { model, api });
@@ -266,8 +277,7 @@ async fn carry_out(
             put_headers(&mut headers, gateway, dialect, &call);
             let status = first.status;
             call.answers_with(status);
-            let hides_usage = !asked.head.stream_usage;
-            let body = relay::body(*first, call, dialect, hides_usage, model.spec.timeouts.idle);
+            let body = relay::body(*first, call, model.spec.timeouts.idle);
             respond(status, headers, body)
         }
         Err(failed) => refused(gateway, dialect, failed, call),
@@ -276,7 +286,7 @@ async fn carry_out(
 
 /// What the caller is told when no deployment answered. An error that is about the call itself goes through as its provider wrote it.
 fn refused(gateway: &Gateway, dialect: Dialect, failed: Failed, mut call: Call) -> Response {
-    let Failed { error, answer, wait } = failed;
+    let Failed { error, answer, wait, is_unsaid } = failed;
     let is_about_the_call = !retry::blames_deployment(error.cause) || error.cause == Cause::RateLimit;
     let outcome = if retry::blames_deployment(error.cause) { Outcome::Failed } else { Outcome::Refused };
     let told = retry::for_the_caller(error);
@@ -293,6 +303,9 @@ fn refused(gateway: &Gateway, dialect: Dialect, failed: Failed, mut call: Call) 
         }
         None => wire::refuse(dialect, &told, Some(call.id()), wait),
     };
+    if is_unsaid {
+        wire::put(response.headers_mut(), wire::OUR_CODE, told.code.as_deref().unwrap_or_default());
+    }
     call.settle(outcome, Some(response.status()), Charge::Nothing);
     put_headers(response.headers_mut(), gateway, dialect, &call);
     response
@@ -311,6 +324,7 @@ fn put_headers(headers: &mut HeaderMap, gateway: &Gateway, dialect: Dialect, cal
         wire::put(headers, "x-shipway-deployment", deployment);
     }
     wire::put(headers, "x-shipway-attempts", &call.attempts().to_string());
+    wire::put_dropped(headers, call.dropped());
     let now = gateway.now();
     wire::put_limits(headers, dialect, gateway.meter().standing(call.chain(), now), now);
 }

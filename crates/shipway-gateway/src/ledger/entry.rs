@@ -110,6 +110,12 @@ pub struct AttemptFact {
     pub status: Option<u16>,
     /// How long it took to the beginning of an answer, or to the failure.
     pub took_us: i64,
+    /// The API that the deployment was asked by, where that is not the one of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translated_to: Option<String>,
+    /// Members of the call that were left out or changed for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
 }
 
 /// A call that is over: one wide event.

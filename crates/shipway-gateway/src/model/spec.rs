@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use shipway_dialects::translate::{Lossy, OutputLimit};
 use url::Url;
 
 /// What a provider speaks.
@@ -11,6 +12,10 @@ pub enum ProviderKind {
     OpenAi,
     /// Anthropic's API.
     Anthropic,
+    /// Google's API for Gemini.
+    Gemini,
+    /// OpenAI's API as Azure has it.
+    Azure,
 }
 
 /// A provider: where it is, and the secret that opens it. Only operators write these.
@@ -20,8 +25,10 @@ pub struct ProviderSpec {
     pub name: String,
     /// What it speaks.
     pub kind: ProviderKind,
-    /// Where its API begins, with the version: `https://api.openai.com/v1`.
+    /// Where its API begins, with the version: `https://api.openai.com/v1`; of Azure the address of the resource alone.
     pub base_url: Url,
+    /// Of Azure: the version of the older paths, which name the deployment. None: the paths of `/openai/v1`.
+    pub api_version: Option<String>,
     /// The secret; none for servers that ask for none.
     pub api_key: Option<String>,
     /// How long a connection may take to be made.
@@ -59,6 +66,8 @@ pub struct ModelSpec {
     pub cooldown: Cooldown,
     /// What happens to a call whose price is not known.
     pub unknown_price: UnknownPrice,
+    /// What becomes of members of a call that the API of a deployment has no words for.
+    pub lossy: Lossy,
 }
 
 /// A model at a provider.
@@ -72,8 +81,10 @@ pub struct DeploymentSpec {
     pub model: String,
     /// What its tokens cost; none: not known.
     pub price: Option<shipway_dialects::Price>,
-    /// What is reserved for an answer where the caller sets no bound.
+    /// What is reserved for an answer where the caller sets no bound, and what Anthropic is told then.
     pub max_output_tokens: u64,
+    /// What its server calls the limit of an answer in calls that are translated to OpenAI's chat.
+    pub output_limit: OutputLimit,
 }
 
 /// In which order deployments are tried.

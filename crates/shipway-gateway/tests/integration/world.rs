@@ -21,7 +21,10 @@ use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use shipway_core::{Clock, ManualClock, Timestamp};
-use shipway_dialects::{Nanos, Price, Rates};
+use shipway_dialects::{
+    Nanos, Price, Rates,
+    translate::{Lossy, OutputLimit},
+};
 use shipway_gateway::{
     CallFact, Cooldown, CreateKey, DeploymentSpec, Entry, Gateway, GatewayParts, ModelSpec, ProviderKind,
     ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
@@ -72,8 +75,15 @@ impl Reply {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) path: String,
+    pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Seen {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
 }
 
 #[derive(Clone, Default)]
@@ -121,9 +131,13 @@ impl Provider {
     async fn reply(State(provider): State<Self>, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        let model = serde_json::from_slice::<Value>(&body).unwrap()["model"].as_str().unwrap().to_owned();
+        let asked = serde_json::from_slice::<Value>(&body).unwrap();
+        let path = parts.uri.path().to_owned();
+        let in_path = || path.rsplit_once('/').and_then(|(_, last)| last.split(':').next());
+        let model = asked["model"].as_str().or_else(in_path).unwrap().to_owned();
         provider.seen.lock().unwrap().push(Seen {
-            path: parts.uri.path().to_owned(),
+            path,
+            query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
             body,
         });
@@ -215,6 +229,7 @@ pub(crate) fn deployment(name: &str, provider: &str) -> DeploymentSpec {
         model: format!("up-{name}"),
         price: Some(price()),
         max_output_tokens: 1_000,
+        output_limit: OutputLimit::default(),
     }
 }
 
@@ -233,6 +248,7 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
         retries: Retries::default(),
         cooldown: Cooldown { failures: 2, pause: Duration::from_secs(30) },
         unknown_price: UnknownPrice::Block,
+        lossy: Lossy::default(),
     }
 }
 
@@ -266,11 +282,19 @@ impl World {
             name: name.to_owned(),
             kind,
             base_url: format!("http://{address}/v1").parse().unwrap(),
+            api_version: None,
             api_key: Some("sk-of-the-operator".to_owned()),
             connect_timeout: Duration::from_secs(5),
         };
-        let providers =
-            vec![spec("openai", ProviderKind::OpenAi), spec("anthropic", ProviderKind::Anthropic)];
+        let older =
+            ProviderSpec { api_version: Some("2024-10-21".to_owned()), ..spec("older", ProviderKind::Azure) };
+        let providers = vec![
+            spec("openai", ProviderKind::OpenAi),
+            spec("anthropic", ProviderKind::Anthropic),
+            spec("gemini", ProviderKind::Gemini),
+            spec("azure", ProviderKind::Azure),
+            older,
+        ];
         let folder = TempDir::new().unwrap();
         let (log, store) = (log_in(folder.path()), Store::in_memory().await.unwrap());
         let clock = Arc::new(ManualClock::at(NOON));

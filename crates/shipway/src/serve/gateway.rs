@@ -7,8 +7,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde_json::Value as Json;
 use shipway_core::{Clock, Name};
-use shipway_definitions::{DefinitionSet, LlmDeployment, LlmModel, LlmPrice, LlmRoute};
-use shipway_dialects::{Nanos, Price, Rates};
+use shipway_definitions::{
+    DefinitionSet, LlmDeployment, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmRoute,
+};
+use shipway_dialects::{
+    Nanos, Price, Rates,
+    translate::{Lossy, OutputLimit},
+};
 use shipway_gateway::{
     Cooldown, DeploymentSpec, Gateway, GatewayError, GatewayParts, LocalModels, ModelSpec, ProviderSpec,
     Retries, Route, Timeouts, UnknownPrice,
@@ -83,6 +88,10 @@ fn model(model: &LlmModel) -> ModelSpec {
             shipway_definitions::UnknownPrice::Block => UnknownPrice::Block,
             shipway_definitions::UnknownPrice::Flag => UnknownPrice::Flag,
         },
+        lossy: match model.lossy {
+            LlmLossy::Refuse => Lossy::Refuse,
+            LlmLossy::Drop => Lossy::Drop,
+        },
     }
 }
 
@@ -97,6 +106,10 @@ fn deployment(deployment: &LlmDeployment) -> DeploymentSpec {
         model: deployment.model.clone(),
         price: deployment.price.as_ref().map(price),
         max_output_tokens: deployment.max_output_tokens,
+        output_limit: match deployment.output_limit {
+            LlmOutputLimit::MaxCompletionTokens => OutputLimit::MaxCompletionTokens,
+            LlmOutputLimit::MaxTokens => OutputLimit::MaxTokens,
+        },
     }
 }
 
