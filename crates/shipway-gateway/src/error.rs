@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use shipway_core::{Failure, Kind};
-use shipway_dialects::Nanos;
+use shipway_dialects::{BadRequest, Nanos};
 use shipway_log::LogError;
 use shipway_store::StoreError;
 
@@ -20,6 +20,8 @@ pub enum Thing {
     Model,
     /// A response that a provider keeps.
     Response,
+    /// Something that could be done with a model.
+    Verb,
 }
 
 impl Thing {
@@ -29,6 +31,7 @@ impl Thing {
             Self::Group => "group",
             Self::Model => "model",
             Self::Response => "response",
+            Self::Verb => "method",
         }
     }
 }
@@ -71,7 +74,7 @@ pub enum GatewayError {
         /// The model that was asked for.
         model: String,
     },
-    /// No deployment of the model speaks the API of the call.
+    /// No deployment of the model speaks the API of the call, or one that it can be translated to.
     #[error("model {model} has no deployment that speaks {api}")]
     NoSuchApi {
         /// The model.
@@ -99,6 +102,9 @@ pub enum GatewayError {
         /// The provider.
         provider: String,
     },
+    /// The API of the deployment has no words for what the call says.
+    #[error("{0}")]
+    NotTranslatable(BadRequest),
     /// Providers of the model are not in the configuration.
     #[error("model {model}: no provider of it is configured")]
     NoProvider {
@@ -218,6 +224,7 @@ impl Failure for GatewayError {
             Self::Missing { .. } => Kind::NotFound,
             Self::Invalid { .. }
             | Self::NoSuchApi { .. }
+            | Self::NotTranslatable(_)
             | Self::NoneWished { .. }
             | Self::UnknownPrevious { .. }
             | Self::PreviousElsewhere { .. } => Kind::Invalid,
@@ -245,6 +252,7 @@ impl Failure for GatewayError {
             Self::WrongKey => "gateway.wrong_key",
             Self::ModelNotAllowed { .. } => "gateway.model_not_allowed",
             Self::NoSuchApi { .. } => "gateway.no_such_api",
+            Self::NotTranslatable(_) => "gateway.not_translatable",
             Self::UnknownPrevious { .. } => "gateway.unknown_previous_response",
             Self::PreviousElsewhere { .. } => "gateway.previous_response_elsewhere",
             Self::NoProvider { .. } | Self::ProviderGone { .. } => "gateway.no_provider",
@@ -270,7 +278,10 @@ impl Failure for GatewayError {
                 "ask for a key with this model, or for another model that GET /v1/models lists"
             }
             Self::NoSuchApi { .. } => {
-                "ask by the API that its providers speak; calls are not translated from one API to another yet"
+                "ask by the API that its providers speak: completions, embeddings and the counting of tokens are not translated"
+            }
+            Self::NotTranslatable(_) => {
+                "leave it out, or ask for a model whose provider speaks the API of the call"
             }
             Self::UnknownPrevious { .. } => {
                 "go on from a response that was made through this server by a key of the same group; one that was made with `store: false` is not kept"

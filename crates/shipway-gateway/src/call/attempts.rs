@@ -28,11 +28,14 @@ pub(super) struct Failed {
     pub(super) answer: Option<(StatusCode, HeaderMap, Bytes)>,
     /// How long it asks to wait.
     pub(super) wait: Option<Duration>,
+    /// It was asked nothing: its API has no words for the call.
+    pub(super) is_unsaid: bool,
 }
 
 impl From<Stopped> for Failed {
     fn from(stopped: Stopped) -> Self {
-        Self { error: stopped.error, answer: stopped.answer, wait: stopped.retry_after }
+        let Stopped { error, answer, retry_after, is_unsaid, .. } = stopped;
+        Self { error, answer, wait: retry_after, is_unsaid }
     }
 }
 
@@ -45,7 +48,7 @@ pub(super) async fn first_answer(
     call: &mut Call,
 ) -> Result<Began, Failed> {
     let mut attempts = Attempts {
-        sending: Sending { gateway, model, asked, deadline: call.deadline() },
+        sending: Sending::of(gateway, model, asked, call),
         way,
         queue: way.first.iter().cloned().map(Step::from).collect(),
         last: None,
@@ -84,7 +87,7 @@ struct Attempts<'a> {
 
 impl Attempts<'_> {
     async fn run(&mut self, call: &mut Call) -> Result<Began, Failed> {
-        let mut failed = None;
+        let mut failed: Option<Failed> = None;
         while let Some(step) = self.queue.pop_front() {
             let Some(turn) = self.turn(&step) else {
                 self.left_out.get_or_insert(step.candidate.place);
@@ -107,6 +110,12 @@ impl Attempts<'_> {
                     Err(stopped) => stopped,
                 };
                 let cause = stopped.error.cause;
+                if stopped.is_unsaid {
+                    // Another deployment may have the words. What a provider said goes before what was not said to one.
+                    self.last.get_or_insert((place, cause));
+                    failed.get_or_insert(Failed::from(stopped));
+                    break;
+                }
                 let retries = &self.sending.model.spec.retries;
                 let then = retry::judge(&stopped.error, tried, retries, stopped.retry_after);
                 self.last = Some((place, cause));
@@ -231,5 +240,5 @@ impl Attempts<'_> {
 
 fn out_of_time() -> Failed {
     let error = ApiError::new(Cause::Timeout, "no provider answered in time");
-    Failed { error, answer: None, wait: None }
+    Failed { error, answer: None, wait: None, is_unsaid: false }
 }

@@ -202,6 +202,18 @@ impl Call {
         self.hedged.push(price.cloned());
     }
 
+    /// An attempt at a deployment of this price came to nothing after its provider had said what it used.
+    pub(super) fn attempt_used(&mut self, price: Option<&Price>, usage: &Usage) {
+        self.is_sent = false;
+        self.lost_nanos = self.lost_nanos.saturating_add(self.price_of(price, usage));
+    }
+
+    /// The members that were left out of the call, or changed, for the deployment that answers.
+    pub(super) fn dropped(&self) -> &[String] {
+        let answered = self.fact.attempts.iter().rev().find(|attempt| attempt.result == "answered");
+        answered.map_or(&[], |attempt| &attempt.dropped)
+    }
+
     /// The deployment that answers.
     pub(super) fn answered_by(&mut self, deployment: &Deployment, waiting: Waiting) {
         self.is_sent = true;
@@ -337,7 +349,7 @@ impl Call {
             output: usage.output,
             reasoning: usage.reasoning,
         };
-        fact.priced = Priced::of(&usage, fact.priced.as_of.take(), service_tier, beside);
+        fact.priced = Priced::of(&usage, self.made, fact.priced.as_of.take(), service_tier, beside);
         fact.outcome = outcome;
         fact.status = status.map(|status| status.as_u16()).or(fact.status);
         fact.took_us = micros(self.began);

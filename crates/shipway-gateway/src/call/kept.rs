@@ -16,6 +16,7 @@ use super::{
     refuse_stopped, respond,
 };
 use crate::{
+    address::Target,
     error::{GatewayError, Thing},
     model::{KeptResponse, owner},
     service::{Gateway, Principal},
@@ -82,11 +83,13 @@ async fn pass_on(gateway: &Gateway, asked: FollowUp) -> Result<Response, Gateway
     let provider = provider.ok_or_else(|| GatewayError::ProviderGone { provider: kept.provider.clone() })?;
     let by = Instant::now() + TOTAL;
     let path = format!("responses/{id}{tail}");
-    let asking = provider.ask(method.clone(), &path, query.as_deref(), &headers);
+    let target = Target { dialect: DIALECT, path: &path, model: "", is_stream: false };
+    let passed_on = upstream::passed_on(&headers, true);
+    let asking = provider.ask(method.clone(), &target, query.as_deref(), passed_on);
     let response = match timeout_at(by, asking).await {
         Ok(Ok(response)) if response.status().is_success() => response,
         Ok(Ok(response)) => {
-            return Ok(refuse_stopped(DIALECT, attempt::failed(response, by, gateway.now()).await));
+            return Ok(refuse_stopped(DIALECT, attempt::failed(response, None, by, gateway.now()).await));
         }
         Ok(Err((error, _))) => return Ok(wire::refuse(DIALECT, &error, None, None)),
         Err(_) => return Ok(refuse_stopped(DIALECT, attempt::too_late())),

@@ -7,9 +7,12 @@
 //! - `way`: who may answer, in which order, and what is reserved for that; `outlook` is what the strategies look at
 //! - `attempts`: deployments are tried in order
 //! - `send`: one attempt, and what is noted of it
+//! - `saying`: how a call is said to one deployment: as it came, or translated
 //! - `attempt`: one request to one deployment, up to the beginning of its answer
+//! - `telling`: how the answer of one API is told in the words of another
+//! - `reading`: a stream as it is read, and what of it goes to the caller
 //! - `raw`: an answer that is neither JSON nor events
-//! - `relay`: a stream is passed on, byte for byte
+//! - `relay`: a stream is passed on
 //! - `kept`: what is asked about a response that its provider keeps
 //! - here: what comes before and after
 
@@ -17,10 +20,13 @@ mod attempt;
 mod attempts;
 mod charge;
 mod kept;
-mod raw;
 mod outlook;
+mod raw;
+mod reading;
 mod relay;
+mod saying;
 mod send;
+mod telling;
 mod way;
 
 use std::{sync::Arc, time::Duration};
@@ -57,7 +63,7 @@ const LOCAL_TOTAL: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Api {
     pub(crate) dialect: Dialect,
-    /// Where it lies behind the address of a provider.
+    /// Where it lies behind the address of a provider that has this API; of Gemini what is done with the model.
     pub(crate) path: &'static str,
     /// Tokens are written, and charged.
     pub(crate) writes: bool,
@@ -71,6 +77,8 @@ pub(crate) struct Request {
     pub(crate) caller: Caller,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The model, and whether the answer is streamed, where the path says so and not the body.
+    pub(crate) said_by_path: Option<(String, bool)>,
 }
 
 /// A call that is known to be readable.
@@ -113,14 +121,17 @@ impl Refusal {
 }
 
 async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal> {
-    let Request { api, caller, headers, body } = request;
+    let Request { api, caller, headers, body, said_by_path } = request;
     let principal = gateway.principal(caller, &headers).await?;
     let bad = |bad| Refusal::Theirs(ApiError::from(&bad));
     let head = match form(&headers) {
         Some(content_type) if api.dialect == Dialect::OpenAiMedia => Head::read_form(content_type, &body),
         _ => Head::read(api.dialect, &body),
     };
-    let (body, head) = take_preferences(api.dialect, body, head.map_err(bad)?).map_err(bad)?;
+    let (body, mut head) = take_preferences(api.dialect, body, head.map_err(bad)?).map_err(bad)?;
+    if let Some((model, is_stream)) = said_by_path {
+        (head.model, head.stream) = (model, is_stream);
+    }
     let asked = Asked { api, principal, headers, head, body };
     let installed = gateway.installed();
     if let Some(model) = installed.find(&asked.head.model) {
@@ -248,8 +259,7 @@ async fn carry_out(
             put_headers(&mut headers, gateway, dialect, &call);
             let status = first.status;
             call.answers_with(status);
-            let hides_usage = !asked.head.stream_usage;
-            let body = relay::body(*first, call, dialect, hides_usage, model.spec.timeouts.idle);
+            let body = relay::body(*first, call, model.spec.timeouts.idle);
             respond(status, headers, body)
         }
         Err(failed) => refused(gateway, dialect, failed, call),
@@ -258,7 +268,7 @@ async fn carry_out(
 
 /// What the caller is told when no deployment answered. An error that is about the call itself goes through as its provider wrote it.
 fn refused(gateway: &Gateway, dialect: Dialect, failed: Failed, mut call: Call) -> Response {
-    let Failed { error, answer, wait } = failed;
+    let Failed { error, answer, wait, is_unsaid } = failed;
     let is_about_the_call = !retry::blames_deployment(error.cause) || error.cause == Cause::RateLimit;
     let outcome = if retry::blames_deployment(error.cause) { Outcome::Failed } else { Outcome::Refused };
     let told = retry::for_the_caller(error);
@@ -267,6 +277,9 @@ fn refused(gateway: &Gateway, dialect: Dialect, failed: Failed, mut call: Call) 
         Some(answer) => as_it_was_written(dialect, answer, wait),
         None => wire::refuse(dialect, &told, Some(call.id()), wait),
     };
+    if is_unsaid {
+        wire::put(response.headers_mut(), wire::OUR_CODE, told.code.as_deref().unwrap_or_default());
+    }
     call.settle(outcome, Some(response.status()), Charge::Nothing);
     put_headers(response.headers_mut(), gateway, dialect, &call);
     response
@@ -312,6 +325,7 @@ fn put_headers(headers: &mut HeaderMap, gateway: &Gateway, dialect: Dialect, cal
         wire::put(headers, "x-shipway-deployment", deployment);
     }
     wire::put(headers, "x-shipway-attempts", &call.attempts().to_string());
+    wire::put_dropped(headers, call.dropped());
     let now = gateway.now();
     wire::put_limits(headers, dialect, gateway.meter().standing(call.chain(), now), now);
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shipway_core::Timestamp;
-use shipway_dialects::Usage;
+use shipway_dialects::{Made, Usage};
 
 use crate::model::{Chain, KeptResponse, owner};
 
@@ -117,6 +117,12 @@ pub struct Priced {
     /// Tokens of images in the answer.
     #[serde(skip_serializing_if = "is_zero")]
     pub output_image: u64,
+    /// Images that were made.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub images: u64,
+    /// Sound that was heard or made, in thousandths of a second.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub milliseconds: u64,
     /// Searches of the web.
     #[serde(skip_serializing_if = "is_zero")]
     pub searches: u64,
@@ -129,6 +135,7 @@ pub struct Priced {
 impl Priced {
     pub(crate) fn of(
         usage: &Usage,
+        made: Made,
         as_of: Option<String>,
         service_tier: Option<String>,
         beside_nanos: i64,
@@ -141,6 +148,8 @@ impl Priced {
             input_image: usage.input_image,
             output_audio: usage.output_audio,
             output_image: usage.output_image,
+            images: made.images,
+            milliseconds: made.milliseconds,
             searches: usage.searches,
             beside_nanos,
         }
@@ -183,6 +192,12 @@ pub struct AttemptFact {
     pub status: Option<u16>,
     /// How long it took to the beginning of an answer, or to the failure.
     pub took_us: i64,
+    /// The API that the deployment was asked by, where that is not the one of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translated_to: Option<String>,
+    /// Members of the call that were left out or changed for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
 }
 
 /// Where an answer lies.

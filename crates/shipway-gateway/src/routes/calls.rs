@@ -38,7 +38,7 @@ const COUNT_TOKENS: Api = Api {
 type Parts = (State<Gateway>, Caller, HeaderMap, BodyBytes);
 
 async fn answer(api: Api, (State(gateway), caller, headers, BodyBytes(body)): Parts) -> Response {
-    call::answer(&gateway, Request { api, caller, headers, body }).await
+    call::answer(&gateway, Request { api, caller, headers, body, said_by_path: None }).await
 }
 
 pub(super) async fn chat(

@@ -1,12 +1,14 @@
 //! The native API of the gateway, and the routes of the APIs that it passes on.
 //!
-//! - `calls`: the APIs of providers, under the paths that their clients ask
+//! - `calls`: the APIs of OpenAI and Anthropic, under the paths that their clients ask
 //! - `media`: images, sound, moderations
 //! - `responses`: what is asked about responses that providers keep
+//! - `gemini`: Google's API for Gemini, likewise
 //! - `models`: which models a caller may ask
 //! - `keys`, `groups`: virtual keys and groups, with what they have used
 
 mod calls;
+mod gemini;
 mod groups;
 mod keys;
 mod media;
@@ -91,7 +93,14 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         )
         .with_problem_renderer(in_anthropic)
         .with_unknown_path_renderer("/v1/messages", in_anthropic);
-    native.merge(openai).merge(anthropic).about(ResourceType::LlmModel).with_state(gateway)
+    let gemini = Routes::new()
+        .post_with_limit("/v1beta/models/{*model}", Permission::Known, CALL_LIMIT_BYTES, gemini::call)
+        .get("/v1beta/models", Permission::Known, gemini::list)
+        .get("/v1beta/models/{*model}", Permission::Known, gemini::show)
+        .with_key_in_query(gemini::KEY)
+        .with_problem_renderer(in_gemini)
+        .with_unknown_path_renderer("/v1beta/", in_gemini);
+    native.merge(openai).merge(anthropic).merge(gemini).about(ResourceType::LlmModel).with_state(gateway)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
@@ -102,4 +111,9 @@ fn in_openai(problem: Problem) -> Response {
 #[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
 fn in_anthropic(problem: Problem) -> Response {
     wire::refuse_problem(Dialect::AnthropicMessages, &problem)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
+fn in_gemini(problem: Problem) -> Response {
+    wire::refuse_problem(Dialect::GeminiGenerate, &problem)
 }

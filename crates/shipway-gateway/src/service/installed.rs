@@ -2,13 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use shipway_dialects::{Dialect, Family};
-
 use crate::{
     error::GatewayError,
     figures::Figures,
     health::Health,
-    model::{DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec},
+    model::{DeploymentSpec, ModelSpec, ProviderSpec},
     upstream::Provider,
 };
 
@@ -102,15 +100,4 @@ fn model(spec: ModelSpec, providers: &HashMap<String, Arc<Provider>>, before: &I
         Deployment { spec: deployment.clone(), provider, health, figures }
     });
     Model { deployments: deployments.collect(), spec }
-}
-
-impl Deployment {
-    /// Whether a call of this API can go there as it is.
-    pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
-        let Some(provider) = &self.provider else { return false };
-        matches!(
-            (provider.kind(), dialect.family()),
-            (ProviderKind::OpenAi, Family::OpenAi) | (ProviderKind::Anthropic, Family::Anthropic)
-        )
-    }
 }

@@ -21,7 +21,10 @@ use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use shipway_core::{Clock, ManualClock, Timestamp};
-use shipway_dialects::{Nanos, Price, Rates};
+use shipway_dialects::{
+    Nanos, Price, Rates,
+    translate::{Lossy, OutputLimit},
+};
 use shipway_gateway::{
     CallFact, Cooldown, CreateKey, DeploymentSpec, Detours, Entry, Gateway, GatewayParts, ModelSpec,
     ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
@@ -72,8 +75,15 @@ impl Reply {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) path: String,
+    pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Seen {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
 }
 
 #[derive(Clone, Default)]
@@ -100,9 +110,10 @@ impl Drop for Watch {
 }
 
 /// Of a form, `form` and the model.
-fn model_asked(body: &[u8]) -> String {
+fn model_asked(body: &[u8], path: &str) -> String {
     if let Ok(json) = serde_json::from_slice::<Value>(body) {
-        return json["model"].as_str().unwrap().to_owned();
+        let in_path = || path.rsplit_once('/').and_then(|(_, last)| last.split(':').next());
+        return json["model"].as_str().or_else(in_path).unwrap().to_owned();
     }
     let form = String::from_utf8_lossy(body);
     let (_, after) = form.split_once("name=\"model\"\r\n\r\n").unwrap();
@@ -133,10 +144,12 @@ impl Provider {
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let asked = match body.is_empty() {
             true => format!("{} {}", parts.method, parts.uri),
-            false => model_asked(&body),
+            false => model_asked(&body, parts.uri.path()),
         };
+        let path = parts.uri.path().to_owned();
         provider.seen.lock().unwrap().push(Seen {
-            path: parts.uri.path().to_owned(),
+            path,
+            query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
             body,
         });
@@ -229,6 +242,7 @@ pub(crate) fn deployment(name: &str, provider: &str) -> DeploymentSpec {
         price: Some(price()),
         price_as_of: None,
         max_output_tokens: 1_000,
+        output_limit: OutputLimit::default(),
     }
 }
 
@@ -249,6 +263,7 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
         retries: Retries::default(),
         cooldown: Cooldown { failures: 2, pause: Duration::from_secs(30) },
         unknown_price: UnknownPrice::Block,
+        lossy: Lossy::default(),
     }
 }
 
@@ -282,13 +297,19 @@ impl World {
             name: name.to_owned(),
             kind,
             base_url: format!("http://{address}/v1").parse().unwrap(),
+            api_version: None,
             api_key: Some("sk-of-the-operator".to_owned()),
             connect_timeout: Duration::from_secs(5),
         };
+        let older =
+            ProviderSpec { api_version: Some("2024-10-21".to_owned()), ..spec("older", ProviderKind::Azure) };
         let providers = vec![
             spec("openai", ProviderKind::OpenAi),
             spec("other", ProviderKind::OpenAi),
             spec("anthropic", ProviderKind::Anthropic),
+            spec("gemini", ProviderKind::Gemini),
+            spec("azure", ProviderKind::Azure),
+            older,
         ];
         let folder = TempDir::new().unwrap();
         let (log, store) = (log_in(folder.path()), Store::in_memory().await.unwrap());
