@@ -93,7 +93,12 @@ mod tests {
     use super::*;
 
     fn request(id: &'static str) -> Arc<CurrentRequest> {
-        Arc::new(CurrentRequest { id: HeaderValue::from_static(id), method: "GET", route: "/", trace_id: None })
+        Arc::new(CurrentRequest {
+            id: HeaderValue::from_static(id),
+            method: "GET",
+            route: "/",
+            trace_id: None,
+        })
     }
 
     fn seen() -> Option<String> {

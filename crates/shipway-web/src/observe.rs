@@ -119,8 +119,7 @@ pub(crate) async fn observe(
     let sampled = RequestSpan::begin(&request, Asked { method, route: metrics.route, id: &id });
     request.extensions_mut().insert(RequestId(id));
     let trace_id = sampled.as_ref().map(RequestSpan::trace_id);
-    let current =
-        Arc::new(CurrentRequest { id: id_header.clone(), method, route: metrics.route, trace_id });
+    let current = Arc::new(CurrentRequest { id: id_header.clone(), method, route: metrics.route, trace_id });
 
     let work = spans::under(sampled.as_ref().map(RequestSpan::span), next.run(request));
     let mut response = For::new(Arc::clone(&current), work).await;
