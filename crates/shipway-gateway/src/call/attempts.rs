@@ -189,11 +189,11 @@ impl Attempts<'_> {
             Some((hedge.after, other.place))
         });
         let began_first = Instant::now();
-        let first = self.sending.send(place, why.clone(), turn);
+        // Boxed: the state of an attempt is large, and moved on the way.
+        let mut first = Box::pin(self.sending.send(place, why.clone(), turn));
         let Some((after, other)) = other else {
             return self.sending.note(first.await, call);
         };
-        tokio::pin!(first);
         tokio::select! {
             biased;
             sent = &mut first => return self.sending.note(sent, call),
@@ -208,8 +208,7 @@ impl Attempts<'_> {
         let began_second = Instant::now();
         let why_second = format!("hedge after {} ms", after.as_millis());
         call.is_also_sent();
-        let second = self.sending.send(other, why_second.clone(), turn);
-        tokio::pin!(second);
+        let mut second = Box::pin(self.sending.send(other, why_second.clone(), turn));
         let (sent, was_first) = tokio::select! {
             biased;
             sent = &mut first => (sent, true),

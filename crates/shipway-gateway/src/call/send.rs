@@ -93,6 +93,7 @@ impl<'a> Sending<'a> {
     }
 
     /// The call in the words of the deployment's API.
+    #[expect(clippy::result_large_err, reason = "a failure is handed on once and kept in one place")]
     fn in_its_words(&self, deployment: &'a Deployment) -> Result<Said<'a>, Stopped> {
         let asked = self.asked;
         // Only those are tried that can be spoken to.

@@ -27,7 +27,7 @@ macro_rules! passed_on {
             headers: HeaderMap,
             BodyBytes(body): BodyBytes,
         ) -> Response {
-            call::answer(&gateway, Request { api: $api, caller, headers, body }).await
+            call::answer(&gateway, Request { api: $api, caller, headers, body, said_by_path: None }).await
         })*
     };
 }
