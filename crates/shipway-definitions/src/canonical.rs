@@ -254,6 +254,9 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
             .field("provider", &deployment.provider)
             .field("model", &deployment.model)
             .field("max_output_tokens", deployment.max_output_tokens.to_string());
+        if !deployment.output_limit.is_usual() {
+            canonical.field("output_limit", deployment.output_limit.word());
+        }
         let Some(price) = &deployment.price else { continue };
         price_of_model(&mut canonical, price);
     }
@@ -280,6 +283,10 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
         .field("cooldown_failures", cooldown.failures.to_string())
         .field("cooldown_us", cooldown.pause.micros().to_string())
         .field("unknown_price", model.unknown_price.word());
+    // What holds where nothing is written leaves the hashes of models as they were before it could be written.
+    if !model.lossy.is_usual() {
+        canonical.field("lossy", model.lossy.word());
+    }
     canonical.digest()
 }
 

@@ -23,6 +23,8 @@ mod failure;
 mod finish;
 mod head;
 mod json;
+mod kept;
+mod made;
 mod price;
 mod rewrite;
 mod scanner;
@@ -35,6 +37,8 @@ pub use failure::{ApiError, Cause, Limit, RateLimits, retry_after, retry_headers
 pub use finish::Finish;
 pub use head::{BadRequest, Head, MaxPrice, Preferences, SortBy, take_preferences};
 pub use json::{DEEPEST, NotJson};
+pub use kept::response_id;
+pub use made::Made;
 pub use price::{Extras, Modifier, Nanos, NotMoney, Price, Rates, Tier};
 pub use rewrite::{Changes, rewrite};
 pub use scanner::{Ending, Frame, Scanner, Sort};

@@ -1,15 +1,18 @@
 //! Decides what happens to a call of a model of language: who may make it, where it goes, what it costs, and what its caller sees.
 //!
-//! Callers keep the clients that they have; bytes pass through as they came. Nothing is asked of a database while a call runs: keys,
-//! groups, limits and models are in memory, and what calls cost is in a ledger in the event log.
+//! Callers keep the clients that they have; bytes pass through as they came, or are translated where a provider speaks another API.
+//! Nothing is asked of a database while a call runs: keys, groups, limits and models are in memory, and what calls cost is in a ledger in
+//! the event log.
 //!
 //! - `model`: keys, groups, limits, budgets, models, deployments; valid by construction
 //! - `order`, `stick`, `prefer`, `retry`: where a call goes, and what is done when that fails; pure
 //! - `health`, `figures`: deployments that failed lately, and how fast they answer
 //! - `meter`: limits and budgets: reserve, settle
 //! - `ledger`: what every call cost, durable
+//! - `kept`: where responses lie that providers keep
 //! - `call`: one call from its body to its answer
 //! - `upstream`: requests to providers
+//! - `address`: where a call lies at a provider, by its kind
 //! - `wire`: refusals in the words of each API
 //! - `secret`: the secrets of virtual keys
 //! - `service`: the use cases: fetch, judge, record
@@ -19,10 +22,12 @@
 //! - `error`: what can go wrong
 #![deny(missing_docs)]
 
+mod address;
 mod call;
 mod error;
 mod figures;
 mod health;
+mod kept;
 mod ledger;
 mod meter;
 mod model;
@@ -39,7 +44,9 @@ mod upstream;
 mod wire;
 
 pub use error::{GatewayError, Thing};
-pub use ledger::{AttemptFact, CallFact, CallTable, CarryError, Entry, Opened, Outcome, Priced, TokenCounts};
+pub use ledger::{
+    AttemptFact, CallFact, CallTable, CarryError, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts,
+};
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
     Budget, Chain, Cooldown, DeploymentSpec, Detours, Group, GroupKind, Hedge, Limits, ModelSpec,

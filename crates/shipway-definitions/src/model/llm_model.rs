@@ -35,6 +35,9 @@ pub struct LlmModel {
     pub cooldown: LlmCooldown,
     /// What happens to a call whose price is not known.
     pub unknown_price: UnknownPrice,
+    /// What becomes of members of a call that the API of a deployment has no words for.
+    #[serde(default, skip_serializing_if = "LlmLossy::is_usual")]
+    pub lossy: LlmLossy,
     /// What it is, for people.
     pub description: Option<String>,
     /// Who answers for it.
@@ -58,6 +61,9 @@ pub struct LlmDeployment {
     pub price: Option<LlmPrice>,
     /// The most tokens that an answer can have where the caller sets no bound: what is reserved of a budget.
     pub max_output_tokens: u64,
+    /// What its server calls the limit of an answer, in calls that are translated to OpenAI's chat.
+    #[serde(default, skip_serializing_if = "LlmOutputLimit::is_usual")]
+    pub output_limit: LlmOutputLimit,
 }
 
 /// What a call costs, in billionths of a dollar. Exact integers, never negative.
@@ -234,6 +240,28 @@ pub enum UnknownPrice {
     Flag,
 }
 
+/// What becomes of a member of a call that may change the answer, where the API of a deployment has no words for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LlmLossy {
+    /// The call is refused, and the member named.
+    #[default]
+    Refuse,
+    /// It is left out and reported.
+    Drop,
+}
+
+/// What a server calls the limit of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LlmOutputLimit {
+    /// `max_completion_tokens`, which models that reason insist on.
+    #[default]
+    MaxCompletionTokens,
+    /// `max_tokens`, the only name that older servers know.
+    MaxTokens,
+}
+
 impl LlmModel {
     /// Whether callers may ask for it by this name.
     pub fn is_called(&self, name: &str) -> bool {
@@ -271,6 +299,42 @@ impl LlmStickiness {
             Self::Key => "key",
             Self::Header(name) => name,
         }
+    }
+}
+
+impl LlmLossy {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Refuse, Self::Drop];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Drop => "drop",
+        }
+    }
+
+    /// Whether it is what holds where nothing is written.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl LlmOutputLimit {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::MaxCompletionTokens, Self::MaxTokens];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::MaxCompletionTokens => "max_completion_tokens",
+            Self::MaxTokens => "max_tokens",
+        }
+    }
+
+    /// Whether it is what holds where nothing is written.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
     }
 }
 

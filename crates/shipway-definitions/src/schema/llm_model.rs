@@ -34,6 +34,9 @@ pub(crate) struct LlmModelDocument {
     cooldown: Option<LlmCooldownDocument>,
     /// What happens to a call whose price is not known: it is refused, or let through and flagged. Default block.
     unknown_price: Option<UnknownPriceWord>,
+    /// What becomes of a member of a call that may change the answer, where the call is translated to an API that has no words for it: the
+    /// call is refused, or the member left out and reported. Default refuse.
+    lossy: Option<LossyWord>,
     /// What it is, for people.
     description: Option<String>,
     /// Who answers for it.
@@ -57,6 +60,22 @@ enum UnknownPriceWord {
     Flag,
 }
 
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum LossyWord {
+    Refuse,
+    Drop,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum OutputLimitWord {
+    MaxCompletionTokens,
+    MaxTokens,
+}
+
 /// A model at a provider.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -69,9 +88,11 @@ pub(crate) struct LlmDeploymentDocument {
     model: String,
     /// What its tokens cost.
     price: Option<LlmPriceDocument>,
-    /// What is reserved for an answer where the caller sets no bound. Default 16384.
+    /// What is reserved for an answer where the caller sets no bound, and what Anthropic, who insists on one, is told then. Default 16384.
     #[schemars(range(min = 1, max = 10_000_000))]
     max_output_tokens: Option<u64>,
+    /// What its server calls the limit of an answer, in calls that are translated to OpenAI's chat. Default max_completion_tokens.
+    output_limit: Option<OutputLimitWord>,
 }
 
 /// What a call costs: dollars for a million tokens, and for what is no token.

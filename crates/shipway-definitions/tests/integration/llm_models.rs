@@ -1,7 +1,7 @@
 //! Models of language: what answers, in which order, at which price.
 
 use insta::assert_snapshot;
-use shipway_definitions::{DefinitionKind, DefinitionSet, UnknownPrice};
+use shipway_definitions::{DefinitionKind, DefinitionSet, LlmLossy, LlmOutputLimit, UnknownPrice};
 
 use crate::{refused, valid};
 
@@ -36,6 +36,7 @@ fn a_model_says_what_answers_and_what_it_costs() {
         (30_000_000, 600_000_000)
     );
     assert_eq!(model.unknown_price, UnknownPrice::Flag);
+    assert_eq!((model.lossy, model.deployments[0].output_limit), Default::default());
     assert!(model.is_called("chat") && model.is_called("gpt-5-mini") && !model.is_called("gpt-5"));
 }
 
@@ -47,6 +48,30 @@ fn without_a_route_deployments_are_tried_as_they_are_written_and_an_unknown_pric
     let model = &set.llm_models["m"].definition;
     assert_snapshot!(model.route, @"fallback(b, a)");
     assert_eq!(model.unknown_price, UnknownPrice::Block);
+}
+
+#[test]
+fn a_model_says_what_becomes_of_what_cannot_be_translated() {
+    let text = "kind: llm_model\nname: m\nlossy: drop\ndeployments: [{ provider: b, model: x, output_limit: max_tokens }]\n";
+    let set = valid(&[text]);
+    let model = &set.llm_models["m"];
+    assert_eq!(
+        (model.definition.lossy, model.definition.deployments[0].output_limit),
+        (LlmLossy::Drop, LlmOutputLimit::MaxTokens)
+    );
+    // What is usual is the same whether it is written or not: models of before keep their versions.
+    let plain = "kind: llm_model\nname: m\ndeployments: [{ provider: b, model: x }]\n";
+    let usual = "kind: llm_model\nname: m\nlossy: refuse\ndeployments: [{ provider: b, model: x, output_limit: max_completion_tokens }]\n";
+    let hash = |text: &str| valid(&[text]).llm_models["m"].hash;
+    assert_eq!(hash(plain), hash(usual));
+    assert_ne!(hash(plain), hash(&text.replace("lossy: drop\n", "")));
+    assert_ne!(hash(plain), hash(&text.replace(", output_limit: max_tokens", "")));
+    let (stored, hash) = valid(&[plain])
+        .stored(DefinitionKind::LlmModel, "m")
+        .map(|(stored, hash)| (stored.to_string(), hash))
+        .unwrap();
+    assert!(!stored.contains("lossy") && !stored.contains("output_limit"), "{stored}");
+    DefinitionSet::default().restore(DefinitionKind::LlmModel, &stored, hash, true).unwrap();
 }
 
 #[test]
@@ -92,6 +117,7 @@ deployments:
   - { name: kept, provider: openai, model: b, price: { input: 0.0000000001, output: 2 } }
 retries: { overloaded: 9 }
 unknown_price: free
+lossy: maybe
 ";
     assert_snapshot!(refused(text.trim_start()), @r"
     a.yaml:3: llm_model broken: a name in called `two words` cannot be a name of a model
@@ -106,6 +132,8 @@ unknown_price: free
       hint: write a whole number from 0 to 5
     a.yaml:9: llm_model broken: unknown_price free does not exist
       hint: write block or flag
+    a.yaml:10: llm_model broken: lossy maybe does not exist
+      hint: write refuse or drop
     ");
     let text = "
 kind: llm_model

@@ -1,6 +1,7 @@
 //! What a gateway needs of a request, read in one walk over its bytes.
 
 mod anthropic;
+mod form;
 mod gemini;
 mod media;
 mod openai;
@@ -45,12 +46,18 @@ pub struct Head {
     pub preferences: Option<Preferences>,
     /// The answer that this request goes on from.
     pub previous_response: Option<String>,
+    /// The provider is to keep the answer, for calls that go on from it: responses, unless they say otherwise.
+    pub is_kept: bool,
     /// The tier of service that is asked for, such as `flex`.
     pub service_tier: Option<String>,
     /// The request has tools.
     pub tools: bool,
     /// The request has images, sounds or documents in it: how many.
     pub media: u64,
+    /// The bytes of files that come with a form.
+    pub media_bytes: u64,
+    /// It is a form, not JSON.
+    pub is_form: bool,
     /// The answer must be JSON, or JSON of a schema.
     pub structured_output: bool,
     /// The request asks for reasoning in one of its forms.
@@ -63,7 +70,7 @@ pub struct Head {
 /// Where in the body the things are that may be replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Places {
-    /// The values of `model`, each with its quotes.
+    /// The values of `model`, each with its quotes; those of a form have none.
     pub(crate) models: Vec<Range<usize>>,
     /// The value of `stream_options`.
     pub(crate) stream_options: Option<StreamOptions>,
@@ -131,7 +138,8 @@ impl Head {
             Dialect::OpenAiChat
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiResponses
-            | Dialect::OpenAiEmbeddings => openai::read(dialect, &mut reader, &mut head),
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiMedia => openai::read(dialect, &mut reader, &mut head),
         }?;
         reader.finish()?;
         head.places.closes = whole.end - 1;

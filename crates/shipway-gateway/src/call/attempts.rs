@@ -28,11 +28,14 @@ pub(super) struct Failed {
     pub(super) answer: Option<(StatusCode, HeaderMap, Bytes)>,
     /// How long it asks to wait.
     pub(super) wait: Option<Duration>,
+    /// It was asked nothing: its API has no words for the call.
+    pub(super) is_unsaid: bool,
 }
 
 impl From<Stopped> for Failed {
     fn from(stopped: Stopped) -> Self {
-        Self { error: stopped.error, answer: stopped.answer, wait: stopped.retry_after }
+        let Stopped { error, answer, retry_after, is_unsaid, .. } = stopped;
+        Self { error, answer, wait: retry_after, is_unsaid }
     }
 }
 
@@ -45,7 +48,7 @@ pub(super) async fn first_answer(
     call: &mut Call,
 ) -> Result<Began, Failed> {
     let mut attempts = Attempts {
-        sending: Sending { gateway, model, asked, deadline: call.deadline() },
+        sending: Sending::of(gateway, model, asked, call),
         way,
         queue: way.first.iter().cloned().map(Step::from).collect(),
         last: None,
@@ -84,7 +87,7 @@ struct Attempts<'a> {
 
 impl Attempts<'_> {
     async fn run(&mut self, call: &mut Call) -> Result<Began, Failed> {
-        let mut failed = None;
+        let mut failed: Option<Failed> = None;
         while let Some(step) = self.queue.pop_front() {
             let Some(turn) = self.turn(&step) else {
                 self.left_out.get_or_insert(step.candidate.place);
@@ -107,6 +110,12 @@ impl Attempts<'_> {
                     Err(stopped) => stopped,
                 };
                 let cause = stopped.error.cause;
+                if stopped.is_unsaid {
+                    // Another deployment may have the words. What a provider said goes before what was not said to one.
+                    self.last.get_or_insert((place, cause));
+                    failed.get_or_insert(Failed::from(stopped));
+                    break;
+                }
                 let retries = &self.sending.model.spec.retries;
                 let then = retry::judge(&stopped.error, tried, retries, stopped.retry_after);
                 self.last = Some((place, cause));
@@ -180,11 +189,11 @@ impl Attempts<'_> {
             Some((hedge.after, other.place))
         });
         let began_first = Instant::now();
-        let first = self.sending.send(place, why.clone(), turn);
+        // Boxed: the state of an attempt is large, and moved on the way.
+        let mut first = Box::pin(self.sending.send(place, why.clone(), turn));
         let Some((after, other)) = other else {
             return self.sending.note(first.await, call);
         };
-        tokio::pin!(first);
         tokio::select! {
             biased;
             sent = &mut first => return self.sending.note(sent, call),
@@ -199,8 +208,7 @@ impl Attempts<'_> {
         let began_second = Instant::now();
         let why_second = format!("hedge after {} ms", after.as_millis());
         call.is_also_sent();
-        let second = self.sending.send(other, why_second.clone(), turn);
-        tokio::pin!(second);
+        let mut second = Box::pin(self.sending.send(other, why_second.clone(), turn));
         let (sent, was_first) = tokio::select! {
             biased;
             sent = &mut first => (sent, true),
@@ -231,5 +239,5 @@ impl Attempts<'_> {
 
 fn out_of_time() -> Failed {
     let error = ApiError::new(Cause::Timeout, "no provider answered in time");
-    Failed { error, answer: None, wait: None }
+    Failed { error, answer: None, wait: None, is_unsaid: false }
 }

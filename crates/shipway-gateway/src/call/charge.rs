@@ -6,14 +6,14 @@
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
-use shipway_dialects::{Dialect, Extras, Price, Usage};
+use shipway_dialects::{Dialect, Extras, Made, Price, Usage};
 use tokio::time::Instant;
 
 use super::Api;
 use crate::{
     error::GatewayError,
     figures::{Figures, Waiting},
-    ledger::{AttemptFact, CallFact, Entry, Opened, Outcome, Priced, TokenCounts, new_call_id},
+    ledger::{AttemptFact, CallFact, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts, new_call_id},
     meter::{Amount, Reservation},
     model::Chain,
     service::{Deployment, Gateway},
@@ -59,6 +59,8 @@ pub(super) struct Call {
     price: Option<Price>,
     /// What attempts cost that were given up after they were sent.
     lost_nanos: i64,
+    /// What the answer made beside tokens.
+    made: Made,
     /// The prices of attempts that were given up because another one answered first.
     hedged: Vec<Option<Price>>,
     /// Of the deployment that answers: it has one call more until this one is over.
@@ -125,6 +127,7 @@ impl Call {
             service_tier,
             price: None,
             lost_nanos: 0,
+            made: Made::default(),
             hedged: Vec::new(),
             answering: None,
             is_sent: false,
@@ -199,6 +202,18 @@ impl Call {
         self.hedged.push(price.cloned());
     }
 
+    /// An attempt at a deployment of this price came to nothing after its provider had said what it used.
+    pub(super) fn attempt_used(&mut self, price: Option<&Price>, usage: &Usage) {
+        self.is_sent = false;
+        self.lost_nanos = self.lost_nanos.saturating_add(self.price_of(price, usage));
+    }
+
+    /// The members that were left out of the call, or changed, for the deployment that answers.
+    pub(super) fn dropped(&self) -> &[String] {
+        let answered = self.fact.attempts.iter().rev().find(|attempt| attempt.result == "answered");
+        answered.map_or(&[], |attempt| &attempt.dropped)
+    }
+
     /// The deployment that answers.
     pub(super) fn answered_by(&mut self, deployment: &Deployment, waiting: Waiting) {
         self.is_sent = true;
@@ -223,6 +238,14 @@ impl Call {
         }
     }
 
+    /// The provider keeps the answer under this id, for later calls.
+    pub(super) fn is_kept(&mut self, provider: &str, id: String) {
+        self.fact.kept = Some(KeptAt { provider: provider.to_owned(), id });
+        if let Some(kept) = self.fact.kept_response() {
+            self.gateway.kept().remember(kept, self.gateway.now());
+        }
+    }
+
     pub(super) fn answers_with(&mut self, status: StatusCode) {
         self.fact.status = Some(status.as_u16());
     }
@@ -240,14 +263,24 @@ impl Call {
         match stated {
             _ if !api.is_charged => Charge::Nothing,
             Some(usage) => Charge::Stated(usage),
+            None if self.made != Made::default() => Charge::Stated(Usage::default()),
+            None if api.dialect == Dialect::OpenAiMedia => {
+                Charge::Estimated(Usage { input: self.input_tokens, ..Usage::default() })
+            }
             // An answer that will only be there later says nothing yet.
             None if api.writes => Charge::Reserved,
             None => Charge::Estimated(Usage { input: self.input_tokens, ..Usage::default() }),
         }
     }
 
+    /// Notes what the answer made beside tokens.
+    pub(super) fn made(&mut self, made: Made) {
+        self.made = made;
+    }
+
     fn price_of(&self, price: Option<&Price>, usage: &Usage) -> i64 {
-        let extras = Extras { service_tier: self.service_tier.as_deref(), ..Extras::default() };
+        let Made { images, milliseconds } = self.made;
+        let extras = Extras { service_tier: self.service_tier.as_deref(), images, milliseconds };
         price.map_or(0, |price| price.cost(usage, &extras).0)
     }
 
@@ -316,7 +349,7 @@ impl Call {
             output: usage.output,
             reasoning: usage.reasoning,
         };
-        fact.priced = Priced::of(&usage, fact.priced.as_of.take(), service_tier, beside);
+        fact.priced = Priced::of(&usage, self.made, fact.priced.as_of.take(), service_tier, beside);
         fact.outcome = outcome;
         fact.status = status.map(|status| status.as_u16()).or(fact.status);
         fact.took_us = micros(self.began);

@@ -90,7 +90,7 @@ fn facts(asked: &Asked) -> Facts<'_> {
 impl Outlook for View<'_> {
     fn is_there(&self, place: usize) -> bool {
         let deployment = self.model.deployments.get(place);
-        deployment.is_some_and(|one| one.provider.is_some() && one.speaks(self.asked.api.dialect))
+        deployment.is_some_and(|one| one.provider.is_some() && one.spoken_to(self.asked.api).is_some())
     }
 
     fn is_well(&self, place: usize) -> bool {

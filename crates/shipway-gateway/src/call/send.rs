@@ -1,12 +1,14 @@
 //! One attempt at one deployment, and what is noted of it: in the record of the call, in the health and the figures of the deployment.
 
-use shipway_dialects::{Cause, Changes, rewrite};
+use shipway_dialects::Cause;
 use tokio::time::Instant;
 
 use super::{
     Asked,
     attempt::{self, Began, Outgoing, Stopped},
     charge::{Call, micros},
+    saying::{Said, say},
+    telling::Telling,
 };
 use crate::{
     figures::Waiting,
@@ -22,6 +24,8 @@ pub(super) struct Sending<'a> {
     pub(super) model: &'a Model,
     pub(super) asked: &'a Asked,
     pub(super) deadline: Instant,
+    call_id: String,
+    input_tokens: u64,
 }
 
 /// An attempt that is over, or has begun to be answered.
@@ -30,6 +34,10 @@ pub(super) struct Sent {
     why: String,
     result: Result<Began, Stopped>,
     took_us: i64,
+    /// The API that it was asked in, where that is not the caller's.
+    translated_to: Option<String>,
+    /// Members of the call that were left out or changed.
+    dropped: Vec<String>,
     waiting: Waiting,
     _turn: Turn,
 }
@@ -41,6 +49,11 @@ impl Sent {
 }
 
 impl<'a> Sending<'a> {
+    pub(super) fn of(gateway: &'a Gateway, model: &'a Model, asked: &'a Asked, call: &Call) -> Self {
+        let (call_id, input_tokens) = (call.id().to_owned(), call.input_tokens);
+        Self { gateway, model, asked, deadline: call.deadline(), call_id, input_tokens }
+    }
+
     pub(super) fn deployment(&self, place: usize) -> &'a Deployment {
         &self.model.deployments[place]
     }
@@ -51,19 +64,42 @@ impl<'a> Sending<'a> {
         let waiting = deployment.figures.wait();
         let began = Instant::now();
         let (asked, timeouts) = (self.asked, &self.model.spec.timeouts);
-        let changes = Changes { model: Some(&deployment.spec.model), stream_usage: true };
-        let body = rewrite(asked.api.dialect, asked.body.clone(), &asked.head, &changes);
-        let outgoing = Outgoing {
-            api: asked.api,
-            headers: &asked.headers,
-            body,
-            is_stream: asked.head.stream,
-            now: self.gateway.now(),
+        let mut sent = Sent {
+            place,
+            why,
+            result: Err(Stopped::nothing()),
+            took_us: 0,
+            translated_to: None,
+            dropped: Vec::new(),
+            waiting,
+            _turn: turn,
         };
+        let said = match self.in_its_words(deployment) {
+            Ok(said) => said,
+            Err(unsaid) => {
+                sent.result = Err(unsaid);
+                return sent;
+            }
+        };
+        sent.translated_to = said.telling.is_some().then(|| said.target.dialect.to_string());
+        sent.dropped.clone_from(&said.dropped);
+        let hides_usage = !asked.head.stream_usage;
+        let outgoing = Outgoing { said, headers: &asked.headers, hides_usage, now: self.gateway.now() };
         let first_by =
             if asked.head.stream { self.deadline.min(began + timeouts.first_token) } else { self.deadline };
-        let result = attempt::begin(deployment, outgoing, first_by).await;
-        Sent { place, why, result, took_us: micros(began), waiting, _turn: turn }
+        sent.result = attempt::begin(deployment, outgoing, first_by).await;
+        sent.took_us = micros(began);
+        sent
+    }
+
+    /// The call in the words of the deployment's API.
+    #[expect(clippy::result_large_err, reason = "a failure is handed on once and kept in one place")]
+    fn in_its_words(&self, deployment: &'a Deployment) -> Result<Said<'a>, Stopped> {
+        let asked = self.asked;
+        // Only those are tried that can be spoken to.
+        let way = deployment.spoken_to(asked.api).unwrap_or((asked.api.dialect, asked.api.path));
+        let telling = || Telling::new(way.0, asked, (&self.call_id, self.input_tokens), self.gateway.now());
+        say(asked, way, &self.model.spec, &deployment.spec, telling).map_err(Stopped::unsaid)
     }
 
     /// Notes what came of an attempt, and hands it on.
@@ -72,7 +108,8 @@ impl<'a> Sending<'a> {
         reason = "a failure with its answer is handed on once and kept in one place"
     )]
     pub(super) fn note(&self, sent: Sent, call: &mut Call) -> Result<Began, Stopped> {
-        let Sent { place, why, result, took_us, waiting, _turn } = sent;
+        let Sent { place, why, result, took_us, translated_to, dropped, waiting, _turn } = sent;
+        let is_translated = translated_to.is_some();
         let deployment = self.deployment(place);
         let (spec, now) = (&deployment.spec, self.gateway.now());
         let attempt = |result: &str, status| AttemptFact {
@@ -81,6 +118,8 @@ impl<'a> Sending<'a> {
             result: result.to_owned(),
             status,
             took_us,
+            translated_to,
+            dropped,
         };
         match &result {
             Ok(answer) => {
@@ -88,10 +127,20 @@ impl<'a> Sending<'a> {
                 deployment.figures.took(took_us, self.asked.head.stream, now);
                 call.attempted(attempt("answered", Some(answer.status().as_u16())));
                 call.answered_by(deployment, waiting);
+                if let Some(id) = answer.response_id().filter(|_| self.asked.head.is_kept && !is_translated) {
+                    call.is_kept(&spec.provider, id);
+                }
+            }
+            Err(stopped) if stopped.is_unsaid => {
+                call.attempt_is_over(None, false);
+                call.attempted(attempt("not_translatable", None));
             }
             Err(stopped) => {
                 let error = &stopped.error;
-                call.attempt_is_over(spec.price.as_ref(), stopped.may_have_worked);
+                match &stopped.used {
+                    Some(usage) => call.attempt_used(spec.price.as_ref(), usage),
+                    None => call.attempt_is_over(spec.price.as_ref(), stopped.may_have_worked),
+                }
                 if retry::blames_deployment(error.cause) {
                     let asked_us = stopped.retry_after.and_then(|wait| i64::try_from(wait.as_micros()).ok());
                     deployment.health.failed(&self.model.spec.cooldown, asked_us, now);
@@ -125,6 +174,8 @@ impl<'a> Sending<'a> {
             result: "cancelled".to_owned(),
             status: None,
             took_us,
+            translated_to: None,
+            dropped: Vec::new(),
         });
         call.was_hedged_at(spec.price.as_ref());
     }

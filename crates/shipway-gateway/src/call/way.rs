@@ -1,12 +1,12 @@
 //! The way of one call: who is asked, in which order, and what is reserved for that.
 
-use shipway_dialects::{Cause, Extras};
+use shipway_dialects::{Cause, Dialect, Extras, Head, Made};
 
-use super::{Asked, outlook::View};
+use super::{Api, Asked, outlook::View};
 use crate::{
     error::GatewayError,
     meter::Amount,
-    model::{Route, UnknownPrice},
+    model::{KeptResponse, Route, UnknownPrice},
     order::{self, Candidate, Outlook as _},
     prefer,
     service::{Gateway, Model},
@@ -14,6 +14,8 @@ use crate::{
 
 /// How much more than estimated an input may have when money and tokens are reserved for it.
 const INPUT_MARGIN: u64 = 2;
+/// Of sound that is sent: what is packed more tightly than 32 kbit/s is rarely understood.
+const FEWEST_BYTES_PER_MILLISECOND: u64 = 4;
 
 /// Who is asked.
 #[derive(Debug, Default)]
@@ -29,14 +31,22 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// Judges who may answer the call.
-    pub(super) fn of(gateway: &Gateway, model: &Model, asked: &Asked) -> Result<Self, GatewayError> {
+    /// Judges who may answer the call. What goes on from a response that a provider keeps goes to no other one.
+    pub(super) fn of(
+        gateway: &Gateway,
+        model: &Model,
+        asked: &Asked,
+        kept: Option<&KeptResponse>,
+    ) -> Result<Self, GatewayError> {
         let mut view = View::new(model, asked, gateway.now());
         refuse_nobody(model, asked, &view)?;
         let wishes = asked.head.preferences.as_ref();
         let mut candidates = |route: Option<&Route>| {
             let Some(route) = route else { return Vec::new() };
-            let candidates = order::order(route, &mut view);
+            let mut candidates = order::order(route, &mut view);
+            if let Some(kept) = kept {
+                candidates.retain(|one| model.deployments[one.place].spec.provider == kept.provider);
+            }
             match wishes {
                 Some(wishes) => prefer::prefer(candidates, wishes, |place| view.known(place)),
                 None => candidates,
@@ -49,10 +59,11 @@ impl Way {
         let on_content_policy = candidates(spec.detours.on_content_policy.as_ref());
         if first.is_empty() {
             let model = spec.name.clone();
-            return Err(match wishes {
-                Some(_) => GatewayError::NoneWished { model },
+            return Err(match (kept, wishes) {
+                (Some(kept), _) => GatewayError::PreviousElsewhere { model, provider: kept.provider.clone() },
+                (None, Some(_)) => GatewayError::NoneWished { model },
                 // The branch that a condition chose has nobody who speaks the API.
-                None => GatewayError::NoSuchApi { model, api: asked.api.dialect.to_string() },
+                (None, None) => GatewayError::NoSuchApi { model, api: asked.api.dialect.to_string() },
             });
         }
         Ok(Self { first, hedge, on_context_window, on_content_policy })
@@ -102,6 +113,7 @@ fn dearest<'c>(
 ) -> Result<Amount, GatewayError> {
     let (api, head) = (asked.api, &asked.head);
     let input = head.estimated_input_tokens().saturating_mul(INPUT_MARGIN);
+    let Made { images, milliseconds } = most_made(api, head);
     let mut most = Amount::default();
     for candidate in candidates {
         let spec = &model.deployments[candidate.place].spec;
@@ -116,7 +128,7 @@ fn dearest<'c>(
             Some(price) => {
                 // A cheaper tier that was asked for may turn out to be the usual one.
                 for service_tier in [head.service_tier.as_deref(), None] {
-                    let extras = Extras { service_tier, ..Extras::default() };
+                    let extras = Extras { service_tier, images, milliseconds };
                     most.nanos = most.nanos.max(price.reserve(input, output, &extras).0);
                 }
             }
@@ -128,4 +140,13 @@ fn dearest<'c>(
         }
     }
     Ok(most)
+}
+
+/// What the answer may make at most, as far as the call says it.
+fn most_made(api: Api, head: &Head) -> Made {
+    let is_of = |what: &str| api.dialect == Dialect::OpenAiMedia && api.path.starts_with(what);
+    Made {
+        images: if is_of("images/") { head.choices } else { 0 },
+        milliseconds: if is_of("audio/") { head.media_bytes / FEWEST_BYTES_PER_MILLISECOND } else { 0 },
+    }
 }

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shipway_core::Timestamp;
-use shipway_dialects::Usage;
+use shipway_dialects::{Made, Usage};
 
-use crate::model::Chain;
+use crate::model::{Chain, KeptResponse, owner};
 
 const VERSION: u32 = 1;
 
@@ -117,6 +117,12 @@ pub struct Priced {
     /// Tokens of images in the answer.
     #[serde(skip_serializing_if = "is_zero")]
     pub output_image: u64,
+    /// Images that were made.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub images: u64,
+    /// Sound that was heard or made, in thousandths of a second.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub milliseconds: u64,
     /// Searches of the web.
     #[serde(skip_serializing_if = "is_zero")]
     pub searches: u64,
@@ -129,6 +135,7 @@ pub struct Priced {
 impl Priced {
     pub(crate) fn of(
         usage: &Usage,
+        made: Made,
         as_of: Option<String>,
         service_tier: Option<String>,
         beside_nanos: i64,
@@ -141,6 +148,8 @@ impl Priced {
             input_image: usage.input_image,
             output_audio: usage.output_audio,
             output_image: usage.output_image,
+            images: made.images,
+            milliseconds: made.milliseconds,
             searches: usage.searches,
             beside_nanos,
         }
@@ -183,6 +192,21 @@ pub struct AttemptFact {
     pub status: Option<u16>,
     /// How long it took to the beginning of an answer, or to the failure.
     pub took_us: i64,
+    /// The API that the deployment was asked by, where that is not the one of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translated_to: Option<String>,
+    /// Members of the call that were left out or changed for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
+}
+
+/// Where an answer lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAt {
+    /// The provider.
+    pub provider: String,
+    /// Its id there.
+    pub id: String,
 }
 
 /// A call that is over: one wide event.
@@ -242,6 +266,9 @@ pub struct CallFact {
     pub is_estimated: bool,
     /// The price is not known, and the cost stands at nothing.
     pub is_unpriced: bool,
+    /// The answer that its provider keeps for later calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptAt>,
     /// Bytes of the request.
     pub request_bytes: u64,
     /// Bytes of the answer.
@@ -267,6 +294,13 @@ impl Entry {
 }
 
 impl CallFact {
+    /// The response that its provider keeps, and whose it is.
+    pub(crate) fn kept_response(&self) -> Option<KeptResponse> {
+        let KeptAt { provider, id } = self.kept.clone()?;
+        let owner = owner(&self.chain, &self.caller);
+        Some(KeptResponse { id, provider, owner, created: Timestamp(self.at_us) })
+    }
+
     /// A call that was running when the server was killed: it is charged what it had reserved.
     pub(crate) fn lost(opened: &Opened, now: Timestamp) -> Self {
         Self {
@@ -293,6 +327,7 @@ impl CallFact {
             reserved_nanos: opened.reserved_nanos,
             is_estimated: true,
             is_unpriced: false,
+            kept: None,
             request_bytes: 0,
             response_bytes: 0,
         }

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use shipway_dialects::translate::{Lossy, OutputLimit};
 use url::Url;
 
 use super::{Detours, Hedge, Route};
@@ -13,6 +14,10 @@ pub enum ProviderKind {
     OpenAi,
     /// Anthropic's API.
     Anthropic,
+    /// Google's API for Gemini.
+    Gemini,
+    /// OpenAI's API as Azure has it.
+    Azure,
 }
 
 /// A provider: where it is, and the secret that opens it. Only operators write these.
@@ -22,8 +27,10 @@ pub struct ProviderSpec {
     pub name: String,
     /// What it speaks.
     pub kind: ProviderKind,
-    /// Where its API begins, with the version: `https://api.openai.com/v1`.
+    /// Where its API begins, with the version: `https://api.openai.com/v1`; of Azure the address of the resource alone.
     pub base_url: Url,
+    /// Of Azure: the version of the older paths, which name the deployment. None: the paths of `/openai/v1`.
+    pub api_version: Option<String>,
     /// The secret; none for servers that ask for none.
     pub api_key: Option<String>,
     /// How long a connection may take to be made.
@@ -65,6 +72,8 @@ pub struct ModelSpec {
     pub cooldown: Cooldown,
     /// What happens to a call whose price is not known.
     pub unknown_price: UnknownPrice,
+    /// What becomes of members of a call that the API of a deployment has no words for.
+    pub lossy: Lossy,
 }
 
 /// A model at a provider.
@@ -80,8 +89,10 @@ pub struct DeploymentSpec {
     pub price: Option<shipway_dialects::Price>,
     /// Which version of the provider's price list that is.
     pub price_as_of: Option<String>,
-    /// What is reserved for an answer where the caller sets no bound.
+    /// What is reserved for an answer where the caller sets no bound, and what Anthropic is told then.
     pub max_output_tokens: u64,
+    /// What its server calls the limit of an answer in calls that are translated to OpenAI's chat.
+    pub output_limit: OutputLimit,
 }
 
 /// How long is waited.

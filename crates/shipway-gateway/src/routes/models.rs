@@ -23,7 +23,7 @@ fn shown(name: &str) -> Value {
     json!({ "id": name, "object": "model", "created": 0, "owned_by": "shipway" })
 }
 
-fn names(model: &Model) -> impl Iterator<Item = &str> {
+pub(super) fn names(model: &Model) -> impl Iterator<Item = &str> {
     std::iter::once(model.spec.name.as_str()).chain(model.spec.called.iter().map(String::as_str))
 }
 

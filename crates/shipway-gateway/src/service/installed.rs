@@ -2,13 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use shipway_dialects::{Dialect, Family};
-
 use crate::{
     error::GatewayError,
     figures::Figures,
     health::Health,
-    model::{DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec},
+    model::{DeploymentSpec, ModelSpec, ProviderSpec},
     upstream::Provider,
 };
 
@@ -69,6 +67,11 @@ impl Installed {
         self.by_name.get(name)
     }
 
+    /// A provider of the configuration.
+    pub(crate) fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.get(name)
+    }
+
     pub(crate) fn models(&self) -> &[Arc<Model>] {
         &self.models
     }
@@ -97,15 +100,4 @@ fn model(spec: ModelSpec, providers: &HashMap<String, Arc<Provider>>, before: &I
         Deployment { spec: deployment.clone(), provider, health, figures }
     });
     Model { deployments: deployments.collect(), spec }
-}
-
-impl Deployment {
-    /// Whether a call of this API can go there as it is.
-    pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
-        let Some(provider) = &self.provider else { return false };
-        matches!(
-            (provider.kind(), dialect.family()),
-            (ProviderKind::OpenAi, Family::OpenAi) | (ProviderKind::Anthropic, Family::Anthropic)
-        )
-    }
 }

@@ -42,7 +42,7 @@ impl CallTable for CallsInLake {
 }
 
 /// Each column with its type; `None` is text.
-const COLUMNS: [(&str, Option<DataType>); 38] = [
+const COLUMNS: [(&str, Option<DataType>); 40] = [
     ("call", None),
     ("at", Some(DataType::Null)),
     ("caller", None),
@@ -80,6 +80,8 @@ const COLUMNS: [(&str, Option<DataType>); 38] = [
     ("input_image_tokens", Some(DataType::Int64)),
     ("output_audio_tokens", Some(DataType::Int64)),
     ("output_image_tokens", Some(DataType::Int64)),
+    ("images", Some(DataType::Int64)),
+    ("milliseconds", Some(DataType::Int64)),
     ("searches", Some(DataType::Int64)),
     ("beside_nanos", Some(DataType::Int64)),
 ];
@@ -156,6 +158,8 @@ fn columns(calls: &[CallFact]) -> Vec<ArrayRef> {
         counts(calls, |call| call.priced.input_image),
         counts(calls, |call| call.priced.output_audio),
         counts(calls, |call| call.priced.output_image),
+        counts(calls, |call| call.priced.images),
+        counts(calls, |call| call.priced.milliseconds),
         counts(calls, |call| call.priced.searches),
         numbers(calls, |call| Some(call.priced.beside_nanos)),
     ]

@@ -3,8 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use shipway_core::Name;
-use shipway_definitions::{LlmDeployment, LlmModel, LlmPrice, LlmRates, LlmRoute, LlmStickiness};
-use shipway_dialects::{Modifier, Nanos, Price, Rates, Tier};
+use shipway_definitions::{
+    LlmDeployment, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmRates, LlmRoute, LlmStickiness,
+};
+use shipway_dialects::{
+    Modifier, Nanos, Price, Rates, Tier,
+    translate::{Lossy, OutputLimit},
+};
 use shipway_gateway::{
     Condition, Cooldown, DeploymentSpec, Detours, GatewayError, Hedge, ModelSpec, Retries, Route, Stickiness,
     Timeouts, UnknownPrice,
@@ -51,6 +56,10 @@ pub(super) fn model(model: &LlmModel) -> Result<ModelSpec, GatewayError> {
             shipway_definitions::UnknownPrice::Block => UnknownPrice::Block,
             shipway_definitions::UnknownPrice::Flag => UnknownPrice::Flag,
         },
+        lossy: match model.lossy {
+            LlmLossy::Refuse => Lossy::Refuse,
+            LlmLossy::Drop => Lossy::Drop,
+        },
     })
 }
 
@@ -66,6 +75,10 @@ fn deployment(deployment: &LlmDeployment) -> DeploymentSpec {
         price: deployment.price.as_ref().map(price),
         price_as_of: deployment.price.as_ref().and_then(|price| price.as_of.clone()),
         max_output_tokens: deployment.max_output_tokens,
+        output_limit: match deployment.output_limit {
+            LlmOutputLimit::MaxCompletionTokens => OutputLimit::MaxCompletionTokens,
+            LlmOutputLimit::MaxTokens => OutputLimit::MaxTokens,
+        },
     }
 }
 

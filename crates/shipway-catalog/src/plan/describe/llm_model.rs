@@ -25,6 +25,9 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
             format!("output of {name}"),
             format!("{} tokens at most", deployment.max_output_tokens),
         );
+        if !deployment.output_limit.is_usual() {
+            put(&mut fields, format!("limit of {name}"), deployment.output_limit.word());
+        }
     }
     put(&mut fields, "route", &model.route);
     if let Some(hedge) = &model.hedge {
@@ -43,6 +46,9 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
     put(&mut fields, "retries", retries);
     put(&mut fields, "cooldown", format!("{} after {} failures", cooldown.pause, cooldown.failures));
     put(&mut fields, "unknown price", model.unknown_price.word());
+    if !model.lossy.is_usual() {
+        put(&mut fields, "lossy", model.lossy.word());
+    }
     for_people(&mut fields, model.description.as_ref(), model.owner.as_ref(), &model.tags);
     fields
 }

@@ -27,7 +27,7 @@ type Prices = HashMap<(String, String), Price>;
 /// Columns of the table of calls, in the order in which they are read.
 const COLUMNS: &str = "call, at, key, model, deployment, service_tier, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, \
      reasoning_tokens, cost_nanos, cache_write_long_tokens, input_audio_tokens, input_image_tokens, output_audio_tokens, \
-     output_image_tokens, searches, beside_nanos, outcome";
+     output_image_tokens, searches, images, milliseconds, beside_nanos, outcome";
 
 pub(super) async fn run(context: &Context, options: &LlmRecompute) -> Result<ExitCode, CommandFailure> {
     let prices = match options.prices.is_empty() {
@@ -116,6 +116,8 @@ struct Recorded {
     deployment: Option<String>,
     service_tier: Option<String>,
     usage: Usage,
+    images: u64,
+    milliseconds: u64,
     cost_nanos: i64,
     beside_nanos: i64,
     /// Tokens were charged: a call that was refused, or that has no usage, costs what it did.
@@ -146,6 +148,7 @@ impl Recorded {
             output_image: count("output_image_tokens"),
             searches: count("searches"),
         };
+        let (images, milliseconds) = (count("images"), count("milliseconds"));
         Some(Self {
             call: text("call")?,
             day: text("at")?.get(..10)?.to_owned(),
@@ -154,9 +157,11 @@ impl Recorded {
             deployment: text("deployment"),
             service_tier: text("service_tier"),
             usage,
+            images,
+            milliseconds,
             cost_nanos: of("cost_nanos")?.as_i64()?,
             beside_nanos: of("beside_nanos").and_then(Json::as_i64).unwrap_or(0),
-            is_used: usage != Usage::default(),
+            is_used: usage != Usage::default() || images + milliseconds > 0,
         })
     }
 
@@ -177,7 +182,8 @@ impl Recorded {
             return Some(self.cost_nanos);
         }
         let price = prices.get(&(self.model.clone(), self.deployment.clone()?))?;
-        let extras = Extras { service_tier: self.service_tier.as_deref(), ..Extras::default() };
+        let (images, milliseconds) = (self.images, self.milliseconds);
+        let extras = Extras { service_tier: self.service_tier.as_deref(), images, milliseconds };
         Some(price.cost(&self.usage, &extras).0.saturating_add(self.beside_nanos))
     }
 }
