@@ -81,6 +81,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("deltalake", &["shipway-lake"]),
     ("datafusion", &["shipway-lake", "shipway-features"]),
     ("ort", &["shipway-runtime"]),
+    ("rten", &["shipway-runtime"]),
     ("argon2", &["shipway-access"]),
     ("prost-reflect", &["shipway-formats"]),
     (

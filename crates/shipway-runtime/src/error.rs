@@ -74,9 +74,17 @@ pub enum RuntimeError {
         /// Why it is not usable.
         reason: String,
     },
-    /// ONNX Runtime refused the model or failed while running it.
-    #[error("onnx runtime could not {action}: {reason}")]
+    /// An ONNX model uses something that rten, which runs such models where there is no ONNX Runtime, does not have.
+    #[error("onnx model: rten, which runs it where there is no ONNX Runtime, does not have {lacks}")]
+    Fallback {
+        /// All of it, by its own names.
+        lacks: String,
+    },
+    /// The engine of ONNX models refused the model or failed while running it.
+    #[error("{engine} could not {action}: {reason}")]
     Onnx {
+        /// Which engine.
+        engine: &'static str,
         /// What it was asked to do.
         action: &'static str,
         /// Its own words, shortened.
@@ -151,7 +159,7 @@ impl RuntimeError {
             let words = error.to_string();
             // The file and the line of its own source say nothing to whoever reads this.
             let reason: String = words.lines().next().unwrap_or_default().chars().take(300).collect();
-            Self::Onnx { action, reason }
+            Self::Onnx { engine: "onnx runtime", action, reason }
         }
     }
 }
@@ -174,6 +182,7 @@ impl Failure for RuntimeError {
             Self::WrongValue { .. } => "runtime.wrong_value",
             Self::Shape { .. } => "runtime.shape",
             Self::OnnxLibrary { .. } => "runtime.onnx_library",
+            Self::Fallback { .. } => "runtime.onnx_fallback",
             Self::Onnx { .. } => "runtime.onnx_failed",
             Self::NoRows { .. } => "runtime.no_rows",
             Self::NoTensors { .. } => "runtime.no_tensors",
@@ -197,6 +206,9 @@ impl Failure for RuntimeError {
             Self::NoRows { .. } => Some("ask it over the Open Inference protocol: /v2/models/{name}/infer".into()),
             Self::OnnxLibrary { .. } => Some(
                 "`shipway runtime install` and start the server anew, or set `runtime.onnx_library` to a library of 1.24 or newer".into(),
+            ),
+            Self::Fallback { .. } => Some(
+                "`shipway runtime install` and start the server anew, so that ONNX Runtime runs it; if `runtime.onnx_engine` is set to rten, set it to auto".into(),
             ),
             Self::Pickled { .. } => Some(
                 "log the booster, which is stored as text: mlflow.lightgbm.log_model(model.booster_), or log it as ONNX; or set `runtime.python.interpreter`, so that models of Python run in processes of their own".into(),

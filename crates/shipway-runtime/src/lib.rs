@@ -1,5 +1,5 @@
-//! Runs model files in process: trees of LightGBM, XGBoost and CatBoost with an engine of our own, ONNX through ONNX Runtime. Models
-//! that are code run in processes of Python of their own.
+//! Runs model files in process: trees of LightGBM, XGBoost and CatBoost with an engine of our own, ONNX through ONNX Runtime, or rten
+//! where there is none. Models that are code run in processes of Python of their own.
 //!
 //! This crate decides what a model file means: which columns it needs, how a value becomes a number or a category code,
 //! and what its outputs are. In the server's process it never unpickles and never runs code that came with a model.
@@ -10,7 +10,7 @@
 //! - `trees/`: the engine of trees: plain and packed forests, TreeSHAP
 //! - `lightgbm/`, `xgboost/`, `catboost/`: from files to forests, and from sums to outputs
 //! - `ubjson`: reads universal binary JSON
-//! - `onnx/`: ONNX Runtime: models of rows and columns, and models of tensors
+//! - `onnx/`: ONNX Runtime and rten: models of rows and columns, and models of tensors
 //! - `python/`: models that are code: a process for each, what it is asked, and what confines it
 //! - `tensor/`: typed tensors of any shape, as bytes and as batches
 //! - `signature`: whether tensors fit a model; pure
@@ -47,4 +47,5 @@ pub use data::DataFile;
 pub use error::RuntimeError;
 pub use input::{InputKind, ModelInput};
 pub use model::{Binding, Device, Model, ModelFormat, RuntimeOptions};
+pub use onnx::OnnxEngine;
 pub use outputs::OutputKind;

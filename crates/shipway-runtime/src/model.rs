@@ -10,7 +10,7 @@ use crate::{
     error::RuntimeError,
     input::{Encoding, ModelInput, word_of},
     lightgbm,
-    onnx::Onnx,
+    onnx::{Onnx, OnnxEngine},
     python::{PythonModel, PythonOptions},
     signature,
     tensor::{Tensor, TensorSignature},
@@ -24,7 +24,7 @@ use crate::{
 pub enum ModelFormat {
     /// LightGBM's text format, versions 3 and 4.
     LightGbmText,
-    /// ONNX, run by ONNX Runtime.
+    /// ONNX, run by ONNX Runtime, or by rten where there is none.
     Onnx,
     /// XGBoost's JSON or UBJSON; which of them is seen from the content.
     XgBoost,
@@ -55,12 +55,13 @@ impl ModelFormat {
 /// How models run.
 #[derive(Debug, Clone)]
 pub struct RuntimeOptions {
-    /// ONNX Runtime's shared library, version 1.24 or newer. Without it, only ONNX models do not load. A process loads one
-    /// library: the first path that works stays.
+    /// What runs ONNX models.
+    pub onnx_engine: OnnxEngine,
+    /// ONNX Runtime's shared library, version 1.24 or newer. A process loads one library: the first path that works stays.
     pub onnx_library: Option<PathBuf>,
     /// Threads that one operator of an ONNX model may use. Trees use the caller's thread.
     pub threads: usize,
-    /// Operators of an ONNX model that may run at once; 1 for one after the other.
+    /// Operators of an ONNX model that may run at once; 1 for one after the other. rten runs one after the other.
     pub inter_threads: usize,
     /// Runs of an ONNX model that may go on at once, each in a session with its own memory; at least one.
     pub sessions: usize,
@@ -98,6 +99,7 @@ impl FromStr for Device {
 impl Default for RuntimeOptions {
     fn default() -> Self {
         Self {
+            onnx_engine: OnnxEngine::Auto,
             onnx_library: None,
             threads: 1,
             inter_threads: 1,
@@ -217,6 +219,15 @@ impl Model {
             Engine::Trees { format, .. } => format,
             Engine::Onnx(_) | Engine::Text(_) => ModelFormat::Onnx,
             Engine::Python(_) => ModelFormat::Python,
+        }
+    }
+
+    /// What runs it, for an ONNX model; `None` for others. Never [`OnnxEngine::Auto`].
+    pub const fn onnx_engine(&self) -> Option<OnnxEngine> {
+        match &self.engine {
+            Engine::Onnx(model) => Some(model.engine()),
+            Engine::Text(model) => Some(model.onnx_engine()),
+            Engine::Trees { .. } | Engine::Python(_) => None,
         }
     }
 

@@ -8,7 +8,8 @@ use prost::Message;
 use super::FORMAT;
 use crate::{data::DataFile, error::RuntimeError};
 
-/// The parts of the format that may hold weights; everything else is skipped.
+/// The parts of the format that may hold weights, and those that nest: this reader bounds their depth for the readers after it.
+/// Everything else is skipped.
 #[derive(Clone, PartialEq, Message)]
 struct ModelProto {
     #[prost(message, optional, boxed, tag = "7")]
@@ -31,8 +32,32 @@ struct GraphProto {
     node: Vec<NodeProto>,
     #[prost(message, repeated, tag = "5")]
     initializer: Vec<TensorProto>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "13")]
+    value_info: Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "15")]
     sparse_initializer: Vec<SparseTensorProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ValueInfoProto {
+    #[prost(message, optional, boxed, tag = "2")]
+    r#type: Option<Box<TypeProto>>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TypeProto {
+    #[prost(message, optional, boxed, tag = "4")]
+    sequence_type: Option<Box<SequenceType>>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SequenceType {
+    #[prost(message, optional, boxed, tag = "1")]
+    elem_type: Option<Box<TypeProto>>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -1,21 +1,28 @@
-//! ONNX models, run by ONNX Runtime.
+//! ONNX models, run by ONNX Runtime, or by rten where there is none.
 //!
 //! - `external`: weights in other files
-//! - `library`: ONNX Runtime's shared library, loaded when the first ONNX model is
+//! - `engine`: which of the two runs a model
+//! - `onnxruntime`: models that ONNX Runtime runs
+//! - `library`: its shared library, loaded when the first model needs it
+//! - `tensors`: its tensors as ours, and ours as its
+//! - `fallback/`: models that rten runs
 //! - `sessions`: as many of a model as batches run at once
-//! - `tensors`: models of any shape: tensors in, tensors out
 //! - `tabular`: models of rows and columns
 
+mod engine;
 mod external;
+mod fallback;
 mod library;
+mod onnxruntime;
 mod sessions;
 mod tabular;
 mod tensors;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use ort::{environment::Environment, ep::CUDA, session::Session};
-use sessions::Sessions;
+pub use engine::OnnxEngine;
+use fallback::Fallback;
+use onnxruntime::OnnxRuntime;
 use shipway_core::Value;
 use tabular::Tabular;
 
@@ -23,7 +30,7 @@ use crate::{
     data::DataFile,
     error::RuntimeError,
     input::ModelInput,
-    model::{Device, RuntimeOptions},
+    model::RuntimeOptions,
     tensor::{Tensor, TensorSignature},
 };
 
@@ -33,13 +40,19 @@ fn unsupported(what: impl Into<String>) -> RuntimeError {
     RuntimeError::Unsupported { format: FORMAT, what: what.into() }
 }
 
-/// Sessions of a model, the tensors it takes and gives, and how rows go in and come out.
+/// A model in the engine that runs it, the tensors it takes and gives, and how rows go in and come out.
 #[derive(Debug)]
 pub(crate) struct Onnx {
-    sessions: Sessions,
+    running: Running,
     signature: TensorSignature,
     /// Or why the model's tensors are no rows, in words.
     tabular: Result<Tabular, String>,
+}
+
+#[derive(Debug)]
+enum Running {
+    OnnxRuntime(OnnxRuntime),
+    Rten(Box<Fallback>),
 }
 
 /// The files that a model keeps weights in, by the names that it has for them.
@@ -53,17 +66,27 @@ impl Onnx {
         data: &[DataFile],
         options: &RuntimeOptions,
     ) -> Result<Self, RuntimeError> {
-        let environment = library::environment(options)?;
         external::check(bytes, data)?;
-        let session = || session(&environment, bytes, data, options);
-        let first = session()?;
-        let others = (1..options.sessions).map(|_| session()).collect::<Result<_, _>>()?;
-        let signature = tensors::signature(&first)?;
-        let tabular = Tabular::of(&first).map_err(|refusal| match refusal {
+        let (running, signature) = if engine::is_fallback(options)? {
+            let (model, signature) = Fallback::load(bytes, data, options)?;
+            (Running::Rten(Box::new(model)), signature)
+        } else {
+            let (model, signature) = OnnxRuntime::load(bytes, data, options)?;
+            (Running::OnnxRuntime(model), signature)
+        };
+        let tabular = Tabular::of(&signature).map_err(|refusal| match refusal {
             RuntimeError::Unsupported { what, .. } => what,
             other => other.to_string(),
         });
-        Ok(Self { sessions: Sessions::new(first, others), signature, tabular })
+        Ok(Self { running, signature, tabular })
+    }
+
+    /// The engine that runs it, in the word of the setting.
+    pub(crate) const fn engine(&self) -> OnnxEngine {
+        match self.running {
+            Running::OnnxRuntime(_) => OnnxEngine::OnnxRuntime,
+            Running::Rten(_) => OnnxEngine::Rten,
+        }
     }
 
     /// The tensors it takes and gives.
@@ -117,66 +140,19 @@ impl Onnx {
             return Ok(Vec::new());
         }
         let tensors = tabular.tensors(inputs, columns, rows)?;
-        let mut session = self.sessions.free();
-        let answers = session.run(tensors).map_err(RuntimeError::onnx("run the model"))?;
         let name = tabular.output();
+        let answers = self.infer(tensors, &[name])?;
         let answer = answers
-            .get(name)
+            .first()
             .ok_or_else(|| unsupported(format!("an output {name} that the run does not give")))?;
         tabular.read(answer, rows)
     }
 
     /// Runs the model on tensors that fit its signature. Answers the wanted outputs, in that order.
     pub(crate) fn infer(&self, inputs: Vec<Tensor>, wanted: &[&str]) -> Result<Vec<Tensor>, RuntimeError> {
-        let inputs = inputs
-            .into_iter()
-            .map(|tensor| {
-                tensors::into_value(tensor.elements, tensor.shape).map(|value| (tensor.name, value))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let options = tensors::only(wanted)?;
-        let mut session = self.sessions.free();
-        let answers =
-            session.run_with_options(inputs, &options).map_err(RuntimeError::onnx("run the model"))?;
-        let read = |name: &&str| {
-            let answer = answers
-                .get(*name)
-                .ok_or_else(|| unsupported(format!("an output {name} that the run does not give")))?;
-            tensors::from_value(name, answer)
-        };
-        wanted.iter().map(read).collect()
+        match &self.running {
+            Running::OnnxRuntime(model) => model.infer(inputs, wanted),
+            Running::Rten(model) => model.infer(inputs, wanted),
+        }
     }
-}
-
-fn session(
-    environment: &Environment,
-    bytes: &[u8],
-    data: &[DataFile],
-    options: &RuntimeOptions,
-) -> Result<Session, RuntimeError> {
-    let prepare = RuntimeError::onnx("prepare a session");
-    let mut builder = Session::builder(environment)
-        .map_err(&prepare)?
-        .with_intra_threads(options.threads.max(1))
-        .map_err(|error| prepare(error.into()))?;
-    if options.inter_threads > 1 {
-        builder = builder
-            .with_parallel_execution(true)
-            .map_err(|error| prepare(error.into()))?
-            .with_inter_threads(options.inter_threads)
-            .map_err(|error| prepare(error.into()))?;
-    }
-    if let Device::Cuda(number) = options.device {
-        // Refused rather than run on the processor, which would answer, and late.
-        let gpu = CUDA::default().with_device_id(number.into()).build().error_on_failure();
-        builder = builder
-            .with_execution_providers([gpu])
-            .map_err(|error| RuntimeError::onnx("use the GPU")(error.into()))?;
-    }
-    for DataFile { path, content } in data {
-        builder = builder
-            .with_external_initializer_file_in_memory(path, Arc::clone(content))
-            .map_err(|error| prepare(error.into()))?;
-    }
-    builder.commit_from_memory(bytes).map_err(RuntimeError::onnx("load the model"))
 }

@@ -1,17 +1,16 @@
-//! The sessions of one model. A session runs one batch at a time, so a model runs as many at once as it has sessions.
+//! The sessions of one model, whatever its engine has for one. A session runs one batch at a time, so a model runs as many at once as
+//! it has sessions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use ort::session::Session;
-
 /// At least one session of the same model.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(super) struct Sessions<Session> {
     first: Mutex<Session>,
     others: Vec<Mutex<Session>>,
 }
 
-impl Sessions {
+impl<Session> Sessions<Session> {
     pub(super) fn new(first: Session, others: Vec<Session>) -> Self {
         Self { first: Mutex::new(first), others: others.into_iter().map(Mutex::new).collect() }
     }
@@ -23,7 +22,7 @@ impl Sessions {
     }
 }
 
-fn unused(session: &Mutex<Session>) -> Option<MutexGuard<'_, Session>> {
+fn unused<Session>(session: &Mutex<Session>) -> Option<MutexGuard<'_, Session>> {
     match session.try_lock() {
         Ok(session) => Some(session),
         Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),

@@ -1,18 +1,13 @@
 //! ONNX models whose tensors are rows of columns: one numeric matrix `[rows, columns]`, or one tensor per column.
 
-use std::borrow::Cow;
-
-use ort::{
-    session::{Session, SessionInputValue},
-    value::{DynValue, Tensor, TensorElementType, ValueType},
-};
+use bytes::Bytes;
 use shipway_core::Value;
 
 use super::unsupported;
 use crate::{
     error::RuntimeError,
     input::{InputKind, ModelInput, as_number, whole_number, word_of},
-    tensor::{Elements, Tensor as OurTensor},
+    tensor::{Datatype, Elements, Tensor, TensorSignature},
 };
 
 /// More inputs than this is taken for damage.
@@ -60,9 +55,9 @@ struct Output {
 }
 
 impl Tabular {
-    /// What the session's tensors are as rows, or why they are none.
-    pub(super) fn of(session: &Session) -> Result<Self, RuntimeError> {
-        Ok(Self { layout: Layout::of(session)?, output: Output::of(session)? })
+    /// What the model's tensors are as rows, or why they are none.
+    pub(super) fn of(signature: &TensorSignature) -> Result<Self, RuntimeError> {
+        Ok(Self { layout: Layout::of(signature)?, output: Output::of(signature)? })
     }
 
     pub(super) fn inputs(&self) -> Vec<ModelInput> {
@@ -91,14 +86,14 @@ impl Tabular {
         if self.output.positive_class { 1 } else { self.output.width }
     }
 
-    /// The session's inputs for `rows` rows, given as one slice of values per input.
+    /// The model's inputs for `rows` rows, given as one slice of values per input.
     pub(super) fn tensors(
         &self,
         inputs: &[ModelInput],
         columns: &[Vec<&Value>],
         rows: usize,
-    ) -> Result<Vec<(Cow<'_, str>, SessionInputValue<'static>)>, RuntimeError> {
-        let mut tensors: Vec<(Cow<'_, str>, SessionInputValue<'static>)> = Vec::new();
+    ) -> Result<Vec<Tensor>, RuntimeError> {
+        let mut tensors = Vec::new();
         match &self.layout {
             Layout::Matrix { name, element, columns: width } => {
                 let mut cells = Vec::with_capacity(rows.saturating_mul(*width));
@@ -111,7 +106,7 @@ impl Tabular {
                         ));
                     }
                 }
-                tensors.push((name.as_str().into(), tensor(*element, vec![rows, *width], &cells)?.into()));
+                tensors.push(tensor(name, *element, vec![rows, *width], &cells)?);
             }
             Layout::Columns(layouts) => {
                 for ((layout, column), input) in layouts.iter().zip(columns).zip(inputs) {
@@ -121,8 +116,7 @@ impl Tabular {
                         .map(|(row, value)| (row, input.name.as_str(), *value))
                         .collect();
                     let shape = if layout.rank == 2 { vec![rows, 1] } else { vec![rows] };
-                    tensors
-                        .push((layout.name.as_str().into(), tensor(layout.element, shape, &cells)?.into()));
+                    tensors.push(tensor(&layout.name, layout.element, shape, &cells)?);
                 }
             }
         }
@@ -130,7 +124,7 @@ impl Tabular {
     }
 
     /// The rows that tensors of the model hold; `None` when they are not its inputs.
-    pub(super) fn rows_of(&self, tensors: &[OurTensor]) -> Option<Vec<Vec<Value>>> {
+    pub(super) fn rows_of(&self, tensors: &[Tensor]) -> Option<Vec<Vec<Value>>> {
         let named = |name: &str| tensors.iter().find(|tensor| tensor.name == name);
         let rows = *tensors.first()?.shape.first()?;
         match &self.layout {
@@ -151,7 +145,7 @@ impl Tabular {
     }
 
     /// The predictions in the output to answer with.
-    pub(super) fn predictions_in(&self, answer: &OurTensor) -> Option<Vec<Vec<f64>>> {
+    pub(super) fn predictions_in(&self, answer: &Tensor) -> Option<Vec<Vec<f64>>> {
         let numbers: Vec<f64> =
             (0..answer.elements.len()).map(|place| answer.elements.number(place)).collect::<Option<_>>()?;
         let rows = numbers.chunks(self.output.width);
@@ -168,33 +162,31 @@ impl Tabular {
     }
 
     /// The numbers of that output, `[rows, outputs]`.
-    pub(super) fn read(&self, answer: &DynValue, rows: usize) -> Result<Vec<f64>, RuntimeError> {
+    pub(super) fn read(&self, answer: &Tensor, rows: usize) -> Result<Vec<f64>, RuntimeError> {
         self.output.read(answer, rows)
     }
 }
 
 impl Layout {
-    fn of(session: &Session) -> Result<Self, RuntimeError> {
+    fn of(signature: &TensorSignature) -> Result<Self, RuntimeError> {
         let mut columns = Vec::new();
-        for input in session.inputs() {
-            let ValueType::Tensor { ty, shape, .. } = input.dtype() else {
-                return Err(unsupported(format!("input {}, which is no tensor", input.name())));
-            };
-            let element = Element::of(*ty)
-                .ok_or_else(|| unsupported(format!("input {} of type {ty}", input.name())))?;
-            match **shape {
+        for input in &signature.inputs {
+            let element = Element::of(input.datatype)
+                .ok_or_else(|| unsupported(format!("input {} of type {}", input.name, input.datatype)))?;
+            match *input.shape.as_slice() {
                 [_] | [_, 1] => {
-                    columns.push(ColumnTensor { name: input.name().to_owned(), element, rank: shape.len() });
+                    let (name, rank) = (input.name.clone(), input.shape.len());
+                    columns.push(ColumnTensor { name, element, rank });
                 }
-                [_, width] if session.inputs().len() == 1 && width > 1 && width <= MOST_INPUTS => {
+                [_, width] if signature.inputs.len() == 1 && width > 1 && width <= MOST_INPUTS => {
                     if element == Element::Text {
                         return Err(unsupported("a matrix of text"));
                     }
                     let columns =
                         usize::try_from(width).map_err(|_| unsupported("an input of negative width"))?;
-                    return Ok(Self::Matrix { name: input.name().to_owned(), element, columns });
+                    return Ok(Self::Matrix { name: input.name.clone(), element, columns });
                 }
-                _ => return Err(unsupported(format!("input {} of shape {shape}", input.name()))),
+                _ => return Err(unsupported(format!("input {} of shape {:?}", input.name, input.shape))),
             }
         }
         if columns.is_empty() {
@@ -206,14 +198,14 @@ impl Layout {
 }
 
 impl Element {
-    const fn of(element: TensorElementType) -> Option<Self> {
-        match element {
-            TensorElementType::Float32 => Some(Self::Float32),
-            TensorElementType::Float64 => Some(Self::Float64),
-            TensorElementType::Int64 => Some(Self::Int64),
-            TensorElementType::Int32 => Some(Self::Int32),
-            TensorElementType::Bool => Some(Self::Bool),
-            TensorElementType::String => Some(Self::Text),
+    const fn of(datatype: Datatype) -> Option<Self> {
+        match datatype {
+            Datatype::Fp32 => Some(Self::Float32),
+            Datatype::Fp64 => Some(Self::Float64),
+            Datatype::Int64 => Some(Self::Int64),
+            Datatype::Int32 => Some(Self::Int32),
+            Datatype::Bool => Some(Self::Bool),
+            Datatype::Bytes => Some(Self::Text),
             _ => None,
         }
     }
@@ -232,41 +224,33 @@ impl Element {
 /// One cell of a request: its row, the name of its column, its value.
 type Cell<'request> = (usize, &'request str, &'request Value);
 
-fn tensor(element: Element, shape: Vec<usize>, cells: &[Cell<'_>]) -> Result<DynValue, RuntimeError> {
-    let made = match element {
+fn tensor(
+    name: &str,
+    element: Element,
+    shape: Vec<usize>,
+    cells: &[Cell<'_>],
+) -> Result<Tensor, RuntimeError> {
+    let elements = match element {
         Element::Float32 => {
             #[expect(clippy::cast_possible_truncation, reason = "the model takes single precision")]
-            let numbers = gather(element, cells, |value| as_number(value).map(|number| number as f32))?;
-            Tensor::from_array((shape, numbers)).map(Tensor::into_dyn)
+            let single = |value: &Value| as_number(value).map(|number| number as f32);
+            Elements::Fp32(gather(element, cells, single)?)
         }
-        Element::Float64 => {
-            let numbers = gather(element, cells, as_number)?;
-            Tensor::from_array((shape, numbers)).map(Tensor::into_dyn)
-        }
-        Element::Int64 => {
-            let numbers = gather(element, cells, whole_number)?;
-            Tensor::from_array((shape, numbers)).map(Tensor::into_dyn)
-        }
+        Element::Float64 => Elements::Fp64(gather(element, cells, as_number)?),
+        Element::Int64 => Elements::Int64(gather(element, cells, whole_number)?),
         Element::Int32 => {
-            let numbers = gather(element, cells, |value| i32::try_from(whole_number(value)?).ok())?;
-            Tensor::from_array((shape, numbers)).map(Tensor::into_dyn)
+            Elements::Int32(gather(element, cells, |value| i32::try_from(whole_number(value)?).ok())?)
         }
-        Element::Bool => {
-            let flags = gather(element, cells, |value| match value {
-                Value::Bool(flag) => Some(*flag),
-                _ => None,
-            })?;
-            Tensor::from_array((shape, flags)).map(Tensor::into_dyn)
-        }
-        Element::Text => {
-            let words = gather(element, cells, |value| match value {
-                Value::Text(word) => Some(word.to_string()),
-                _ => None,
-            })?;
-            Tensor::from_string_array((shape, words.as_slice())).map(Tensor::into_dyn)
-        }
+        Element::Bool => Elements::Bool(gather(element, cells, |value| match value {
+            Value::Bool(flag) => Some(*flag),
+            _ => None,
+        })?),
+        Element::Text => Elements::Bytes(gather(element, cells, |value| match value {
+            Value::Text(word) => Some(Bytes::copy_from_slice(word.as_bytes())),
+            _ => None,
+        })?),
     };
-    made.map_err(RuntimeError::onnx("take the rows"))
+    Ok(Tensor { name: name.to_owned(), shape, elements })
 }
 
 fn gather<T>(
@@ -299,24 +283,18 @@ fn value_at(elements: &Elements, row: usize) -> Option<Value> {
 impl Output {
     /// Chooses the output to answer with: probabilities before a regression's `variable` before raw scores, then the first
     /// tensor of floats.
-    fn of(session: &Session) -> Result<Self, RuntimeError> {
-        let floats: Vec<(&str, usize)> = session
-            .outputs()
+    fn of(signature: &TensorSignature) -> Result<Self, RuntimeError> {
+        let floats: Vec<(&str, usize)> = signature
+            .outputs
             .iter()
-            .filter_map(|output| match output.dtype() {
-                ValueType::Tensor {
-                    ty: TensorElementType::Float32 | TensorElementType::Float64,
-                    shape,
-                    ..
-                } => {
-                    let width = match **shape {
-                        [_] => 1,
-                        [_, width] => usize::try_from(width).ok().filter(|width| *width > 0)?,
-                        _ => return None,
-                    };
-                    Some((output.name(), width))
-                }
-                _ => None,
+            .filter(|output| matches!(output.datatype, Datatype::Fp32 | Datatype::Fp64))
+            .filter_map(|output| {
+                let width = match *output.shape.as_slice() {
+                    [_] => 1,
+                    [_, width] => usize::try_from(width).ok().filter(|width| *width > 0)?,
+                    _ => return None,
+                };
+                Some((output.name.as_str(), width))
             })
             .collect();
         let chosen = ["probab", "variable", "score"]
@@ -324,34 +302,22 @@ impl Output {
             .find_map(|part| floats.iter().find(|(name, _)| name.contains(part)))
             .or_else(|| floats.first());
         let Some((name, width)) = chosen else {
-            let maps =
-                session.outputs().iter().any(|output| matches!(output.dtype(), ValueType::Sequence(_)));
-            return Err(unsupported(if maps {
-                "an output that is a list of maps (export the classifier with options={\"zipmap\": False})"
-            } else {
-                "a model without an output of floats of known width"
-            }));
+            return Err(unsupported("a model without an output of floats of known width"));
         };
         let positive_class = *width == 2 && name.contains("probab");
         Ok(Self { name: (*name).to_owned(), width: *width, positive_class })
     }
 
-    fn read(&self, answer: &DynValue, rows: usize) -> Result<Vec<f64>, RuntimeError> {
-        let numbers: Vec<f64> = if let Ok((_, numbers)) = answer.try_extract_tensor::<f32>() {
-            numbers.iter().map(|number| f64::from(*number)).collect()
-        } else {
-            let (_, numbers) = answer
-                .try_extract_tensor::<f64>()
-                .map_err(RuntimeError::onnx("give its output as numbers"))?;
-            numbers.to_vec()
+    fn read(&self, answer: &Tensor, rows: usize) -> Result<Vec<f64>, RuntimeError> {
+        let numbers: Vec<f64> = match &answer.elements {
+            Elements::Fp32(numbers) => numbers.iter().copied().map(f64::from).collect(),
+            Elements::Fp64(numbers) => numbers.clone(),
+            other => return Err(unsupported(format!("output {} of type {}", self.name, other.datatype()))),
         };
-        if numbers.len() != rows.saturating_mul(self.width) {
+        let expected = rows.saturating_mul(self.width);
+        if numbers.len() != expected {
             let what = format!("output {}", self.name);
-            return Err(RuntimeError::Shape {
-                what,
-                expected: rows.saturating_mul(self.width),
-                got: numbers.len(),
-            });
+            return Err(RuntimeError::Shape { what, expected, got: numbers.len() });
         }
         Ok(if self.positive_class { numbers.into_iter().skip(1).step_by(2).collect() } else { numbers })
     }

@@ -6,7 +6,7 @@
 use super::{Row, TextTask, pooling, pooling::Pooling, settings::Settings, unsupported};
 use crate::{
     error::RuntimeError,
-    onnx::Onnx,
+    onnx::{Onnx, OnnxEngine},
     tensor::{Datatype, Elements, Tensor, TensorSignature, TensorSpec},
 };
 
@@ -110,6 +110,10 @@ impl Encoder {
         let (output, is_per_token) = (output.name.clone(), output.shape.len() == PER_TOKEN);
         let pad = i64::from(pad.or(settings.pad).unwrap_or(0));
         Ok(Self { onnx, inputs, output, is_per_token, width, fixed_length, pad })
+    }
+
+    pub(super) const fn engine(&self) -> OnnxEngine {
+        self.onnx.engine()
     }
 
     /// Numbers per text.

@@ -27,7 +27,7 @@ use crate::{
     data::DataFile,
     error::RuntimeError,
     input::{InputKind, ModelInput, word_of},
-    onnx::Onnx,
+    onnx::{Onnx, OnnxEngine},
     signature,
     tensor::{Datatype, Elements, Tensor, TensorSignature, TensorSpec},
     tokenizer::Tokenizer,
@@ -156,6 +156,11 @@ impl TextModel {
 
     pub(crate) const fn signature(&self) -> &TensorSignature {
         &self.signature
+    }
+
+    /// What runs its encoder.
+    pub(crate) const fn onnx_engine(&self) -> OnnxEngine {
+        self.encoder.engine()
     }
 
     pub(crate) fn inputs() -> Vec<ModelInput> {

@@ -1,9 +1,13 @@
-//! ONNX models through the real ONNX Runtime library, and a model as MLflow logs it.
+//! ONNX models through the real ONNX Runtime library and through rten, and a model as MLflow logs it.
 
 #[cfg(test)]
 mod library;
 #[cfg(test)]
 mod onnx;
+#[cfg(test)]
+mod protos;
+#[cfg(test)]
+mod rten;
 #[cfg(test)]
 mod tensors;
 #[cfg(test)]

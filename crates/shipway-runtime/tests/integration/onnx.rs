@@ -11,7 +11,7 @@ pub(crate) fn options() -> RuntimeOptions {
     RuntimeOptions { onnx_library: Some(library()), ..RuntimeOptions::default() }
 }
 
-fn bytes(name: &str) -> Vec<u8> {
+pub(crate) fn bytes(name: &str) -> Vec<u8> {
     fs_err::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)).unwrap()
 }
 

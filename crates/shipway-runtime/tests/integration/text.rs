@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use shipway_core::{Failure as _, Value};
 use shipway_runtime::{
-    DataFile, Model, RuntimeError,
+    DataFile, Model, RuntimeError, RuntimeOptions,
     tensor::{Elements, Tensor},
     text::TextTask,
 };
@@ -34,19 +34,23 @@ fn goldens() -> Vec<Golden> {
 }
 
 fn load(encoder: &str, own: &Json) -> Result<Model, RuntimeError> {
+    load_with(encoder, own, &options())
+}
+
+pub(crate) fn load_with(encoder: &str, own: &Json, options: &RuntimeOptions) -> Result<Model, RuntimeError> {
     let named = |path: &str, content: Vec<u8>| DataFile { path: path.to_owned(), content: content.into() };
     let files = [
         named("tokenizer.json", file("tokenizer.json")),
         named("shipway_text.json", own.to_string().into_bytes()),
     ];
-    Model::load_text(&file(encoder), &[], &files, &options())
+    Model::load_text(&file(encoder), &[], &files, options)
 }
 
 fn embedder(own: Json) -> Model {
     load("model.onnx", &own).unwrap()
 }
 
-fn texts(texts: &[&str]) -> Tensor {
+pub(crate) fn texts(texts: &[&str]) -> Tensor {
     let elements = texts.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect();
     Tensor { name: "text".to_owned(), shape: vec![texts.len()], elements: Elements::Bytes(elements) }
 }

@@ -90,6 +90,9 @@ pub struct ServedVersion {
     pub service_hash: Option<Digest>,
     /// Whether the model's tag pins that version of the service.
     pub service_pinned: bool,
+    /// What runs it, for an ONNX model: `onnxruntime` or `rten`; left out for others, and while it is not loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onnx_engine: Option<&'static str>,
     /// Since when it answers.
     pub since: Timestamp,
 }

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use shipway_core::DataType;
 use shipway_runtime::{
-    InputKind, ModelFormat,
+    InputKind, ModelFormat, OnnxEngine,
     tensor::{Datatype, TensorSpec},
 };
 use shipway_web::{Path, Problem};
@@ -153,6 +153,7 @@ pub(super) fn platform(served: &Served) -> &'static str {
         ModelFormat::LightGbmText => "lightgbm_text",
         ModelFormat::XgBoost => "xgboost_json",
         ModelFormat::CatBoostJson => "catboost_json",
+        ModelFormat::Onnx if served.model.onnx_engine() == Some(OnnxEngine::Rten) => "rten_onnx",
         ModelFormat::Onnx => "onnxruntime_onnx",
         ModelFormat::Python => "python",
     }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use shipway_core::{Failure as _, Name, failure::chain};
+use shipway_runtime::OnnxEngine;
 
 use super::{Deployment, Served, Serving, Source};
 use crate::{
@@ -123,6 +124,7 @@ impl Serving {
             artifact: resolved.artifact,
             service_hash,
             service_pinned,
+            onnx_engine: None,
             since: self.inner.clock.now(),
         })
     }
@@ -140,6 +142,7 @@ impl Served {
             artifact: self.resolved.artifact,
             service_hash,
             service_pinned,
+            onnx_engine: self.model.onnx_engine().map(OnnxEngine::word),
             since: self.since,
         }
     }

@@ -54,10 +54,12 @@ pub(super) async fn run(context: &Context, options: &Deploy) -> Result<ExitCode,
         output::line(format!("{name} serves version {} of its ensemble", member(&answer, "version")));
         models(&answer["models"]);
     } else {
+        let engine = answer["serves"]["onnx_engine"].as_str();
         output::line(format!(
-            "{name} serves {} version {}",
+            "{name} serves {} version {}{}",
             member(&answer, "model"),
-            member(&answer["serves"], "version")
+            member(&answer["serves"], "version"),
+            engine.map(|engine| format!(" with {engine}")).unwrap_or_default(),
         ));
     }
     Ok(ExitCode::SUCCESS)
@@ -213,8 +215,9 @@ fn state(deployment: &Json) -> String {
     if !launch.is_null() {
         return format!("serving; version {} in {}", member(launch, "candidate"), member(launch, "stage"));
     }
-    match deployment["parked"].as_bool() {
-        Some(true) => "parked: loaded when it is asked".to_owned(),
+    match (deployment["parked"].as_bool(), deployment["serves"]["onnx_engine"].as_str()) {
+        (Some(true), _) => "parked: loaded when it is asked".to_owned(),
+        (_, Some(engine)) => format!("serving with {engine}"),
         _ => "serving".to_owned(),
     }
 }

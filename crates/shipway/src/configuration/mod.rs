@@ -160,13 +160,15 @@ pub(crate) struct VerifyConfiguration {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RuntimeConfiguration {
+    /// What runs ONNX models: `onnxruntime`; `rten`, which needs no library and has fewer operators and types; or `auto`: ONNX Runtime where its library is configured or found, else rten
+    pub(crate) onnx_engine: String,
     /// Path of ONNX Runtime's library, 1.24 or newer, for ONNX models; without it the one is taken that `shipway runtime install` put into the data folder, or that of the active virtual environment, or of the system
     pub(crate) onnx_library: Option<PathBuf>,
     /// Threads that one operator of an ONNX model may use, and the libraries of numbers under one model that is code
     pub(crate) threads: usize,
-    /// Operators of an ONNX model that may run at once; 1 for one after the other
+    /// Operators of an ONNX model that may run at once; 1 for one after the other, as rten always does
     pub(crate) inter_threads: usize,
-    /// Where ONNX models run: `cpu`, `cuda` or `cuda:1`. For the last two the library must have CUDA in it (`shipway runtime install --gpu`)
+    /// Where ONNX models run: `cpu`, `cuda` or `cuda:1`. For the last two ONNX Runtime's library must have CUDA in it (`shipway runtime install --gpu`)
     pub(crate) onnx_device: String,
     /// Count inferences under the names of Triton's metrics too, `nv_inference_*`, for dashboards that know these
     pub(crate) triton_metrics: bool,
@@ -256,6 +258,7 @@ impl Default for VerifyConfiguration {
 impl Default for RuntimeConfiguration {
     fn default() -> Self {
         Self {
+            onnx_engine: "auto".to_owned(),
             onnx_library: None,
             threads: 1,
             inter_threads: 1,
@@ -268,7 +271,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 64] = [
+pub(crate) const KEYS: [&str; 65] = [
     "data",
     "listen",
     "token",
@@ -299,6 +302,7 @@ pub(crate) const KEYS: [&str; 64] = [
     "features.sink_records",
     "verify.every_minutes",
     "verify.vectors",
+    "runtime.onnx_engine",
     "runtime.onnx_library",
     "runtime.threads",
     "runtime.inter_threads",

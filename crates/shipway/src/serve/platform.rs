@@ -275,7 +275,11 @@ fn serving_options(configuration: &Configuration) -> Result<ServingOptions, Comm
     let device = settings.onnx_device.parse();
     let device =
         device.map_err(|reason: String| CommandFailure::new(format!("runtime.onnx_device: {reason}")))?;
+    let engine = settings.onnx_engine.parse();
+    let engine =
+        engine.map_err(|reason: String| CommandFailure::new(format!("runtime.onnx_engine: {reason}")))?;
     let runtime = RuntimeOptions {
+        onnx_engine: engine,
         onnx_library: settings.onnx_library.clone().or_else(found),
         threads: settings.threads,
         inter_threads: settings.inter_threads,
