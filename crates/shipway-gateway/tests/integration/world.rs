@@ -125,6 +125,11 @@ impl Provider {
         self.replies.lock().unwrap().entry(model.to_owned()).or_default().push_back(reply);
     }
 
+    /// From here on this, whatever was to come.
+    pub(crate) fn answers_only(&self, model: &str, reply: Reply) {
+        self.replies.lock().unwrap().insert(model.to_owned(), VecDeque::from([reply]));
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
