@@ -96,8 +96,9 @@ const KEY_OF_QUERY: &str = "x-goog-api-key";
 pub(crate) fn take_from_query(name: &str, uri: &Uri, headers: &mut HeaderMap) {
     let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     // A token has no letter that an address would have to write otherwise.
-    let found = pairs.filter(|(found, value)| *found == name && !value.is_empty()).map(|(_, value)| value);
-    if let Some(mut value) = found.last().and_then(|value| HeaderValue::from_str(value).ok()) {
+    let mut found =
+        pairs.filter(|(found, value)| *found == name && !value.is_empty()).map(|(_, value)| value);
+    if let Some(mut value) = found.next_back().and_then(|value| HeaderValue::from_str(value).ok()) {
         value.set_sensitive(true);
         headers.entry(KEY_OF_QUERY).or_insert(value);
     }

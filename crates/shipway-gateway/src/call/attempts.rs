@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use shipway_dialects::{ApiError, Cause};
+use shipway_dialects::{ApiError, BadRequest, Cause};
 use tokio::time::Instant;
 
 use super::{
@@ -92,9 +92,9 @@ async fn try_once(
     let began = Instant::now();
     let said = match in_its_words(gateway, (model, deployment), asked, call) {
         Ok(said) => said,
-        Err(stopped) => {
+        Err(bad) => {
             call.attempted(AttemptFact { result: "not_translatable".to_owned(), ..fact(deployment, began) });
-            return Err(stopped);
+            return Err(Stopped::unsaid(bad));
         }
     };
     let translated_to = said.telling.is_some().then(|| said.target.dialect.to_string());
@@ -134,11 +134,11 @@ fn in_its_words<'a>(
     (model, deployment): (&Model, &'a Deployment),
     asked: &Asked,
     call: &Call,
-) -> Result<Said<'a>, Stopped> {
+) -> Result<Said<'a>, BadRequest> {
     // Only those are tried that can be spoken to.
     let way = deployment.spoken_to(asked.api).unwrap_or((asked.api.dialect, asked.api.path));
     let telling = || Telling::new(way.0, asked, call, gateway.now());
-    say(asked, way, &model.spec, &deployment.spec, telling).map_err(Stopped::unsaid)
+    say(asked, way, &model.spec, &deployment.spec, telling)
 }
 
 /// Notes an attempt that came to nothing.

@@ -10,7 +10,7 @@ use super::telling::Telling;
 /// A stream of a provider, on its way to a caller.
 pub(super) enum Reading {
     /// Its frames pass as they came.
-    Passing(Passing),
+    Passing(Box<Passing>),
     /// Its frames are told in the caller's API.
     Telling(Box<Told>),
 }
@@ -46,7 +46,8 @@ pub(super) enum Progress {
 
 impl Reading {
     pub(super) fn passing(dialect: Dialect, hides_usage: bool) -> Self {
-        Self::Passing(Passing { dialect, scanner: Scanner::new(dialect), frames: Vec::new(), hides_usage })
+        let scanner = Scanner::new(dialect);
+        Self::Passing(Box::new(Passing { dialect, scanner, frames: Vec::new(), hides_usage }))
     }
 
     pub(super) fn telling(telling: Telling) -> Result<Self, ApiError> {
@@ -65,7 +66,10 @@ impl Reading {
 
     pub(super) fn feed(&mut self, chunk: &Bytes) -> Result<(), FrameTooLong> {
         match self {
-            Self::Passing(passing) => passing.scanner.feed(chunk, &mut passing.frames),
+            Self::Passing(passing) => {
+                let Passing { scanner, frames, .. } = &mut **passing;
+                scanner.feed(chunk, frames)
+            }
             Self::Telling(told) => {
                 let more = told.stream.feed(chunk, &told.telling.context())?;
                 told.out.extend_from_slice(&more);
