@@ -135,10 +135,14 @@ fn sharpen(cause: Cause, message: &str) -> Cause {
     ];
     const FILTERED: [&str; 4] =
         ["content management policy", "content filtering policy", "safety system", "content policy"];
+    let message = message.to_ascii_lowercase();
+    // OpenAI has one type for all that is the server's doing.
+    if cause == Cause::Upstream && message.contains("overloaded") {
+        return Cause::Overloaded;
+    }
     if !matches!(cause, Cause::InvalidRequest | Cause::TooLarge) {
         return cause;
     }
-    let message = message.to_ascii_lowercase();
     if TOO_LONG.iter().any(|words| message.contains(words)) {
         Cause::ContextWindow
     } else if FILTERED.iter().any(|words| message.contains(words)) {

@@ -27,6 +27,9 @@ fn every_provider_says_the_same_things_in_its_own_words() {
     assert_eq!(cause(400, &openai("content_filter", "filtered")), Cause::ContentPolicy);
     assert_eq!(cause(404, &openai("model_not_found", "no such model")), Cause::NotFound);
     assert_eq!(cause(400, &openai("unknown_parameter", "bad")), Cause::InvalidRequest);
+    let server = |message: &str| json!({"error": {"message": message, "type": "server_error", "code": null}});
+    assert_eq!(cause(503, &server("The engine is currently overloaded")), Cause::Overloaded);
+    assert_eq!(cause(500, &server("The server had an error")), Cause::Upstream);
 
     let anthropic =
         |kind: &str, message: &str| json!({"type": "error", "error": {"type": kind, "message": message}});

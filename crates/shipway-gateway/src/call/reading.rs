@@ -66,7 +66,10 @@ impl Reading {
 
     pub(super) fn feed(&mut self, chunk: &Bytes) -> Result<(), FrameTooLong> {
         match self {
-            Self::Passing(passing) => passing.scanner.feed(chunk, &mut passing.frames),
+            Self::Passing(passing) => {
+                let Passing { scanner, frames, .. } = &mut **passing;
+                scanner.feed(chunk, frames)
+            }
             Self::Telling(told) => {
                 let more = told.stream.feed(chunk, &told.telling.context())?;
                 told.out.extend_from_slice(&more);

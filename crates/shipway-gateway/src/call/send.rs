@@ -1,6 +1,6 @@
 //! One attempt at one deployment, and what is noted of it: in the record of the call, in the health and the figures of the deployment.
 
-use shipway_dialects::Cause;
+use shipway_dialects::{BadRequest, Cause};
 use tokio::time::Instant;
 
 use super::{
@@ -76,8 +76,8 @@ impl<'a> Sending<'a> {
         };
         let said = match self.in_its_words(deployment) {
             Ok(said) => said,
-            Err(unsaid) => {
-                sent.result = Err(unsaid);
+            Err(bad) => {
+                sent.result = Err(Stopped::unsaid(bad));
                 return sent;
             }
         };
@@ -93,13 +93,12 @@ impl<'a> Sending<'a> {
     }
 
     /// The call in the words of the deployment's API.
-    #[expect(clippy::result_large_err, reason = "a failure is handed on once and kept in one place")]
-    fn in_its_words(&self, deployment: &'a Deployment) -> Result<Said<'a>, Stopped> {
+    fn in_its_words(&self, deployment: &'a Deployment) -> Result<Said<'a>, BadRequest> {
         let asked = self.asked;
         // Only those are tried that can be spoken to.
         let way = deployment.spoken_to(asked.api).unwrap_or((asked.api.dialect, asked.api.path));
         let telling = || Telling::new(way.0, asked, (&self.call_id, self.input_tokens), self.gateway.now());
-        say(asked, way, &self.model.spec, &deployment.spec, telling).map_err(Stopped::unsaid)
+        say(asked, way, &self.model.spec, &deployment.spec, telling)
     }
 
     /// Notes what came of an attempt, and hands it on.

@@ -59,6 +59,11 @@ pub(super) async fn call(
     call::answer(&gateway, Request { api, caller, headers, body, said_by_path }).await
 }
 
+/// Whether a client of Google's asks: on the paths that others have too, its key gives it away.
+pub(super) fn asks(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-goog-api-key")
+}
+
 fn refuse(error: &GatewayError) -> Response {
     wire::refuse_ours(DIALECT, error, None)
 }

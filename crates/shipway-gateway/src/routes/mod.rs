@@ -79,10 +79,14 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         )
         .post_with_limit("/v1/audio/translations", Permission::Known, CALL_LIMIT_BYTES, media::translations)
         .post_with_limit("/v1/moderations", Permission::Known, CALL_LIMIT_BYTES, media::moderations)
-        .get("/v1/models", Permission::Known, models::list)
-        .get("/v1/models/{model}", Permission::Known, models::show)
         .with_problem_renderer(in_openai)
         .with_unknown_path_renderer("/v1/", in_openai);
+    // Clients of OpenAI and of Google ask for models on the same paths.
+    let models = Routes::new()
+        .get("/v1/models", Permission::Known, models::list)
+        .get("/v1/models/{model}", Permission::Known, models::show)
+        .with_key_in_query(gemini::KEY)
+        .with_problem_renderer(in_openai);
     let anthropic = Routes::new()
         .post_with_limit("/v1/messages", Permission::Known, CALL_LIMIT_BYTES, calls::messages)
         .post_with_limit(
@@ -95,12 +99,20 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .with_unknown_path_renderer("/v1/messages", in_anthropic);
     let gemini = Routes::new()
         .post_with_limit("/v1beta/models/{*model}", Permission::Known, CALL_LIMIT_BYTES, gemini::call)
+        // Google's newer clients ask on this one, beside OpenAI's list of models.
+        .post_with_limit("/v1/models/{model}", Permission::Known, CALL_LIMIT_BYTES, gemini::call)
         .get("/v1beta/models", Permission::Known, gemini::list)
         .get("/v1beta/models/{*model}", Permission::Known, gemini::show)
         .with_key_in_query(gemini::KEY)
         .with_problem_renderer(in_gemini)
         .with_unknown_path_renderer("/v1beta/", in_gemini);
-    native.merge(openai).merge(anthropic).merge(gemini).about(ResourceType::LlmModel).with_state(gateway)
+    native
+        .merge(openai)
+        .merge(models)
+        .merge(anthropic)
+        .merge(gemini)
+        .about(ResourceType::LlmModel)
+        .with_state(gateway)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]

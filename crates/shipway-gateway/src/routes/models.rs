@@ -11,6 +11,7 @@ use shipway_core::Permission;
 use shipway_dialects::Dialect;
 use shipway_web::{Caller, Path};
 
+use super::gemini;
 use crate::{
     error::{GatewayError, Thing},
     service::{Gateway, Model, Principal},
@@ -27,8 +28,12 @@ pub(super) fn names(model: &Model) -> impl Iterator<Item = &str> {
     std::iter::once(model.spec.name.as_str()).chain(model.spec.called.iter().map(String::as_str))
 }
 
-/// The models that the caller may ask, by every name; those that this server serves itself among them.
+/// The models that the caller may ask, by every name; those that this server serves itself among them. To a client of Google's as Google
+/// shows them.
 pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller, headers: HeaderMap) -> Response {
+    if gemini::asks(&headers) {
+        return gemini::list(State(gateway), caller, headers).await;
+    }
     let principal = match gateway.principal(caller, &headers).await {
         Ok(principal) => principal,
         Err(error) => return wire::refuse_ours(Dialect::OpenAiChat, &error, None),
@@ -59,6 +64,9 @@ pub(super) async fn show(
     headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Response {
+    if gemini::asks(&headers) {
+        return gemini::show(State(gateway), caller, headers, Path(name)).await;
+    }
     let principal = match gateway.principal(caller, &headers).await {
         Ok(principal) => principal,
         Err(error) => return wire::refuse_ours(Dialect::OpenAiChat, &error, None),

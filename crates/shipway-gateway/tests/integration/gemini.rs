@@ -34,6 +34,8 @@ async fn bytes_pass_between_a_client_and_a_provider_of_gemini() {
     let key = world.key(CreateKey::default()).await;
     for path in [
         "/v1beta/models/m:generateContent",
+        "/v1/models/m:generateContent",
+        "/v1/models/vendor%2Fgem-1:generateContent",
         "/v1beta/models/vendor/gem-1:generateContent",
         "/v1beta/models/vendor%2Fgem-1:generateContent",
     ] {
@@ -47,7 +49,7 @@ async fn bytes_pass_between_a_client_and_a_provider_of_gemini() {
         );
         assert!(!format!("{seen:?}").contains(&key));
     }
-    for call in world.settled(3).await {
+    for call in world.settled(5).await {
         assert_eq!((call.cost_nanos, call.is_estimated, call.caller.as_str()), (COST, false, "key test"));
         assert_eq!(call.attempts[0].translated_to, None);
     }
@@ -153,6 +155,8 @@ async fn what_is_asked_wrongly_is_refused_in_the_words_of_gemini() {
         ("/v1beta/models/m:streamGenerateContent?alt=json", hello(), 400, "alt=sse"),
         ("/v1beta/models/m:generateContent", json!([]), 400, "not a JSON object"),
         ("/v1beta/elsewhere", hello(), 404, "nothing is there"),
+        ("/v1/models/m:embedContent", hello(), 404, "method embedContent does not exist"),
+        ("/v1/models/m:streamGenerateContent", hello(), 400, "alt=sse"),
     ] {
         let got = world.ask(path, &[], &body).await;
         assert_eq!(
@@ -186,6 +190,16 @@ async fn models_are_shown_as_google_shows_them_to_who_may_ask_them() {
     let request =
         http::Request::builder().uri("/v1beta/models").header("x-goog-api-key", key).body(Body::empty());
     assert_eq!(world.raw(request.unwrap()).await.json()["models"], json!([]));
+    // On the paths that other clients have too, the key says whose client it is.
+    let key = world.key(CreateKey::default()).await;
+    for (path, member) in [
+        ("/v1/models".to_owned(), "data"),
+        (format!("/v1/models?key={key}"), "models"),
+        (format!("/v1/models/m?key={key}"), "baseModelId"),
+    ] {
+        let got = world.native(Method::GET, &path, None).await;
+        assert!(got.status == 200 && !got.json()[member].is_null(), "{path}: {}", got.text());
+    }
 }
 
 #[tokio::test]
