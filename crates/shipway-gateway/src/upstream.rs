@@ -6,7 +6,7 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::{Client, Response, redirect::Policy};
 use shipway_dialects::{ApiError, Cause};
 
@@ -85,7 +85,32 @@ impl Provider {
         mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response, (ApiError, bool)> {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Of a form the caller's says where its fields end.
+        headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        let url = address::url(&self.spec, target);
+        let sent = self.client.post(url).headers(self.own(headers)).body(body).send().await;
+        sent.map_err(|error| (failure(&error), !error.is_connect()))
+    }
+
+    /// Asks without a body; otherwise as [`Self::send`].
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        target: &Target<'_>,
+        query: Option<&str>,
+        headers: HeaderMap,
+    ) -> Result<Response, (ApiError, bool)> {
+        let mut url = address::url(&self.spec, target);
+        if let Some(query) = query.filter(|query| !query.is_empty()) {
+            let all = url.query().map_or_else(|| query.to_owned(), |own| format!("{own}&{query}"));
+            url.set_query(Some(&all));
+        }
+        let sent = self.client.request(method, url).headers(self.own(headers)).send().await;
+        sent.map_err(|error| (failure(&error), !error.is_connect()))
+    }
+
+    /// With the headers that every request to the provider has.
+    fn own(&self, mut headers: HeaderMap) -> HeaderMap {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if self.spec.kind == ProviderKind::Anthropic {
             headers.entry("anthropic-version").or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
@@ -93,9 +118,7 @@ impl Provider {
         if let Some((name, value)) = &self.secret {
             headers.insert(name.clone(), value.clone());
         }
-        let url = address::url(&self.spec, target);
-        let sent = self.client.post(url).headers(headers).body(body).send().await;
-        sent.map_err(|error| (failure(&error), !error.is_connect()))
+        headers
     }
 }
 

@@ -39,11 +39,20 @@ impl From<&GatewayError> for ApiError {
             None => error.to_string(),
         };
         let is_unknown_model = matches!(error, GatewayError::Missing { thing: Thing::Model, .. });
-        let code = if is_unknown_model { "model_not_found" } else { error.code() };
+        let code = match error {
+            _ if is_unknown_model => "model_not_found",
+            // What OpenAI itself says.
+            GatewayError::UnknownPrevious { .. } => "previous_response_not_found",
+            _ => error.code(),
+        };
         let param = match error {
             GatewayError::Missing { thing: Thing::Model, .. }
             | GatewayError::ModelNotAllowed { .. }
             | GatewayError::NoSuchApi { .. } => Some("model"),
+            GatewayError::UnknownPrevious { .. } | GatewayError::PreviousElsewhere { .. } => {
+                Some("previous_response_id")
+            }
+            GatewayError::NoneWished { .. } => Some("provider"),
             GatewayError::NotTranslatable(bad) => bad.field(),
             _ => None,
         };

@@ -15,7 +15,9 @@ use crate::{
 };
 
 #[cfg(test)]
-pub(crate) use price::FIELDS as PRICE_FIELDS;
+pub(crate) use price::{FIELDS as PRICE_FIELDS, TIER_FIELDS as PRICE_TIER_FIELDS};
+#[cfg(test)]
+pub(crate) use route::{CONDITIONAL_FIELDS, HEDGE_FIELDS, SHARE_FIELDS, STICKY_FIELDS, WHEN_FIELDS};
 
 pub(super) const FIELDS: &[&str] = &[
     "kind",
@@ -23,6 +25,9 @@ pub(super) const FIELDS: &[&str] = &[
     "called",
     "deployments",
     "route",
+    "hedge",
+    "on_context_window",
+    "on_content_policy",
     "timeouts",
     "retries",
     "cooldown",
@@ -64,9 +69,18 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
     };
     let known: Vec<Name> = deployments.iter().map(|deployment| deployment.name.clone()).collect();
     let route = match fields.optional("route") {
-        Some(node) => route::read(node, &known, reader),
-        None => Some(LlmRoute::Fallback(known.into_iter().map(LlmRoute::Deployment).collect())),
+        Some(node) => route::read("route", node, &known, reader),
+        None => Some(LlmRoute::Fallback(known.iter().cloned().map(LlmRoute::Deployment).collect())),
     };
+    let hedge = match fields.optional("hedge") {
+        Some(node) => route::read_hedge(node, &known, reader).map(Some),
+        None => Some(None),
+    };
+    let [on_context_window, on_content_policy] =
+        ["on_context_window", "on_content_policy"].map(|name| match fields.optional(name) {
+            Some(node) => route::read(name, node, &known, reader).map(Some),
+            None => Some(None),
+        });
     let timeouts = read_timeouts(fields.optional("timeouts"), reader);
     let retries = read_retries(fields.optional("retries"), reader);
     let cooldown = read_cooldown(fields.optional("cooldown"), reader);
@@ -76,22 +90,40 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
     if deployments.is_empty() || reader.has_refused() {
         return LlmModelDraft { model: None, place };
     }
-    let parts = route.zip(timeouts).zip(retries).zip(cooldown).zip(unknown_price).zip(lossy);
-    let model = parts.map(|(((((route, timeouts), retries), cooldown), unknown_price), lossy)| LlmModel {
-        name: head.name,
-        called,
-        deployments,
-        route,
-        timeouts,
-        retries,
-        cooldown,
-        unknown_price,
-        lossy,
-        description: head.description,
-        owner: head.owner,
-        tags: head.tags,
-    });
-    LlmModelDraft { model, place }
+    let model = || {
+        Some(LlmModel {
+            name: head.name,
+            called,
+            deployments,
+            route: route?,
+            hedge: hedge?,
+            on_context_window: on_context_window?,
+            on_content_policy: on_content_policy?,
+            timeouts: timeouts?,
+            retries: retries?,
+            cooldown: cooldown?,
+            unknown_price: unknown_price?,
+            lossy: lossy?,
+            description: head.description,
+            owner: head.owner,
+            tags: head.tags,
+        })
+    };
+    let model = model();
+    if let Some(model) = &model {
+        let line = fields.optional("route").map_or(fields.line, |node| node.line);
+        refuse_the_forgotten(model, line, reader);
+    }
+    LlmModelDraft { model: model.filter(|_| !reader.has_refused()), place }
+}
+
+/// A deployment that is never tried is a mistake.
+fn refuse_the_forgotten(model: &LlmModel, line: u64, reader: &mut Reader<'_>) {
+    let named: BTreeSet<&Name> = model.routes().flat_map(LlmRoute::deployments).collect();
+    for missing in model.deployments.iter().filter(|deployment| !named.contains(&deployment.name)) {
+        let hint = Some("name it in the route, or remove it from deployments".to_owned());
+        reader.refuse(line, format!("route never tries deployment {}", missing.name), hint);
+    }
 }
 
 /// Names as clients write them: anything that can be seen and is no space.

@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::Response;
 use shipway_core::Timestamp;
-use shipway_dialects::{ApiError, BadRequest, Cause, Usage, retry_after};
+use shipway_dialects::{ApiError, BadRequest, Cause, Dialect, Usage, response_id, retry_after};
 use tokio::time::{Instant, timeout_at};
 
 use super::{reading::Reading, saying::Said, telling::Telling};
@@ -36,6 +36,8 @@ pub(super) enum Began {
     Whole(Box<Whole>),
     /// A stream, whose first event is no error.
     Stream(Box<First>),
+    /// Something that is neither JSON nor events, such as sound.
+    Raw(Box<Raw>),
 }
 
 impl Began {
@@ -43,6 +45,16 @@ impl Began {
         match self {
             Self::Whole(whole) => whole.status,
             Self::Stream(first) => first.status,
+            Self::Raw(raw) => raw.status,
+        }
+    }
+
+    /// The id under which the provider may keep the answer.
+    pub(super) fn response_id(&self) -> Option<String> {
+        match self {
+            Self::Whole(whole) => response_id(&whole.body),
+            Self::Stream(first) => first.reading.scanner().response_id().map(str::to_owned),
+            Self::Raw(_) => None,
         }
     }
 }
@@ -53,6 +65,8 @@ pub(super) struct Whole {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) usage: Option<Usage>,
+    /// The tier of service that it says it was served at.
+    pub(super) service_tier: Option<String>,
 }
 
 /// The beginning of a stream.
@@ -61,6 +75,13 @@ pub(super) struct First {
     pub(super) headers: HeaderMap,
     /// What was read of it, and is to go out.
     pub(super) reading: Reading,
+    pub(super) chunks: Chunks,
+}
+
+/// The beginning of an answer that is neither JSON nor events.
+pub(super) struct Raw {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
     pub(super) chunks: Chunks,
 }
 
@@ -90,6 +111,11 @@ impl Stopped {
         Self { retry_after, may_have_worked: false, ..Self::given_up(error) }
     }
 
+    /// Nothing has come of it yet.
+    pub(super) fn nothing() -> Self {
+        Self::said(ApiError::new(Cause::Upstream, "the provider was not asked"))
+    }
+
     /// A call that cannot be said to the deployment.
     pub(super) fn unsaid(bad: BadRequest) -> Self {
         let error = ApiError::from(&GatewayError::NotTranslatable(bad));
@@ -97,7 +123,7 @@ impl Stopped {
     }
 }
 
-fn too_late() -> Stopped {
+pub(super) fn too_late() -> Stopped {
     Stopped::given_up(ApiError::new(Cause::Timeout, "the provider did not answer in time"))
 }
 
@@ -111,7 +137,12 @@ pub(super) async fn begin(
         return Err(Stopped::said(ApiError::new(Cause::Upstream, "the provider is not configured")));
     };
     let Outgoing { said: Said { target, body, telling, .. }, headers, hides_usage, now } = outgoing;
-    let headers = upstream::passed_on(headers, telling.is_none());
+    let form = headers.get(header::CONTENT_TYPE).filter(|_| target.dialect == Dialect::OpenAiMedia);
+    let form = form.filter(|content| content.as_bytes().starts_with(b"multipart/")).cloned();
+    let mut headers = upstream::passed_on(headers, telling.is_none());
+    if let Some(form) = form {
+        headers.insert(header::CONTENT_TYPE, form);
+    }
     let sent = timeout_at(first_by, provider.send(&target, headers, body)).await;
     let response = match sent {
         Ok(Ok(response)) => response,
@@ -127,11 +158,7 @@ pub(super) async fn begin(
     if is_packed(response.headers()) {
         return Err(broken("the provider packed its answer although it was asked not to"));
     }
-    let is_events = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream"));
-    if target.is_stream && is_events {
+    if target.is_stream && is_events(response.headers()) {
         let reading = match telling {
             None => Reading::passing(target.dialect, hides_usage),
             Some(telling) => Reading::telling(telling).map_err(Stopped::given_up)?,
@@ -139,9 +166,14 @@ pub(super) async fn begin(
         return first_event(reading, response, first_by).await.map(|first| Began::Stream(Box::new(first)));
     }
     let headers = response.headers().clone();
+    if target.dialect == Dialect::OpenAiMedia && !is_json(&headers) {
+        let chunks: Chunks = Box::pin(response.bytes_stream());
+        return Ok(Began::Raw(Box::new(Raw { status, headers, chunks })));
+    }
     let body = whole(response, MOST_ANSWER_BYTES, first_by).await?;
-    let usage = Usage::of_answer(target.dialect, &body)
-        .map_err(|_| broken("the provider answered with something that is no answer"))?;
+    let no_answer = |_| broken("the provider answered with something that is no answer");
+    let usage = Usage::of_answer(target.dialect, &body).map_err(no_answer)?;
+    let service_tier = Usage::service_tier_of_answer(target.dialect, &body).map_err(no_answer)?;
     let body = match telling {
         None => body,
         Some(telling) => telling
@@ -149,7 +181,7 @@ pub(super) async fn begin(
             .and_then(|told| if target.is_stream { Err(no_stream()) } else { Ok(told) })
             .map_err(|error| Stopped { used: usage, ..Stopped::given_up(error) })?,
     };
-    Ok(Began::Whole(Box::new(Whole { status, headers, body, usage })))
+    Ok(Began::Whole(Box::new(Whole { status, headers, body, usage, service_tier })))
 }
 
 /// Clients that wait for events would take a whole answer for none at all.
@@ -166,8 +198,20 @@ fn is_packed(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
 }
 
+/// Whether it is a stream of events.
+pub(super) fn is_events(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream"))
+}
+
 /// An answer whose status says that it failed.
-async fn failed(response: Response, telling: Option<&Telling>, by: Instant, now: Timestamp) -> Stopped {
+pub(super) async fn failed(
+    response: Response,
+    telling: Option<&Telling>,
+    by: Instant,
+    now: Timestamp,
+) -> Stopped {
     let (status, headers) = (response.status(), response.headers().clone());
     let wait = retry_after(|name| headers.get(name)?.to_str().ok(), now);
     let body = whole(response, MOST_ERROR_BYTES, by).await.unwrap_or_default();
@@ -206,7 +250,7 @@ fn told(
 }
 
 /// Reads an answer to its end.
-async fn whole(response: Response, most_bytes: usize, by: Instant) -> Result<Bytes, Stopped> {
+pub(super) async fn whole(response: Response, most_bytes: usize, by: Instant) -> Result<Bytes, Stopped> {
     let mut chunks = response.bytes_stream();
     let mut body = BytesMut::new();
     loop {

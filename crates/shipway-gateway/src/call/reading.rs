@@ -148,7 +148,10 @@ impl Reading {
                 passing.scanner.finish().is_some()
             }
             // Their last event is the reason.
-            Dialect::OpenAiResponses | Dialect::OpenAiEmbeddings | Dialect::GeminiGenerate => true,
+            Dialect::OpenAiResponses
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiMedia
+            | Dialect::GeminiGenerate => true,
         };
         let end = passing.frames.iter().position(|frame| frame.sort == Sort::End);
         match end.filter(|_| !says_why) {

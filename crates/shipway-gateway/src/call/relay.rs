@@ -121,6 +121,8 @@ impl Relay {
 
     fn settle(&mut self, outcome: Outcome) {
         let (usage, is_estimated) = self.reading.scanner().usage_or_estimate(self.call.input_tokens);
+        self.call.made(self.reading.scanner().made());
+        self.call.was_served_at(self.reading.scanner().service_tier());
         let charge = if is_estimated { Charge::Estimated(usage) } else { Charge::Stated(usage) };
         self.call.settle(outcome, Some(self.status), charge);
     }

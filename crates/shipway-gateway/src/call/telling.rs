@@ -6,7 +6,7 @@ use shipway_dialects::{
     translate::{self, Context, Echo, Stream, Untranslatable},
 };
 
-use super::{Asked, charge::Call};
+use super::Asked;
 
 /// What is needed to tell an answer to its caller.
 #[derive(Debug)]
@@ -26,7 +26,13 @@ pub(super) struct Telling {
 }
 
 impl Telling {
-    pub(super) fn new(from: Dialect, asked: &Asked, call: &Call, now: shipway_core::Timestamp) -> Self {
+    /// `call` is its id, and about how many tokens its input has.
+    pub(super) fn new(
+        from: Dialect,
+        asked: &Asked,
+        (call, input_tokens): (&str, u64),
+        now: shipway_core::Timestamp,
+    ) -> Self {
         let to = asked.api.dialect;
         let echoes = to == Dialect::OpenAiResponses;
         Self {
@@ -34,9 +40,9 @@ impl Telling {
             to,
             model: asked.head.model.clone(),
             created: u64::try_from(now.0 / 1_000_000).unwrap_or(0),
-            input_tokens: call.input_tokens,
+            input_tokens,
             stream_usage: asked.head.stream_usage,
-            call: call.id().to_owned(),
+            call: call.to_owned(),
             echo: echoes.then(|| Echo::of_request(&asked.body)),
         }
     }

@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 use shipway_dialects::translate::{Lossy, OutputLimit};
 use url::Url;
 
+use super::{Detours, Hedge, Route};
+
 /// What a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderKind {
@@ -58,6 +60,10 @@ pub struct ModelSpec {
     pub deployments: Vec<DeploymentSpec>,
     /// In which order they are tried; by their places in `deployments`.
     pub route: Route,
+    /// A second attempt where the first takes its time.
+    pub hedge: Option<Hedge>,
+    /// Where a call goes that is refused for a reason that may not hold elsewhere.
+    pub detours: Detours,
     /// How long is waited.
     pub timeouts: Timeouts,
     /// How often one deployment is tried again.
@@ -81,21 +87,12 @@ pub struct DeploymentSpec {
     pub model: String,
     /// What its tokens cost; none: not known.
     pub price: Option<shipway_dialects::Price>,
+    /// Which version of the provider's price list that is.
+    pub price_as_of: Option<String>,
     /// What is reserved for an answer where the caller sets no bound, and what Anthropic is told then.
     pub max_output_tokens: u64,
     /// What its server calls the limit of an answer in calls that are translated to OpenAI's chat.
     pub output_limit: OutputLimit,
-}
-
-/// In which order deployments are tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Route {
-    /// The one at this place.
-    Deployment(usize),
-    /// The first that answers.
-    Fallback(Vec<Route>),
-    /// One by chance in proportion to its weight, then the others.
-    Weighted(Vec<(Route, u32)>),
 }
 
 /// How long is waited.

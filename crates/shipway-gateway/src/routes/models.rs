@@ -89,6 +89,7 @@ pub(super) async fn native(State(gateway): State<Gateway>) -> Json<Value> {
     let models = installed.models().iter().map(|model| {
         let deployments = model.deployments.iter().map(|deployment| {
             let spec = &deployment.spec;
+            let [first_token, answer] = deployment.figures.averages().map(|average| average.map(f64::round));
             json!({
                 "name": spec.name,
                 "provider": spec.provider,
@@ -101,6 +102,11 @@ pub(super) async fn native(State(gateway): State<Gateway>) -> Json<Value> {
                     "cached_input": price.per_million_tokens.cache_read,
                     "cache_write": price.per_million_tokens.cache_write,
                 })),
+                "full_price": spec.price,
+                "price_as_of": spec.price_as_of,
+                "state": deployment.health.standing(now).word(),
+                "average_us": { "first_token": first_token, "answer": answer },
+                "tokens_per_second": deployment.figures.tokens_per_second(),
                 "failures": deployment.health.failures(),
                 "paused_until": deployment.health.paused_until(now),
             })
