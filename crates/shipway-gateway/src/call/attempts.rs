@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use shipway_dialects::{ApiError, BadRequest, Cause};
+use shipway_dialects::{ApiError, Cause};
 use tokio::time::Instant;
 
 use super::{

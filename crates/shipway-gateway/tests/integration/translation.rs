@@ -152,7 +152,7 @@ async fn what_responses_repeat_of_their_request_is_there() {
     );
     assert!(answer["id"].as_str().unwrap().starts_with("resp_"));
     assert_eq!(world.provider.seen()[0].json()["max_tokens"], 77);
-    // An answer that lies elsewhere cannot be gone on from.
+    // An answer that nobody here knows cannot be gone on from.
     let asked = json!({ "model": "m", "input": "hello", "previous_response_id": "resp_1" });
     let got = world.ask("/v1/responses", &[], &asked).await;
     assert_eq!(refusal(&got), (400, Some("gateway.unknown_previous_response")));
