@@ -262,6 +262,9 @@ fn what_it_would_compute_otherwise_is_refused() {
     alike(&softmax(2), &[floats("x", &[2, 2, 3])]);
     let old = x().node(node("Relu", &["x"], "y")).version(7);
     assert_eq!(lacks(&one(old)), "version 7 of the operators, 11 or newer is needed");
+    let pool = number(node("MaxPool", &["x"], "y"), "ceil_mode", 0);
+    let pool = Graph::new().input("x", DataType::FLOAT, &[-1, 4]).node(words(pool, "auto_pad", "SAME_LOWER"));
+    assert_eq!(lacks(&one(pool)), "MaxPool padded SAME_LOWER");
     // What the engine says only when it runs.
     let bytes = Graph::new()
         .input("a", DataType::UINT8, &[-1, 4])

@@ -192,6 +192,11 @@ impl Judge<'_> {
             };
             self.operators.insert(format!("{}{of}", short(name)));
         }
+        // It puts what an odd size leaves over on the other side.
+        let padding = attribute(node, "auto_pad").and_then(|padding| padding.s.as_deref());
+        if padding == Some("SAME_LOWER") {
+            self.others.insert(format!("{} padded SAME_LOWER", short(name)));
+        }
         // It computes in single precision, which is not what a model that goes to double precision asks for.
         let to = attribute(node, "to").filter(|_| name == "Cast").and_then(|to| to.i);
         if to == Some(i64::from(DataType::DOUBLE.0)) {
