@@ -16,12 +16,14 @@ class Failed(Exception):
 
 
 class Server:
-    """A `shipway serve` on a free loopback port with a data folder of its own; `environment` is added to ours."""
+    """A `shipway serve` on a free loopback port with a data folder of its own, under `configuration` if there is one; `environment` is added to ours."""
 
     READY_WITHIN_SECONDS = 60.0
     LOOKS_EVERY_SECONDS = 0.05
 
-    def __init__(self, binary: str, data: Path, log: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, binary: str, data: Path, log: Path, environment: dict[str, str] | None = None, configuration: Path | None = None
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -30,7 +32,10 @@ class Server:
         self._binary = binary
         self._log = log.open("w")
         self._process = subprocess.Popen(
-            [binary, "serve", "--data", str(data), "--listen", f"127.0.0.1:{self.port}"],
+            [
+                *(binary, "serve", "--data", str(data), "--listen", f"127.0.0.1:{self.port}"),
+                *(("--configuration", str(configuration)) if configuration else ()),
+            ],
             stdout=self._log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},

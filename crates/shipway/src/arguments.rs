@@ -17,7 +17,7 @@ use clap_complete::Shell;
 
 pub(crate) use access::{NewPassword, Roles, Tokens, Users};
 pub(crate) use drop::Drop;
-pub(crate) use import::{Import, ImportMlflow};
+pub(crate) use import::{Import, ImportLitellm, ImportMlflow};
 pub(crate) use launch::{Launch, LaunchStart};
 pub(crate) use llm::{Llm, LlmGroups, LlmKeys, LlmLimits, LlmRecompute, RecomputeBy};
 pub(crate) use metadata::Metadata;

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use self::Address::{At, MustBeGiven, Usual};
-use super::{Losses, as_name, not_yet, section::Section};
+use super::{
+    Losses, as_name, not_yet,
+    section::{Field, Section},
+};
 
 /// A provider that speaks an API which the server speaks: LiteLLM's word for it, what it is here, where it is, and where LiteLLM looks for
 /// its secret.
@@ -104,26 +107,10 @@ impl Providers {
     /// The name of the provider that a deployment is at, and what that calls the model. What cannot be asked here is listed.
     pub(super) fn of(&mut self, params: &mut Section<'_>, losses: &mut Losses) -> Option<(String, String)> {
         let (place, written) = params.text("model", losses)?;
-        let word = params.text("custom_llm_provider", losses).map(|(_, word)| word);
-        let split = written.split_once('/');
-        let (word, model) = match (word, split) {
-            // A provider that is named may be before the model as well.
-            (Some(word), Some((before, model))) if before == word => (word, model),
-            (Some(word), _) => (word, written),
-            (None, Some((before, model))) => (before, model),
-            (None, None) => {
-                match BARE.iter().find(|(_, begins)| begins.iter().any(|begin| written.starts_with(begin))) {
-                    Some((word, _)) => (*word, written),
-                    None => {
-                        losses.say(
-                            place.line,
-                            place.place,
-                            "which provider it is at is not said: write provider/model",
-                        );
-                        return None;
-                    }
-                }
-            }
+        let custom = params.text("custom_llm_provider", losses).map(|(_, word)| word);
+        let Some((word, model)) = split(written, custom) else {
+            losses.say(place.line, place.place, "which provider it is at is not said: write provider/model");
+            return None;
         };
         let Some(known) = KNOWN.iter().find(|known| known.word == word) else {
             let reason = format!(
@@ -138,23 +125,14 @@ impl Providers {
             losses.say(place.line, place.place, reason);
             return None;
         }
-        let address = params.text("api_base", losses).or_else(|| params.text("base_url", losses));
-        let address = match (address, &known.address) {
-            (Some((_, text)), _) => Some(with_version(Given::of(text), known)),
-            (None, Usual) => None,
-            (None, At(address)) => Some(Given::Written((*address).to_owned())),
-            (None, MustBeGiven) => {
-                losses.say(place.line, place.place, format!("{word} needs an api_base, and there is none"));
-                return None;
-            }
-        };
+        let address = address(known, &place, params, losses)?;
         let given = params.text("api_key", losses);
         let secret = match &given {
             Some((_, text)) => Some(Given::of(text)),
             None => known.secret.map(|name| Given::Variable(name.to_owned())),
         };
-        let name =
-            self.named(Provider { word: known.word, kind: known.kind, address, secret: secret.clone() });
+        let provider = Provider { word: known.word, kind: known.kind, address, secret: secret.clone() };
+        let name = self.named(provider);
         if let (Some((field, _)), Some(Given::Written(_))) = (given, secret) {
             let variable = variable(&name, "API_KEY");
             let reason = format!(
@@ -203,6 +181,46 @@ impl Providers {
 /// The variable that gives the server a value of a provider.
 fn variable(name: &str, value: &str) -> String {
     format!("SHIPWAY_PROVIDERS__{}__{value}", name.to_uppercase())
+}
+
+/// The provider's word and the model, of what is written and of the provider that is named beside it.
+fn split<'t>(written: &'t str, custom: Option<&'t str>) -> Option<(&'t str, &'t str)> {
+    match (custom, written.split_once('/')) {
+        // A provider that is named may be before the model as well.
+        (Some(word), Some((before, model))) if before == word => Some((word, model)),
+        (Some(word), _) => Some((word, written)),
+        (None, Some((before, model))) => Some((before, model)),
+        (None, None) => {
+            let is_its = |begins: &[&str]| begins.iter().any(|begin| written.starts_with(begin));
+            BARE.iter().find(|(_, begins)| is_its(begins)).map(|(word, _)| (*word, written))
+        }
+    }
+}
+
+/// Where the provider is: as it is written, or as it is known; `None` where it is not to be had.
+fn address(
+    known: &Known,
+    place: &Field<'_>,
+    params: &mut Section<'_>,
+    losses: &mut Losses,
+) -> Option<Option<Given>> {
+    let written = params.text("api_base", losses).or_else(|| params.text("base_url", losses));
+    match (written, &known.address) {
+        // A name and a secret, or parameters that are one.
+        (Some((field, text)), _) if text.contains(['@', '?']) => {
+            let reason = "an address has no name, secret or parameters here, and these are not copied";
+            losses.say(field.line, field.place, reason);
+            None
+        }
+        (Some((_, text)), _) => Some(Some(with_version(Given::of(text), known))),
+        (None, Usual) => Some(None),
+        (None, At(address)) => Some(Some(Given::Written((*address).to_owned()))),
+        (None, MustBeGiven) => {
+            let reason = format!("{} needs an api_base, and there is none", known.word);
+            losses.say(place.line, &place.place, reason);
+            None
+        }
+    }
 }
 
 /// LiteLLM adds the version to an address of Anthropic's and of Ollama's; here it belongs to the address.

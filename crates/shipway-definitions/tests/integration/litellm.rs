@@ -170,6 +170,7 @@ model_list:
   - { model_name: 'openai/*', litellm_params: { model: 'openai/*' } }
   - { model_name: nameless, litellm_params: { model: mystery } }
   - { model_name: no-address, litellm_params: { model: hosted_vllm/qwen3 } }
+  - { model_name: with-a-secret, litellm_params: { model: openai/x, api_base: 'https://u:sk-p@example.com/v1' } }
   - { litellm_params: { model: openai/x } }
   - 7
 litellm_settings:
@@ -215,21 +216,22 @@ mcp_servers: {}
     line 12, model_list[3].model_name: a pattern, or no name that a caller can ask for: define each model by its name
     line 13, model_list[4].litellm_params.model: which provider it is at is not said: write provider/model
     line 14, model_list[5].litellm_params.model: hosted_vllm needs an api_base, and there is none
-    line 15, model_list[6]: an entry needs model_name and litellm_params
-    line 16, model_list[7]: a map is expected, this is a number
-    line 18, litellm_settings.drop_params: calls go on as they came
-    line 20, litellm_settings.num_retries: 5 at most: 5 is written
-    line 21, litellm_settings.context_window_fallbacks: a fallback for prompts that are too long is not carried
-    line 22, litellm_settings.fallbacks[0].chat[0]: model cloud was not carried
-    line 22, litellm_settings.fallbacks[0].chat[1]: a fallback is the name of a model; other parameters are not carried
-    line 22, litellm_settings.fallbacks[1]: a map from a model to its fallbacks is expected
-    line 23, router_settings.model_group_alias.old: model cloud was not carried
-    line 23, router_settings.routing_strategy: calls are spread by chance, by weight; latency-based-routing is not carried
-    line 24, general_settings.alerting: the server has no setting of the kind
-    line 24, general_settings.database_url: keys, budgets and what was spent stay there: make them anew with `llm keys` and `llm groups`
-    line 24, general_settings.master_key: not copied: make keys with `llm keys create`; the operator's token is SHIPWAY_TOKEN
-    line 25, environment_variables.OPENAI_API_KEY: values of the environment are not copied: start the server with it where it is needed
-    line 26, guardrails: guardrails are not carried
+    line 15, model_list[6].litellm_params.api_base: an address has no name, secret or parameters here, and these are not copied
+    line 16, model_list[7]: an entry needs model_name and litellm_params
+    line 17, model_list[8]: a map is expected, this is a number
+    line 19, litellm_settings.drop_params: calls go on as they came
+    line 21, litellm_settings.num_retries: 5 at most: 5 is written
+    line 22, litellm_settings.context_window_fallbacks: a fallback for prompts that are too long is not carried
+    line 23, litellm_settings.fallbacks[0].chat[0]: model cloud was not carried
+    line 23, litellm_settings.fallbacks[0].chat[1]: a fallback is the name of a model; other parameters are not carried
+    line 23, litellm_settings.fallbacks[1]: a map from a model to its fallbacks is expected
+    line 24, router_settings.model_group_alias.old: model cloud was not carried
+    line 24, router_settings.routing_strategy: calls are spread by chance, by weight; latency-based-routing is not carried
+    line 25, general_settings.alerting: the server has no setting of the kind
+    line 25, general_settings.database_url: keys, budgets and what was spent stay there: make them anew with `llm keys` and `llm groups`
+    line 25, general_settings.master_key: not copied: make keys with `llm keys create`; the operator's token is SHIPWAY_TOKEN
+    line 26, environment_variables.OPENAI_API_KEY: values of the environment are not copied: start the server with it where it is needed
+    line 27, guardrails: guardrails are not carried
     "#);
 }
 

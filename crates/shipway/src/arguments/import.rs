@@ -9,6 +9,20 @@ pub(crate) enum Import {
     /// Bring experiments, runs, models and the registry over from MLflow; may be repeated and goes on where it stopped, exits 1 when
     /// something failed
     Mlflow(ImportMlflow),
+    /// Turn a config.yaml of LiteLLM's proxy into definitions of models and the providers of the configuration; asks no server, copies
+    /// no secret, and lists what it could not carry
+    Litellm(ImportLitellm),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportLitellm {
+    /// The config.yaml; files that it includes are not read
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Folder that llm-models.yaml and providers.toml are written into; files of these names that are there already stay, and the command
+    /// fails. Without it, both are printed
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) into: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
