@@ -11,7 +11,8 @@ use shipway_core::{DataType, Digest, Name};
 use shipway_expression::LANGUAGE_VERSION;
 
 use crate::{
-    Entity, Gate, LlmModel, Requirement, Rule, Service, Sink, SinkFrom, SinkTo, Source, View, ViewBody,
+    Entity, Gate, LlmGuardrail, LlmModel, Requirement, Rule, Service, Sink, SinkFrom, SinkTo, Source, View,
+    ViewBody,
 };
 
 struct Canonical(Vec<u8>);
@@ -274,5 +275,22 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
         .field("cooldown_failures", cooldown.failures.to_string())
         .field("cooldown_us", cooldown.pause.micros().to_string())
         .field("unknown_price", model.unknown_price.word());
+    if let Some(cache) = &model.cache {
+        canonical.field("cache_us", cache.time.micros().to_string()).field("cache_scope", cache.scope.word());
+    }
+    for guardrail in &model.guardrails {
+        canonical.field("guardrail", guardrail);
+    }
+    canonical.digest()
+}
+
+/// What is looked for, where, and what is done then.
+pub(crate) fn llm_guardrail(guardrail: &LlmGuardrail) -> Digest {
+    let mut canonical = Canonical::of("llm_guardrail");
+    canonical
+        .field("name", &guardrail.name)
+        .field("on", guardrail.on.word())
+        .field("action", guardrail.action.word())
+        .field("find", guardrail.find_in_words());
     canonical.digest()
 }

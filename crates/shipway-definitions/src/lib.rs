@@ -24,11 +24,12 @@ mod yaml;
 pub use error::{DefinitionError, DefinitionErrors, RestoreError, UnknownDefinition};
 pub use model::{
     Batch, BatchFormat, BatchFrom, Beyond, ColumnOrigin, Corrections, DefinitionKind, DefinitionSet,
-    Deprecation, Derived, Entity, Feature, FeatureMetadata, Freshness, Gate, LlmCooldown, LlmDeployment,
-    LlmModel, LlmPrice, LlmRetries, LlmRoute, LlmTimeouts, Pii, Requirement, Rule, Selection, SelectionJoin,
-    Service, ServiceColumn, Sink, SinkFormat, SinkFrom, SinkTo, Source, Stream, StreamChanges,
-    StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields, UnknownPrice, Unsendable, Versioned,
-    View, ViewBody, ViewReference,
+    Deprecation, Derived, Entity, Feature, FeatureMetadata, Freshness, Gate, LlmCache, LlmCacheScope,
+    LlmCooldown, LlmDeployment, LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn, LlmModel, LlmPrice,
+    LlmRetries, LlmRoute, LlmTimeouts, Pii, Requirement, Rule, Selection, SelectionJoin, Service,
+    ServiceColumn, Sink, SinkFormat, SinkFrom, SinkTo, Source, Stream, StreamChanges, StreamEnvelope,
+    StreamFormat, StreamStart, TimeUnit, UnknownFields, UnknownPrice, Unsendable, Versioned, View, ViewBody,
+    ViewReference,
 };
 pub use parse::DefinitionFile;
 pub use schema::schema;

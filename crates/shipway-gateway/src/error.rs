@@ -18,6 +18,8 @@ pub enum Thing {
     Group,
     /// A model.
     Model,
+    /// A guardrail.
+    Guardrail,
 }
 
 impl Thing {
@@ -26,6 +28,7 @@ impl Thing {
             Self::Key => "key",
             Self::Group => "group",
             Self::Model => "model",
+            Self::Guardrail => "guardrail",
         }
     }
 }

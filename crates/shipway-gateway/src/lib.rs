@@ -8,6 +8,8 @@
 //! - `health`: deployments that failed lately
 //! - `meter`: limits and budgets: reserve, settle
 //! - `ledger`: what every call cost, durable
+//! - `guard`: what requests and answers must not hold
+//! - `cache`: answers that are given again to who asks the same
 //! - `call`: one call from its body to its answer
 //! - `upstream`: requests to providers
 //! - `wire`: refusals in the words of each API
@@ -19,8 +21,10 @@
 //! - `error`: what can go wrong
 #![deny(missing_docs)]
 
+mod cache;
 mod call;
 mod error;
+mod guard;
 mod health;
 mod ledger;
 mod meter;
@@ -36,11 +40,14 @@ mod upstream;
 mod wire;
 
 pub use error::{GatewayError, Thing};
-pub use ledger::{AttemptFact, CallFact, CallTable, CarryError, Entry, Opened, Outcome, TokenCounts};
+pub use ledger::{
+    AttemptFact, CallFact, CallTable, CarryError, Entry, Opened, Outcome, TokenCounts, VerdictFact,
+};
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
-    Budget, Chain, Cooldown, DeploymentSpec, Group, GroupKind, Limits, ModelSpec, ProviderKind, ProviderSpec,
-    Retries, Route, Scope, Timeouts, UnknownPrice, VirtualKey, Window,
+    Budget, CacheScope, CacheSpec, Chain, Cooldown, DeploymentSpec, Group, GroupKind, GuardrailAction,
+    GuardrailOn, GuardrailSpec, Limits, ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Scope, Side,
+    Timeouts, UnknownPrice, VirtualKey, Window,
 };
 pub use ports::LocalModels;
 pub use routes::routes;

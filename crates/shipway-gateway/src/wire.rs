@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Our own code of a refusal: the APIs have codes of theirs.
-const OUR_CODE: &str = "x-shipway-error";
+pub(crate) const OUR_CODE: &str = "x-shipway-error";
 /// Tells clients whether to send the call again; OpenAI's and Anthropic's obey it.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Who must wait longer than this is not told to try again by itself.

@@ -1,5 +1,6 @@
 //! Reads a model of language. It refers to nothing that is defined here, so what is read is the definition.
 
+mod cache;
 mod price;
 mod route;
 
@@ -14,6 +15,8 @@ use crate::{
 };
 
 #[cfg(test)]
+pub(crate) use cache::FIELDS as CACHE_FIELDS;
+#[cfg(test)]
 pub(crate) use price::FIELDS as PRICE_FIELDS;
 
 pub(super) const FIELDS: &[&str] = &[
@@ -26,6 +29,8 @@ pub(super) const FIELDS: &[&str] = &[
     "retries",
     "cooldown",
     "unknown_price",
+    "cache",
+    "guardrails",
     "description",
     "owner",
     "tags",
@@ -68,6 +73,9 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
     let retries = read_retries(fields.optional("retries"), reader);
     let cooldown = read_cooldown(fields.optional("cooldown"), reader);
     let unknown_price = read_unknown_price(fields.optional("unknown_price"), reader);
+    let guardrails =
+        fields.optional("guardrails").map(|node| read_guardrails(node, reader)).unwrap_or_default();
+    let cache = fields.optional("cache").and_then(|node| cache::read(node, reader));
     if deployments.is_empty() || reader.has_refused() {
         return LlmModelDraft { model: None, place };
     }
@@ -81,6 +89,8 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
         retries,
         cooldown,
         unknown_price,
+        cache,
+        guardrails,
         description: head.description,
         owner: head.owner,
         tags: head.tags,
@@ -111,6 +121,21 @@ fn read_called(node: &Node, reader: &mut Reader<'_>) -> Vec<String> {
     }
     if names.len() > MOST_NAMES {
         reader.refuse(node.line, format!("called has more than {MOST_NAMES} names"), None);
+    }
+    names
+}
+
+fn read_guardrails(node: &Node, reader: &mut Reader<'_>) -> Vec<Name> {
+    let mut names: Vec<Name> = Vec::new();
+    for name in reader.names("guardrails", "a guardrail", node) {
+        if names.contains(&name.value) {
+            reader.refuse(name.line, format!("{} is twice in guardrails", name.value), None);
+        } else {
+            names.push(name.value);
+        }
+    }
+    if names.len() > MOST_NAMES {
+        reader.refuse(node.line, format!("guardrails has more than {MOST_NAMES} names"), None);
     }
     names
 }

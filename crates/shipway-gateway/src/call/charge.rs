@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use super::Api;
 use crate::{
+    cache::Kept,
     error::GatewayError,
+    guard::Verdicts,
     ledger::{AttemptFact, CallFact, Entry, Opened, Outcome, TokenCounts, new_call_id},
     meter::{Amount, Reservation},
     model::Chain,
@@ -60,22 +62,26 @@ pub(super) struct Call {
     lost_nanos: i64,
     is_sent: bool,
     is_settled: bool,
+    /// Its answer is one that was kept.
+    is_again: bool,
+    is_guarded: bool,
     deadline: Instant,
 }
 
 impl Call {
-    /// Reserves, and enters the call into the ledger.
+    /// Reserves, and enters the call into the ledger. Without `reserved` it is one that uses nothing whatever happens.
     pub(super) fn open(
         gateway: Gateway,
         chain: &Chain,
-        reserved: Amount,
+        reserved: Option<Amount>,
         description: Description,
     ) -> Result<Self, GatewayError> {
         let now = gateway.now();
-        let reservation = gateway
-            .meter()
-            .reserve(chain, reserved, now)
-            .map_err(|(scope, bound)| GatewayError::Limit { scope, bound })?;
+        let reservation = match reserved {
+            Some(reserved) => gateway.meter().reserve(chain, reserved, now),
+            None => gateway.meter().reserve_nothing(chain, now),
+        };
+        let reservation = reservation.map_err(|(scope, bound)| GatewayError::Limit { scope, bound })?;
         let Description {
             caller,
             user,
@@ -95,7 +101,7 @@ impl Call {
             caller,
             model,
             api: api.to_string(),
-            reserved_nanos: reserved.nanos,
+            reserved_nanos: reservation.asked.nanos,
         };
         let fact = CallFact {
             user,
@@ -122,6 +128,8 @@ impl Call {
             lost_nanos: 0,
             is_sent: false,
             is_settled: false,
+            is_again: false,
+            is_guarded: false,
             deadline,
         })
     }
@@ -136,6 +144,39 @@ impl Call {
 
     pub(super) fn deployment(&self) -> Option<&str> {
         self.fact.deployment.as_deref()
+    }
+
+    pub(super) fn upstream_model(&self) -> Option<&str> {
+        self.fact.upstream_model.as_deref()
+    }
+
+    /// What guardrails found on one side.
+    pub(super) fn judged(&mut self, verdicts: Option<Verdicts>) {
+        if let Some(verdicts) = verdicts {
+            self.is_guarded = true;
+            self.fact.guardrails.extend(verdicts.close());
+        }
+    }
+
+    /// What guardrails found, as the caller is told it; none where no guardrail looked. What is only counted is not told.
+    pub(super) fn guardrails_in_words(&self) -> Option<String> {
+        let told = self.fact.guardrails.iter().filter(|fact| fact.verdict != "shadowed");
+        let words: Vec<String> = told.map(|fact| format!("{}={}", fact.guardrail, fact.verdict)).collect();
+        self.is_guarded.then(|| if words.is_empty() { "passed".to_owned() } else { words.join(", ") })
+    }
+
+    /// What the cache of the model did.
+    pub(super) fn had_in_cache(&mut self, word: &str) {
+        self.fact.cache = Some(word.to_owned());
+    }
+
+    /// The answer is one that was kept: it costs nothing, whatever its provider said that it used.
+    pub(super) fn answered_again(&mut self, kept: &Kept) {
+        self.is_again = true;
+        self.fact.saved_nanos = kept.made.cost_nanos;
+        self.fact.deployment.clone_from(&kept.made.deployment);
+        self.fact.upstream_model.clone_from(&kept.made.upstream_model);
+        self.fact.first_token_us = Some(micros(self.began));
     }
 
     pub(super) fn attempts(&self) -> usize {
@@ -233,6 +274,7 @@ impl Call {
             return;
         }
         let asked = self.reservation.asked;
+        let charge = if self.is_again { Charge::Nothing } else { charge };
         let (usage, nanos, tokens) = match charge {
             Charge::Nothing => (Usage::default(), 0, 0),
             Charge::Stated(usage) | Charge::Estimated(usage) => {

@@ -1,17 +1,21 @@
 //! One call, from its body to its answer.
 //!
-//! The way is straight: head → model → may the caller → reserve → attempts → the first event is looked at → answer or stream → settle.
-//! Until the answer begins, another deployment can still give it; from then on what goes wrong is said within the stream.
+//! The way is straight: head → model → may the caller → guardrails of the request → is the answer kept → reserve → attempts → the first event is looked at → answer or stream → settle.
+//! Guardrails of the answer look at it last. Until the answer begins, another deployment can still give it; from then on what goes wrong is said within the stream.
 //!
+//! - `cached`: an answer that is kept is given again
 //! - `charge`: what a call has reserved and what it costs; settles by itself when the call is dropped
 //! - `attempts`: deployments are tried in order
 //! - `attempt`: one request to one deployment, up to the beginning of its answer
+//! - `guarded`: the guardrails of a call
 //! - `relay`: a stream is passed on, byte for byte
 //! - here: what comes before and after
 
 mod attempt;
 mod attempts;
+mod cached;
 mod charge;
+mod guarded;
 mod relay;
 
 use std::{sync::Arc, time::Duration};
@@ -27,7 +31,9 @@ pub(crate) use charge::Charge;
 use charge::{Call, Description};
 
 use crate::{
+    cache::is_complete,
     error::{GatewayError, Thing},
+    guard::Violation,
     ledger::Outcome,
     meter::Amount,
     model::UnknownPrice,
@@ -37,6 +43,9 @@ use crate::{
 };
 use attempt::{Began, Whole};
 use attempts::Failed;
+use cached::Keeper;
+use guarded::Screened;
+use relay::Manner;
 
 /// How much more than estimated an input may have when money and tokens are reserved for it.
 const INPUT_MARGIN: u64 = 2;
@@ -139,7 +148,7 @@ async fn call_local(
     }
     let tokens = asked.head.estimated_input_tokens();
     let reserved = Amount { nanos: 0, tokens: i64::try_from(tokens).unwrap_or(i64::MAX) };
-    let mut call = open(gateway, &asked, &name, reserved, LOCAL_TOTAL)?;
+    let mut call = open(gateway, &asked, &name, Some(reserved), LOCAL_TOTAL)?;
     let response = local.embeddings(asked.body).await;
     let outcome = if response.status().is_success() { Outcome::Answered } else { Outcome::Refused };
     call.answered_by("here", &name, None);
@@ -147,15 +156,49 @@ async fn call_local(
     Ok(response)
 }
 
-async fn call_model(gateway: &Gateway, model: Arc<Model>, asked: Asked) -> Result<Response, Refusal> {
+async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> Result<Response, Refusal> {
     if !asked.principal.may_use(&asked.head.model, &model.spec.name) {
         let (key, model) = (asked.principal.name, asked.head.model);
         return Err(GatewayError::ModelNotAllowed { key, model }.into());
     }
-    let places = candidates(gateway, &model, asked.api)?;
-    let reserved = reserve(&model, &places, &asked)?;
-    let call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total)?;
-    Ok(carry_out(gateway, &model, &places, asked, call).await)
+    let mut screened = guarded::screen(&model, &mut asked)?;
+    if let Some(violation) = screened.violation.take() {
+        return blocked(gateway, &model, &asked, screened, &violation);
+    }
+    let cached = cached::look(gateway, &model, &asked).await?;
+    let hit = cached.as_ref().and_then(|cached| cached.hit.clone());
+    let (places, reserved) = match &hit {
+        Some(_) => (Vec::new(), None),
+        None => {
+            let places = candidates(gateway, &model, asked.api)?;
+            let reserved = reserve(&model, &places, &asked)?;
+            (places, Some(reserved))
+        }
+    };
+    let mut call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total)?;
+    call.judged(screened.verdicts.take());
+    if let Some(cached) = &cached {
+        call.had_in_cache(cached.word());
+    }
+    let began = match hit {
+        Some(kept) => {
+            call.answered_again(&kept);
+            Ok(cached::began(&kept, &asked))
+        }
+        None => attempts::first_answer(gateway, &model, &places, &asked, &mut call).await,
+    };
+    let mut response = match began {
+        Ok(began) => {
+            let keeper = cached.as_ref().and_then(|cached| cached.recorder(gateway, &began));
+            let after = After { keeper, screened };
+            carry_out(gateway, &model, (&asked, began), call, after)
+        }
+        Err(failed) => refused(gateway, asked.api.dialect, failed, call),
+    };
+    if let Some(cached) = &cached {
+        cached.put_headers(response.headers_mut(), gateway.now());
+    }
+    Ok(response)
 }
 
 /// The deployments that may answer, in the order in which they are tried: those that failed lately last.
@@ -220,7 +263,7 @@ fn open(
     gateway: &Gateway,
     asked: &Asked,
     model: &str,
-    reserved: Amount,
+    reserved: Option<Amount>,
     total: Duration,
 ) -> Result<Call, GatewayError> {
     if !gateway.ledger().ink().flows() {
@@ -241,36 +284,85 @@ fn open(
     Call::open(gateway.clone(), &asked.principal.chain, reserved, description)
 }
 
-async fn carry_out(
+/// What is done with an answer besides passing it on.
+struct After {
+    keeper: Option<Keeper>,
+    screened: Screened,
+}
+
+/// A guardrail refuses the request: nothing is sent, and nothing is charged.
+fn blocked(
     gateway: &Gateway,
-    model: &Arc<Model>,
-    places: &[usize],
-    asked: Asked,
+    model: &Model,
+    asked: &Asked,
+    mut screened: Screened,
+    violation: &Violation,
+) -> Result<Response, Refusal> {
+    let mut call = open(gateway, asked, &model.spec.name, None, model.spec.timeouts.total)?;
+    call.judged(screened.verdicts.take());
+    Ok(refuse_blocked(gateway, asked.api.dialect, violation, call, Charge::Nothing))
+}
+
+/// What the caller is told whose request or answer a guardrail refuses.
+fn refuse_blocked(
+    gateway: &Gateway,
+    dialect: Dialect,
+    violation: &Violation,
     mut call: Call,
+    charge: Charge,
 ) -> Response {
+    let error = violation.error();
+    call.went_wrong(error.message.clone());
+    let mut response = wire::refuse(dialect, &error, Some(call.id()), None);
+    call.settle(Outcome::Blocked, Some(response.status()), charge);
+    wire::put(response.headers_mut(), wire::OUR_CODE, "gateway.blocked");
+    put_cost(response.headers_mut(), &call);
+    put_headers(response.headers_mut(), gateway, dialect, &call);
+    response
+}
+
+/// The answer, once it began.
+fn carry_out(
+    gateway: &Gateway,
+    model: &Model,
+    (asked, began): (&Asked, Began),
+    mut call: Call,
+    after: After,
+) -> Response {
+    let After { keeper, screened } = after;
     let dialect = asked.api.dialect;
-    match attempts::first_answer(gateway, model, places, &asked, &mut call).await {
-        Ok(Began::Whole(whole)) => {
+    match began {
+        Began::Whole(whole) => {
             let Whole { status, headers, body, usage } = *whole;
             let charge = call.charge_of_answer(asked.api, usage);
-            call.count_response(body.len() as u64);
+            let (shown, verdicts) = screened.answer(model, asked, &body);
+            call.judged(verdicts);
+            let shown = match shown {
+                Ok(shown) => shown,
+                Err(violation) => return refuse_blocked(gateway, dialect, &violation, call, charge),
+            };
+            call.count_response(shown.len() as u64);
             let mut headers = upstream::answer_headers(&headers);
             call.settle(Outcome::Answered, Some(status), charge);
+            // What was asked as a stream is kept as a stream or not at all.
+            if let Some(keeper) = keeper.filter(|_| !asked.head.stream && is_complete(dialect, &body)) {
+                keeper.keep_whole(&body, &call);
+            }
             put_cost(&mut headers, &call);
             put_headers(&mut headers, gateway, dialect, &call);
-            respond(status, headers, Body::from(body))
+            respond(status, headers, Body::from(shown))
         }
-        Ok(Began::Stream(first)) => {
+        Began::Stream(first) => {
             let mut headers = upstream::answer_headers(&first.headers);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             put_headers(&mut headers, gateway, dialect, &call);
             let status = first.status;
             call.answers_with(status);
             let hides_usage = !asked.head.stream_usage;
-            let body = relay::body(*first, call, dialect, hides_usage, model.spec.timeouts.idle);
-            respond(status, headers, body)
+            let guard = screened.stream(model, asked);
+            let manner = Manner { dialect, hides_usage, idle: model.spec.timeouts.idle, keeper, guard };
+            respond(status, headers, relay::body(*first, call, manner))
         }
-        Err(failed) => refused(gateway, dialect, failed, call),
     }
 }
 
@@ -309,6 +401,9 @@ fn put_headers(headers: &mut HeaderMap, gateway: &Gateway, dialect: Dialect, cal
     wire::put(headers, "x-shipway-model", call.model());
     if let Some(deployment) = call.deployment() {
         wire::put(headers, "x-shipway-deployment", deployment);
+    }
+    if let Some(words) = call.guardrails_in_words() {
+        wire::put(headers, "x-shipway-guardrails", &words);
     }
     wire::put(headers, "x-shipway-attempts", &call.attempts().to_string());
     let now = gateway.now();

@@ -15,24 +15,54 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     attempt::{Chunks, First},
+    cached::Keeper,
     charge::{Call, Charge},
 };
-use crate::{ledger::Outcome, upstream};
+use crate::{guard::StreamGuard, ledger::Outcome, upstream};
 
 /// How long is waited for the end of a connection whose stream is over, so that it can be used again.
 const PATIENCE_AFTER_END: Duration = Duration::from_millis(500);
 
 /// The body of the answer. `call` is settled when the stream is over, or when the body is dropped.
-pub(super) fn body(first: First, call: Call, dialect: Dialect, hides_usage: bool, idle: Duration) -> Body {
+pub(super) fn body(first: First, call: Call, manner: Manner) -> Body {
     let First { status, headers: _, scanner, frames, chunks } = first;
+    let Manner { dialect, hides_usage, idle, mut keeper, guard } = manner;
     let deadline = call.deadline();
-    let relay =
-        Relay { call, dialect, status, scanner, frames, chunks, hides_usage, idle, deadline, is_over: false };
+    if let Some(keeper) = &mut keeper {
+        keeper.recorder.record(&frames);
+    }
+    let relay = Relay {
+        call,
+        dialect,
+        status,
+        scanner,
+        frames,
+        chunks,
+        hides_usage,
+        idle,
+        keeper,
+        guard,
+        deadline,
+        is_over: false,
+    };
     // Errors are said within the stream: to its reader the body itself never fails.
     Body::from_stream(stream::unfold(relay, |mut relay| async move {
         let bytes = relay.next().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(bytes), relay))
     }))
+}
+
+/// How a stream is passed on.
+pub(super) struct Manner {
+    pub(super) dialect: Dialect,
+    /// The caller did not ask for usage.
+    pub(super) hides_usage: bool,
+    /// How long is waited between two parts.
+    pub(super) idle: Duration,
+    /// Writes it down to be given again.
+    pub(super) keeper: Option<Keeper>,
+    /// The guardrails that look at it.
+    pub(super) guard: Option<StreamGuard>,
 }
 
 struct Relay {
@@ -45,6 +75,8 @@ struct Relay {
     chunks: Chunks,
     hides_usage: bool,
     idle: Duration,
+    keeper: Option<Keeper>,
+    guard: Option<StreamGuard>,
     deadline: Instant,
     is_over: bool,
 }
@@ -54,7 +86,7 @@ impl Relay {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             self.refuse_an_end_without_reason();
-            let out = self.take_frames();
+            let out = if self.guard.is_some() { self.take_guarded() } else { self.take_frames() };
             if self.scanner.ending() == Ending::Complete {
                 // Before the last bytes go out: whoever has them finds the call in the ledger.
                 self.settle(Outcome::Answered);
@@ -103,15 +135,41 @@ impl Relay {
         joined.freeze()
     }
 
+    /// The same as its guardrails let it go on. Where one refuses, the stream ends with an error, and the provider is left.
+    fn take_guarded(&mut self) -> Bytes {
+        let Some(guard) = &mut self.guard else { return Bytes::new() };
+        let hides_usage = self.hides_usage;
+        self.frames.retain(|frame| !(hides_usage && frame.sort == Sort::UsageOnly));
+        let passed = match guard.pass(&mut self.frames) {
+            Ok(first) if self.is_over => guard.finish().map(|rest| joined(first, &rest)),
+            other => other,
+        };
+        let out = passed.unwrap_or_else(|violation| {
+            let error = violation.error();
+            self.is_over = true;
+            self.chunks = Box::pin(stream::empty());
+            self.call.went_wrong(error.message.clone());
+            let frame = error.frame(self.dialect, Some(self.call.id()), self.scanner.next_sequence());
+            self.settle(Outcome::Blocked);
+            self.guard = None;
+            frame
+        });
+        self.call.count_response(out.len() as u64);
+        out
+    }
+
     async fn read(&mut self) {
         let is_done = self.scanner.ending() == Ending::Complete;
         let patience = if is_done { PATIENCE_AFTER_END } else { self.idle };
         let until = self.deadline.min(Instant::now() + patience);
         let failure = match timeout_at(until, self.chunks.next()).await {
-            Ok(Some(Ok(chunk))) => match self.scanner.feed(&chunk, &mut self.frames) {
-                Ok(()) => return,
-                Err(too_long) => ApiError::new(Cause::Upstream, too_long.to_string()),
-            },
+            Ok(Some(Ok(chunk))) => {
+                let known = self.frames.len();
+                match self.scanner.feed(&chunk, &mut self.frames) {
+                    Ok(()) => return self.record_from(known),
+                    Err(too_long) => ApiError::new(Cause::Upstream, too_long.to_string()),
+                }
+            }
             Ok(None) => return self.end(),
             Ok(Some(Err(error))) => upstream::failure(&error),
             Err(_) => ApiError::new(Cause::Timeout, "the provider's stream stood still for too long"),
@@ -129,7 +187,9 @@ impl Relay {
         let (ending, last) = self.scanner.end();
         match ending {
             Ending::Complete => {
+                let known = self.frames.len();
                 self.frames.extend(last.filter(|_| self.call.is_running()));
+                self.record_from(known);
                 self.settle(Outcome::Answered);
             }
             // The error was passed on as the provider wrote it.
@@ -151,15 +211,39 @@ impl Relay {
         self.settle(Outcome::Broken);
     }
 
+    /// Writes the frames down that are new.
+    fn record_from(&mut self, known: usize) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.recorder.record(self.frames.get(known..).unwrap_or_default());
+        }
+    }
+
     fn push(&mut self, bytes: Bytes) {
         self.frames.push(Frame { bytes, sort: Sort::Other, has_output: false });
     }
 
     fn settle(&mut self, outcome: Outcome) {
+        if self.call.is_running() {
+            self.call.judged(self.guard.as_mut().map(StreamGuard::take_verdicts));
+        }
         let (usage, is_estimated) = self.scanner.usage_or_estimate(self.call.input_tokens);
         let charge = if is_estimated { Charge::Estimated(usage) } else { Charge::Stated(usage) };
         self.call.settle(outcome, Some(self.status), charge);
+        let is_whole = outcome == Outcome::Answered && self.scanner.ending() == Ending::Complete;
+        // Once: whatever comes after the end belongs to no answer.
+        if let Some(keeper) = self.keeper.take().filter(|_| is_whole) {
+            keeper.keep_stream(&self.call);
+        }
     }
+}
+
+fn joined(first: Bytes, second: &Bytes) -> Bytes {
+    if second.is_empty() {
+        return first;
+    }
+    let mut both = BytesMut::from(first);
+    both.extend_from_slice(second);
+    both.freeze()
 }
 
 impl Drop for Relay {

@@ -5,10 +5,12 @@
 //! - `scope`: whom a call is charged to
 //! - `key`, `group`: virtual keys, and the groups that they belong to
 //! - `directory`: all keys and groups together
+//! - `guardrail`: what requests and answers must not hold
 //! - `spec`: models and deployments, as the binary installs them
 
 mod directory;
 mod group;
+mod guardrail;
 mod key;
 mod limits;
 mod scope;
@@ -17,10 +19,12 @@ mod window;
 
 pub(crate) use directory::Directory;
 pub use group::{Group, GroupKind};
+pub use guardrail::{GuardrailAction, GuardrailOn, GuardrailSpec, Side};
 pub use key::VirtualKey;
 pub use limits::{Budget, Limits};
 pub use scope::{Chain, Scope};
 pub use spec::{
-    Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+    CacheScope, CacheSpec, Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries, Route,
+    Timeouts, UnknownPrice,
 };
 pub use window::Window;

@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 use shipway_core::{Clock, ManualClock, Timestamp};
 use shipway_dialects::{Nanos, Price, Rates};
 use shipway_gateway::{
-    CallFact, Cooldown, CreateKey, DeploymentSpec, Entry, Gateway, GatewayParts, ModelSpec, ProviderKind,
-    ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+    CallFact, Cooldown, CreateKey, DeploymentSpec, Entry, Gateway, GatewayParts, GuardrailSpec, ModelSpec,
+    ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
 };
 use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
@@ -233,12 +233,20 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
         retries: Retries::default(),
         cooldown: Cooldown { failures: 2, pause: Duration::from_secs(30) },
         unknown_price: UnknownPrice::Block,
+        cache: None,
+        guardrails: Vec::new(),
     }
 }
 
 fn parts(store: &Store, log: &EventLog, clock: &Arc<ManualClock>) -> GatewayParts {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
-    GatewayParts { store: store.clone(), log: log.clone(), clock, tracker: TaskTracker::new() }
+    GatewayParts {
+        store: store.clone(),
+        log: log.clone(),
+        clock,
+        tracker: TaskTracker::new(),
+        cache_bytes: 8 << 20,
+    }
 }
 
 fn log_in(folder: &Path) -> EventLog {
@@ -282,6 +290,10 @@ impl World {
 
     pub(crate) fn install(&self, models: Vec<ModelSpec>) {
         self.gateway.install(models, &self.providers).unwrap();
+    }
+
+    pub(crate) fn install_guarded(&self, models: Vec<ModelSpec>, guardrails: Vec<GuardrailSpec>) {
+        self.gateway.install_guarded(models, guardrails, &self.providers).unwrap();
     }
 
     /// The same after its process was killed: nothing was closed in order.

@@ -1,12 +1,14 @@
 //! `llm`: models of language, virtual keys, groups, what they cost.
 
+mod guardrails;
+
 use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
 
 use super::Context;
 use crate::{
-    arguments::{Llm, LlmGroups, LlmKeys, LlmLimits},
+    arguments::{Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits},
     client::segment,
     failure::CommandFailure,
     output::{self, Format, member},
@@ -17,6 +19,10 @@ pub(super) async fn run(context: &Context, action: &Llm) -> Result<ExitCode, Com
         Llm::Models => models(context).await,
         Llm::Keys(action) => keys(context, action).await,
         Llm::Groups(action) => groups(context, action).await,
+        Llm::Guardrails { action: None } => guardrails::list(context).await,
+        Llm::Guardrails { action: Some(LlmGuardrails::Try { file, guardrails: named }) } => {
+            guardrails::try_them(context, file.as_deref(), named).await
+        }
         Llm::Cost => cost(context).await,
         Llm::Tail { limit } => tail(context, *limit).await,
     }

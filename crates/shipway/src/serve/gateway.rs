@@ -7,11 +7,14 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde_json::Value as Json;
 use shipway_core::{Clock, Name};
-use shipway_definitions::{DefinitionSet, LlmDeployment, LlmModel, LlmPrice, LlmRoute};
+use shipway_definitions::{
+    DefinitionSet, LlmCacheScope, LlmDeployment, LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn, LlmModel,
+    LlmPrice, LlmRoute,
+};
 use shipway_dialects::{Nanos, Price, Rates};
 use shipway_gateway::{
-    Cooldown, DeploymentSpec, Gateway, GatewayError, GatewayParts, LocalModels, ModelSpec, ProviderSpec,
-    Retries, Route, Timeouts, UnknownPrice,
+    CacheScope, CacheSpec, Cooldown, DeploymentSpec, Gateway, GatewayError, GatewayParts, GuardrailAction,
+    GuardrailOn, GuardrailSpec, LocalModels, ModelSpec, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
 };
 use shipway_lake::Lake;
 use shipway_log::EventLog;
@@ -45,6 +48,7 @@ impl Models {
             log: log.clone(),
             clock: Arc::clone(clock),
             tracker: tracker.clone(),
+            cache_bytes: configuration.llm.cache_mib << 20,
         };
         let gateway = Gateway::open(parts).await.map_err(|error| CommandFailure::of(&error))?;
         gateway.carry_calls_to(Arc::new(CallsInLake(lake.clone())));
@@ -54,7 +58,27 @@ impl Models {
     /// Puts the models of `set` in force.
     pub(super) fn installed(&self, set: &DefinitionSet) -> Result<(), GatewayError> {
         let models = set.llm_models.values().map(|versioned| model(&versioned.definition)).collect();
-        self.gateway.install(models, &self.providers)
+        let guardrails =
+            set.llm_guardrails.values().map(|versioned| guardrail(&versioned.definition)).collect();
+        self.gateway.install_guarded(models, guardrails, &self.providers)
+    }
+}
+
+fn guardrail(guardrail: &LlmGuardrail) -> GuardrailSpec {
+    GuardrailSpec {
+        name: guardrail.name.to_string(),
+        on: match guardrail.on {
+            LlmGuardrailOn::Input => GuardrailOn::Input,
+            LlmGuardrailOn::Output => GuardrailOn::Output,
+            LlmGuardrailOn::Both => GuardrailOn::Both,
+        },
+        action: match guardrail.action {
+            LlmGuardrailAction::Block => GuardrailAction::Block,
+            LlmGuardrailAction::Redact => GuardrailAction::Redact,
+            LlmGuardrailAction::Annotate => GuardrailAction::Annotate,
+            LlmGuardrailAction::Shadow => GuardrailAction::Shadow,
+        },
+        detector: guardrail.find.clone(),
     }
 }
 
@@ -83,6 +107,19 @@ fn model(model: &LlmModel) -> ModelSpec {
             shipway_definitions::UnknownPrice::Block => UnknownPrice::Block,
             shipway_definitions::UnknownPrice::Flag => UnknownPrice::Flag,
         },
+        cache: model
+            .cache
+            .map(|cache| CacheSpec { time: duration(cache.time), scope: cache_scope(cache.scope) }),
+        guardrails: model.guardrails.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn cache_scope(scope: LlmCacheScope) -> CacheScope {
+    match scope {
+        LlmCacheScope::Key => CacheScope::Key,
+        LlmCacheScope::Project => CacheScope::Project,
+        LlmCacheScope::Team => CacheScope::Team,
+        LlmCacheScope::Organisation => CacheScope::Organisation,
     }
 }
 

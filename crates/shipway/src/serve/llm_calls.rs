@@ -42,7 +42,7 @@ impl CallTable for CallsInLake {
 }
 
 /// Each column with its type; `None` is text.
-const COLUMNS: [(&str, Option<DataType>); 29] = [
+const COLUMNS: [(&str, Option<DataType>); 32] = [
     ("call", None),
     ("at", Some(DataType::Null)),
     ("caller", None),
@@ -72,6 +72,9 @@ const COLUMNS: [(&str, Option<DataType>); 29] = [
     ("attempts", None),
     ("request_bytes", Some(DataType::Int64)),
     ("response_bytes", Some(DataType::Int64)),
+    ("cache", None),
+    ("saved_nanos", Some(DataType::Int64)),
+    ("guardrails", None),
 ];
 
 fn schema() -> SchemaRef {
@@ -139,6 +142,12 @@ fn columns(calls: &[CallFact]) -> Vec<ArrayRef> {
         owned(calls, |call| serde_json::to_string(&call.attempts).ok()),
         counts(calls, |call| call.request_bytes),
         counts(calls, |call| call.response_bytes),
+        texts(calls, |call| call.cache.as_deref()),
+        numbers(calls, |call| Some(call.saved_nanos)),
+        owned(calls, |call| {
+            let has = !call.guardrails.is_empty();
+            has.then(|| serde_json::to_string(&call.guardrails).ok()).flatten()
+        }),
     ]
 }
 
