@@ -65,7 +65,7 @@ fn luhn(digits: &[u8]) -> bool {
             if digit > 9 { digit - 9 } else { digit }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// How long the numbers of a country are (ISO 13616).
@@ -192,7 +192,7 @@ fn ip_address(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     }
     let parts: Vec<&str> = found.split('.').collect();
     let fits = |part: &&str| part.parse::<u8>().is_ok() && (part.len() == 1 || !part.starts_with('0'));
-    if parts.len() != 4 || !parts.iter().all(|part| fits(&part)) {
+    if parts.len() != 4 || !parts.iter().all(fits) {
         return None;
     }
     let joins = |last: char| last.is_alphanumeric() || matches!(last, '.' | '-' | '_' | '=' | '^' | '~');

@@ -96,8 +96,8 @@ impl Window {
         }
         let forced = self.forced();
         let mut settled = Settled { upto: self.len(), changes: Vec::new() };
-        for place in 0..detectors.len() {
-            self.look(place, detectors[place], (is_over, forced), &mut settled);
+        for (place, watched) in detectors.iter().enumerate() {
+            self.look(place, *watched, (is_over, forced), &mut settled);
             looked(place);
         }
         self.look_for_placeholders(vault, (is_over, forced), &mut settled);

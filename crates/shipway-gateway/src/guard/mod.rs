@@ -29,7 +29,7 @@ pub(crate) use answer::check_answer;
 pub(crate) use counts::{Counts, Tally};
 pub(crate) use request::{Guarded, Subject, check_request};
 pub(crate) use stream::StreamGuard;
-pub(crate) use try_text::try_text;
+pub(crate) use try_text::{Tried, try_text};
 pub(crate) use verdict::{Verdicts, Violation};
 
 use crate::{

@@ -7,7 +7,7 @@ use shipway_web::{Json, Problem};
 
 use crate::{
     error::{GatewayError, Thing},
-    guard::{Guardrail, Tally, try_text},
+    guard::{Guardrail, Tally, Tried, try_text},
     model::Side,
     service::Gateway,
 };
@@ -69,7 +69,7 @@ pub(super) async fn try_them(
     };
     let meant: Vec<_> = all.into_iter().filter(|guardrail| is_meant(guardrail)).cloned().collect();
     let (findings, redacted) = try_text(&meant, &body.text);
-    let findings = findings.into_iter().map(|(guardrail, range, label)| {
+    let findings = findings.into_iter().map(|Tried { guardrail, range, label }| {
         let (line, column) = place(&body.text, range.start);
         json!({
             "guardrail": guardrail.spec.name,

@@ -27,7 +27,7 @@ impl Gateway {
             }),
         };
         // From the key to the greatest of its groups.
-        let greatest = principal.chain.iter().filter(fits).next_back();
+        let greatest = principal.chain.iter().rfind(fits);
         Ok(greatest.map_or_else(|| format!("caller/{}", principal.name), ToString::to_string))
     }
 }
