@@ -11,8 +11,8 @@ use shipway_core::{DataType, Digest, Name};
 use shipway_expression::LANGUAGE_VERSION;
 
 use crate::{
-    Entity, Gate, LlmModel, LlmPrice, LlmRates, Requirement, Rule, Service, Sink, SinkFrom, SinkTo, Source,
-    View, ViewBody,
+    Entity, Gate, LlmGuardrail, LlmModel, LlmPrice, LlmRates, Requirement, Rule, Service, Sink, SinkFrom,
+    SinkTo, Source, View, ViewBody,
 };
 
 struct Canonical(Vec<u8>);
@@ -287,6 +287,12 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
     if !model.lossy.is_usual() {
         canonical.field("lossy", model.lossy.word());
     }
+    if let Some(cache) = &model.cache {
+        canonical.field("cache_us", cache.time.micros().to_string()).field("cache_scope", cache.scope.word());
+    }
+    for guardrail in &model.guardrails {
+        canonical.field("guardrail", guardrail);
+    }
     canonical.digest()
 }
 
@@ -331,4 +337,15 @@ fn rates(canonical: &mut Canonical, rates: &LlmRates) {
             canonical.field(name, nanos.to_string());
         }
     }
+}
+
+/// What is looked for, where, and what is done then.
+pub(crate) fn llm_guardrail(guardrail: &LlmGuardrail) -> Digest {
+    let mut canonical = Canonical::of("llm_guardrail");
+    canonical
+        .field("name", &guardrail.name)
+        .field("on", guardrail.on.word())
+        .field("action", guardrail.action.word())
+        .field("find", guardrail.find_in_words());
+    canonical.digest()
 }

@@ -8,6 +8,7 @@
 
 #![expect(dead_code, reason = "only the derived schema of these types is used")]
 
+mod llm_guardrail;
 mod llm_model;
 mod sink;
 mod source;
@@ -15,6 +16,7 @@ mod stream;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use llm_guardrail::LlmGuardrailDocument;
 use llm_model::LlmModelDocument;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use shipway_aggregate::{Operation, Window};
@@ -37,6 +39,7 @@ enum Definition {
     Service(ServiceDocument),
     Gate(GateDocument),
     Sink(SinkDocument),
+    LlmGuardrail(LlmGuardrailDocument),
     LlmModel(LlmModelDocument),
 }
 
@@ -407,7 +410,7 @@ mod tests {
 
     #[test]
     fn the_schema_and_the_reader_know_the_same_fields() {
-        let kinds = ["Entity", "Source", "View", "Service", "Gate", "Sink", "LlmModel"];
+        let kinds = ["Entity", "Source", "View", "Service", "Gate", "Sink", "LlmGuardrail", "LlmModel"];
         let documents = kinds.map(|kind| format!("{kind}Document"));
         let parts = [
             ("BatchDocument", parse::BATCH_FIELDS),
@@ -430,6 +433,7 @@ mod tests {
             ("LlmTimeoutsDocument", parse::LLM_TIMEOUT_FIELDS),
             ("LlmRetriesDocument", parse::LLM_RETRY_FIELDS),
             ("LlmCooldownDocument", parse::LLM_COOLDOWN_FIELDS),
+            ("LlmCacheDocument", parse::LLM_CACHE_FIELDS),
         ];
         let kinds = documents.iter().map(String::as_str).zip(parse::FIELDS.map(|(_, fields)| fields));
         for (document, known) in kinds.chain(parts) {

@@ -4,11 +4,13 @@
 //! Within one dialect nothing is parsed that need not be: a request is walked over once for its [`Head`], its model
 //! is replaced in place by [`rewrite`], and a stream passes through a [`Scanner`] frame by frame as it came.
 //!
+//! - `canonical`: one form for all requests that ask for the same answer
 //! - `dialect`: the APIs
 //! - `head`: what a gateway needs of a request
 //! - `rewrite`: what changes in a request on its way
 //! - `sse`: a stream cut into frames
 //! - `scanner`: what the frames of a stream mean: output, usage, finish, errors, an honest end
+//! - `texts`: where texts stand, and others in their place
 //! - `usage`: tokens in one convention
 //! - `finish`: why an answer ended
 //! - `failure`: what went wrong, read from one dialect and written in another; limits and retries in headers
@@ -18,6 +20,7 @@
 
 #![deny(missing_docs)]
 
+mod canonical;
 mod dialect;
 mod failure;
 mod finish;
@@ -29,9 +32,11 @@ mod price;
 mod rewrite;
 mod scanner;
 mod sse;
+mod texts;
 pub mod translate;
 mod usage;
 
+pub use canonical::canonical;
 pub use dialect::{Dialect, Family, gemini_call};
 pub use failure::{ApiError, Cause, Limit, RateLimits, retry_after, retry_headers};
 pub use finish::Finish;
@@ -43,4 +48,8 @@ pub use price::{Extras, Modifier, Nanos, NotMoney, Price, Rates, Tier};
 pub use rewrite::{Changes, rewrite};
 pub use scanner::{Ending, Frame, Scanner, Sort};
 pub use sse::{Event, FrameTooLong, Framer, LONGEST_FRAME_BYTES};
+pub use texts::{
+    Ends, FramePlace, FrameTexts, TextPlace, Texts, answer_texts, decode_text, encode_text, frame_texts,
+    request_texts, splice,
+};
 pub use usage::Usage;

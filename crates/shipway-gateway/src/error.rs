@@ -18,6 +18,8 @@ pub enum Thing {
     Group,
     /// A model.
     Model,
+    /// A guardrail.
+    Guardrail,
     /// A response that a provider keeps.
     Response,
     /// Something that could be done with a model.
@@ -30,6 +32,7 @@ impl Thing {
             Self::Key => "key",
             Self::Group => "group",
             Self::Model => "model",
+            Self::Guardrail => "guardrail",
             Self::Response => "response",
             Self::Verb => "method",
         }

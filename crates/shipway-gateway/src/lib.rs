@@ -9,6 +9,8 @@
 //! - `health`, `figures`: deployments that failed lately, and how fast they answer
 //! - `meter`: limits and budgets: reserve, settle
 //! - `ledger`: what every call cost, durable
+//! - `guard`: what requests and answers must not hold
+//! - `cache`: answers that are given again to who asks the same
 //! - `kept`: where responses lie that providers keep
 //! - `call`: one call from its body to its answer
 //! - `upstream`: requests to providers
@@ -23,9 +25,11 @@
 #![deny(missing_docs)]
 
 mod address;
+mod cache;
 mod call;
 mod error;
 mod figures;
+mod guard;
 mod health;
 mod kept;
 mod ledger;
@@ -46,12 +50,13 @@ mod wire;
 pub use error::{GatewayError, Thing};
 pub use ledger::{
     AttemptFact, CallFact, CallTable, CarryError, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts,
+    VerdictFact,
 };
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
-    Budget, Chain, Cooldown, DeploymentSpec, Detours, Group, GroupKind, Hedge, Limits, ModelSpec,
-    ProviderKind, ProviderSpec, Retries, Route, Scope, Stickiness, Timeouts, UnknownPrice, VirtualKey,
-    Window,
+    Budget, CacheScope, CacheSpec, Chain, Cooldown, DeploymentSpec, Detours, Group, GroupKind,
+    GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec, ProviderKind, ProviderSpec,
+    Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
 };
 pub use ports::LocalModels;
 pub use routes::routes;

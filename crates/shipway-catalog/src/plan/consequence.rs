@@ -22,7 +22,7 @@ pub(super) fn of_removal(subject: &Subject) -> Vec<String> {
         DefinitionKind::LlmModel => {
             "callers that ask for it are refused; what it has cost stays in the ledger"
         }
-        DefinitionKind::Entity => return Vec::new(),
+        DefinitionKind::LlmGuardrail | DefinitionKind::Entity => return Vec::new(),
     };
     vec![sentence.to_owned()]
 }
@@ -69,7 +69,9 @@ pub(super) fn of_change(current: &DefinitionSet, result: &DefinitionSet, subject
         }
         DefinitionKind::Entity => of_entity(current, result, &subject.name),
         DefinitionKind::Gate => Vec::new(),
-        DefinitionKind::LlmModel => vec!["calls that begin from now on go by it".to_owned()],
+        DefinitionKind::LlmModel | DefinitionKind::LlmGuardrail => {
+            vec!["calls that begin from now on go by it".to_owned()]
+        }
         DefinitionKind::Sink => {
             let Some(after) = result.sinks.get(name) else { return Vec::new() };
             of_sink(

@@ -24,6 +24,9 @@ pub(crate) fn describe(set: &DefinitionSet, kind: DefinitionKind, name: &str) ->
         DefinitionKind::Service => set.services.get(name).map(|versioned| service(&versioned.definition)),
         DefinitionKind::Gate => set.gates.get(name).map(|versioned| gate(&versioned.definition)),
         DefinitionKind::Sink => set.sinks.get(name).map(|versioned| sink(&versioned.definition)),
+        DefinitionKind::LlmGuardrail => {
+            set.llm_guardrails.get(name).map(|versioned| llm_model::guardrail_fields(&versioned.definition))
+        }
         DefinitionKind::LlmModel => {
             set.llm_models.get(name).map(|versioned| llm_model::fields(&versioned.definition))
         }

@@ -30,6 +30,9 @@ pub enum ConsumerKind {
     Deployment,
     /// A sink.
     Sink,
+    /// A model of language.
+    #[serde(rename = "llm_model")]
+    LlmModel,
 }
 
 /// Somebody who uses a definition.
@@ -58,6 +61,7 @@ impl fmt::Display for Consumer {
             ConsumerKind::Model => "model",
             ConsumerKind::Deployment => "deployment",
             ConsumerKind::Sink => "sink",
+            ConsumerKind::LlmModel => "llm_model",
         };
         write!(formatter, "{kind} {}", self.name)?;
         if let Some(version) = self.version {
@@ -89,11 +93,20 @@ pub(super) fn of_change(
         DefinitionKind::Gate | DefinitionKind::Sink | DefinitionKind::LlmModel => Vec::new(),
         DefinitionKind::View if before == after => of_freshness(current, result, name),
         _ if before == after => Vec::new(),
+        DefinitionKind::LlmGuardrail => guarded(result, name),
         DefinitionKind::Entity => views(current, result, |view| view.entity == *name),
         DefinitionKind::Source => views(current, result, |view| view.source == *name),
         DefinitionKind::View => of_new_view(current, result, name, after, bindings),
         DefinitionKind::Service => of_new_service(result, name, after, bindings),
     }
+}
+
+/// The models whose calls a guardrail looks at.
+fn guarded(result: &DefinitionSet, guardrail: &Name) -> Vec<Consumer> {
+    let models = result.llm_models.values().map(|model| &model.definition);
+    let models = models.filter(|model| model.guardrails.contains(guardrail));
+    let effect = "its calls are looked at in the new way";
+    models.map(|model| Consumer::new(ConsumerKind::LlmModel, &model.name, effect.to_owned())).collect()
 }
 
 /// Who feels that `subject` goes: model versions that nobody serves by name. Whoever is live keeps it from going.

@@ -90,6 +90,7 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
     };
     let consumers = match subject.kind {
         DefinitionKind::Gate | DefinitionKind::Sink | DefinitionKind::LlmModel => Vec::new(),
+        DefinitionKind::LlmGuardrail => llm_models(result, "is guarded by it", name),
         DefinitionKind::Entity => views(result, "describes it", |view| view.entity == *name),
         DefinitionKind::Source => {
             let mut consumers = selections(result, "is selected from it", |select| select.from == *name);
@@ -129,6 +130,12 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
     };
     let hint = remedy(subject, &consumers);
     (!consumers.is_empty()).then(|| Used { subject: subject.clone(), consumers, hint })
+}
+
+fn llm_models(set: &DefinitionSet, effect: &str, guardrail: &Name) -> Vec<Consumer> {
+    let models = set.llm_models.values().map(|model| &model.definition);
+    let models = models.filter(|model| model.guardrails.contains(guardrail));
+    models.map(|model| Consumer::new(ConsumerKind::LlmModel, &model.name, effect.to_owned())).collect()
 }
 
 fn selections(set: &DefinitionSet, effect: &str, uses: impl Fn(&Selection) -> bool) -> Vec<Consumer> {
@@ -191,6 +198,10 @@ fn remedy(subject: &Subject, consumers: &[Consumer]) -> String {
             DefinitionKind::Source => format!("apply service {names} with the views in force, or drop it"),
             _ => format!("take it out of service {names} and apply that, or drop the service first"),
         });
+    }
+    let models = named(ConsumerKind::LlmModel);
+    if !models.is_empty() {
+        steps.push(format!("take it out of llm_model {} and apply that", names(&models)));
     }
     let sinks = named(ConsumerKind::Sink);
     if !sinks.is_empty() {

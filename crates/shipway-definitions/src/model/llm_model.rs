@@ -35,6 +35,12 @@ pub struct LlmModel {
     pub cooldown: LlmCooldown,
     /// What happens to a call whose price is not known.
     pub unknown_price: UnknownPrice,
+    /// Whether answers are kept to be given again; none: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<LlmCache>,
+    /// The guardrails that look at its calls, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guardrails: Vec<Name>,
     /// What becomes of members of a call that the API of a deployment has no words for.
     #[serde(default, skip_serializing_if = "LlmLossy::is_usual")]
     pub lossy: LlmLossy,
@@ -230,6 +236,30 @@ pub struct LlmCooldown {
     pub pause: Length,
 }
 
+/// How answers are kept, to be given again to who asks exactly the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LlmCache {
+    /// For how long.
+    pub time: Length,
+    /// Who shares them.
+    pub scope: LlmCacheScope,
+}
+
+/// Who shares answers that are kept. A key that is in no such group shares within the next smaller one that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LlmCacheScope {
+    /// Nobody: each key has its own.
+    Key,
+    /// The keys of a project.
+    Project,
+    /// The keys of a team.
+    Team,
+    /// The keys of an organisation.
+    Organisation,
+}
+
 /// What happens to a call whose price is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -266,6 +296,21 @@ impl LlmModel {
     /// Whether callers may ask for it by this name.
     pub fn is_called(&self, name: &str) -> bool {
         self.name.as_str() == name || self.called.iter().any(|called| called == name)
+    }
+}
+
+impl LlmCacheScope {
+    /// All of them, from the smallest.
+    pub const ALL: [Self; 4] = [Self::Key, Self::Project, Self::Team, Self::Organisation];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Project => "project",
+            Self::Team => "team",
+            Self::Organisation => "organisation",
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shipway_core::{Digest, Name, nearest};
 
 use crate::{
-    DefinitionErrors, DefinitionFile, Entity, FeatureMetadata, Gate, LlmModel, RestoreError, Service, Sink,
-    Source, UnknownDefinition, View, ViewReference, canonical,
+    DefinitionErrors, DefinitionFile, Entity, FeatureMetadata, Gate, LlmGuardrail, LlmModel, RestoreError,
+    Service, Sink, Source, UnknownDefinition, View, ViewReference, canonical,
 };
 
 /// A definition with the hash of everything in it that changes a value.
@@ -20,7 +20,7 @@ pub struct Versioned<T> {
     pub hash: Digest,
 }
 
-/// The seven kinds of definitions.
+/// The eight kinds of definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DefinitionKind {
@@ -39,12 +39,23 @@ pub enum DefinitionKind {
     /// A model of language at providers.
     #[serde(rename = "llm_model")]
     LlmModel,
+    /// What calls of models of language must not hold.
+    #[serde(rename = "llm_guardrail")]
+    LlmGuardrail,
 }
 
 impl DefinitionKind {
     /// Every kind, in the order in which they build on each other.
-    pub const ALL: [Self; 7] =
-        [Self::Entity, Self::Source, Self::View, Self::Service, Self::Gate, Self::Sink, Self::LlmModel];
+    pub const ALL: [Self; 8] = [
+        Self::Entity,
+        Self::Source,
+        Self::View,
+        Self::Service,
+        Self::Gate,
+        Self::Sink,
+        Self::LlmGuardrail,
+        Self::LlmModel,
+    ];
 
     /// The word for it in definitions, paths and messages.
     pub const fn word(self) -> &'static str {
@@ -56,6 +67,7 @@ impl DefinitionKind {
             Self::Gate => "gate",
             Self::Sink => "sink",
             Self::LlmModel => "llm_model",
+            Self::LlmGuardrail => "llm_guardrail",
         }
     }
 }
@@ -99,6 +111,8 @@ pub struct DefinitionSet {
     pub sinks: BTreeMap<Name, Arc<Versioned<Sink>>>,
     /// Models of language in force.
     pub llm_models: BTreeMap<Name, Arc<Versioned<LlmModel>>>,
+    /// Guardrails in force.
+    pub llm_guardrails: BTreeMap<Name, Arc<Versioned<LlmGuardrail>>>,
     /// Every known version of every view, in force or not.
     pub views_by_hash: BTreeMap<Digest, Arc<Versioned<View>>>,
     /// Every known version of every service, in force or not.
@@ -178,6 +192,7 @@ impl DefinitionSet {
             DefinitionKind::Gate => self.gates.keys().collect(),
             DefinitionKind::Sink => self.sinks.keys().collect(),
             DefinitionKind::LlmModel => self.llm_models.keys().collect(),
+            DefinitionKind::LlmGuardrail => self.llm_guardrails.keys().collect(),
         }
     }
 
@@ -207,6 +222,7 @@ impl DefinitionSet {
             set.gates.extend(proposed.gates.clone());
             set.sinks.extend(proposed.sinks.clone());
             set.llm_models.extend(proposed.llm_models.clone());
+            set.llm_guardrails.extend(proposed.llm_guardrails.clone());
             set.views_by_hash.extend(proposed.views_by_hash.clone());
             set.services_by_hash.extend(proposed.services_by_hash.clone());
         };
@@ -225,6 +241,7 @@ impl DefinitionSet {
             DefinitionKind::Gate => drop(result.gates.remove(name)),
             DefinitionKind::Sink => drop(result.sinks.remove(name)),
             DefinitionKind::LlmModel => drop(result.llm_models.remove(name)),
+            DefinitionKind::LlmGuardrail => drop(result.llm_guardrails.remove(name)),
         }
         result
     }
@@ -239,6 +256,7 @@ impl DefinitionSet {
             DefinitionKind::Gate => stored(self.gates.get(name)?),
             DefinitionKind::Sink => stored(self.sinks.get(name)?),
             DefinitionKind::LlmModel => stored(self.llm_models.get(name)?),
+            DefinitionKind::LlmGuardrail => stored(self.llm_guardrails.get(name)?),
         }
     }
 
@@ -285,6 +303,10 @@ impl DefinitionSet {
             DefinitionKind::LlmModel => {
                 let model = restored(kind, stored, hash, Versioned::llm_model)?;
                 put(&mut self.llm_models, model, in_force, |model| &model.name);
+            }
+            DefinitionKind::LlmGuardrail => {
+                let guardrail = restored(kind, stored, hash, Versioned::llm_guardrail)?;
+                put(&mut self.llm_guardrails, guardrail, in_force, |guardrail| &guardrail.name);
             }
         }
         Ok(())
@@ -388,5 +410,11 @@ impl Versioned<Sink> {
 impl Versioned<LlmModel> {
     pub(crate) fn llm_model(definition: LlmModel) -> Self {
         Self { hash: canonical::llm_model(&definition), definition }
+    }
+}
+
+impl Versioned<LlmGuardrail> {
+    pub(crate) fn llm_guardrail(definition: LlmGuardrail) -> Self {
+        Self { hash: canonical::llm_guardrail(&definition), definition }
     }
 }

@@ -1,5 +1,6 @@
 //! Reads a model of language. It refers to nothing that is defined here, so what is read is the definition.
 
+mod cache;
 mod price;
 mod route;
 
@@ -14,6 +15,8 @@ use crate::{
     yaml::{Content, Node},
 };
 
+#[cfg(test)]
+pub(crate) use cache::FIELDS as CACHE_FIELDS;
 #[cfg(test)]
 pub(crate) use price::{FIELDS as PRICE_FIELDS, TIER_FIELDS as PRICE_TIER_FIELDS};
 #[cfg(test)]
@@ -32,6 +35,8 @@ pub(super) const FIELDS: &[&str] = &[
     "retries",
     "cooldown",
     "unknown_price",
+    "cache",
+    "guardrails",
     "lossy",
     "description",
     "owner",
@@ -85,6 +90,9 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
     let retries = read_retries(fields.optional("retries"), reader);
     let cooldown = read_cooldown(fields.optional("cooldown"), reader);
     let unknown_price = read_unknown_price(fields.optional("unknown_price"), reader);
+    let guardrails =
+        fields.optional("guardrails").map(|node| read_guardrails(node, reader)).unwrap_or_default();
+    let cache = fields.optional("cache").and_then(|node| cache::read(node, reader));
     let lossy =
         word_or("lossy", fields.optional("lossy"), &LlmLossy::ALL.map(|one| (one.word(), one)), reader);
     if deployments.is_empty() || reader.has_refused() {
@@ -104,6 +112,8 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
             cooldown: cooldown?,
             unknown_price: unknown_price?,
             lossy: lossy?,
+            cache,
+            guardrails,
             description: head.description,
             owner: head.owner,
             tags: head.tags,
@@ -149,6 +159,21 @@ fn read_called(node: &Node, reader: &mut Reader<'_>) -> Vec<String> {
     }
     if names.len() > MOST_NAMES {
         reader.refuse(node.line, format!("called has more than {MOST_NAMES} names"), None);
+    }
+    names
+}
+
+fn read_guardrails(node: &Node, reader: &mut Reader<'_>) -> Vec<Name> {
+    let mut names: Vec<Name> = Vec::new();
+    for name in reader.names("guardrails", "a guardrail", node) {
+        if names.contains(&name.value) {
+            reader.refuse(name.line, format!("{} is twice in guardrails", name.value), None);
+        } else {
+            names.push(name.value);
+        }
+    }
+    if names.len() > MOST_NAMES {
+        reader.refuse(node.line, format!("guardrails has more than {MOST_NAMES} names"), None);
     }
     names
 }

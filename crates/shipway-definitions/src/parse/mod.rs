@@ -9,7 +9,7 @@
 //! - `batch`: where the history of a source comes from; `stream` where its events come from
 //! - `choice`: reads references to views and their features
 //! - `expressions`: named expressions
-//! - `entity`, `source`, `view`, `service`, `gate`, `sink`, `llm_model`: one kind each
+//! - `entity`, `source`, `view`, `service`, `gate`, `sink`, `llm_model`, `llm_guardrail`: one kind each
 
 mod batch;
 mod choice;
@@ -17,6 +17,7 @@ mod corrections;
 mod entity;
 mod expressions;
 mod gate;
+mod llm_guardrail;
 mod llm_model;
 mod metadata;
 mod reader;
@@ -37,6 +38,7 @@ pub(crate) use corrections::CorrectionsDraft;
 pub(crate) use entity::EntityDraft;
 pub(crate) use expressions::Expressions;
 pub(crate) use gate::GateDraft;
+pub(crate) use llm_guardrail::LlmGuardrailDraft;
 pub(crate) use llm_model::LlmModelDraft;
 pub(crate) use metadata::FeatureNote;
 pub(crate) use reader::{Columns, Head, Located};
@@ -58,9 +60,10 @@ pub(crate) use batch::FIELDS as BATCH_FIELDS;
 pub(crate) use gate::REQUIREMENT_FIELDS;
 #[cfg(test)]
 pub(crate) use llm_model::{
-    CONDITIONAL_FIELDS, COOLDOWN_FIELDS as LLM_COOLDOWN_FIELDS, DEPLOYMENT_FIELDS as LLM_DEPLOYMENT_FIELDS,
-    HEDGE_FIELDS, PRICE_FIELDS as LLM_PRICE_FIELDS, PRICE_TIER_FIELDS, RETRY_FIELDS as LLM_RETRY_FIELDS,
-    SHARE_FIELDS, STICKY_FIELDS, TIMEOUT_FIELDS as LLM_TIMEOUT_FIELDS, WHEN_FIELDS,
+    CACHE_FIELDS as LLM_CACHE_FIELDS, CONDITIONAL_FIELDS, COOLDOWN_FIELDS as LLM_COOLDOWN_FIELDS,
+    DEPLOYMENT_FIELDS as LLM_DEPLOYMENT_FIELDS, HEDGE_FIELDS, PRICE_FIELDS as LLM_PRICE_FIELDS,
+    PRICE_TIER_FIELDS, RETRY_FIELDS as LLM_RETRY_FIELDS, SHARE_FIELDS, STICKY_FIELDS,
+    TIMEOUT_FIELDS as LLM_TIMEOUT_FIELDS, WHEN_FIELDS,
 };
 #[cfg(test)]
 pub(crate) use metadata::{DEPRECATION_FIELDS, FEATURE_FIELDS};
@@ -72,13 +75,14 @@ pub(crate) use stream::FIELDS as STREAM_FIELDS;
 pub(crate) use view::{ENTRY_FIELDS, FRESHNESS_FIELDS};
 
 #[cfg(test)]
-pub(crate) const FIELDS: [(DefinitionKind, &[&str]); 7] = [
+pub(crate) const FIELDS: [(DefinitionKind, &[&str]); 8] = [
     (DefinitionKind::Entity, entity::FIELDS),
     (DefinitionKind::Source, source::FIELDS),
     (DefinitionKind::View, view::FIELDS),
     (DefinitionKind::Service, service::FIELDS),
     (DefinitionKind::Gate, gate::FIELDS),
     (DefinitionKind::Sink, sink::FIELDS),
+    (DefinitionKind::LlmGuardrail, llm_guardrail::FIELDS),
     (DefinitionKind::LlmModel, llm_model::FIELDS),
 ];
 
@@ -109,6 +113,7 @@ pub(crate) struct Drafts {
     pub(crate) gates: Vec<GateDraft>,
     pub(crate) sinks: Vec<SinkDraft>,
     pub(crate) llm_models: Vec<LlmModelDraft>,
+    pub(crate) llm_guardrails: Vec<LlmGuardrailDraft>,
     /// A file could not be read at all, or a definition has no readable name: that a name is unknown proves nothing.
     pub(crate) incomplete: bool,
 }
@@ -162,6 +167,7 @@ fn read_document(
         DefinitionKind::Gate => gate::FIELDS,
         DefinitionKind::Sink => sink::FIELDS,
         DefinitionKind::LlmModel => llm_model::FIELDS,
+        DefinitionKind::LlmGuardrail => llm_guardrail::FIELDS,
     };
     let named = entries.iter().find(|(key, _)| key.text == "name").map(|(_, node)| &node.content);
     reader.thing = match named {
@@ -191,6 +197,9 @@ fn read_document(
         DefinitionKind::Sink => drafts.sinks.push(sink::read(head, &fields, &mut reader)),
         DefinitionKind::LlmModel => {
             drafts.llm_models.push(llm_model::read(head, &fields, &mut reader));
+        }
+        DefinitionKind::LlmGuardrail => {
+            drafts.llm_guardrails.push(llm_guardrail::read(head, &fields, &mut reader));
         }
     }
     Some(())

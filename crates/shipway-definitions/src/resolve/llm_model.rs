@@ -1,10 +1,39 @@
-//! Models of language: a name leads to one model.
+//! Models of language: a name leads to one model, and a guardrail that it names is there.
 
 use std::sync::Arc;
 
-use crate::{Versioned, parse::LlmModelDraft, resolve::Resolver};
+use shipway_core::{Name, nearest};
+
+use crate::{
+    DefinitionKind, Versioned,
+    parse::{LlmGuardrailDraft, LlmModelDraft},
+    resolve::Resolver,
+};
 
 impl Resolver<'_> {
+    pub(super) fn llm_guardrails(&mut self, drafts: Vec<LlmGuardrailDraft>) {
+        for LlmGuardrailDraft { name, guardrail } in drafts {
+            match guardrail {
+                Some(guardrail) => {
+                    self.set.llm_guardrails.insert(name, Arc::new(Versioned::llm_guardrail(guardrail)));
+                }
+                None => drop(self.broken.insert((DefinitionKind::LlmGuardrail, name))),
+            }
+        }
+    }
+
+    /// A guardrail that is named and is not there, with the hint for it.
+    fn missing_guardrail(&self, named: &[Name]) -> Option<(Name, String)> {
+        let known = || self.set.llm_guardrails.keys().chain(self.base.llm_guardrails.keys());
+        let is_broken = |name: &Name| self.broken.contains(&(DefinitionKind::LlmGuardrail, name.clone()));
+        let missing = named.iter().find(|name| !known().any(|known| known == *name) && !is_broken(name))?;
+        let hint = nearest(missing.as_str(), known().map(Name::as_str)).map_or_else(
+            || "define it, or leave it out".to_owned(),
+            |nearest| format!("did you mean {nearest}?"),
+        );
+        Some((missing.clone(), hint))
+    }
+
     pub(super) fn llm_models(&mut self, drafts: Vec<LlmModelDraft>) {
         for LlmModelDraft { model, place } in drafts {
             let Some(model) = model else { continue };
@@ -24,6 +53,14 @@ impl Resolver<'_> {
                 let (path, line, thing) = &place;
                 let message = format!("{thing}: {taken} is a name of llm_model {other} already");
                 self.report.refuse(path, *line, message, Some("call one of them something else".to_owned()));
+                continue;
+            }
+            if let Some((missing, hint)) =
+                self.missing_guardrail(&model.guardrails).filter(|_| !self.incomplete)
+            {
+                let (path, line, thing) = &place;
+                let message = format!("{thing}: llm_guardrail {missing} does not exist");
+                self.report.refuse(path, *line, message, Some(hint));
                 continue;
             }
             self.set.llm_models.insert(model.name.clone(), Arc::new(Versioned::llm_model(model)));

@@ -10,7 +10,7 @@
 //! - `metadata`: what is said about features
 //! - `expressions`: names and types of expressions
 //! - `service`: views at their versions, the order of columns, clashes with the request
-//! - `llm_model`: names that two models are called by
+//! - `llm_model`: names that two models are called by, guardrails that models name
 //! - `sink`: the view whose rows are sent, the table that is filled
 
 mod choice;
@@ -72,6 +72,7 @@ pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report)
     for gate in drafts.gates.into_iter().filter_map(|draft| draft.gate) {
         resolver.set.gates.insert(gate.name.clone(), Arc::new(Versioned::gate(gate)));
     }
+    resolver.llm_guardrails(drafts.llm_guardrails);
     resolver.llm_models(drafts.llm_models);
     let mut filled = BTreeMap::new();
     for draft in drafts.sinks {

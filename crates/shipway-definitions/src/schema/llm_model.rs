@@ -34,6 +34,11 @@ pub(crate) struct LlmModelDocument {
     cooldown: Option<LlmCooldownDocument>,
     /// What happens to a call whose price is not known: it is refused, or let through and flagged. Default block.
     unknown_price: Option<UnknownPriceWord>,
+    /// Whether answers are kept and given again to who asks exactly the same. Default: never.
+    cache: Option<LlmCacheDocument>,
+    /// The guardrails that look at its calls, in this order.
+    #[schemars(length(min = 1, max = 64))]
+    guardrails: Option<Vec<Name>>,
     /// What becomes of a member of a call that may change the answer, where the call is translated to an API that has no words for it: the
     /// call is refused, or the member left out and reported. Default refuse.
     lossy: Option<LossyWord>,
@@ -58,6 +63,26 @@ enum LlmModelKind {
 enum UnknownPriceWord {
     Block,
     Flag,
+}
+
+/// How answers are kept.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LlmCacheDocument {
+    /// For how long.
+    time: Length,
+    /// Who shares them; a key that is in no such group shares within the next smaller one that it is in. Default key.
+    scope: Option<CacheScopeWord>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum CacheScopeWord {
+    Key,
+    Project,
+    Team,
+    Organisation,
 }
 
 #[derive(JsonSchema)]

@@ -35,7 +35,7 @@ fn unknown_fields_and_kinds_get_the_nearest_name() {
     a.yaml:1: definition: kind veiw does not exist
       hint: did you mean view?
     a.yaml:4: definition: kind is missing
-      hint: the kinds are entity, source, view, service, gate, sink, llm_model
+      hint: the kinds are entity, source, view, service, gate, sink, llm_guardrail, llm_model
     a.yaml:6: definition: kind is text, got a number
       hint: put it in quotes
     a.yaml:9: definition: a definition is a map, this is a list

@@ -97,7 +97,11 @@ impl ApiError {
             Cause::NotFound => Some("model_not_found"),
             Cause::RateLimit => Some("rate_limit_exceeded"),
             Cause::ContextWindow => Some("context_length_exceeded"),
-            Cause::ContentPolicy => Some("content_policy_violation"),
+            // A guardrail of ours is named; what a provider calls its own filter is not what clients look for.
+            Cause::ContentPolicy => {
+                let own = self.code.as_deref().filter(|code| code.starts_with("guardrail."));
+                own.or(Some("content_policy_violation"))
+            }
             Cause::Overloaded => Some("server_is_overloaded"),
             Cause::Timeout => Some("timeout"),
             Cause::Upstream => Some("upstream_error"),

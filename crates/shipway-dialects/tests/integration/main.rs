@@ -2,6 +2,7 @@
 //!
 //! - `heads`: heads of requests, and rewriting; `forms` those that are forms
 //! - `streams`: frames and what they mean, however they are cut
+//! - `texts`: where texts stand
 //! - `usages`, `prices`: what was used and what it costs
 //! - `failures`: errors and headers in each dialect
 //! - `goldens`: translation, trap by trap
@@ -20,4 +21,5 @@ mod measuring;
 mod prices;
 mod round_trips;
 mod streams;
+mod texts;
 mod usages;

@@ -11,8 +11,10 @@ use tokio::time::Instant;
 
 use super::Api;
 use crate::{
+    cache::Kept,
     error::GatewayError,
     figures::{Figures, Waiting},
+    guard::Verdicts,
     ledger::{AttemptFact, CallFact, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts, new_call_id},
     meter::{Amount, Reservation},
     model::Chain,
@@ -67,22 +69,26 @@ pub(super) struct Call {
     answering: Option<(Waiting, Arc<Figures>)>,
     is_sent: bool,
     is_settled: bool,
+    /// Its answer is one that was kept.
+    is_again: bool,
+    is_guarded: bool,
     deadline: Instant,
 }
 
 impl Call {
-    /// Reserves, and enters the call into the ledger.
+    /// Reserves, and enters the call into the ledger. Without `reserved` it is one that uses nothing whatever happens.
     pub(super) fn open(
         gateway: Gateway,
         chain: &Chain,
-        reserved: Amount,
+        reserved: Option<Amount>,
         description: Description,
     ) -> Result<Self, GatewayError> {
         let now = gateway.now();
-        let reservation = gateway
-            .meter()
-            .reserve(chain, reserved, now)
-            .map_err(|(scope, bound)| GatewayError::Limit { scope, bound })?;
+        let reservation = match reserved {
+            Some(reserved) => gateway.meter().reserve(chain, reserved, now),
+            None => gateway.meter().reserve_nothing(chain, now),
+        };
+        let reservation = reservation.map_err(|(scope, bound)| GatewayError::Limit { scope, bound })?;
         let Description {
             caller,
             user,
@@ -102,7 +108,7 @@ impl Call {
             caller,
             model,
             api: api.to_string(),
-            reserved_nanos: reserved.nanos,
+            reserved_nanos: reservation.asked.nanos,
         };
         let fact = CallFact {
             user,
@@ -132,6 +138,8 @@ impl Call {
             answering: None,
             is_sent: false,
             is_settled: false,
+            is_again: false,
+            is_guarded: false,
             deadline,
         })
     }
@@ -146,6 +154,39 @@ impl Call {
 
     pub(super) fn deployment(&self) -> Option<&str> {
         self.fact.deployment.as_deref()
+    }
+
+    pub(super) fn upstream_model(&self) -> Option<&str> {
+        self.fact.upstream_model.as_deref()
+    }
+
+    /// What guardrails found on one side.
+    pub(super) fn judged(&mut self, verdicts: Option<Verdicts>) {
+        if let Some(verdicts) = verdicts {
+            self.is_guarded = true;
+            self.fact.guardrails.extend(verdicts.close());
+        }
+    }
+
+    /// What guardrails found, as the caller is told it; none where no guardrail looked. What is only counted is not told.
+    pub(super) fn guardrails_in_words(&self) -> Option<String> {
+        let told = self.fact.guardrails.iter().filter(|fact| fact.verdict != "shadowed");
+        let words: Vec<String> = told.map(|fact| format!("{}={}", fact.guardrail, fact.verdict)).collect();
+        self.is_guarded.then(|| if words.is_empty() { "passed".to_owned() } else { words.join(", ") })
+    }
+
+    /// What the cache of the model did.
+    pub(super) fn had_in_cache(&mut self, word: &str) {
+        self.fact.cache = Some(word.to_owned());
+    }
+
+    /// The answer is one that was kept: it costs nothing, whatever its provider said that it used.
+    pub(super) fn answered_again(&mut self, kept: &Kept) {
+        self.is_again = true;
+        self.fact.saved_nanos = kept.made.cost_nanos;
+        self.fact.deployment.clone_from(&kept.made.deployment);
+        self.fact.upstream_model.clone_from(&kept.made.upstream_model);
+        self.fact.first_token_us = Some(micros(self.began));
     }
 
     pub(super) fn attempts(&self) -> usize {
@@ -333,6 +374,7 @@ impl Call {
         if std::mem::replace(&mut self.is_settled, true) {
             return;
         }
+        let charge = if self.is_again { Charge::Nothing } else { charge };
         let Bill { usage, own, beside, tokens } = self.bill(charge);
         self.leaves_the_deployment(outcome, usage.output);
         let is_hedged = charge != Charge::Nothing && !self.hedged.is_empty();

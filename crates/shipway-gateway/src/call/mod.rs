@@ -1,8 +1,10 @@
 //! One call, from its body to its answer.
 //!
-//! The way is straight: head → model → may the caller → reserve → attempts → the first event is looked at → answer or stream → settle.
-//! Until the answer begins, another deployment can still give it; from then on what goes wrong is said within the stream.
+//! The way is straight: head → model → may the caller → guardrails of the request → is the answer kept → reserve → attempts → the first event is looked at → answer or stream → settle.
+//! Guardrails of the answer look at it last. Until the answer begins, another deployment can still give it; from then on what goes wrong is said within the stream.
 //!
+//! - `guarded`: the guardrails of a call
+//! - `cached`: an answer that is kept is given again
 //! - `charge`: what a call has reserved and what it costs; settles by itself when the call is dropped
 //! - `way`: who may answer, in which order, and what is reserved for that; `outlook` is what the strategies look at
 //! - `attempts`: deployments are tried in order
@@ -12,14 +14,18 @@
 //! - `telling`: how the answer of one API is told in the words of another
 //! - `reading`: a stream as it is read, and what of it goes to the caller
 //! - `raw`: an answer that is neither JSON nor events
+//! - `on_the_way`: what is done with a stream besides passing it on
 //! - `relay`: a stream is passed on
 //! - `kept`: what is asked about a response that its provider keeps
 //! - here: what comes before and after
 
 mod attempt;
 mod attempts;
+mod cached;
 mod charge;
+mod guarded;
 mod kept;
+mod on_the_way;
 mod outlook;
 mod raw;
 mod reading;
@@ -43,7 +49,9 @@ use charge::{Call, Description};
 pub(crate) use kept::{FollowUp, follow_up};
 
 use crate::{
+    cache::{Kept, is_complete},
     error::{GatewayError, Thing},
+    guard::Violation,
     ledger::Outcome,
     meter::Amount,
     retry,
@@ -52,6 +60,9 @@ use crate::{
 };
 use attempt::{Began, Whole};
 use attempts::Failed;
+use cached::Keeper;
+use guarded::Screened;
+use on_the_way::OnTheWay;
 use way::Way;
 
 /// Of sound that is sent, at 128 kbit/s.
@@ -172,7 +183,7 @@ async fn call_local(
     }
     let tokens = asked.head.estimated_input_tokens();
     let reserved = Amount { nanos: 0, tokens: i64::try_from(tokens).unwrap_or(i64::MAX) };
-    let mut call = open(gateway, &asked, &name, reserved, LOCAL_TOTAL)?;
+    let mut call = open(gateway, &asked, &name, Some(reserved), LOCAL_TOTAL)?;
     let response = local.embeddings(asked.body).await;
     let outcome = if response.status().is_success() { Outcome::Answered } else { Outcome::Refused };
     call.answered_here(&name);
@@ -180,7 +191,13 @@ async fn call_local(
     Ok(response)
 }
 
-async fn call_model(gateway: &Gateway, model: Arc<Model>, asked: Asked) -> Result<Response, Refusal> {
+/// Where an answer comes from.
+enum Source {
+    Kept(Arc<Kept>),
+    Way(Box<Way>),
+}
+
+async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> Result<Response, Refusal> {
     if !asked.principal.may_use(&asked.head.model, &model.spec.name) {
         let (key, model) = (asked.principal.name, asked.head.model);
         return Err(GatewayError::ModelNotAllowed { key, model }.into());
@@ -189,17 +206,49 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, asked: Asked) -> Resul
         Some(id) => Some(kept::previous(gateway, &asked.principal, id).await?),
         None => None,
     };
-    let way = Way::of(gateway, &model, &asked, kept.as_ref())?;
-    let reserved = way.reserve(&model, &asked)?;
-    let call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total)?;
-    Ok(carry_out(gateway, &model, &way, asked, call).await)
+    let mut screened = guarded::screen(&model, &mut asked)?;
+    if let Some(violation) = screened.violation.take() {
+        return blocked(gateway, &model, &asked, screened, &violation);
+    }
+    let cached = cached::look(gateway, &model, &asked).await?;
+    let (source, reserved) = match cached.as_ref().and_then(|cached| cached.hit.clone()) {
+        Some(answer) => (Source::Kept(answer), None),
+        None => {
+            let way = Way::of(gateway, &model, &asked, kept.as_ref())?;
+            let reserved = way.reserve(&model, &asked)?;
+            (Source::Way(Box::new(way)), Some(reserved))
+        }
+    };
+    let mut call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total)?;
+    call.judged(screened.verdicts.take());
+    if let Some(cached) = &cached {
+        call.had_in_cache(cached.word());
+    }
+    let began = match &source {
+        Source::Kept(answer) => {
+            call.answered_again(answer);
+            Ok(cached::began(answer, &asked))
+        }
+        Source::Way(way) => attempts::first_answer(gateway, &model, way, &asked, &mut call).await,
+    };
+    let mut response = match began {
+        Ok(began) => {
+            let keeper = cached.as_ref().and_then(|cached| cached.recorder(gateway, &began));
+            carry_out(gateway, &model, (&asked, began), call, After { keeper, screened })
+        }
+        Err(failed) => refused(gateway, asked.api.dialect, failed, call),
+    };
+    if let Some(cached) = &cached {
+        cached.put_headers(response.headers_mut(), gateway.now());
+    }
+    Ok(response)
 }
 
 fn open(
     gateway: &Gateway,
     asked: &Asked,
     model: &str,
-    reserved: Amount,
+    reserved: Option<Amount>,
     total: Duration,
 ) -> Result<Call, GatewayError> {
     if !gateway.ledger().ink().flows() {
@@ -220,30 +269,79 @@ fn open(
     Call::open(gateway.clone(), &asked.principal.chain, reserved, description)
 }
 
-async fn carry_out(
+/// What is done with an answer besides passing it on.
+struct After {
+    keeper: Option<Keeper>,
+    screened: Screened,
+}
+
+/// A guardrail refuses the request: nothing is sent, and nothing is charged.
+fn blocked(
     gateway: &Gateway,
-    model: &Arc<Model>,
-    way: &Way,
-    asked: Asked,
+    model: &Model,
+    asked: &Asked,
+    mut screened: Screened,
+    violation: &Violation,
+) -> Result<Response, Refusal> {
+    let mut call = open(gateway, asked, &model.spec.name, None, model.spec.timeouts.total)?;
+    call.judged(screened.verdicts.take());
+    Ok(refuse_blocked(gateway, asked.api.dialect, violation, call, Charge::Nothing))
+}
+
+/// What the caller is told whose request or answer a guardrail refuses.
+fn refuse_blocked(
+    gateway: &Gateway,
+    dialect: Dialect,
+    violation: &Violation,
     mut call: Call,
+    charge: Charge,
 ) -> Response {
+    let error = violation.error();
+    call.went_wrong(error.message.clone());
+    let mut response = wire::refuse(dialect, &error, Some(call.id()), None);
+    call.settle(Outcome::Blocked, Some(response.status()), charge);
+    wire::put(response.headers_mut(), wire::OUR_CODE, "gateway.blocked");
+    put_cost(response.headers_mut(), &call);
+    put_headers(response.headers_mut(), gateway, dialect, &call);
+    response
+}
+
+/// The answer, once it began.
+fn carry_out(
+    gateway: &Gateway,
+    model: &Model,
+    (asked, began): (&Asked, Began),
+    mut call: Call,
+    after: After,
+) -> Response {
+    let After { keeper, screened } = after;
     let dialect = asked.api.dialect;
-    match attempts::first_answer(gateway, model, way, &asked, &mut call).await {
-        Ok(Began::Whole(whole)) => {
+    match began {
+        Began::Whole(whole) => {
             let Whole { status, headers, body, usage, service_tier } = *whole;
             call.was_served_at(service_tier.as_deref());
             if dialect == Dialect::OpenAiMedia {
                 call.made(Made::of_answer(&body));
             }
             let charge = call.charge_of_answer(asked.api, usage);
-            call.count_response(body.len() as u64);
+            let (shown, verdicts) = screened.answer(model, asked, &body);
+            call.judged(verdicts);
+            let shown = match shown {
+                Ok(shown) => shown,
+                Err(violation) => return refuse_blocked(gateway, dialect, &violation, call, charge),
+            };
+            call.count_response(shown.len() as u64);
             let mut headers = upstream::answer_headers(&headers);
             call.settle(Outcome::Answered, Some(status), charge);
+            // What was asked as a stream is kept as a stream or not at all.
+            if let Some(keeper) = keeper.filter(|_| !asked.head.stream && is_complete(dialect, &body)) {
+                keeper.keep_whole(&body, &call);
+            }
             put_cost(&mut headers, &call);
             put_headers(&mut headers, gateway, dialect, &call);
-            respond(status, headers, Body::from(body))
+            respond(status, headers, Body::from(shown))
         }
-        Ok(Began::Raw(answer)) => {
+        Began::Raw(answer) => {
             let mut headers = upstream::answer_headers(&answer.headers);
             put_headers(&mut headers, gateway, dialect, &call);
             let status = answer.status;
@@ -253,16 +351,16 @@ async fn carry_out(
             call.made(Made { milliseconds, images: 0 });
             respond(status, headers, raw::body(*answer, call, model.spec.timeouts.idle))
         }
-        Ok(Began::Stream(first)) => {
+        Began::Stream(first) => {
             let mut headers = upstream::answer_headers(&first.headers);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             put_headers(&mut headers, gateway, dialect, &call);
             let status = first.status;
             call.answers_with(status);
-            let body = relay::body(*first, call, model.spec.timeouts.idle);
+            let on_the_way = OnTheWay::new(dialect, keeper, screened.stream(model, asked));
+            let body = relay::body(*first, call, model.spec.timeouts.idle, on_the_way);
             respond(status, headers, body)
         }
-        Err(failed) => refused(gateway, dialect, failed, call),
     }
 }
 
@@ -323,6 +421,9 @@ fn put_headers(headers: &mut HeaderMap, gateway: &Gateway, dialect: Dialect, cal
     wire::put(headers, "x-shipway-model", call.model());
     if let Some(deployment) = call.deployment() {
         wire::put(headers, "x-shipway-deployment", deployment);
+    }
+    if let Some(words) = call.guardrails_in_words() {
+        wire::put(headers, "x-shipway-guardrails", &words);
     }
     wire::put(headers, "x-shipway-attempts", &call.attempts().to_string());
     wire::put_dropped(headers, call.dropped());

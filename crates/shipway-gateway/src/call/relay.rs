@@ -15,18 +15,19 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     attempt::{Chunks, First},
     charge::{Call, Charge},
+    on_the_way::OnTheWay,
     reading::{Progress, Reading},
 };
-use crate::{ledger::Outcome, upstream};
+use crate::{guard::Violation, ledger::Outcome, upstream};
 
 /// How long is waited for the end of a connection whose stream is over, so that it can be used again.
 const PATIENCE_AFTER_END: Duration = Duration::from_millis(500);
 
 /// The body of the answer. `call` is settled when the stream is over, or when the body is dropped.
-pub(super) fn body(first: First, call: Call, idle: Duration) -> Body {
+pub(super) fn body(first: First, call: Call, idle: Duration, on_the_way: OnTheWay) -> Body {
     let First { status, headers: _, reading, chunks } = first;
     let deadline = call.deadline();
-    let relay = Relay { call, status, reading, chunks, idle, deadline, is_over: false };
+    let relay = Relay { call, status, reading, chunks, idle, on_the_way, deadline, is_over: false };
     // Errors are said within the stream: to its reader the body itself never fails.
     Body::from_stream(stream::unfold(relay, |mut relay| async move {
         let bytes = relay.next().await?;
@@ -40,6 +41,7 @@ struct Relay {
     reading: Reading,
     chunks: Chunks,
     idle: Duration,
+    on_the_way: OnTheWay,
     deadline: Instant,
     is_over: bool,
 }
@@ -53,18 +55,37 @@ impl Relay {
                 let message = "the provider's stream ended without a reason";
                 self.break_off(&ApiError::new(Cause::Upstream, message));
             }
+            let was_over = self.is_over;
             let out = self.reading.take();
+            let out = match self.on_the_way.pass(out, was_over) {
+                Ok(out) => out,
+                Err(violation) => self.block(&violation),
+            };
             self.call.count_response(out.len() as u64);
             // Before the last bytes go out: whoever has them finds the call in the ledger.
             self.judge(self.reading.progress());
             if !out.is_empty() {
                 return Some(out);
             }
-            if self.is_over {
+            if was_over {
                 return None;
             }
-            self.read().await;
+            if !self.is_over {
+                self.read().await;
+            }
         }
+    }
+
+    /// A guardrail refuses what comes: the stream ends with an error, and the provider is left. What was used is charged.
+    fn block(&mut self, violation: &Violation) -> Bytes {
+        let error = violation.error();
+        self.is_over = true;
+        self.chunks = Box::pin(stream::empty());
+        self.call.went_wrong(error.message.clone());
+        self.settle(Outcome::Blocked);
+        let (dialect, last) = self.on_the_way.stop(&error, self.call.id());
+        self.reading = Reading::passing(dialect, false);
+        last
     }
 
     async fn read(&mut self) {
@@ -120,11 +141,15 @@ impl Relay {
     }
 
     fn settle(&mut self, outcome: Outcome) {
+        if self.call.is_running() {
+            self.call.judged(self.on_the_way.take_verdicts());
+        }
         let (usage, is_estimated) = self.reading.scanner().usage_or_estimate(self.call.input_tokens);
         self.call.made(self.reading.scanner().made());
         self.call.was_served_at(self.reading.scanner().service_tier());
         let charge = if is_estimated { Charge::Estimated(usage) } else { Charge::Stated(usage) };
         self.call.settle(outcome, Some(self.status), charge);
+        self.on_the_way.keep(outcome, &self.call);
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use shipway_core::Timestamp;
 use shipway_dialects::{Made, Usage};
 
-use crate::model::{Chain, KeptResponse, owner};
+use crate::model::{Chain, KeptResponse, Side, owner};
 
 const VERSION: u32 = 1;
 
@@ -57,6 +57,8 @@ pub enum Outcome {
     Failed,
     /// The stream ended before its end.
     Broken,
+    /// A guardrail refused it, or broke off its answer.
+    Blocked,
     /// The caller went away.
     Abandoned,
     /// The server was killed while it ran.
@@ -71,6 +73,7 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Broken => "broken",
+            Self::Blocked => "blocked",
             Self::Abandoned => "abandoned",
             Self::Lost => "lost",
         }
@@ -209,6 +212,23 @@ pub struct KeptAt {
     pub id: String,
 }
 
+/// What a guardrail found in a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictFact {
+    /// The guardrail.
+    pub guardrail: String,
+    /// In which direction.
+    pub on: Side,
+    /// What became of it: `blocked`, `redacted`, `annotated`, `shadowed`.
+    pub verdict: String,
+    /// How much was found.
+    pub findings: u64,
+    /// What kinds of things; never what they were.
+    pub labels: Vec<String>,
+    /// How long it looked.
+    pub took_us: u64,
+}
+
 /// A call that is over: one wide event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallFact {
@@ -245,6 +265,9 @@ pub struct CallFact {
     /// Every attempt, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptFact>,
+    /// What guardrails found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guardrails: Vec<VerdictFact>,
     /// How it ended.
     pub outcome: Outcome,
     /// The status that the caller got; none: nobody was there any more.
@@ -266,6 +289,12 @@ pub struct CallFact {
     pub is_estimated: bool,
     /// The price is not known, and the cost stands at nothing.
     pub is_unpriced: bool,
+    /// What the cache of the model did: `hit`, `miss`, `bypass`; none where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// What a hit would have cost at its provider, in billionths of a dollar.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub saved_nanos: i64,
     /// The answer that its provider keeps for later calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<KeptAt>,
@@ -318,6 +347,7 @@ impl CallFact {
             deployment: None,
             upstream_model: None,
             attempts: Vec::new(),
+            guardrails: Vec::new(),
             outcome: Outcome::Lost,
             status: None,
             error: Some("the server was killed while the call ran".to_owned()),
@@ -327,6 +357,8 @@ impl CallFact {
             reserved_nanos: opened.reserved_nanos,
             is_estimated: true,
             is_unpriced: false,
+            cache: None,
+            saved_nanos: 0,
             kept: None,
             request_bytes: 0,
             response_bytes: 0,

@@ -33,7 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use books::Books;
 pub use carry::{CallTable, CarryError};
-pub use entry::{AttemptFact, CallFact, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts};
+pub use entry::{AttemptFact, CallFact, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts, VerdictFact};
 pub(crate) use writer::Ink;
 
 use crate::{error::GatewayError, meter::Spent, model::Scope, store};

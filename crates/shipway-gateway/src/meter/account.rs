@@ -55,8 +55,8 @@ impl Account {
         Self { spent, ..Self::default() }
     }
 
-    /// Why a call may not begin, or nothing.
-    pub(crate) fn refuses(&mut self, ask: Amount, now: Timestamp) -> Option<Bound> {
+    /// Why a call may not begin that uses neither tokens nor money whatever happens, or nothing.
+    pub(crate) fn refuses_at_all(&mut self, now: Timestamp) -> Option<Bound> {
         if let Some(limit) = self.limits.concurrency.filter(|limit| self.running >= *limit) {
             return Some(Bound::Concurrency { limit });
         }
@@ -67,6 +67,14 @@ impl Account {
                 let free_us = self.requests.free_after(now.0, used - limit_now + 1);
                 return Some(Bound::Requests { limit, free_us });
             }
+        }
+        None
+    }
+
+    /// Why a call may not begin, or nothing.
+    pub(crate) fn refuses(&mut self, ask: Amount, now: Timestamp) -> Option<Bound> {
+        if let Some(bound) = self.refuses_at_all(now) {
+            return Some(bound);
         }
         if let Some(limit) = self.limits.tokens_per_minute {
             let used = self.tokens.used(now.0);

@@ -122,10 +122,29 @@ impl Meter {
         asked: Amount,
         now: Timestamp,
     ) -> Result<Reservation, (Scope, Bound)> {
+        self.reserve_if(chain, asked, now, |account| account.refuses(asked, now))
+    }
+
+    /// The same for a call that uses neither tokens nor money whatever happens: it counts as a call, and needs no budget.
+    pub(crate) fn reserve_nothing(
+        &self,
+        chain: &Chain,
+        now: Timestamp,
+    ) -> Result<Reservation, (Scope, Bound)> {
+        self.reserve_if(chain, Amount::default(), now, |account| account.refuses_at_all(now))
+    }
+
+    fn reserve_if(
+        &self,
+        chain: &Chain,
+        asked: Amount,
+        now: Timestamp,
+        refuses: impl Fn(&mut Account) -> Option<Bound>,
+    ) -> Result<Reservation, (Scope, Bound)> {
         let mut accounts = self.accounts();
         for scope in chain {
             if let Some(account) = accounts.get_mut(scope)
-                && let Some(bound) = account.refuses(asked, now)
+                && let Some(bound) = refuses(account)
             {
                 return Err((scope.clone(), bound));
             }

@@ -74,6 +74,33 @@ pub struct ModelSpec {
     pub unknown_price: UnknownPrice,
     /// What becomes of members of a call that the API of a deployment has no words for.
     pub lossy: Lossy,
+    /// Whether answers are kept and given again; none: never.
+    pub cache: Option<CacheSpec>,
+    /// The guardrails that look at its calls, by name, in this order.
+    pub guardrails: Vec<String>,
+}
+
+/// How answers are kept to be given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheSpec {
+    /// For how long.
+    pub time: Duration,
+    /// To whom they are given.
+    pub scope: CacheScope,
+}
+
+/// Who shares answers that are kept. Whoever calls without a key shares with nobody; where a key is in no such group, the next smaller
+/// one that it is in counts, and in the end the key itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CacheScope {
+    /// The key that asked first.
+    Key,
+    /// All keys of its project.
+    Project,
+    /// All keys of its team.
+    Team,
+    /// All keys of its organisation.
+    Organisation,
 }
 
 /// A model at a provider.

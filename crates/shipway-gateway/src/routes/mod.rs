@@ -5,11 +5,13 @@
 //! - `responses`: what is asked about responses that providers keep
 //! - `gemini`: Google's API for Gemini, likewise
 //! - `models`: which models a caller may ask
+//! - `guardrails`: what they found, and what they would find in a text
 //! - `keys`, `groups`: virtual keys and groups, with what they have used
 
 mod calls;
 mod gemini;
 mod groups;
+mod guardrails;
 mod keys;
 mod media;
 mod models;
@@ -26,12 +28,22 @@ use crate::{service::Gateway, wire};
 /// How long the body of a call may be: prompts of a million tokens, and images in base64.
 const CALL_LIMIT_BYTES: u64 = 64 << 20;
 
+/// How long the body of a text that is tried may be, with its escapes.
+const TRY_LIMIT_BYTES: u64 = 8 << 20;
+
 /// All routes of the gateway.
 ///
 /// The routes of calls let in everybody who is known: whether they may use a model is decided by its name, which stands in the body.
 pub fn routes(gateway: Gateway) -> Routes<()> {
     let native = Routes::new()
         .get("/api/v1/llm/models", Permission::Read, models::native)
+        .get("/api/v1/llm/guardrails", Permission::Read, guardrails::list)
+        .post_with_limit(
+            "/api/v1/llm/guardrails/try",
+            Permission::Read,
+            TRY_LIMIT_BYTES,
+            guardrails::try_them,
+        )
         .get("/api/v1/llm/keys", Permission::Read, keys::list)
         .post("/api/v1/llm/keys", Permission::Manage, keys::create)
         .get("/api/v1/llm/keys/{key}", Permission::Read, keys::show)

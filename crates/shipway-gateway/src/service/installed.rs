@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     error::GatewayError,
     figures::Figures,
+    guard::{Guardrail, Guardrails, Guards},
     health::Health,
-    model::{DeploymentSpec, ModelSpec, ProviderSpec},
+    model::{DeploymentSpec, GuardrailSpec, ModelSpec, ProviderSpec},
     upstream::Provider,
 };
 
@@ -15,6 +16,7 @@ use crate::{
 pub(crate) struct Installed {
     by_name: HashMap<String, Arc<Model>>,
     models: Vec<Arc<Model>>,
+    guardrails: Guardrails,
     providers: HashMap<String, Arc<Provider>>,
 }
 
@@ -24,6 +26,7 @@ pub(crate) struct Model {
     pub(crate) spec: ModelSpec,
     /// At the places of the specification.
     pub(crate) deployments: Vec<Deployment>,
+    pub(crate) guards: Guards,
 }
 
 /// A deployment with its provider and how it fared.
@@ -40,6 +43,7 @@ impl Installed {
     /// What is known of how deployments fare is carried over from `before`, as are connections.
     pub(crate) fn new(
         models: Vec<ModelSpec>,
+        guardrails: Vec<GuardrailSpec>,
         providers: &[ProviderSpec],
         before: &Self,
     ) -> Result<Self, GatewayError> {
@@ -51,8 +55,17 @@ impl Installed {
             };
             kept.insert(spec.name.clone(), provider);
         }
-        let models: Vec<Arc<Model>> =
-            models.into_iter().map(|spec| Arc::new(model(spec, &kept, before))).collect();
+        let mut compiled = Guardrails::new();
+        for spec in guardrails {
+            let earlier = before.guardrails.get(&spec.name).map(Arc::as_ref);
+            compiled.insert(spec.name.clone(), Arc::new(Guardrail::new(spec, earlier)?));
+        }
+        let mut built = Vec::with_capacity(models.len());
+        for spec in models {
+            let guards = guards(&spec, &compiled)?;
+            built.push(Arc::new(model(spec, guards, &kept, before)));
+        }
+        let models = built;
         let mut by_name = HashMap::new();
         for model in &models {
             by_name.insert(model.spec.name.clone(), Arc::clone(model));
@@ -60,11 +73,18 @@ impl Installed {
                 by_name.insert(called.clone(), Arc::clone(model));
             }
         }
-        Ok(Self { by_name, models, providers: kept })
+        Ok(Self { by_name, models, guardrails: compiled, providers: kept })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<Model>> {
         self.by_name.get(name)
+    }
+
+    /// All guardrails, by name.
+    pub(crate) fn guardrails(&self) -> Vec<&Arc<Guardrail>> {
+        let mut all: Vec<_> = self.guardrails.values().collect();
+        all.sort_by(|left, right| left.spec.name.cmp(&right.spec.name));
+        all
     }
 
     /// A provider of the configuration.
@@ -77,7 +97,22 @@ impl Installed {
     }
 }
 
-fn model(spec: ModelSpec, providers: &HashMap<String, Arc<Provider>>, before: &Installed) -> Model {
+/// A model whose guardrail is missing is not put in force: it would let through what it must not.
+fn guards(spec: &ModelSpec, compiled: &Guardrails) -> Result<Guards, GatewayError> {
+    let named = |name: &String| {
+        let missing =
+            || GatewayError::invalid("guardrails", format!("model {}: {name} does not exist", spec.name));
+        compiled.get(name).cloned().ok_or_else(missing)
+    };
+    spec.guardrails.iter().map(named).collect::<Result<_, _>>().map(Guards)
+}
+
+fn model(
+    spec: ModelSpec,
+    guards: Guards,
+    providers: &HashMap<String, Arc<Provider>>,
+    before: &Installed,
+) -> Model {
     let earlier = before.find(&spec.name);
     let deployments = spec.deployments.iter().map(|deployment| {
         let provider = providers.get(&deployment.provider).cloned();
@@ -99,5 +134,5 @@ fn model(spec: ModelSpec, providers: &HashMap<String, Arc<Provider>>, before: &I
             kept.map(|kept| (Arc::clone(&kept.health), Arc::clone(&kept.figures))).unwrap_or_default();
         Deployment { spec: deployment.clone(), provider, health, figures }
     });
-    Model { deployments: deployments.collect(), spec }
+    Model { deployments: deployments.collect(), guards, spec }
 }

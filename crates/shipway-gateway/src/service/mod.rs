@@ -2,6 +2,7 @@
 //!
 //! - `keys`, `groups`: what people ask for; every change is one transaction with its entry in the audit log
 //! - `identify`: who a caller is
+//! - `tenant`: who shares answers that are kept
 //! - `installed`: the models in force, replaced whole when definitions change
 //! - here: what all of them share
 
@@ -9,6 +10,7 @@ mod groups;
 mod identify;
 mod installed;
 mod keys;
+mod tenant;
 
 use std::{
     fmt,
@@ -35,11 +37,12 @@ pub(crate) use installed::{Deployment, Installed, Model};
 pub use keys::{CreateKey, NewKey};
 
 use crate::{
+    cache::AnswerCache,
     error::GatewayError,
     kept::KeptResponses,
     ledger::{CallTable, Ledger},
     meter::{Meter, Usage},
-    model::{Directory, ModelSpec, ProviderSpec, Scope},
+    model::{Directory, GuardrailSpec, ModelSpec, ProviderSpec, Scope},
     ports::LocalModels,
     store,
 };
@@ -62,6 +65,7 @@ struct Inner {
     kept: KeptResponses,
     installed: RwLock<Arc<Installed>>,
     local: OnceLock<Arc<dyn LocalModels>>,
+    answers: AnswerCache,
     tracker: TaskTracker,
 }
 
@@ -81,6 +85,8 @@ pub struct GatewayParts {
     pub clock: Arc<dyn Clock>,
     /// Where tasks run.
     pub tracker: TaskTracker,
+    /// The bytes that answers may have together that are kept to be given again.
+    pub cache_bytes: u64,
 }
 
 /// A change that is being made. There is one at a time; what it reads is what was committed last.
@@ -94,7 +100,7 @@ impl Gateway {
     /// Opens the gateway: creates or migrates its tables, reads keys and groups, and brings the books up to the end of the ledger. What a
     /// crash left running is charged what it had reserved.
     pub async fn open(parts: GatewayParts) -> Result<Self, GatewayError> {
-        let GatewayParts { store, log, clock, tracker } = parts;
+        let GatewayParts { store, log, clock, tracker, cache_bytes } = parts;
         store.migrate(store::OWNER, store::MIGRATIONS).await?;
         let directory = read_directory(&store).await?;
         let ledger = Ledger::open(&log, store.clone(), &clock, &tracker).await?;
@@ -112,6 +118,7 @@ impl Gateway {
             kept,
             installed: RwLock::default(),
             local: OnceLock::new(),
+            answers: AnswerCache::new(cache_bytes),
             tracker,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -126,7 +133,17 @@ impl Gateway {
     /// Puts these models in force; calls that run go on with those that they began with. A deployment whose provider is not among
     /// `providers` is left out of every call.
     pub fn install(&self, models: Vec<ModelSpec>, providers: &[ProviderSpec]) -> Result<(), GatewayError> {
-        let installed = Installed::new(models, providers, &self.installed())?;
+        self.install_guarded(models, Vec::new(), providers)
+    }
+
+    /// The same with the guardrails that the models name.
+    pub fn install_guarded(
+        &self,
+        models: Vec<ModelSpec>,
+        guardrails: Vec<GuardrailSpec>,
+        providers: &[ProviderSpec],
+    ) -> Result<(), GatewayError> {
+        let installed = Installed::new(models, guardrails, providers, &self.installed())?;
         *self.inner.installed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(installed);
         Ok(())
     }
@@ -156,6 +173,10 @@ impl Gateway {
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.inner.ledger
+    }
+
+    pub(crate) fn answers(&self) -> &AnswerCache {
+        &self.inner.answers
     }
 
     pub(crate) fn kept(&self) -> &KeptResponses {

@@ -26,8 +26,8 @@ use shipway_dialects::{
     translate::{Lossy, OutputLimit},
 };
 use shipway_gateway::{
-    CallFact, Cooldown, CreateKey, DeploymentSpec, Detours, Entry, Gateway, GatewayParts, ModelSpec,
-    ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+    CallFact, Cooldown, CreateKey, DeploymentSpec, Detours, Entry, Gateway, GatewayParts, GuardrailSpec,
+    ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
 };
 use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
@@ -268,13 +268,21 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
         retries: Retries::default(),
         cooldown: Cooldown { failures: 2, pause: Duration::from_secs(30) },
         unknown_price: UnknownPrice::Block,
+        cache: None,
+        guardrails: Vec::new(),
         lossy: Lossy::default(),
     }
 }
 
 fn parts(store: &Store, log: &EventLog, clock: &Arc<ManualClock>) -> GatewayParts {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
-    GatewayParts { store: store.clone(), log: log.clone(), clock, tracker: TaskTracker::new() }
+    GatewayParts {
+        store: store.clone(),
+        log: log.clone(),
+        clock,
+        tracker: TaskTracker::new(),
+        cache_bytes: 8 << 20,
+    }
 }
 
 fn log_in(folder: &Path) -> EventLog {
@@ -327,6 +335,10 @@ impl World {
 
     pub(crate) fn install(&self, models: Vec<ModelSpec>) {
         self.gateway.install(models, &self.providers).unwrap();
+    }
+
+    pub(crate) fn install_guarded(&self, models: Vec<ModelSpec>, guardrails: Vec<GuardrailSpec>) {
+        self.gateway.install_guarded(models, guardrails, &self.providers).unwrap();
     }
 
     /// The same after its process was killed: nothing was closed in order.

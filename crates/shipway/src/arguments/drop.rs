@@ -4,7 +4,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct Drop {
-    /// Its kind: entity, source, view, service, gate, sink or llm_model
+    /// Its kind: entity, source, view, service, gate, sink, llm_guardrail or llm_model
     pub(crate) kind: String,
     /// Its name
     pub(crate) name: String,

@@ -1,5 +1,7 @@
 //! What can be typed of models of language: keys, groups, what they have used.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
@@ -12,6 +14,11 @@ pub(crate) enum Llm {
     /// Make, list and remove groups: projects, teams, organisations
     #[command(subcommand)]
     Groups(LlmGroups),
+    /// List the guardrails with what they found, and try them on a text
+    Guardrails {
+        #[command(subcommand)]
+        action: Option<LlmGuardrails>,
+    },
     /// Show what keys and groups have spent in the present windows
     Cost,
     /// Show the last calls
@@ -53,6 +60,19 @@ pub(crate) enum RecomputeBy {
     Day,
     /// The virtual key.
     Key,
+}
+
+/// What is done with guardrails.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LlmGuardrails {
+    /// Show what would be found in a text, and how it would read then; nothing is sent to a provider
+    Try {
+        /// The file with the text; without one, or with `-`, standard input
+        file: Option<PathBuf>,
+        /// A guardrail; repeat for more; without any, every one
+        #[arg(long = "guardrail", value_name = "GUARDRAIL")]
+        guardrails: Vec<String>,
+    },
 }
 
 /// What a key or a group may use. What is left out has no bound.

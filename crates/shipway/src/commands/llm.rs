@@ -1,5 +1,6 @@
 //! `llm`: models of language, virtual keys, groups, what they cost.
 
+mod guardrails;
 mod recompute;
 mod tail;
 
@@ -9,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::Context;
 use crate::{
-    arguments::{Llm, LlmGroups, LlmKeys, LlmLimits},
+    arguments::{Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits},
     client::segment,
     failure::CommandFailure,
     output::{self, Format, member},
@@ -20,6 +21,10 @@ pub(super) async fn run(context: &Context, action: &Llm) -> Result<ExitCode, Com
         Llm::Models => models(context).await,
         Llm::Keys(action) => keys(context, action).await,
         Llm::Groups(action) => groups(context, action).await,
+        Llm::Guardrails { action: None } => guardrails::list(context).await,
+        Llm::Guardrails { action: Some(LlmGuardrails::Try { file, guardrails: named }) } => {
+            guardrails::try_them(context, file.as_deref(), named).await
+        }
         Llm::Cost => cost(context).await,
         Llm::Tail { limit } => tail::run(context, *limit).await,
         Llm::Recompute(options) => recompute::run(context, options).await,

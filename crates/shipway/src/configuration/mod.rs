@@ -79,6 +79,8 @@ pub(crate) struct Configuration {
     pub(crate) webhooks: WebhooksConfiguration,
     /// Clusters of Kafka or Pulsar that sources may read from, each in a section `[brokers.NAME]`
     pub(crate) brokers: BTreeMap<String, BrokerConfiguration>,
+    /// Calls of models of language
+    pub(crate) llm: LlmConfiguration,
     /// Providers of models of language, each in a section `[providers.NAME]`
     pub(crate) providers: BTreeMap<String, ProviderConfiguration>,
 }
@@ -144,6 +146,14 @@ pub(crate) struct FeaturesConfiguration {
     pub(crate) retire_after_hours: u64,
     /// Records of a source's log that are kept at most for a sink that has not sent them; beyond it they are dropped, and the sink says so
     pub(crate) sink_records: u64,
+}
+
+/// Calls of models of language.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LlmConfiguration {
+    /// MiB of memory for answers that are kept to be given again, of all models together
+    pub(crate) cache_mib: u64,
 }
 
 /// The replay of served vectors against history.
@@ -215,6 +225,7 @@ impl Default for Configuration {
             read_copy: ReadCopyConfiguration::default(),
             webhooks: WebhooksConfiguration::default(),
             brokers: BTreeMap::new(),
+            llm: LlmConfiguration::default(),
             providers: BTreeMap::new(),
         }
     }
@@ -233,6 +244,12 @@ impl Default for LakeConfiguration {
 }
 
 impl Default for OnlineConfiguration {
+    fn default() -> Self {
+        Self { cache_mib: 256 }
+    }
+}
+
+impl Default for LlmConfiguration {
     fn default() -> Self {
         Self { cache_mib: 256 }
     }
@@ -296,6 +313,7 @@ pub(crate) const KEYS: [&str; 65] = [
     "lake.retention_hours",
     "lake.upkeep_seconds",
     "online.cache_mib",
+    "llm.cache_mib",
     "features.build_rows",
     "features.heal_every_hours",
     "features.retire_after_hours",

@@ -41,6 +41,7 @@ impl Models {
             log: log.clone(),
             clock: Arc::clone(clock),
             tracker: tracker.clone(),
+            cache_bytes: configuration.llm.cache_mib << 20,
         };
         let gateway = Gateway::open(parts).await.map_err(|error| CommandFailure::of(&error))?;
         gateway.carry_calls_to(Arc::new(CallsInLake(lake.clone())));
@@ -50,7 +51,9 @@ impl Models {
     /// Puts the models of `set` in force.
     pub(super) fn installed(&self, set: &DefinitionSet) -> Result<(), GatewayError> {
         let models = set.llm_models.values().map(|versioned| llm_models::model(&versioned.definition));
-        self.gateway.install(models.collect::<Result<_, _>>()?, &self.providers)
+        let guardrails = set.llm_guardrails.values();
+        let guardrails = guardrails.map(|versioned| llm_models::guardrail(&versioned.definition)).collect();
+        self.gateway.install_guarded(models.collect::<Result<_, _>>()?, guardrails, &self.providers)
     }
 }
 

@@ -42,7 +42,7 @@ impl CallTable for CallsInLake {
 }
 
 /// Each column with its type; `None` is text.
-const COLUMNS: [(&str, Option<DataType>); 40] = [
+const COLUMNS: [(&str, Option<DataType>); 43] = [
     ("call", None),
     ("at", Some(DataType::Null)),
     ("caller", None),
@@ -84,6 +84,9 @@ const COLUMNS: [(&str, Option<DataType>); 40] = [
     ("milliseconds", Some(DataType::Int64)),
     ("searches", Some(DataType::Int64)),
     ("beside_nanos", Some(DataType::Int64)),
+    ("cache", None),
+    ("saved_nanos", Some(DataType::Int64)),
+    ("guardrails", None),
 ];
 
 fn schema() -> SchemaRef {
@@ -162,6 +165,12 @@ fn columns(calls: &[CallFact]) -> Vec<ArrayRef> {
         counts(calls, |call| call.priced.milliseconds),
         counts(calls, |call| call.priced.searches),
         numbers(calls, |call| Some(call.priced.beside_nanos)),
+        texts(calls, |call| call.cache.as_deref()),
+        numbers(calls, |call| Some(call.saved_nanos)),
+        owned(calls, |call| {
+            let has = !call.guardrails.is_empty();
+            has.then(|| serde_json::to_string(&call.guardrails).ok()).flatten()
+        }),
     ]
 }
 

@@ -4,15 +4,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use shipway_core::Name;
 use shipway_definitions::{
-    LlmDeployment, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmRates, LlmRoute, LlmStickiness,
+    LlmCacheScope, LlmDeployment, LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn, LlmLossy, LlmModel,
+    LlmOutputLimit, LlmPrice, LlmRates, LlmRoute, LlmStickiness,
 };
 use shipway_dialects::{
     Modifier, Nanos, Price, Rates, Tier,
     translate::{Lossy, OutputLimit},
 };
 use shipway_gateway::{
-    Condition, Cooldown, DeploymentSpec, Detours, GatewayError, Hedge, ModelSpec, Retries, Route, Stickiness,
-    Timeouts, UnknownPrice,
+    CacheScope, CacheSpec, Condition, Cooldown, DeploymentSpec, Detours, GatewayError, GuardrailAction,
+    GuardrailOn, GuardrailSpec, Hedge, ModelSpec, Retries, Route, Stickiness, Timeouts, UnknownPrice,
 };
 
 type Places<'a> = BTreeMap<&'a Name, usize>;
@@ -60,7 +61,38 @@ pub(super) fn model(model: &LlmModel) -> Result<ModelSpec, GatewayError> {
             LlmLossy::Refuse => Lossy::Refuse,
             LlmLossy::Drop => Lossy::Drop,
         },
+        cache: model
+            .cache
+            .map(|cache| CacheSpec { time: duration(cache.time), scope: cache_scope(cache.scope) }),
+        guardrails: model.guardrails.iter().map(ToString::to_string).collect(),
     })
+}
+
+fn cache_scope(scope: LlmCacheScope) -> CacheScope {
+    match scope {
+        LlmCacheScope::Key => CacheScope::Key,
+        LlmCacheScope::Project => CacheScope::Project,
+        LlmCacheScope::Team => CacheScope::Team,
+        LlmCacheScope::Organisation => CacheScope::Organisation,
+    }
+}
+
+pub(super) fn guardrail(guardrail: &LlmGuardrail) -> GuardrailSpec {
+    GuardrailSpec {
+        name: guardrail.name.to_string(),
+        on: match guardrail.on {
+            LlmGuardrailOn::Input => GuardrailOn::Input,
+            LlmGuardrailOn::Output => GuardrailOn::Output,
+            LlmGuardrailOn::Both => GuardrailOn::Both,
+        },
+        action: match guardrail.action {
+            LlmGuardrailAction::Block => GuardrailAction::Block,
+            LlmGuardrailAction::Redact => GuardrailAction::Redact,
+            LlmGuardrailAction::Annotate => GuardrailAction::Annotate,
+            LlmGuardrailAction::Shadow => GuardrailAction::Shadow,
+        },
+        detector: guardrail.find.clone(),
+    }
 }
 
 fn duration(length: shipway_core::Length) -> Duration {

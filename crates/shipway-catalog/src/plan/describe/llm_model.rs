@@ -1,6 +1,6 @@
 //! A model of language in words.
 
-use shipway_definitions::{LlmModel, LlmPrice, LlmRates};
+use shipway_definitions::{LlmGuardrail, LlmModel, LlmPrice, LlmRates};
 
 use super::{Fields, for_people, joined, put, put_optional};
 
@@ -46,10 +46,26 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
     put(&mut fields, "retries", retries);
     put(&mut fields, "cooldown", format!("{} after {} failures", cooldown.pause, cooldown.failures));
     put(&mut fields, "unknown price", model.unknown_price.word());
+    if let Some(cache) = &model.cache {
+        put(&mut fields, "cache", format!("for {}, shared by the same {}", cache.time, cache.scope.word()));
+    }
+    if !model.guardrails.is_empty() {
+        put(&mut fields, "guardrails", joined(&model.guardrails));
+    }
     if !model.lossy.is_usual() {
         put(&mut fields, "lossy", model.lossy.word());
     }
     for_people(&mut fields, model.description.as_ref(), model.owner.as_ref(), &model.tags);
+    fields
+}
+
+/// A guardrail in words.
+pub(super) fn guardrail_fields(guardrail: &LlmGuardrail) -> Fields {
+    let mut fields = Fields::new();
+    put(&mut fields, "on", guardrail.on.word());
+    put(&mut fields, "action", guardrail.action.word());
+    put(&mut fields, "find", guardrail.find_in_words());
+    for_people(&mut fields, guardrail.description.as_ref(), guardrail.owner.as_ref(), &guardrail.tags);
     fields
 }
 

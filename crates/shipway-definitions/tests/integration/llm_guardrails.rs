@@ -1,0 +1,116 @@
+//! Guardrails, and models that name them; answers that models keep.
+
+use shipway_definitions::{DefinitionKind, DefinitionSet, LlmCacheScope, LlmGuardrailAction, LlmGuardrailOn};
+
+use crate::{refused, valid};
+
+const GUARDRAILS: &str = "
+kind: llm_guardrail
+name: people
+action: redact
+find: { personal: [email, phone] }
+---
+kind: llm_guardrail
+name: large
+action: block
+find: { size: { messages: 50 } }
+---
+kind: llm_guardrail
+name: own
+on: output
+action: shadow
+find: { patterns: { ticket: 'TICKET-\\d+' } }
+---
+kind: llm_model
+name: chat
+deployments: [{ provider: a, model: x }]
+guardrails: [people, large]
+cache: { time: 1h, scope: team }
+";
+
+#[test]
+fn a_guardrail_says_what_is_found_where_and_what_is_done() {
+    let set = valid(&[GUARDRAILS]);
+    let people = &set.llm_guardrails["people"].definition;
+    assert_eq!((people.on, people.action), (LlmGuardrailOn::Both, LlmGuardrailAction::Redact));
+    assert_eq!(people.find_in_words(), r#"{"personal":["email","phone"]}"#);
+    // Of answers there is no size to judge.
+    assert_eq!(set.llm_guardrails["large"].definition.on, LlmGuardrailOn::Input);
+    assert_eq!(set.llm_guardrails["own"].definition.on, LlmGuardrailOn::Output);
+    let model = &set.llm_models["chat"].definition;
+    assert_eq!(model.guardrails.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["people", "large"]);
+    let cache = model.cache.unwrap();
+    assert_eq!((cache.time.micros(), cache.scope), (3_600_000_000, LlmCacheScope::Team));
+}
+
+#[test]
+fn the_version_is_of_all_that_decides_what_is_found() {
+    let hash = |text: &str, name: &str| valid(&[text]).llm_guardrails[name].hash;
+    let plain = hash(GUARDRAILS, "people");
+    for (from, to) in [
+        ("[email, phone]", "[email]"),
+        ("action: redact", "action: block"),
+        ("action: redact", "on: input\naction: redact"),
+    ] {
+        assert_ne!(plain, hash(&GUARDRAILS.replacen(from, to, 1), "people"), "{to}");
+    }
+    let model = |text: &str| valid(&[text]).llm_models["chat"].hash;
+    for (from, to) in [
+        ("[people, large]", "[large, people]"),
+        ("cache: { time: 1h, scope: team }", "cache: { time: 2h, scope: team }"),
+        (", scope: team", ""),
+        ("cache: { time: 1h, scope: team }\n", ""),
+    ] {
+        assert_ne!(model(GUARDRAILS), model(&GUARDRAILS.replace(from, to)), "{to}");
+    }
+}
+
+#[test]
+fn what_is_stored_is_read_back_and_its_hash_is_checked() {
+    let set = valid(&[GUARDRAILS]);
+    let mut restored = DefinitionSet::default();
+    for name in ["people", "large", "own"] {
+        let (stored, hash) = set.stored(DefinitionKind::LlmGuardrail, name).unwrap();
+        restored.restore(DefinitionKind::LlmGuardrail, &stored.to_string(), hash, true).unwrap();
+        let altered = stored.to_string().replace("both", "input").replace("input", "output");
+        if altered != stored.to_string() {
+            assert!(restored.restore(DefinitionKind::LlmGuardrail, &altered, hash, true).is_err());
+        }
+    }
+    assert_eq!(restored.llm_guardrails, set.llm_guardrails);
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_line() {
+    let guardrail = |rest: &str| format!("kind: llm_guardrail\nname: bad\n{rest}\n");
+    for (rest, words) in [
+        ("action: redact", "find is missing"),
+        ("action: redact\nfind: { tools: { deny: [x] } }", "tools cannot be redacted"),
+        ("action: block\non: output\nfind: { size: { bytes: 5 } }", "size is of requests"),
+        ("action: blok\nfind: { personal: [email] }", "did you mean block?"),
+        ("action: block\nfind: { personal: [email], urls: {} }", "find is not one detector"),
+        ("action: block\nfind: { personal: [mail] }", "find: unknown variant `mail`"),
+        ("action: block\nfind: { patterns: { x: '(' } }", "find: pattern x: unclosed group"),
+        ("action: block\nfind: { urls: { allow: [] } }", "find: nothing is looked for"),
+    ] {
+        let message = refused(&guardrail(rest));
+        assert!(message.contains(words) && message.contains("llm_guardrail bad"), "{rest}: {message}");
+    }
+    let model = "kind: llm_model\nname: m\ndeployments: [{ provider: a, model: x }]\n";
+    for (rest, words) in [
+        ("guardrails: [peple]", "llm_guardrail peple does not exist"),
+        ("guardrails: [people, people]", "people is twice in guardrails"),
+        ("cache: { scope: team }", "time is missing in cache"),
+        ("cache: { time: 1h, scope: teem }", "did you mean team?"),
+    ] {
+        let message = refused(&format!("{GUARDRAILS}---\n{model}{rest}\n"));
+        assert!(message.contains(words), "{rest}: {message}");
+    }
+    // A guardrail that is wrong is told once, not again by the model that names it.
+    let wrong = format!("{}---\n{model}guardrails: [bad]\n", guardrail("action: block"));
+    assert!(!refused(&wrong).contains("does not exist"));
+    // What is in force already is known.
+    let known = valid(&[GUARDRAILS]);
+    let file = shipway_definitions::DefinitionFile::new("a.yaml", format!("{model}guardrails: [own]\n"));
+    assert!(DefinitionSet::parse_onto(&[file], &known).is_ok());
+}

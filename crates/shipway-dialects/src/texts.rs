@@ -1,0 +1,207 @@
+//! Where texts stand in requests, answers and frames, so that they can be looked at and replaced at their place.
+//!
+//! Everything that a model reads or writes counts, also in members that nobody here knows: only what is known to be structure is left out,
+//! such as roles, ids, types and bytes of media.
+
+mod frame;
+mod place;
+
+use std::ops::Range;
+
+pub use frame::{Ends, FramePlace, FrameTexts, frame_texts};
+pub use place::{decode_text, encode_text, splice};
+
+use crate::dialect::Dialect;
+use crate::json::{Kind, NotJson, Reader};
+
+/// What is shorter is no picture, sound or document, and is looked at.
+const LEAST_MEDIA_BYTES: usize = 66;
+
+/// A text in bytes of JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextPlace {
+    /// Where it stands, with its quotes.
+    pub range: Range<usize>,
+    /// It is JSON itself, as the arguments of calls are in OpenAI's dialects.
+    pub is_json: bool,
+}
+
+/// The texts of a request or an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// In the order in which they stand.
+    pub texts: Vec<TextPlace>,
+    /// The names of tools: in a request those that it offers, in an answer those that it calls.
+    pub tools: Vec<String>,
+    /// How many messages, items or contents there are.
+    pub messages: u64,
+}
+
+/// The texts of a request. Costs one walk over it.
+pub fn request_texts(dialect: Dialect, body: &[u8]) -> Result<Texts, NotJson> {
+    let mut texts = Texts::default();
+    Reader::new(body).object(|name, value| match (dialect, name) {
+        (_, "tools") => tools(value, &mut texts.tools),
+        (Dialect::OpenAiChat, "functions") => tools(value, &mut texts.tools),
+        (Dialect::OpenAiChat | Dialect::AnthropicMessages, "messages")
+        | (Dialect::OpenAiResponses, "input")
+        | (Dialect::GeminiGenerate, "contents") => {
+            if value.kind()? == Kind::Array {
+                let mut counted = *value;
+                counted.array(|item| {
+                    texts.messages += 1;
+                    item.pass()
+                })?;
+            } else {
+                texts.messages += 1;
+            }
+            said(value, &mut texts)
+        }
+        (Dialect::AnthropicMessages, "system")
+        | (Dialect::OpenAiResponses, "instructions")
+        | (Dialect::OpenAiCompletions, "prompt" | "suffix")
+        | (Dialect::OpenAiEmbeddings, "input")
+        | (Dialect::OpenAiMedia, "prompt" | "input" | "instructions")
+        | (Dialect::GeminiGenerate, "systemInstruction" | "system_instruction") => said(value, &mut texts),
+        _ => value.pass(),
+    })?;
+    Ok(texts)
+}
+
+/// What is said in a request; the calls in it are part of what was said.
+fn said(value: &mut Reader<'_>, texts: &mut Texts) -> Result<(), NotJson> {
+    let mut calls = Vec::new();
+    walk(value, "", false, &mut Found { texts: &mut texts.texts, calls: &mut calls })
+}
+
+/// The texts of a whole answer.
+pub fn answer_texts(dialect: Dialect, body: &[u8]) -> Result<Texts, NotJson> {
+    let mut texts = Texts::default();
+    Reader::new(body).object(|name, value| match (dialect, name) {
+        (Dialect::OpenAiChat | Dialect::OpenAiCompletions, "choices")
+        | (Dialect::AnthropicMessages, "content")
+        | (Dialect::OpenAiResponses, "output")
+        | (Dialect::GeminiGenerate, "candidates") => {
+            walk(value, "", false, &mut Found { texts: &mut texts.texts, calls: &mut texts.tools })
+        }
+        _ => value.pass(),
+    })?;
+    Ok(texts)
+}
+
+/// What a walk finds.
+pub(super) struct Found<'f> {
+    pub(super) texts: &'f mut Vec<TextPlace>,
+    pub(super) calls: &'f mut Vec<String>,
+}
+
+/// Walks over a value, the member `name` of another. `is_free`: it is what somebody gave to a tool or got of it, where no name means
+/// anything.
+pub(super) fn walk(
+    value: &mut Reader<'_>,
+    name: &str,
+    is_free: bool,
+    found: &mut Found<'_>,
+) -> Result<(), NotJson> {
+    match value.kind()? {
+        Kind::Text => {
+            let range = value.skip()?;
+            if is_free || !is_structure(name, value.slice(range.clone())) {
+                found.texts.push(TextPlace { range, is_json: !is_free && name == "arguments" });
+            }
+            Ok(())
+        }
+        Kind::Array => value.array(|item| walk(item, name, is_free, found)).map(drop),
+        Kind::Object if is_free => value.object(|name, member| walk(member, name, true, found)).map(drop),
+        Kind::Object => {
+            let (mut called, mut kind) = (None, String::new());
+            value.object(|member_name, member| {
+                match member_name {
+                    "name" => called = said_by(&mut { *member })?,
+                    "type" => kind = said_by(&mut { *member })?.unwrap_or_default(),
+                    _ => {}
+                }
+                let is_data = matches!(member_name, "args" | "response")
+                    || member_name == "input" && member.kind()? == Kind::Object;
+                walk(member, member_name, is_data, found)
+            })?;
+            let is_call = matches!(name, "function" | "functionCall" | "function_call")
+                || matches!(
+                    kind.as_str(),
+                    "tool_use" | "server_tool_use" | "function_call" | "custom_tool_call" | "mcp_call"
+                );
+            found.calls.extend(called.filter(|_| is_call));
+            Ok(())
+        }
+        _ => value.pass(),
+    }
+}
+
+/// Whether a text is known to be none that anybody reads.
+fn is_structure(name: &str, text: &[u8]) -> bool {
+    match name {
+        "role" | "type" | "id" | "call_id" | "tool_call_id" | "tool_use_id" | "item_id" | "response_id"
+        | "name" | "status" | "object" | "model" | "modelVersion" | "responseId" | "finish_reason"
+        | "finishReason" | "stop_reason" | "detail" | "format" | "mime_type" | "mimeType" | "media_type"
+        | "signature" | "thoughtSignature" | "thought_signature" | "encrypted_content" | "file_id"
+        | "phase" => true,
+        // A document of plain text stands in the same place as one in base64.
+        "data" | "file_data" | "bytes" => is_media(text),
+        "url" | "image_url" | "file_url" | "fileUri" | "file_uri" => text.starts_with(b"\"data:"),
+        _ => false,
+    }
+}
+
+/// Whether a text, with its quotes, is bytes in base64, or an address that has them in it.
+fn is_media(text: &[u8]) -> bool {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-\"".contains(byte);
+    text.starts_with(b"\"data:") || (text.len() >= LEAST_MEDIA_BYTES && text.iter().all(is_base64))
+}
+
+/// What a text says, if the value is one; whatever it says, so that nothing written strangely hides what stands beside it.
+pub(super) fn said_by(value: &mut Reader<'_>) -> Result<Option<String>, NotJson> {
+    let is_text = value.kind()? == Kind::Text;
+    let range = value.skip()?;
+    Ok(is_text.then(|| decode_text(value.slice(range))))
+}
+
+/// The names of the tools that a request offers. One that has no name, because its provider has it, goes by its type.
+fn tools(value: &mut Reader<'_>, names: &mut Vec<String>) -> Result<(), NotJson> {
+    value
+        .array_or_skip(|tool| {
+            let (before, mut kind, mut members) = (names.len(), None, Vec::new());
+            tool.object_or_skip(|name, member| {
+                members.push(name.to_owned());
+                match name {
+                    "name" => names.extend(said_by(member)?),
+                    "type" => kind = said_by(member)?,
+                    "function" | "custom" => name_within(member, names)?,
+                    "functionDeclarations" | "function_declarations" => {
+                        member.array_or_skip(|one| name_within(one, names))?;
+                    }
+                    _ => member.pass()?,
+                }
+                Ok::<_, NotJson>(())
+            })?;
+            if names.len() == before {
+                match kind {
+                    Some(kind) => names.push(kind),
+                    None => names.extend(members),
+                }
+            }
+            Ok::<_, NotJson>(())
+        })
+        .map(drop)
+}
+
+fn name_within(value: &mut Reader<'_>, names: &mut Vec<String>) -> Result<(), NotJson> {
+    value
+        .object_or_skip(|name, member| {
+            if name == "name" {
+                names.extend(said_by(member)?);
+                return Ok(());
+            }
+            member.pass()
+        })
+        .map(drop)
+}

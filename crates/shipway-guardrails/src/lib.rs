@@ -1,0 +1,28 @@
+//! What texts must not hold: detectors, and what is put in the place of what they find. Pure: text in, findings out; no I/O, no clock.
+//!
+//! Everything is found by regular expressions that take time in proportion to the text, and by checks of what they found: digits that
+//! must add up, hosts that are allowed. So no text, whoever wrote it, holds up a call.
+//!
+//! - `detector`: what is looked for, as definitions write it
+//! - `find`: findings in one text
+//! - `personal`, `secret`, `unicode`, `host`: the detectors that are built in
+//! - `alive`: from where on the end of a text may become part of a finding
+//! - `window`: findings in a text that comes in pieces
+//! - `vault`: placeholders and what they stand for
+
+#![deny(missing_docs)]
+
+mod alive;
+mod detector;
+mod find;
+mod host;
+mod personal;
+mod secret;
+mod unicode;
+mod vault;
+mod window;
+
+pub use detector::{BadDetector, Detector, Hosts, Limits, Names, PersonalKind, SecretKind, UnicodeKind};
+pub use find::{Finder, Finding};
+pub use vault::Vault;
+pub use window::{Change, LONGEST_HELD_BYTES, Settled, Watched, Window};
