@@ -70,6 +70,27 @@ def trained(folder: Path) -> tuple[lightgbm.Booster, Path, numpy.ndarray]:
 
 
 @contextmanager
+def alone(side: ServingSide, running: list[ServingSide]) -> Iterator[None]:
+    """Every other server stands still meanwhile: they share one core, and some of them are busy although nobody asks them."""
+    others = {other.pid for other in running} - {side.pid}
+    try:
+        for pid in others:
+            _signal(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in others:
+            _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """To the server and all that it started. Ours starts nothing, and is in the group of the benchmark."""
+    if os.getpgid(pid) == pid:
+        os.killpg(pid, number)
+    else:
+        os.kill(pid, number)
+
+
+@contextmanager
 def sides(setting: Setting) -> Iterator[tuple[list[ServingSide], lightgbm.Booster, numpy.ndarray]]:
     """All servers, running and checked."""
     booster, path, rows = trained(setting.out / "serving")

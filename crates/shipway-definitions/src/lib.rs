@@ -28,10 +28,10 @@ pub use litellm::{LeftOut, LitellmImport, NotLitellm};
 pub use model::{
     Batch, BatchFormat, BatchFrom, Beyond, ColumnOrigin, Corrections, DefinitionKind, DefinitionSet,
     Deprecation, Derived, Entity, Feature, FeatureMetadata, Freshness, Gate, LlmCooldown, LlmDeployment,
-    LlmModel, LlmPrice, LlmRetries, LlmRoute, LlmTimeouts, Pii, Requirement, Rule, Selection, SelectionJoin,
-    Service, ServiceColumn, Sink, SinkFormat, SinkFrom, SinkTo, Source, Stream, StreamChanges,
-    StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields, UnknownPrice, Unsendable, Versioned,
-    View, ViewBody, ViewReference,
+    LlmHedge, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmPriceTier, LlmRates, LlmRetries, LlmRoute,
+    LlmStickiness, LlmTimeouts, Pii, Requirement, Rule, Selection, SelectionJoin, Service, ServiceColumn,
+    Sink, SinkFormat, SinkFrom, SinkTo, Source, Stream, StreamChanges, StreamEnvelope, StreamFormat,
+    StreamStart, TimeUnit, UnknownFields, UnknownPrice, Unsendable, Versioned, View, ViewBody, ViewReference,
 };
 pub use parse::DefinitionFile;
 pub use schema::schema;

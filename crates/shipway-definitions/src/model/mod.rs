@@ -30,7 +30,8 @@ pub use derived::Derived;
 pub use entity::Entity;
 pub use gate::{Gate, Requirement, Rule};
 pub use llm_model::{
-    LlmCooldown, LlmDeployment, LlmModel, LlmPrice, LlmRetries, LlmRoute, LlmTimeouts, UnknownPrice,
+    LlmCooldown, LlmDeployment, LlmHedge, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmPriceTier,
+    LlmRates, LlmRetries, LlmRoute, LlmStickiness, LlmTimeouts, UnknownPrice,
 };
 pub use metadata::{Deprecation, FeatureMetadata, Pii};
 pub(crate) use selection::compiled;

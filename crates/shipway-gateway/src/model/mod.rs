@@ -5,22 +5,28 @@
 //! - `scope`: whom a call is charged to
 //! - `key`, `group`: virtual keys, and the groups that they belong to
 //! - `directory`: all keys and groups together
+//! - `kept`: responses that providers keep for later calls
+//! - `route`: in which order deployments are tried
 //! - `spec`: models and deployments, as the binary installs them
 
 mod directory;
 mod group;
+mod kept;
 mod key;
 mod limits;
+mod route;
 mod scope;
 mod spec;
 mod window;
 
 pub(crate) use directory::Directory;
 pub use group::{Group, GroupKind};
+pub(crate) use kept::{KeptResponse, owner};
 pub use key::VirtualKey;
 pub use limits::{Budget, Limits};
+pub use route::{Detours, Hedge, Route, Stickiness};
 pub use scope::{Chain, Scope};
 pub use spec::{
-    Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+    Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries, Timeouts, UnknownPrice,
 };
 pub use window::Window;

@@ -36,6 +36,7 @@ pub use keys::{CreateKey, NewKey};
 
 use crate::{
     error::GatewayError,
+    kept::KeptResponses,
     ledger::{CallTable, Ledger},
     meter::{Meter, Usage},
     model::{Directory, ModelSpec, ProviderSpec, Scope},
@@ -58,6 +59,7 @@ struct Inner {
     changing: Mutex<()>,
     meter: Meter,
     ledger: Ledger,
+    kept: KeptResponses,
     installed: RwLock<Arc<Installed>>,
     local: OnceLock<Arc<dyn LocalModels>>,
     tracker: TaskTracker,
@@ -98,6 +100,7 @@ impl Gateway {
         let ledger = Ledger::open(&log, store.clone(), &clock, &tracker).await?;
         let meter = Meter::starting_from(ledger.spent().await?);
         set_limits(&meter, &directory);
+        let kept = KeptResponses::new(store.clone());
         let inner = Inner {
             store,
             clock,
@@ -106,6 +109,7 @@ impl Gateway {
             changing: Mutex::new(()),
             meter,
             ledger,
+            kept,
             installed: RwLock::default(),
             local: OnceLock::new(),
             tracker,
@@ -152,6 +156,10 @@ impl Gateway {
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.inner.ledger
+    }
+
+    pub(crate) fn kept(&self) -> &KeptResponses {
+        &self.inner.kept
     }
 
     pub(crate) fn local(&self) -> Option<&Arc<dyn LocalModels>> {
