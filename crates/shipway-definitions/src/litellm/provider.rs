@@ -37,10 +37,13 @@ const fn known(
 
 const OPENAI: &str = "openai";
 const ANTHROPIC: &str = "anthropic";
+const AZURE: &str = "azure";
 
 const KNOWN: &[Known] = &[
     known("openai", OPENAI, Usual, Some("OPENAI_API_KEY")),
     known("anthropic", ANTHROPIC, Usual, Some("ANTHROPIC_API_KEY")),
+    known("gemini", "gemini", Usual, Some("GEMINI_API_KEY")),
+    known("azure", AZURE, MustBeGiven, Some("AZURE_API_KEY")),
     known("hosted_vllm", OPENAI, MustBeGiven, Some("HOSTED_VLLM_API_KEY")),
     known("openai_like", OPENAI, MustBeGiven, Some("OPENAI_LIKE_API_KEY")),
     known("llamafile", OPENAI, MustBeGiven, Some("LLAMAFILE_API_KEY")),
@@ -96,6 +99,8 @@ struct Provider {
     word: &'static str,
     kind: &'static str,
     address: Option<Given>,
+    /// Of Azure's older paths.
+    version: Option<Given>,
     secret: Option<Given>,
 }
 
@@ -126,12 +131,15 @@ impl Providers {
             return None;
         }
         let address = address(known, &place, params, losses)?;
+        let version = if known.kind == AZURE { params.text("api_version", losses) } else { None };
+        let version = version.map(|(_, text)| Given::of(text));
         let given = params.text("api_key", losses);
         let secret = match &given {
             Some((_, text)) => Some(Given::of(text)),
             None => known.secret.map(|name| Given::Variable(name.to_owned())),
         };
-        let provider = Provider { word: known.word, kind: known.kind, address, secret: secret.clone() };
+        let provider =
+            Provider { word: known.word, kind: known.kind, address, version, secret: secret.clone() };
         let name = self.named(provider);
         if let (Some((field, _)), Some(Given::Written(_))) = (given, secret) {
             let variable = variable(&name, "API_KEY");
@@ -157,14 +165,16 @@ impl Providers {
         let (mut text, mut environment) = (String::new(), BTreeMap::new());
         for (name, provider) in &self.0 {
             let mut section = format!("[providers.{name}]\nkind = \"{}\"\n", provider.kind);
-            match &provider.address {
-                Some(Given::Written(address)) => {
-                    let _ = writeln!(section, "base_url = {}", serde_json::Value::from(address.as_str()));
+            for (member, value) in [("base_url", &provider.address), ("api_version", &provider.version)] {
+                match value {
+                    Some(Given::Written(value)) => {
+                        let _ = writeln!(section, "{member} = {}", serde_json::Value::from(value.as_str()));
+                    }
+                    Some(Given::Variable(theirs)) => {
+                        environment.insert(variable(name, &member.to_uppercase()), theirs.clone());
+                    }
+                    None => {}
                 }
-                Some(Given::Variable(theirs)) => {
-                    environment.insert(variable(name, "BASE_URL"), theirs.clone());
-                }
-                None => {}
             }
             if let Some(Given::Variable(theirs)) = &provider.secret {
                 environment.insert(variable(name, "API_KEY"), theirs.clone());

@@ -113,7 +113,9 @@ impl Settings {
         if let Some((field, strategy)) = section.text("routing_strategy", losses)
             && strategy != "simple-shuffle"
         {
-            let reason = format!("calls are spread by chance, by weight; {strategy} is not carried");
+            let reason = format!(
+                "calls are spread by chance, by weight; {strategy} is not carried: a route may be by latency or by cost"
+            );
             losses.say(field.line, field.place, reason);
         }
     }
@@ -187,8 +189,8 @@ fn names(path: &str, node: &Node, losses: &mut Losses) -> Vec<(String, String, u
 
 fn reason_in_settings(name: &str) -> String {
     match name {
-        "context_window_fallbacks" => "a fallback for prompts that are too long is not carried",
-        "content_policy_fallbacks" => "a fallback for prompts that a policy refuses is not carried",
+        "context_window_fallbacks" => "a fallback for prompts that are too long is not carried: write on_context_window into the definition",
+        "content_policy_fallbacks" => "a fallback for prompts that a policy refuses is not carried: write on_content_policy into the definition",
         "model_group_retry_policy" => "retries by model and cause: write `retries` into the model",
         "allowed_fails_policy" => "a cooldown counts failures of every kind: write `cooldown` into the model",
         "cache" | "cache_params" | "cache_responses" => "answers that are kept are not carried",

@@ -221,12 +221,12 @@ mcp_servers: {}
     line 17, model_list[8]: a map is expected, this is a number
     line 19, litellm_settings.drop_params: calls go on as they came
     line 21, litellm_settings.num_retries: 5 at most: 5 is written
-    line 22, litellm_settings.context_window_fallbacks: a fallback for prompts that are too long is not carried
+    line 22, litellm_settings.context_window_fallbacks: a fallback for prompts that are too long is not carried: write on_context_window into the definition
     line 23, litellm_settings.fallbacks[0].chat[0]: model cloud was not carried
     line 23, litellm_settings.fallbacks[0].chat[1]: a fallback is the name of a model; other parameters are not carried
     line 23, litellm_settings.fallbacks[1]: a map from a model to its fallbacks is expected
     line 24, router_settings.model_group_alias.old: model cloud was not carried
-    line 24, router_settings.routing_strategy: calls are spread by chance, by weight; latency-based-routing is not carried
+    line 24, router_settings.routing_strategy: calls are spread by chance, by weight; latency-based-routing is not carried: a route may be by latency or by cost
     line 25, general_settings.alerting: the server has no setting of the kind
     line 25, general_settings.database_url: keys, budgets and what was spent stay there: make them anew with `llm keys` and `llm groups`
     line 25, general_settings.master_key: not copied: make keys with `llm keys create`; the operator's token is SHIPWAY_TOKEN
@@ -279,4 +279,35 @@ fn what_is_no_configuration_of_litellm_is_refused_by_line() {
     line 1: model_list is no list
     "#);
     assert_eq!(LitellmImport::read("model_list: []").unwrap().definitions, "");
+}
+
+#[test]
+fn gemini_and_azure_are_providers_of_their_own_kinds() {
+    let text = "
+model_list:
+  - { model_name: g, litellm_params: { model: gemini/gemini-3-flash, input_cost_per_token: 0, output_cost_per_token: 0 } }
+  - { model_name: a, litellm_params: { model: azure/my-deployment, api_base: 'https://r.openai.azure.com/', api_version: '2024-10-21', api_key: os.environ/AZURE_KEY, input_cost_per_token: 0, output_cost_per_token: 0 } }
+";
+    assert_snapshot!(imported(text), @r#"
+    kind: llm_model
+    name: g
+    deployments:
+      - { provider: gemini, model: gemini-3-flash, price: { input: 0, output: 0 } }
+    ---
+    kind: llm_model
+    name: a
+    deployments:
+      - { provider: azure, model: my-deployment, price: { input: 0, output: 0 } }
+    ===
+    [providers.gemini]
+    kind = "gemini"
+
+    [providers.azure]
+    kind = "azure"
+    base_url = "https://r.openai.azure.com"
+    api_version = "2024-10-21"
+    ===
+    SHIPWAY_PROVIDERS__AZURE__API_KEY from AZURE_KEY
+    SHIPWAY_PROVIDERS__GEMINI__API_KEY from GEMINI_API_KEY
+    "#);
 }
