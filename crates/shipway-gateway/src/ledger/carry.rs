@@ -1,14 +1,17 @@
 //! Carries settled calls out of the ledger into a table, in order, each once: the table says how far it has come.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use shipway_core::Failure;
 
 use super::{BYTES_AT_ONCE, CallFact, Entry, Ledger};
 
-/// How often what was settled since is carried over.
+/// How often what was settled since is carried over, at most.
 const EVERY: Duration = Duration::from_secs(1);
+/// After a round that took its time this many times as long is waited, so that calls have the processors and the disk.
+const PAUSE: u32 = 10;
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const RECORDS_AT_ONCE: usize = 10_000;
 
 /// Why a table could not take calls.
@@ -27,17 +30,20 @@ pub trait CallTable: Send + Sync {
 impl Ledger {
     /// Carries until the ledger is closed, and once more then.
     pub(crate) async fn carry_to(self, table: std::sync::Arc<dyn CallTable>) {
+        let mut pause = EVERY;
         loop {
             let is_last = tokio::select! {
                 () = self.stop.cancelled() => true,
-                () = tokio::time::sleep(EVERY) => false,
+                () = tokio::time::sleep(pause) => false,
             };
+            let began = Instant::now();
             if let Err(error) = self.carry_once(&*table).await {
                 tracing::warn!(error = %shipway_core::failure::chain(&*error), "calls could not be carried into their table; it is tried again");
             }
             if is_last {
                 return;
             }
+            pause = began.elapsed().saturating_mul(PAUSE).clamp(EVERY, LONGEST_PAUSE);
         }
     }
 
