@@ -288,7 +288,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 65] = [
+pub(crate) const KEYS: [&str; 66] = [
     "data",
     "listen",
     "token",
