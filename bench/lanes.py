@@ -16,7 +16,9 @@ import training
 from flights import Periods, make_tables
 from flink import flink
 from flow import flow
-from measure import Lane
+from gateway import gateway
+from gateway_scorecard import scorecard
+from measure import Lane, NotMeasured
 from online import online
 from predicting import predicting
 from reads import reads
@@ -76,7 +78,7 @@ def year_of_flights(folder: Path) -> Path:
     return folder
 
 
-LANES: dict[str, Callable[[Setting], list[Lane] | Iterator[Lane]]] = {
+LANES: dict[str, Callable[[Setting], list[Lane] | Iterator[Lane | NotMeasured]]] = {
     "training": demo_training,
     "scaled": scaled_training,
     "online": online,
@@ -88,4 +90,6 @@ LANES: dict[str, Callable[[Setting], list[Lane] | Iterator[Lane]]] = {
     "flink": flink,
     "tracking": tracking,
     "serving": serving,
+    "gateway": gateway,
+    "gateway_scorecard": scorecard,
 }

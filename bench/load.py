@@ -19,7 +19,7 @@ SCRIPT = """
 local requests = {}
 local place, first, count, before, after = 0, 0, 0, nil, nil
 function init(arguments)
-  local headers = {["content-type"] = "application/json"}
+  local headers = {["content-type"] = "application/json", %(headers)s}
   for line in io.lines(arguments[1]) do requests[#requests + 1] = wrk.format(%(method)s, %(path)s, headers, line) end
   math.randomseed(os.time() + tonumber(tostring({}):match("0x(%%x+)"), 16) %% 65536)
   place = math.random(#requests)
@@ -49,13 +49,16 @@ class Load:
     threads: int
     seconds: int
 
-    def run(self, url: str, method: str, path: str, bodies: list[str], numbers: range = range(0)) -> Sample:
+    def run(
+        self, url: str, method: str, path: str, bodies: list[str], numbers: range = range(0), headers: dict[str, str] | None = None
+    ) -> Sample:
         """Requests per second. An answer of 400 or more, a failed connection or a timeout fails the lane.
 
         With `numbers`, eight-digit ones, there is one body, and each request has another of them in the place of its `@@@@@@@@`.
         """
         script, lines = self.folder / "load.lua", self.folder / "bodies"
-        script.write_text(SCRIPT % {"method": json.dumps(method), "path": json.dumps(path)})
+        more = ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in (headers or {}).items())
+        script.write_text(SCRIPT % {"method": json.dumps(method), "path": json.dumps(path), "headers": more})
         lines.write_text("".join(f"{body}\n" for body in bodies))
         before = _used()
         command = [

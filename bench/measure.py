@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from random import Random
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Lane:
 
     def ratio(self, peer: Side) -> float:
         pairs = zip(self.sides[0].values, peer.values, strict=True)
-        return statistics.median(theirs / ours if self.less_is_better else ours / theirs for ours, theirs in pairs)
+        return statistics.median(_times(theirs, ours) if self.less_is_better else _times(ours, theirs) for ours, theirs in pairs)
 
     def markdown(self) -> str:
         extras = list(dict.fromkeys(name for side in self.sides for sample in side.samples for name in sample.extra))
@@ -77,7 +79,27 @@ class Lane:
 
     def figures(self) -> dict:
         ratios = {side.name: self.ratio(side) for side in self.sides[1:]}
-        return {**asdict(self), "ratios": ratios}
+        return {**asdict(self), "ratios": {name: ratio if math.isfinite(ratio) else None for name, ratio in ratios.items()}}
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """A lane that could not be run here, and why. It stands in the results in the lane's place."""
+
+    name: str
+    why: str
+    goals: tuple[Goal, ...] = ()
+
+    def markdown(self) -> str:
+        return f"## {self.name}\n\n- not measured: {self.why}"
+
+    def figures(self) -> dict:
+        return asdict(self)
+
+
+def _times(more: float, less: float) -> float:
+    """How many times as much; of nothing, everything is."""
+    return more / less if less else math.inf
 
 
 BEGAN = time.monotonic()
@@ -88,13 +110,16 @@ def progress(words: str) -> None:
     print(f"[{time.monotonic() - BEGAN:6.0f} s] {words}", file=sys.stderr, flush=True)
 
 
-def in_turn(sides: dict[str, Callable[[], Sample]], runs: int) -> list[Side]:
-    """Runs every side once uncounted, then `runs` times each in turn (A B C A B C …)."""
+def in_turn(sides: dict[str, Callable[[], Sample]], runs: int, shuffled: Random | None = None) -> list[Side]:
+    """Runs every side once uncounted, then `runs` times each in turn (A B C A B C …); with `shuffled`, each time in another order."""
     for name, run in sides.items():
         progress(f"warming up: {name}: {run().value:,.3f}")
     samples: dict[str, list[Sample]] = {name: [] for name in sides}
     for number in range(runs):
-        for name, run in sides.items():
+        order = list(sides.items())
+        if shuffled:
+            shuffled.shuffle(order)
+        for name, run in order:
             samples[name].append(run())
         progress(f"run {number + 1} of {runs}: " + ", ".join(f"{name} {taken[-1].value:,.3f}" for name, taken in samples.items()))
     return [Side(name, taken) for name, taken in samples.items()]

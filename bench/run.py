@@ -23,7 +23,7 @@ sys.path[:0] = [str(HERE.parent / "demo"), str(HERE / "peers")]
 
 import lanes  # noqa: E402
 import setting as place  # noqa: E402
-from measure import Lane  # noqa: E402
+from measure import Lane, NotMeasured  # noqa: E402
 
 
 def main() -> int:
@@ -33,6 +33,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=5, help="length of each run of a load lane")
     parser.add_argument("--only", action="append", choices=list(lanes.LANES), help="only this lane; may be given again")
     parser.add_argument("--full", action="store_true", help="20M events and 5M keys instead of the quick sizes")
+    parser.add_argument("--soak", type=int, default=20, help="seconds for which the lane `gateway` watches memory under load; 1800 to judge it")
+    parser.add_argument("--calls", type=int, default=10_000, help="calls whose cost the lane `gateway_scorecard` compares with what it should be")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of every side")
     parser.add_argument("--memory-mib", type=int, default=1024, help="memory limit of Shipway's queries and of DuckDB")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "shipway", help="folder for data and tools that outlive a run")
@@ -48,10 +50,11 @@ def main() -> int:
     here = place.Setting(
         shipway=arguments.shipway, out=out, cache=arguments.cache, runs=arguments.runs, threads=arguments.threads,
         memory_mib=arguments.memory_mib, seconds=arguments.seconds, full=arguments.full,
+        soak=arguments.soak, calls=arguments.calls,
     )  # fmt: skip
     header = _header(arguments)
     print("\n".join(header) + "\n", flush=True)
-    measured: list[Lane] = []
+    measured: list[Lane | NotMeasured] = []
     broken: list[str] = []
     for name in arguments.only or lanes.LANES:
         began = time.monotonic()
@@ -83,7 +86,7 @@ def _header(arguments: argparse.Namespace) -> list[str]:
     ]
 
 
-def _write(out: Path, header: list[str], measured: list[Lane], broken: list[str]) -> None:
+def _write(out: Path, header: list[str], measured: list[Lane | NotMeasured], broken: list[str]) -> None:
     figures = {"header": header, "failed": broken, "lanes": [lane.figures() for lane in measured]}
     (out / "result.json").write_text(json.dumps(figures, indent=2))
     parts = ["  \n".join(header), *[f"**failed** {words}" for words in broken], *[lane.markdown() for lane in measured]]
@@ -91,7 +94,7 @@ def _write(out: Path, header: list[str], measured: list[Lane], broken: list[str]
     (out / "figures.md").write_text(_page(header, measured, broken))
 
 
-def _page(header: list[str], measured: list[Lane], broken: list[str]) -> str:
+def _page(header: list[str], measured: list[Lane | NotMeasured], broken: list[str]) -> str:
     """The page docs/bench-figures.md: the goals at a glance, then every table."""
     goals = [f"| {lane.name} | {goal.words} | {goal.figure} | {'yes' if goal.is_met else 'no'} |" for lane in measured for goal in lane.goals]
     parts = [

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from load import Load
 from measure import Goal, Lane, Sample, Side, in_turn
 from serving_grpc import over_grpc
-from serving_sides import LEAVES, OURS, TREES, deploy, sides
+from serving_sides import LEAVES, OURS, TREES, alone, deploy, sides
 from serving_switch import large_batches, switching
 from setting import Setting
 from steady import SteadyLoad, closed_then_steady
@@ -45,7 +45,8 @@ def trees(setting: Setting) -> Iterator[Lane]:
     with sides(setting) as (running, booster, rows):
 
         def run(side) -> Sample:
-            return closed_then_steady(closed, steady, side.url, "POST", side.path, side.bodies)
+            with alone(side, running):
+                return closed_then_steady(closed, steady, side.url, "POST", side.path, side.bodies)
 
         measured = in_turn({side.name: lambda side=side: run(side) for side in running}, setting.runs)
         raw = _raw_microseconds(booster, rows)
@@ -64,7 +65,7 @@ def _over_rest(measured: list[Side], raw: float) -> Lane:
         [
             "JSON in and out, a matrix of one row of 30 columns (FastAPI: its own body; mlflow: dataframe_split); each answer compared with LightGBM's",
             f"raw evaluation by LightGBM from Python, one row, one thread: {raw:.0f} us",
-            f"mlflow {version('mlflow')}; the other peers as bench/serving-requirements.txt and bench/serving-frameworks-requirements.txt pin them; every server has core 0, the generator the rest",
+            f"mlflow {version('mlflow')}; the other peers as bench/serving-requirements.txt and bench/serving-frameworks-requirements.txt pin them; every server has core 0, the generator the rest; the others stand still while one is measured",
         ]
     )
     return lane

@@ -13,7 +13,7 @@ from tritonclient.grpc import service_pb2
 
 from measure import Goal, Lane, Sample, in_turn
 from server import Failed
-from serving_sides import FEATURES, LEAVES, TREES, ServingSide
+from serving_sides import FEATURES, LEAVES, TREES, ServingSide, alone
 from setting import Setting
 from tools import GrpcGenerator
 
@@ -61,7 +61,12 @@ def over_grpc(setting: Setting, running: list[ServingSide], rows: numpy.ndarray,
     for side in asked:
         _check(side.grpc, rows, expected)
     load, message = GrpcLoad(GrpcGenerator(setting.cache), setting.out, setting.seconds), _message(rows[0])
-    measured = in_turn({side.name: lambda side=side: load.run(side.grpc, message) for side in asked}, setting.runs)
+
+    def run(side: ServingSide) -> Sample:
+        with alone(side, running):
+            return load.run(side.grpc, message)
+
+    measured = in_turn({side.name: lambda side=side: run(side) for side in asked}, setting.runs)
     for side in asked:
         _check(side.grpc, rows[:1], expected[:1])
     lane = Lane(f"the same over gRPC, one row of {TREES} trees of {LEAVES} leaves, {CONNECTIONS} connections, one core", "calls/s", False, measured)

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,6 +16,7 @@ import mlflow
 import numpy
 from mlflow import MlflowClient
 
+from processes import free_port, process
 from server import Failed, Server
 from setting import HERE, Setting
 from tools import frameworks_python, serving_python
@@ -29,7 +25,6 @@ FEATURES = 30
 TREES, LEAVES = 500, 63
 OURS = "Shipway"
 LOGGING = "Shipway, every row logged"
-READY_WITHIN_SECONDS = 120.0
 #: The core of the servers; the load generator has the others.
 CORE = {0}
 
@@ -72,6 +67,27 @@ def trained(folder: Path) -> tuple[lightgbm.Booster, Path, numpy.ndarray]:
     path = folder / "model.txt"
     booster.save_model(path)
     return booster, path, random.normal(size=(256, FEATURES)).round(4)
+
+
+@contextmanager
+def alone(side: ServingSide, running: list[ServingSide]) -> Iterator[None]:
+    """Every other server stands still meanwhile: they share one core, and some of them are busy although nobody asks them."""
+    others = {other.pid for other in running} - {side.pid}
+    try:
+        for pid in others:
+            _signal(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in others:
+            _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """To the server and all that it started. Ours starts nothing, and is in the group of the benchmark."""
+    if os.getpgid(pid) == pid:
+        os.killpg(pid, number)
+    else:
+        os.kill(pid, number)
 
 
 @contextmanager
@@ -129,7 +145,7 @@ def _peers(setting: Setting, model: Path, rows: numpy.ndarray, running: ExitStac
     plain = [json.dumps({"rows": [row.tolist()]}) for row in rows]
     logged = folder / "logged"
     mlflow.lightgbm.save_model(lightgbm.Booster(model_file=model), str(logged), pip_requirements=["lightgbm"])
-    ports = {name: _free_port() for name in ("fastapi", "mlserver", "grpc", "metrics", "mlflow", "ray", "bentoml")}
+    ports = {name: free_port() for name in ("fastapi", "mlserver", "grpc", "metrics", "mlflow", "ray", "bentoml")}
     config = folder / "mlserver"
     config.mkdir(exist_ok=True)
     (config / "settings.json").write_text(
@@ -166,7 +182,7 @@ def _peers(setting: Setting, model: Path, rows: numpy.ndarray, running: ExitStac
     for name, command in commands.items():
         port, path, bodies, found, ready = asked[name]
         ready_at, log = f"http://127.0.0.1:{port}{ready}", folder / f"{name}.log"
-        pid = running.enter_context(_process(name, command, ready_at, log, {"BENTOML_TREES": str(model)}))
+        pid = running.enter_context(process(name, command, ready_at, log, {"BENTOML_TREES": str(model)}))
         grpc = f"127.0.0.1:{ports['grpc']}" if name == "MLServer" else ""
         made.append(ServingSide(name, f"http://127.0.0.1:{port}", path, bodies, found, pid, grpc))
     return made
@@ -177,35 +193,3 @@ def _as_bst(model: Path, folder: Path) -> Path:
     path = folder / "model.bst"
     path.write_bytes(model.read_bytes())
     return path
-
-
-@contextmanager
-def _process(name: str, command: list[str], ready: str, log: Path, own: dict[str, str]) -> Iterator[int]:
-    """A peer that answers; ended with all that it started."""
-    environment = {**os.environ, **own, "OMP_NUM_THREADS": "1", "PATH": f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"}
-    with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
-    try:
-        deadline = time.monotonic() + READY_WITHIN_SECONDS
-        while True:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise Failed(f"{name} is not ready:\n{log.read_text()[-2000:]}")
-            try:
-                with urllib.request.urlopen(ready, timeout=5):
-                    break
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.2)
-        yield process.pid
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

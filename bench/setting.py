@@ -34,6 +34,10 @@ class Setting:
     memory_mib: int
     seconds: int
     full: bool
+    #: How long memory is watched under load.
+    soak: int = 20
+    #: Calls whose cost is compared with what it should be.
+    calls: int = 10_000
 
     @contextmanager
     def serving(

@@ -2,7 +2,7 @@
 -- answers took, each counted from the moment at which its request was due. One thread; the timetable is in order, and whichever
 -- connection is free takes the request that has been due for the longest. Linux only. Its own part of a latency is printed too.
 --
--- luajit steady.lua ADDRESS PORT METHOD PATH FILE CONNECTIONS RATE SECONDS; FILE has a body a line, taken in turn.
+-- luajit steady.lua ADDRESS PORT METHOD PATH FILE CONNECTIONS RATE SECONDS [HEADER …]; FILE has a body a line, taken in turn.
 
 local ffi = require("ffi")
 ffi.cdef([[
@@ -22,7 +22,7 @@ ffi.cdef([[
 ]])
 local C = ffi.C
 local MONOTONIC, TIMER_SLACK, INTERNET, STREAM, TCP, NO_DELAY, READABLE, DO_NOT_WAIT = 1, 29, 2, 1, 6, 1, 1, 0x40
-local HEADSTART_US, GRACE_US, BUFFER_BYTES, HEAD_BYTES = 2e5, 1e6, 1048576, 1024
+local HEADSTART_US, GRACE_US, BUFFER_BYTES, HEAD_BYTES = 2e5, 1e6, 1048576, 4096
 
 local address, port, method, path, file, connections, rate, seconds = unpack(arg)
 connections, rate, seconds = tonumber(connections), tonumber(rate), tonumber(seconds)
@@ -38,6 +38,7 @@ local function fail(words) io.stderr:write(words .. "\n") os.exit(1) end
 local requests = {}
 for body in io.lines(file) do
   local head = { method .. " " .. path .. " HTTP/1.1", "host: " .. address .. ":" .. port, "content-type: application/json" }
+  for index = 9, #arg do head[#head + 1] = arg[index] end
   if #body > 0 then head[#head + 1] = "content-length: " .. #body end
   requests[#requests + 1] = table.concat(head, "\r\n") .. "\r\n\r\n" .. body
 end

@@ -27,7 +27,9 @@ class SteadyLoad:
     connections: int
     seconds: int
 
-    def run(self, url: str, method: str, path: str, bodies: list[str], rate: float) -> dict[str, float]:
+    def run(
+        self, url: str, method: str, path: str, bodies: list[str], rate: float, headers: dict[str, str] | None = None
+    ) -> dict[str, float]:
         """Latencies at `rate` requests a second, and how late the generator itself was with what it could have sent.
 
         A request that is never answered counts with the time it has waited by the end. An answer of 400 or more, or a connection that
@@ -39,6 +41,7 @@ class SteadyLoad:
         command = [
             *(self.generator.path, str(SCRIPT), str(where.hostname), str(where.port), method, path),
             *(str(lines), str(self.connections), f"{rate:.3f}", str(self.seconds)),
+            *(f"{name}: {value}" for name, value in (headers or {}).items()),
         ]
         environment, limit = self.generator.environment, self.seconds + 120
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=limit)

@@ -28,6 +28,16 @@ def frameworks_python(cache: Path) -> Path:
     return _environment(cache / "serving-frameworks-venv", requirements, "the pinned packages of serving frameworks")
 
 
+def litellm_python(cache: Path) -> Path:
+    """The Python that the proxy of LiteLLM runs under, with the packages of bench/gateway-litellm-requirements.txt."""
+    return _environment(cache / "litellm-venv", HERE / "gateway-litellm-requirements.txt", "the pinned packages of LiteLLM's proxy")
+
+
+def tensorzero_python(cache: Path) -> Path:
+    """The Python that TensorZero's gateway is started from, with the packages of bench/gateway-tensorzero-requirements.txt."""
+    return _environment(cache / "tensorzero-venv", HERE / "gateway-tensorzero-requirements.txt", "the pinned packages of TensorZero's gateway")
+
+
 class Flink:
     """Flink out of its Python package, in an environment of its own, and the connector to Kafka from its published Java package."""
 

@@ -33,6 +33,26 @@ deployments: [{{ provider: anthropic, model: claude-upstream, {PRICE} }}]
 {PATIENT}
 ---
 kind: llm_model
+name: gemini
+called: [gemini-mock]
+deployments: [{{ provider: gemini, model: gemini-upstream, {PRICE} }}]
+{PATIENT}
+---
+kind: llm_model
+name: across
+deployments:
+  - {{ provider: anthropic, model: across-claude, price: {{ input: 3, cached_input: 0.3, cache_write: 3.75, output: 15 }} }}
+  - {{ provider: gemini, model: across-gemini, price: {{ input: 0.3, cached_input: 0.075, output: 2.5 }} }}
+  - {{ provider: openai, model: across-gpt, price: {{ input: 0.25, cached_input: 0.025, output: 2 }} }}
+{PATIENT}
+---
+kind: llm_model
+name: lenient
+lossy: drop
+deployments: [{{ provider: anthropic, model: lenient-upstream, {PRICE}, max_output_tokens: 777 }}]
+{PATIENT}
+---
+kind: llm_model
 name: embeddings
 called: [embed-mock]
 deployments: [{{ provider: openai, model: embed-upstream, {PRICE} }}]
@@ -89,9 +109,9 @@ class Gateway(NamedTuple):
 def gateway(binary: str, mock: MockProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder: Path = tmp_path_factory.mktemp("gateway")
     environment = {}
-    for kind in ("openai", "anthropic"):
+    for kind, path in [("openai", "/v1"), ("anthropic", "/v1"), ("gemini", "/v1beta")]:
         prefix = f"SHIPWAY_PROVIDERS__{kind.upper()}__"
-        environment |= {f"{prefix}KIND": kind, f"{prefix}BASE_URL": f"{mock.url}/v1", f"{prefix}API_KEY": SECRET}
+        environment |= {f"{prefix}KIND": kind, f"{prefix}BASE_URL": f"{mock.url}{path}", f"{prefix}API_KEY": SECRET}
     server = Server(binary, folder / "data", folder / "server.log", environment)
     (folder / "models.yaml").write_text(DEFINITIONS, encoding="utf-8")
     server.cli("apply", str(folder / "models.yaml"))

@@ -62,3 +62,46 @@ def test_a_stream_that_is_cut_never_ends_as_if_it_were_whole(client):
         except openai.APIError:
             continue
         assert kinds[-1] in ("error", "response.failed"), fault
+
+
+def test_a_response_is_read_again_with_what_it_was_asked_and_deleted(client):
+    made = client.responses.create(model="gpt-mock", input="hello")
+    again = client.responses.retrieve(made.id)
+    assert (again.id, again.output_text, again.usage) == (made.id, made.output_text, made.usage)
+    items = client.responses.input_items.list(made.id)
+    assert [item.content[0].text for item in items.data] == ["hello"]
+    client.responses.delete(made.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(made.id)
+    with pytest.raises(openai.BadRequestError, match="not found"):
+        client.responses.create(model="gpt-mock", input="hello", previous_response_id=made.id)
+
+
+def test_a_response_in_the_background_is_waited_for_or_cancelled(client):
+    made = client.responses.create(model="gpt-mock", input="hello", background=True)
+    assert made.status == "queued"
+    while (seen := client.responses.retrieve(made.id)).status in ("queued", "in_progress"):
+        pass
+    assert seen.status == "completed" and seen.output_text
+    other = client.responses.create(model="gpt-mock", input="hello", background=True)
+    assert client.responses.cancel(other.id).status == "cancelled"
+    with pytest.raises(openai.BadRequestError, match="background=true"):
+        client.responses.cancel(client.responses.create(model="gpt-mock", input="hello").id)
+
+
+def test_a_streamed_response_is_kept_under_its_id(client):
+    with client.responses.stream(model="gpt-mock", input="hello") as stream:
+        made = stream.get_final_response()
+    assert client.responses.retrieve(made.id).output_text == made.output_text
+    assert "messages=3" in client.responses.create(model="gpt-mock", input="and now?", previous_response_id=made.id).output_text
+
+
+def test_another_key_learns_nothing_of_a_response(client, gateway):
+    made = client.responses.create(model="gpt-mock", input="hello")
+    with openai.OpenAI(base_url=gateway.openai, api_key=gateway.new_key("stranger"), max_retries=0) as stranger:
+        for ask in (stranger.responses.retrieve, stranger.responses.cancel, stranger.responses.delete, stranger.responses.input_items.list):
+            with pytest.raises(openai.NotFoundError):
+                ask(made.id)
+        with pytest.raises(openai.BadRequestError, match="not found"):
+            stranger.responses.create(model="gpt-mock", input="hello", previous_response_id=made.id)
+    assert client.responses.retrieve(made.id).id == made.id

@@ -58,6 +58,7 @@ const PLACES: &[(&str, Place)] = &[
     ("shipway-web", Foundation),
     ("shipway-core", Word(0)),
     ("shipway-aggregate", Word(1)),
+    ("shipway-condition", Word(2)),
     ("shipway-expression", Word(2)),
     ("shipway-guardrails", Word(3)),
     ("shipway-definitions", Word(4)),
@@ -71,6 +72,7 @@ const PLACES: &[(&str, Place)] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["shipway-store"]),
     ("rusqlite", &["shipway-store"]),
+    ("cel", &["shipway-condition"]),
     ("sqlparser", &["shipway-expression"]),
     ("object_store", &["shipway-blob", "shipway-lake"]),
     ("fjall", &["shipway-online"]),

@@ -11,8 +11,8 @@ use shipway_core::{DataType, Digest, Name};
 use shipway_expression::LANGUAGE_VERSION;
 
 use crate::{
-    Entity, Gate, LlmGuardrail, LlmModel, Requirement, Rule, Service, Sink, SinkFrom, SinkTo, Source, View,
-    ViewBody,
+    Entity, Gate, LlmGuardrail, LlmModel, LlmPrice, LlmRates, Requirement, Rule, Service, Sink, SinkFrom,
+    SinkTo, Source, View, ViewBody,
 };
 
 struct Canonical(Vec<u8>);
@@ -254,12 +254,20 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
             .field("provider", &deployment.provider)
             .field("model", &deployment.model)
             .field("max_output_tokens", deployment.max_output_tokens.to_string());
+        if !deployment.output_limit.is_usual() {
+            canonical.field("output_limit", deployment.output_limit.word());
+        }
         let Some(price) = &deployment.price else { continue };
-        canonical.field("input", price.input.to_string()).field("output", price.output.to_string());
-        for (name, nanos) in [("cached_input", price.cached_input), ("cache_write", price.cache_write)] {
-            if let Some(nanos) = nanos {
-                canonical.field(name, nanos.to_string());
-            }
+        price_of_model(&mut canonical, price);
+    }
+    if let Some(hedge) = &model.hedge {
+        canonical.field("hedge_ms", hedge.after_ms.to_string()).field("hedge_to", hedge.to.to_string());
+    }
+    for (name, route) in
+        [("on_context_window", &model.on_context_window), ("on_content_policy", &model.on_content_policy)]
+    {
+        if let Some(route) = route {
+            canonical.field(name, route.to_string());
         }
     }
     let (timeouts, retries, cooldown) = (&model.timeouts, &model.retries, &model.cooldown);
@@ -275,6 +283,10 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
         .field("cooldown_failures", cooldown.failures.to_string())
         .field("cooldown_us", cooldown.pause.micros().to_string())
         .field("unknown_price", model.unknown_price.word());
+    // What holds where nothing is written leaves the hashes of models as they were before it could be written.
+    if !model.lossy.is_usual() {
+        canonical.field("lossy", model.lossy.word());
+    }
     if let Some(cache) = &model.cache {
         canonical.field("cache_us", cache.time.micros().to_string()).field("cache_scope", cache.scope.word());
     }
@@ -282,6 +294,49 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
         canonical.field("guardrail", guardrail);
     }
     canonical.digest()
+}
+
+/// What is not written is no part of it, so that prices of older files keep their hash.
+fn price_of_model(canonical: &mut Canonical, price: &LlmPrice) {
+    rates(canonical, &price.rates);
+    for tier in &price.tiers {
+        canonical.field("above", tier.above.to_string());
+        rates(canonical, &tier.rates);
+    }
+    for (name, factor) in &price.service_tiers {
+        canonical.field("service_tier", name).field("factor", factor.to_string());
+    }
+    for (name, nanos) in [
+        ("per_request", price.per_request),
+        ("per_image", price.per_image),
+        ("per_second", price.per_second),
+        ("per_search", price.per_search),
+    ] {
+        if let Some(nanos) = nanos {
+            canonical.field(name, nanos.to_string());
+        }
+    }
+    if let Some(as_of) = &price.as_of {
+        canonical.field("as_of", as_of);
+    }
+}
+
+fn rates(canonical: &mut Canonical, rates: &LlmRates) {
+    canonical.field("input", rates.input.to_string()).field("output", rates.output.to_string());
+    for (name, nanos) in [
+        ("cached_input", rates.cached_input),
+        ("cache_write", rates.cache_write),
+        ("cache_write_1h", rates.cache_write_1h),
+        ("reasoning", rates.reasoning),
+        ("input_audio", rates.input_audio),
+        ("input_image", rates.input_image),
+        ("output_audio", rates.output_audio),
+        ("output_image", rates.output_image),
+    ] {
+        if let Some(nanos) = nanos {
+            canonical.field(name, nanos.to_string());
+        }
+    }
 }
 
 /// What is looked for, where, and what is done then.

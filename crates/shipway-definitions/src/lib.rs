@@ -10,11 +10,13 @@
 //! - `canonical`: the hash of a definition
 //! - `error`: the errors a person reads
 //! - `schema`: the JSON Schema of the file format, for editors
+//! - `litellm`: a configuration of LiteLLM's proxy as definitions
 
 #![deny(missing_docs)]
 
 mod canonical;
 mod error;
+mod litellm;
 mod model;
 mod parse;
 mod resolve;
@@ -22,14 +24,15 @@ mod schema;
 mod yaml;
 
 pub use error::{DefinitionError, DefinitionErrors, RestoreError, UnknownDefinition};
+pub use litellm::{LeftOut, LitellmImport, NotLitellm};
 pub use model::{
     Batch, BatchFormat, BatchFrom, Beyond, ColumnOrigin, Corrections, DefinitionKind, DefinitionSet,
     Deprecation, Derived, Entity, Feature, FeatureMetadata, Freshness, Gate, LlmCache, LlmCacheScope,
-    LlmCooldown, LlmDeployment, LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn, LlmModel, LlmPrice,
-    LlmRetries, LlmRoute, LlmTimeouts, Pii, Requirement, Rule, Selection, SelectionJoin, Service,
-    ServiceColumn, Sink, SinkFormat, SinkFrom, SinkTo, Source, Stream, StreamChanges, StreamEnvelope,
-    StreamFormat, StreamStart, TimeUnit, UnknownFields, UnknownPrice, Unsendable, Versioned, View, ViewBody,
-    ViewReference,
+    LlmCooldown, LlmDeployment, LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn, LlmHedge, LlmLossy,
+    LlmModel, LlmOutputLimit, LlmPrice, LlmPriceTier, LlmRates, LlmRetries, LlmRoute, LlmStickiness,
+    LlmTimeouts, Pii, Requirement, Rule, Selection, SelectionJoin, Service, ServiceColumn, Sink, SinkFormat,
+    SinkFrom, SinkTo, Source, Stream, StreamChanges, StreamEnvelope, StreamFormat, StreamStart, TimeUnit,
+    UnknownFields, UnknownPrice, Unsendable, Versioned, View, ViewBody, ViewReference,
 };
 pub use parse::DefinitionFile;
 pub use schema::schema;

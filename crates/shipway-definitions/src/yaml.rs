@@ -27,7 +27,7 @@ pub(crate) struct Node {
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     Null,
-    Bool,
+    Bool(bool),
     Int(i128),
     Float(f64),
     Text(String),
@@ -78,7 +78,7 @@ impl Content {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
-            Self::Bool => "a boolean",
+            Self::Bool(_) => "a boolean",
             Self::Int(_) | Self::Float(_) => "a number",
             Self::Text(_) => "text",
             Self::List(_) => "a list",
@@ -120,8 +120,8 @@ impl<'de> Visitor<'de> for ContentVisitor {
         Content::deserialize(deserializer)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Content, E> {
-        Ok(Content::Bool)
+    fn visit_bool<E>(self, value: bool) -> Result<Content, E> {
+        Ok(Content::Bool(value))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Content, E> {

@@ -14,6 +14,8 @@ pub enum Dialect {
     OpenAiResponses,
     /// `POST /v1/embeddings`.
     OpenAiEmbeddings,
+    /// What OpenAI has for images, sound and moderations: it names a model, as JSON or as a form, and is passed on.
+    OpenAiMedia,
     /// `POST /v1/messages` of Anthropic.
     AnthropicMessages,
     /// `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent` of Google. Model and streaming are
@@ -34,11 +36,12 @@ pub enum Family {
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiResponses,
         Self::OpenAiEmbeddings,
+        Self::OpenAiMedia,
         Self::AnthropicMessages,
         Self::GeminiGenerate,
     ];
@@ -48,9 +51,11 @@ impl Dialect {
         match self {
             Self::AnthropicMessages => Family::Anthropic,
             Self::GeminiGenerate => Family::Gemini,
-            Self::OpenAiChat | Self::OpenAiCompletions | Self::OpenAiResponses | Self::OpenAiEmbeddings => {
-                Family::OpenAi
-            }
+            Self::OpenAiChat
+            | Self::OpenAiCompletions
+            | Self::OpenAiResponses
+            | Self::OpenAiEmbeddings
+            | Self::OpenAiMedia => Family::OpenAi,
         }
     }
 
@@ -61,6 +66,7 @@ impl Dialect {
             Self::OpenAiCompletions => "open_ai_completions",
             Self::OpenAiResponses => "open_ai_responses",
             Self::OpenAiEmbeddings => "open_ai_embeddings",
+            Self::OpenAiMedia => "open_ai_media",
             Self::AnthropicMessages => "anthropic_messages",
             Self::GeminiGenerate => "gemini_generate",
         }

@@ -49,11 +49,13 @@ pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: u32,
+    /// Where the name of the member begins that was read last.
+    name_at: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, depth: 0 }
+        Self { bytes, at: 0, depth: 0, name_at: 0 }
     }
 
     /// Calls `member` with each member's name; it must consume the value. Returns the range of the whole object.
@@ -65,8 +67,11 @@ impl<'a> Reader<'a> {
         let start = self.opens(b'{')?;
         if !self.closes(b'}')? {
             loop {
+                self.white();
+                let name_at = self.at;
                 let name = self.text()?;
                 self.wants(b':')?;
+                self.name_at = name_at;
                 member(&name, self)?;
                 if self.goes_on(b'}')? {
                     continue;
@@ -100,6 +105,11 @@ impl<'a> Reader<'a> {
     /// How many bytes have been consumed.
     pub(crate) const fn position(&self) -> usize {
         self.at
+    }
+
+    /// Where the name of the member begins, quotes included, whose value is to be read.
+    pub(crate) const fn name_position(&self) -> usize {
+        self.name_at
     }
 
     /// The kind of the next value, which is not consumed.

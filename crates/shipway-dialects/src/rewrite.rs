@@ -30,7 +30,7 @@ struct Edit {
 pub fn rewrite(dialect: Dialect, body: Bytes, head: &Head, changes: &Changes<'_>) -> Bytes {
     let mut edits = Vec::new();
     if let Some(model) = changes.model.filter(|model| *model != head.model || head.places.models.len() > 1) {
-        let text = serde_json::Value::from(model).to_string();
+        let text = if head.is_form { model.to_owned() } else { serde_json::Value::from(model).to_string() };
         edits.extend(
             head.places.models.iter().map(|range| Edit { range: range.clone(), text: text.clone().into() }),
         );

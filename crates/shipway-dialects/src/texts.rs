@@ -61,6 +61,7 @@ pub fn request_texts(dialect: Dialect, body: &[u8]) -> Result<Texts, NotJson> {
         | (Dialect::OpenAiResponses, "instructions")
         | (Dialect::OpenAiCompletions, "prompt" | "suffix")
         | (Dialect::OpenAiEmbeddings, "input")
+        | (Dialect::OpenAiMedia, "prompt" | "input" | "instructions")
         | (Dialect::GeminiGenerate, "systemInstruction" | "system_instruction") => said(value, &mut texts),
         _ => value.pass(),
     })?;

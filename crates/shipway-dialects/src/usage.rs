@@ -70,6 +70,22 @@ impl Usage {
         Ok(usage.read(dialect, body.get(range).unwrap_or_default()).then_some(usage))
     }
 
+    /// The tier of service that a whole answer says it was served at; `None` if it says none. The answer must be JSON of `dialect`.
+    pub fn service_tier_of_answer(dialect: Dialect, body: &[u8]) -> Result<Option<String>, NotJson> {
+        if dialect.family() != Family::Anthropic {
+            return service_tier_of(body);
+        }
+        let mut found = None;
+        Reader::new(body).object(|name, value| {
+            let range = value.skip()?;
+            if name == "usage" {
+                found = Some(range);
+            }
+            Ok::<_, NotJson>(())
+        })?;
+        found.map_or(Ok(None), |range| service_tier_of(body.get(range).unwrap_or_default()))
+    }
+
     /// Takes over what an object of usage says, JSON in the dialect's shape; what it does not say stays as it was,
     /// since the parts of a stream may say it bit by bit. False if it is null or no object.
     pub(crate) fn read(&mut self, dialect: Dialect, json: &[u8]) -> bool {
@@ -109,6 +125,19 @@ impl Usage {
             keep(&mut self.cache_write, "/cache_creation/ephemeral_5m_input_tokens");
         }
     }
+}
+
+/// The member `service_tier` of an object; anything else has none.
+pub(crate) fn service_tier_of(json: &[u8]) -> Result<Option<String>, NotJson> {
+    let mut found = None;
+    Reader::new(json).object_or_skip(|name, value| {
+        if name == "service_tier" {
+            found = value.text_or_skip()?.map(Into::into);
+            return Ok(());
+        }
+        value.pass()
+    })?;
+    Ok(found)
 }
 
 /// Chat, completions and embeddings say `prompt_tokens`, responses say `input_tokens`; else they are alike.

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use shipway_core::{Failure, Kind};
-use shipway_dialects::Nanos;
+use shipway_dialects::{BadRequest, Nanos};
 use shipway_log::LogError;
 use shipway_store::StoreError;
 
@@ -20,6 +20,10 @@ pub enum Thing {
     Model,
     /// A guardrail.
     Guardrail,
+    /// A response that a provider keeps.
+    Response,
+    /// Something that could be done with a model.
+    Verb,
 }
 
 impl Thing {
@@ -29,6 +33,8 @@ impl Thing {
             Self::Group => "group",
             Self::Model => "model",
             Self::Guardrail => "guardrail",
+            Self::Response => "response",
+            Self::Verb => "method",
         }
     }
 }
@@ -71,7 +77,7 @@ pub enum GatewayError {
         /// The model that was asked for.
         model: String,
     },
-    /// No deployment of the model speaks the API of the call.
+    /// No deployment of the model speaks the API of the call, or one that it can be translated to.
     #[error("model {model} has no deployment that speaks {api}")]
     NoSuchApi {
         /// The model.
@@ -79,9 +85,38 @@ pub enum GatewayError {
         /// The API.
         api: String,
     },
+    /// The call goes on from a response that nobody here has made for its caller.
+    #[error("Previous response with id '{id}' not found.")]
+    UnknownPrevious {
+        /// Its id.
+        id: String,
+    },
+    /// The call goes on from a response that lies at another provider.
+    #[error("the previous response lies at provider {provider}, where model {model} has no deployment")]
+    PreviousElsewhere {
+        /// The model.
+        model: String,
+        /// Where the response lies.
+        provider: String,
+    },
+    /// A response lies at a provider that is not in the configuration any more.
+    #[error("provider {provider}, where the response lies, is not configured")]
+    ProviderGone {
+        /// The provider.
+        provider: String,
+    },
+    /// The API of the deployment has no words for what the call says.
+    #[error("{0}")]
+    NotTranslatable(BadRequest),
     /// Providers of the model are not in the configuration.
     #[error("model {model}: no provider of it is configured")]
     NoProvider {
+        /// The model.
+        model: String,
+    },
+    /// What the caller wishes of providers leaves nobody to ask.
+    #[error("model {model}: no deployment is left by the `provider` of the request")]
+    NoneWished {
         /// The model.
         model: String,
     },
@@ -190,12 +225,17 @@ impl Failure for GatewayError {
     fn kind(&self) -> Kind {
         match self {
             Self::Missing { .. } => Kind::NotFound,
-            Self::Invalid { .. } | Self::NoSuchApi { .. } => Kind::Invalid,
+            Self::Invalid { .. }
+            | Self::NoSuchApi { .. }
+            | Self::NotTranslatable(_)
+            | Self::NoneWished { .. }
+            | Self::UnknownPrevious { .. }
+            | Self::PreviousElsewhere { .. } => Kind::Invalid,
             Self::InUse { .. } => Kind::Conflict,
             Self::WrongKey => Kind::Unauthenticated,
             Self::ModelNotAllowed { .. } | Self::NoPrice { .. } => Kind::Forbidden,
             Self::Limit { .. } => Kind::Exhausted,
-            Self::NoProvider { .. } | Self::LedgerBehind => Kind::Unavailable,
+            Self::NoProvider { .. } | Self::ProviderGone { .. } | Self::LedgerBehind => Kind::Unavailable,
             Self::Entry { .. }
             | Self::Encoding(_)
             | Self::Rows(_)
@@ -215,7 +255,11 @@ impl Failure for GatewayError {
             Self::WrongKey => "gateway.wrong_key",
             Self::ModelNotAllowed { .. } => "gateway.model_not_allowed",
             Self::NoSuchApi { .. } => "gateway.no_such_api",
-            Self::NoProvider { .. } => "gateway.no_provider",
+            Self::NotTranslatable(_) => "gateway.not_translatable",
+            Self::UnknownPrevious { .. } => "gateway.unknown_previous_response",
+            Self::PreviousElsewhere { .. } => "gateway.previous_response_elsewhere",
+            Self::NoProvider { .. } | Self::ProviderGone { .. } => "gateway.no_provider",
+            Self::NoneWished { .. } => "gateway.none_wished",
             Self::NoPrice { .. } => "gateway.no_price",
             Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
             Self::Limit { .. } => "gateway.rate_limited",
@@ -237,10 +281,22 @@ impl Failure for GatewayError {
                 "ask for a key with this model, or for another model that GET /v1/models lists"
             }
             Self::NoSuchApi { .. } => {
-                "ask by the API that its providers speak; calls are not translated from one API to another yet"
+                "ask by the API that its providers speak: completions, embeddings and the counting of tokens are not translated"
             }
-            Self::NoProvider { .. } => {
+            Self::NotTranslatable(_) => {
+                "leave it out, or ask for a model whose provider speaks the API of the call"
+            }
+            Self::UnknownPrevious { .. } => {
+                "go on from a response that was made through this server by a key of the same group; one that was made with `store: false` is not kept"
+            }
+            Self::PreviousElsewhere { .. } => {
+                "go on with a model that has a deployment there, or send what was said before as the input"
+            }
+            Self::NoProvider { .. } | Self::ProviderGone { .. } => {
                 "add the provider to the section `providers` of the server's configuration"
+            }
+            Self::NoneWished { .. } => {
+                "name deployments of the model or their providers in `order`, `only` and `ignore`, and allow a `max_price` that one of them has"
             }
             Self::NoPrice { .. } => {
                 "give the deployment a price, or write `unknown_price: flag` in the model's definition"

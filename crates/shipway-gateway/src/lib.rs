@@ -1,17 +1,20 @@
 //! Decides what happens to a call of a model of language: who may make it, where it goes, what it costs, and what its caller sees.
 //!
-//! Callers keep the clients that they have; bytes pass through as they came. Nothing is asked of a database while a call runs: keys,
-//! groups, limits and models are in memory, and what calls cost is in a ledger in the event log.
+//! Callers keep the clients that they have; bytes pass through as they came, or are translated where a provider speaks another API.
+//! Nothing is asked of a database while a call runs: keys, groups, limits and models are in memory, and what calls cost is in a ledger in
+//! the event log.
 //!
 //! - `model`: keys, groups, limits, budgets, models, deployments; valid by construction
-//! - `order`, `retry`: where a call goes, and what is done when that fails; pure
-//! - `health`: deployments that failed lately
+//! - `order`, `stick`, `prefer`, `retry`: where a call goes, and what is done when that fails; pure
+//! - `health`, `figures`: deployments that failed lately, and how fast they answer
 //! - `meter`: limits and budgets: reserve, settle
 //! - `ledger`: what every call cost, durable
 //! - `guard`: what requests and answers must not hold
 //! - `cache`: answers that are given again to who asks the same
+//! - `kept`: where responses lie that providers keep
 //! - `call`: one call from its body to its answer
 //! - `upstream`: requests to providers
+//! - `address`: where a call lies at a provider, by its kind
 //! - `wire`: refusals in the words of each API
 //! - `secret`: the secrets of virtual keys
 //! - `service`: the use cases: fetch, judge, record
@@ -21,34 +24,41 @@
 //! - `error`: what can go wrong
 #![deny(missing_docs)]
 
+mod address;
 mod cache;
 mod call;
 mod error;
+mod figures;
 mod guard;
 mod health;
+mod kept;
 mod ledger;
 mod meter;
 mod model;
 mod order;
 mod ports;
+mod prefer;
 mod retry;
 mod routes;
 mod secret;
 mod service;
+mod stick;
 mod store;
 mod upstream;
 mod wire;
 
 pub use error::{GatewayError, Thing};
 pub use ledger::{
-    AttemptFact, CallFact, CallTable, CarryError, Entry, Opened, Outcome, TokenCounts, VerdictFact,
+    AttemptFact, CallFact, CallTable, CarryError, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts,
+    VerdictFact,
 };
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
-    Budget, CacheScope, CacheSpec, Chain, Cooldown, DeploymentSpec, Group, GroupKind, GuardrailAction,
-    GuardrailOn, GuardrailSpec, Limits, ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Scope, Side,
-    Timeouts, UnknownPrice, VirtualKey, Window,
+    Budget, CacheScope, CacheSpec, Chain, Cooldown, DeploymentSpec, Detours, Group, GroupKind,
+    GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec, ProviderKind, ProviderSpec,
+    Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
 };
 pub use ports::LocalModels;
 pub use routes::routes;
 pub use service::{CreateKey, Gateway, GatewayParts, IdentifyKeys, NewKey, PutGroup};
+pub use shipway_condition::Condition;

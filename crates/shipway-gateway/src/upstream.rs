@@ -6,12 +6,12 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::{Client, Response, redirect::Policy};
 use shipway_dialects::{ApiError, Cause};
-use url::Url;
 
 use crate::{
+    address::{self, Target},
     error::GatewayError,
     model::{ProviderKind, ProviderSpec},
 };
@@ -19,6 +19,8 @@ use crate::{
 /// Headers of a caller that mean something to a provider. Everything else stays here: credentials, cookies, addresses.
 const PASSED_ON: [&str; 6] =
     ["accept", "anthropic-beta", "idempotency-key", "openai-beta", "anthropic-version", "user-agent"];
+/// Those of them that mean the same to a provider with another API.
+const PASSED_ACROSS: [&str; 2] = ["idempotency-key", "user-agent"];
 /// What Anthropic's API demands of those who do not say which version they speak.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 const IDLE_CONNECTIONS: usize = 256;
@@ -51,11 +53,8 @@ impl Provider {
         let secret = match &spec.api_key {
             None => None,
             Some(key) => {
-                let (name, text) = match spec.kind {
-                    ProviderKind::OpenAi => (header::AUTHORIZATION, format!("Bearer {key}")),
-                    ProviderKind::Anthropic => (HeaderName::from_static("x-api-key"), key.clone()),
-                };
-                let mut value = HeaderValue::from_str(&text).map_err(|_| {
+                let (name, before) = spec.kind.secret();
+                let mut value = HeaderValue::from_str(&format!("{before}{key}")).map_err(|_| {
                     GatewayError::invalid(
                         "providers",
                         format!("the key of {} cannot stand in a header", spec.name),
@@ -75,31 +74,43 @@ impl Provider {
     /// Whether it is the one that `spec` describes.
     pub(crate) fn is_of(&self, spec: &ProviderSpec) -> bool {
         let own = &self.spec;
-        (own.kind, &own.base_url, &own.api_key, own.connect_timeout)
-            == (spec.kind, &spec.base_url, &spec.api_key, spec.connect_timeout)
-    }
-
-    fn url(&self, path: &str) -> Url {
-        let mut url = self.spec.base_url.clone();
-        let joined = format!("{}/{path}", url.path().trim_end_matches('/'));
-        url.set_path(&joined);
-        url
+        (own.kind, &own.base_url, &own.api_version, &own.api_key, own.connect_timeout)
+            == (spec.kind, &spec.base_url, &spec.api_version, &spec.api_key, spec.connect_timeout)
     }
 
     /// Sends a call; returns with the head of the answer. A failure comes with whether the provider may have read the call.
     pub(crate) async fn send(
         &self,
-        path: &str,
-        caller: &HeaderMap,
+        target: &Target<'_>,
+        mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response, (ApiError, bool)> {
-        let mut headers = HeaderMap::with_capacity(PASSED_ON.len() + 4);
-        for name in PASSED_ON {
-            for value in caller.get_all(name) {
-                headers.append(HeaderName::from_static(name), value.clone());
-            }
+        // Of a form the caller's says where its fields end.
+        headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        let url = address::url(&self.spec, target);
+        let sent = self.client.post(url).headers(self.own(headers)).body(body).send().await;
+        sent.map_err(|error| (failure(&error), !error.is_connect()))
+    }
+
+    /// Asks without a body; otherwise as [`Self::send`].
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        target: &Target<'_>,
+        query: Option<&str>,
+        headers: HeaderMap,
+    ) -> Result<Response, (ApiError, bool)> {
+        let mut url = address::url(&self.spec, target);
+        if let Some(query) = query.filter(|query| !query.is_empty()) {
+            let all = url.query().map_or_else(|| query.to_owned(), |own| format!("{own}&{query}"));
+            url.set_query(Some(&all));
         }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let sent = self.client.request(method, url).headers(self.own(headers)).send().await;
+        sent.map_err(|error| (failure(&error), !error.is_connect()))
+    }
+
+    /// With the headers that every request to the provider has.
+    fn own(&self, mut headers: HeaderMap) -> HeaderMap {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if self.spec.kind == ProviderKind::Anthropic {
             headers.entry("anthropic-version").or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
@@ -107,9 +118,20 @@ impl Provider {
         if let Some((name, value)) = &self.secret {
             headers.insert(name.clone(), value.clone());
         }
-        let sent = self.client.post(self.url(path)).headers(headers).body(body).send().await;
-        sent.map_err(|error| (failure(&error), !error.is_connect()))
+        headers
     }
+}
+
+/// The headers of a caller that go on to a provider. `is_same_api`: what they mean for one API alone goes too.
+pub(crate) fn passed_on(caller: &HeaderMap, is_same_api: bool) -> HeaderMap {
+    let names: &[&'static str] = if is_same_api { &PASSED_ON } else { &PASSED_ACROSS };
+    let mut headers = HeaderMap::with_capacity(PASSED_ON.len() + 4);
+    for name in names {
+        for value in caller.get_all(*name) {
+            headers.append(HeaderName::from_static(name), value.clone());
+        }
+    }
+    headers
 }
 
 /// What went wrong on the way, without the address: it is the operator's, not the caller's.
@@ -157,26 +179,44 @@ pub(crate) fn answer_headers(upstream: &HeaderMap) -> HeaderMap {
 mod tests {
     use super::*;
 
-    fn provider(base_url: &str) -> Provider {
-        Provider::new(ProviderSpec {
-            name: "p".to_owned(),
-            kind: ProviderKind::OpenAi,
-            base_url: base_url.parse().unwrap(),
-            api_key: Some("sk-hush".to_owned()),
-            connect_timeout: Duration::from_secs(1),
-        })
-        .unwrap()
+    #[test]
+    fn a_secret_is_shown_in_the_header_of_its_provider_and_never_printed() {
+        for (kind, name, value) in [
+            (ProviderKind::OpenAi, "authorization", "Bearer sk-hush"),
+            (ProviderKind::Anthropic, "x-api-key", "sk-hush"),
+            (ProviderKind::Gemini, "x-goog-api-key", "sk-hush"),
+            (ProviderKind::Azure, "api-key", "sk-hush"),
+        ] {
+            let spec = ProviderSpec {
+                name: "p".to_owned(),
+                kind,
+                base_url: "http://127.0.0.1:1".parse().unwrap(),
+                api_version: None,
+                api_key: Some("sk-hush".to_owned()),
+                connect_timeout: Duration::from_secs(1),
+            };
+            let provider = Provider::new(spec).unwrap();
+            let (found, secret) = provider.secret.as_ref().unwrap();
+            assert_eq!((found.as_str(), secret.to_str().unwrap()), (name, value));
+            assert!(!format!("{provider:?} {secret:?}").contains("hush"));
+        }
     }
 
     #[test]
-    fn a_path_goes_behind_that_of_the_address() {
-        for base in ["http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1/"] {
-            assert_eq!(
-                provider(base).url("chat/completions").as_str(),
-                "http://127.0.0.1:1/v1/chat/completions"
-            );
+    fn what_means_something_to_one_api_alone_does_not_go_to_another() {
+        let mut caller = HeaderMap::new();
+        for name in
+            ["anthropic-beta", "openai-beta", "user-agent", "authorization", "x-goog-api-key", "cookie"]
+        {
+            caller.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
         }
-        assert!(!format!("{:?}", provider("http://127.0.0.1:1")).contains("hush"));
+        let names = |is_same_api| {
+            let mut names: Vec<_> = passed_on(&caller, is_same_api).keys().map(ToString::to_string).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(true), ["anthropic-beta", "openai-beta", "user-agent"]);
+        assert_eq!(names(false), ["user-agent"]);
     }
 
     #[test]

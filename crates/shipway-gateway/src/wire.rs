@@ -18,6 +18,10 @@ use crate::{
 
 /// Our own code of a refusal: the APIs have codes of theirs.
 pub(crate) const OUR_CODE: &str = "x-shipway-error";
+/// What was left out of a call, or changed, for the provider that answers it.
+const DROPPED: &str = "x-shipway-dropped";
+/// Of so many members at most; the call's record has all.
+const MOST_DROPPED: usize = 20;
 /// Tells clients whether to send the call again; OpenAI's and Anthropic's obey it.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Who must wait longer than this is not told to try again by itself.
@@ -35,18 +39,24 @@ impl From<&GatewayError> for ApiError {
             None => error.to_string(),
         };
         let is_unknown_model = matches!(error, GatewayError::Missing { thing: Thing::Model, .. });
-        let code = if is_unknown_model { "model_not_found" } else { error.code() };
-        let param = matches!(
-            error,
+        let code = match error {
+            _ if is_unknown_model => "model_not_found",
+            // What OpenAI itself says.
+            GatewayError::UnknownPrevious { .. } => "previous_response_not_found",
+            _ => error.code(),
+        };
+        let param = match error {
             GatewayError::Missing { thing: Thing::Model, .. }
-                | GatewayError::ModelNotAllowed { .. }
-                | GatewayError::NoSuchApi { .. }
-        );
-        Self {
-            code: Some(code.to_owned()),
-            param: param.then(|| "model".to_owned()),
-            ..Self::new(cause, message)
-        }
+            | GatewayError::ModelNotAllowed { .. }
+            | GatewayError::NoSuchApi { .. } => Some("model"),
+            GatewayError::UnknownPrevious { .. } | GatewayError::PreviousElsewhere { .. } => {
+                Some("previous_response_id")
+            }
+            GatewayError::NoneWished { .. } => Some("provider"),
+            GatewayError::NotTranslatable(bad) => bad.field(),
+            _ => None,
+        };
+        Self { code: Some(code.to_owned()), param: param.map(str::to_owned), ..Self::new(cause, message) }
     }
 }
 
@@ -146,6 +156,20 @@ pub(crate) fn put_limits(
     for (name, value) in limits.headers(dialect, now) {
         put(headers, &name, &value);
     }
+}
+
+/// Says which members of the call were left out or changed.
+pub(crate) fn put_dropped(headers: &mut HeaderMap, dropped: &[String]) {
+    if dropped.is_empty() {
+        return;
+    }
+    let is_plain = |letter: char| letter.is_ascii_graphic() && letter != ',';
+    let plain = |field: &String| field.replace(|letter| !is_plain(letter), "?");
+    let mut words: Vec<String> = dropped.iter().take(MOST_DROPPED).map(plain).collect();
+    if dropped.len() > MOST_DROPPED {
+        words.push(format!("and {} more", dropped.len() - MOST_DROPPED));
+    }
+    put(headers, DROPPED, &words.join(", "));
 }
 
 pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &str) {

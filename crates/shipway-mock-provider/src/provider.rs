@@ -13,7 +13,7 @@ use crate::{
     choose::{Scripts, Signs, model_and_script},
     control,
     delay::Chance,
-    dialects::{House, scripted},
+    dialects::{House, openai, scripted},
     failures,
     flags::Flags,
     journal::{Entry, Journal, Seen},
@@ -110,9 +110,13 @@ impl Provider {
 
     fn in_full(&self, request: &Request, route: &Route, number: u64) -> Arrived {
         let checksum = crc32fast::hash(&request.body);
-        let parsed =
-            if route.has_body() { serde_json::from_slice::<Value>(&request.body) } else { Ok(Value::Null) };
-        let (body, is_json) = parsed.map_or((Value::Null, false), |body| (body, true));
+        let (body, is_json) = match request.header("content-type") {
+            _ if !route.has_body() => (Value::Null, true),
+            Some(form) if form.starts_with("multipart/") => {
+                openai::media::form(form, &request.body).map_or((Value::Null, false), |body| (body, true))
+            }
+            _ => serde_json::from_slice(&request.body).map_or((Value::Null, false), |body| (body, true)),
+        };
         let model = route.model().or_else(|| text(&body, "model")).unwrap_or_default().to_owned();
         let stream = flag(&body, "stream") || matches!(route, Route::Generate { stream: true, .. });
         let (script, wrong) = match self.script(request, &model) {

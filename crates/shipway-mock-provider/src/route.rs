@@ -12,6 +12,10 @@ pub(crate) enum Route {
     ResponseInput(String),
     ResponseCancel(String),
     Embeddings,
+    Images,
+    Speech,
+    Heard,
+    Moderation,
     Models(House),
     Model(House, String),
     Messages,
@@ -39,6 +43,10 @@ impl Route {
             ("POST", ["chat", "completions"] | ["deployments", _, "chat", "completions"]) => Self::Chat,
             ("POST", ["completions"] | ["deployments", _, "completions"]) => Self::Completions,
             ("POST", ["embeddings"] | ["deployments", _, "embeddings"]) => Self::Embeddings,
+            ("POST", ["images", "generations" | "edits" | "variations"]) => Self::Images,
+            ("POST", ["audio", "speech"]) => Self::Speech,
+            ("POST", ["audio", "transcriptions" | "translations"]) => Self::Heard,
+            ("POST", ["moderations"]) => Self::Moderation,
             ("POST", ["responses"]) => Self::Responses,
             ("GET" | "DELETE", ["responses", id]) => Self::Response((*id).to_owned()),
             ("GET", ["responses", id, "input_items"]) => Self::ResponseInput((*id).to_owned()),
@@ -83,7 +91,7 @@ impl Route {
         }
     }
 
-    /// Whether a body of JSON belongs to it.
+    /// Whether a body belongs to it, of JSON or a form.
     pub(crate) const fn has_body(&self) -> bool {
         !matches!(
             self,

@@ -42,6 +42,10 @@ pub(crate) fn answer(provider: &Provider, call: &Call<'_>) -> Result<Answer, Ref
             let ask = completed(openai::embeddings::read(call.body)?, call);
             whole(call, &openai::embeddings::whole(&ask, call.body, call.script))
         }
+        Route::Images => whole(call, &openai::media::images(call.body, call.script)?),
+        Route::Speech => openai::media::speech(call.body)?,
+        Route::Heard => openai::media::heard(call.body)?,
+        Route::Moderation => whole(call, &openai::media::moderation(call.body)?),
         Route::Responses => responses(provider, call)?,
         Route::Response(_) | Route::ResponseInput(_) | Route::ResponseCancel(_) => whole(call, &Value::Null),
         Route::Models(House::Anthropic) => whole(call, &anthropic::models(provider.models())),

@@ -6,7 +6,7 @@ use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use shipway_core::Digest;
 
 /// Some clients leave the padding out.
@@ -86,13 +86,29 @@ impl fmt::Debug for Credentials {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
-/// How Anthropic's clients send a token.
-const API_KEY: &str = "x-api-key";
+/// How Anthropic's clients send a token, and how Google's do.
+const API_KEYS: [&str; 2] = ["x-api-key", KEY_OF_QUERY];
+/// Where a token stands that came in the address of a request.
+const KEY_OF_QUERY: &str = "x-goog-api-key";
+
+/// Takes a token out of the address of a request, where it stands under `name`, into the header that it could have come in. A header
+/// that is there already goes before it.
+pub(crate) fn take_from_query(name: &str, uri: &Uri, headers: &mut HeaderMap) {
+    let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    // A token has no letter that an address would have to write otherwise.
+    let mut found =
+        pairs.filter(|(found, value)| *found == name && !value.is_empty()).map(|(_, value)| value);
+    if let Some(mut value) = found.next_back().and_then(|value| HeaderValue::from_str(value).ok()) {
+        value.set_sensitive(true);
+        headers.entry(KEY_OF_QUERY).or_insert(value);
+    }
+}
 
 impl Credentials {
-    /// What a request shows: its `Authorization` header, and without one the token in `x-api-key`.
+    /// What a request shows: its `Authorization` header, and without one the token in `x-api-key` or `x-goog-api-key`.
     pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Self>, Unreadable> {
-        match (Self::read(headers.get(header::AUTHORIZATION))?, headers.get(API_KEY)) {
+        let shown = Self::read(headers.get(header::AUTHORIZATION))?;
+        match (shown, API_KEYS.iter().find_map(|name| headers.get(*name))) {
             (None, Some(key)) => Ok(Some(Self::Bearer(key.to_str().map_err(|_| Unreadable)?.to_owned()))),
             (shown, _) => Ok(shown),
         }
@@ -182,10 +198,30 @@ mod tests {
     fn a_token_comes_as_api_key_where_there_is_no_authorization() {
         let mut headers = HeaderMap::new();
         assert_eq!(Credentials::shown(&headers), Ok(None));
-        headers.insert(API_KEY, HeaderValue::from_static(SECRET));
-        assert_eq!(Credentials::shown(&headers), Ok(Some(Credentials::Bearer(SECRET.to_owned()))));
+        for name in API_KEYS {
+            headers.clear();
+            headers.insert(name, HeaderValue::from_static(SECRET));
+            assert_eq!(Credentials::shown(&headers), Ok(Some(Credentials::Bearer(SECRET.to_owned()))));
+        }
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer other"));
         assert_eq!(Credentials::shown(&headers), Ok(Some(Credentials::Bearer("other".to_owned()))));
+    }
+
+    #[test]
+    fn a_token_in_an_address_is_taken_where_no_header_shows_one() {
+        let taken = |query: &str, header: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(header) = header {
+                headers.insert(KEY_OF_QUERY, HeaderValue::from_static(header));
+            }
+            take_from_query("key", &format!("/v1beta/models{query}").parse().unwrap(), &mut headers);
+            Credentials::shown(&headers).unwrap().map(|shown| shown.secret().to_owned())
+        };
+        assert_eq!(taken("?alt=sse&key=abc", None), Some("abc".to_owned()));
+        assert_eq!(taken("?key=abc", Some("of-the-header")), Some("of-the-header".to_owned()));
+        for query in ["", "?key=", "?monkey=abc", "?key"] {
+            assert_eq!(taken(query, None), None, "{query}");
+        }
     }
 
     #[test]

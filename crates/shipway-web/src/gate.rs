@@ -14,6 +14,7 @@ use crate::{
     Guard, Problem, ProblemRenderer, RouteDescription,
     access::{Locate, authorise},
     body::limit_body,
+    credentials::take_from_query,
 };
 
 /// What one route demands.
@@ -23,6 +24,8 @@ pub(crate) struct Gate {
     pub(crate) route: RouteDescription,
     pub(crate) locator: Option<Arc<dyn Locate>>,
     pub(crate) renderer: Option<ProblemRenderer>,
+    /// The parameter of the address that a token may stand in.
+    pub(crate) key_in_query: Option<&'static str>,
 }
 
 /// Lets a request through to its handler, and gives every problem the body of its wire.
@@ -36,6 +39,10 @@ pub(crate) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: 
 
 impl Gate {
     async fn admit(&self, mut request: Request) -> Result<Request, Problem> {
+        if let Some(name) = self.key_in_query {
+            let uri = request.uri().clone();
+            take_from_query(name, &uri, request.headers_mut());
+        }
         let (permission, method) = (self.route.permission, request.method());
         let caller = self.guard.admit(permission, method, request.uri(), request.headers()).await?;
         request.extensions_mut().insert(caller.clone());

@@ -11,7 +11,8 @@
 //! - `extract`: JSON, path and query extractors whose refusals are problems
 //! - `problem`: the body of every refusal (RFC 9457)
 //! - `grpc`: what a problem is on the gRPC wire
-//! - `observe`: request ids, spans of the log and metrics
+//! - `observe`: request ids and metrics
+//! - `current`: the request that a thread works for, for the lines of the log
 //! - `spans`: spans of sampled requests for a collector of OpenTelemetry; the only way to make one
 #![deny(missing_docs)]
 
@@ -19,6 +20,7 @@ mod access;
 mod body;
 mod caller;
 mod credentials;
+mod current;
 mod extract;
 mod gate;
 mod grpc;
@@ -33,6 +35,7 @@ pub use access::{Locate, Located, Touched, must_be_allowed, must_be_allowed_ever
 pub use body::{BodyBytes, BodyError, BodyStream};
 pub use caller::Caller;
 pub use credentials::{Credentials, Token, WeakToken};
+pub use current::{CurrentRequest, current_request};
 pub use extract::{Json, JsonBody, JsonText, Path, Query};
 pub use grpc::{GRPC_CODE, GRPC_HINT, grpc_code_of};
 pub use guard::{Authentication, BindRefused, Guard, Identify};

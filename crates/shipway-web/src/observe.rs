@@ -1,4 +1,4 @@
-//! What every request leaves behind: an id, a span of the log, two metrics, and if it is sampled a span for a collector.
+//! What every request leaves behind: an id, which its lines of the log carry, two metrics, and if it is sampled a span for a collector.
 
 use std::{
     collections::HashMap,
@@ -14,11 +14,11 @@ use axum::{
 use http::{HeaderName, HeaderValue, Method, StatusCode, request::Parts};
 use metrics::{Counter, Histogram};
 use shipway_core::Kind;
-use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
     Problem,
+    current::{CurrentRequest, For},
     spans::{self, Asked, RequestSpan},
 };
 
@@ -104,7 +104,7 @@ impl OfRoute {
     }
 }
 
-/// Names the request, runs it inside a span, counts it, and measures the time until its answer begins.
+/// Names the request, lets the log know it, counts it, and measures the time until its answer begins.
 ///
 /// Labels stay few: the route is its pattern, never the path that was asked, and unknown methods share one label.
 pub(crate) async fn observe(
@@ -116,21 +116,17 @@ pub(crate) async fn observe(
     let method = method_label(request.method());
     let metrics = routes.of(&request);
     let (id, id_header) = request_id(&request);
-    let trace_id = tracing::field::Empty;
-    let span = tracing::info_span!("request", id, method, route = metrics.route, trace_id);
     let sampled = RequestSpan::begin(&request, Asked { method, route: metrics.route, id: &id });
-    if let Some(sampled) = &sampled {
-        span.record("trace_id", sampled.trace_id());
-    }
     request.extensions_mut().insert(RequestId(id));
+    let trace_id = sampled.as_ref().map(RequestSpan::trace_id);
+    let current = Arc::new(CurrentRequest { id: id_header.clone(), method, route: metrics.route, trace_id });
 
-    let work = next.run(request).instrument(span.clone());
-    let mut response = spans::under(sampled.as_ref().map(RequestSpan::span), work).await;
+    let work = spans::under(sampled.as_ref().map(RequestSpan::span), next.run(request));
+    let mut response = For::new(Arc::clone(&current), work).await;
 
-    let seconds = started.elapsed().as_secs_f64();
-    let status = response.status();
-    tracing::debug!(parent: &span, status = status.as_u16(), seconds, "answered");
+    let (status, seconds) = (response.status(), started.elapsed().as_secs_f64());
     metrics.count(method, status, seconds);
+    current.while_current(|| tracing::debug!(status = status.as_u16(), seconds, "answered"));
     response.headers_mut().insert(REQUEST_ID, id_header);
     match sampled {
         Some(sampled) => sampled.answered(response),

@@ -37,6 +37,7 @@ struct Route<S> {
     description: RouteDescription,
     renderer: Option<ProblemRenderer>,
     locator: Option<Arc<dyn Locate>>,
+    key_in_query: Option<&'static str>,
     handler: MethodRouter<S, Infallible>,
 }
 
@@ -187,7 +188,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let description =
             RouteDescription { body_limit_bytes: limit_bytes, ..describe(Method::POST, path, permission) };
         let handler = on_service(MethodFilter::POST, service);
-        self.routes.push(Route { description, renderer: Some(render_grpc), locator: None, handler });
+        let renderer: Option<ProblemRenderer> = Some(render_grpc);
+        self.routes.push(Route { description, renderer, locator: None, key_in_query: None, handler });
         self
     }
 
@@ -199,7 +201,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     fn add(mut self, description: RouteDescription, handler: MethodRouter<S, Infallible>) -> Self {
-        self.routes.push(Route { description, renderer: None, locator: None, handler });
+        self.routes.push(Route { description, renderer: None, locator: None, key_in_query: None, handler });
         self
     }
 
@@ -230,6 +232,16 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// Takes a token out of the address of a request to the routes added so far, where no header shows one: for clients of an API that
+    /// has it so. `name` is that of the parameter.
+    #[must_use]
+    pub fn with_key_in_query(mut self, name: &'static str) -> Self {
+        for route in &mut self.routes {
+            route.key_in_query.get_or_insert(name);
+        }
+        self
+    }
+
     /// Gives every problem of the routes added so far the body of a foreign wire: refusals of the guard, of limits, of
     /// extractors and of wrong methods, panics, and each `Problem` that a handler returns. Routes that have a renderer
     /// already keep theirs.
@@ -255,6 +267,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             description: route.description,
             renderer: route.renderer,
             locator: route.locator,
+            key_in_query: route.key_in_query,
             handler: route.handler.with_state(state.clone()),
         });
         Routes { routes: routes.collect(), unknown_paths: self.unknown_paths }
@@ -274,9 +287,10 @@ impl Routes<()> {
     /// When two routes have the same method and path, or a path is malformed: a server with such routes must not start.
     pub fn into_router(self, guard: Arc<Guard>) -> Router {
         let mut by_path: BTreeMap<&'static str, (MethodRouter, Option<ProblemRenderer>)> = BTreeMap::new();
-        for Route { description, renderer, locator, handler } in self.routes {
+        for Route { description, renderer, locator, key_in_query, handler } in self.routes {
             let path = description.path;
-            let gate = Gate { guard: Arc::clone(&guard), route: description, locator, renderer };
+            let gate =
+                Gate { guard: Arc::clone(&guard), route: description, locator, renderer, key_in_query };
             let handler = handler.route_layer(from_fn_with_state(Arc::new(gate), pass));
             let (handlers, of_path) = by_path.entry(path).or_default();
             *handlers = std::mem::take(handlers).merge(handler);

@@ -18,6 +18,15 @@ pub struct LlmModel {
     pub deployments: Vec<LlmDeployment>,
     /// In which order they are tried. It names every deployment at least once.
     pub route: LlmRoute,
+    /// A second attempt where the first takes its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<LlmHedge>,
+    /// Where a call goes whose input does not fit into the context of a deployment; none: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_context_window: Option<LlmRoute>,
+    /// Where a call goes that a filter of a provider refuses; none: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_content_policy: Option<LlmRoute>,
     /// How long is waited.
     pub timeouts: LlmTimeouts,
     /// How often one deployment is tried again before the next one is.
@@ -32,6 +41,9 @@ pub struct LlmModel {
     /// The guardrails that look at its calls, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<Name>,
+    /// What becomes of members of a call that the API of a deployment has no words for.
+    #[serde(default, skip_serializing_if = "LlmLossy::is_usual")]
+    pub lossy: LlmLossy,
     /// What it is, for people.
     pub description: Option<String>,
     /// Who answers for it.
@@ -55,12 +67,46 @@ pub struct LlmDeployment {
     pub price: Option<LlmPrice>,
     /// The most tokens that an answer can have where the caller sets no bound: what is reserved of a budget.
     pub max_output_tokens: u64,
+    /// What its server calls the limit of an answer, in calls that are translated to OpenAI's chat.
+    #[serde(default, skip_serializing_if = "LlmOutputLimit::is_usual")]
+    pub output_limit: LlmOutputLimit,
 }
 
-/// What tokens cost, in billionths of a dollar for a million of them. Exact integers, never negative.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a call costs, in billionths of a dollar. Exact integers, never negative.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LlmPrice {
+    /// What a million tokens cost.
+    #[serde(flatten)]
+    pub rates: LlmRates,
+    /// Which version of the provider's price list this is: a date as people write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+    /// Other rates for calls with a long input, by rising bounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<LlmPriceTier>,
+    /// What tokens cost at a tier of service, in millionths of what they cost otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_tiers: Vec<(String, u32)>,
+    /// Each request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_request: Option<i64>,
+    /// Each image that is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_image: Option<i64>,
+    /// Each second of sound or film.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<i64>,
+    /// Each search of the web that the provider runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_search: Option<i64>,
+}
+
+/// What a million tokens cost. What has no price of its own costs what the whole costs that it is a part of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct LlmRates {
     /// Tokens of the request.
     pub input: i64,
     /// Tokens of the request that the provider had in its cache; none: as `input`.
@@ -69,6 +115,35 @@ pub struct LlmPrice {
     pub cache_write: Option<i64>,
     /// Tokens of the answer, those of its reasoning among them.
     pub output: i64,
+    /// Tokens that the provider put into its cache for an hour or more; none: as `cache_write`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<i64>,
+    /// Tokens of reasoning; none: as `output`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<i64>,
+    /// Tokens of sound in the request; none: as `input`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_audio: Option<i64>,
+    /// Tokens of images in the request; none: as `input`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_image: Option<i64>,
+    /// Tokens of sound in the answer; none: as `output`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_audio: Option<i64>,
+    /// Tokens of images in the answer; none: as `output`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_image: Option<i64>,
+}
+
+/// Rates for calls with a long input: they hold for all tokens of such a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LlmPriceTier {
+    /// They hold where the input, cached or not, has more tokens than this.
+    pub above: u64,
+    /// What a million tokens cost then.
+    #[serde(flatten)]
+    pub rates: LlmRates,
 }
 
 /// In which order deployments are tried.
@@ -81,6 +156,48 @@ pub enum LlmRoute {
     Fallback(Vec<LlmRoute>),
     /// One of them by chance, in proportion to its weight; the others after it, by chance as well. At least one; weights from 1.
     Weighted(Vec<(LlmRoute, u32)>),
+    /// The one that answers fastest, the others after it; at least one.
+    Latency(Vec<LlmRoute>),
+    /// The one that the call costs least at, the others after it; at least one.
+    Cost(Vec<LlmRoute>),
+    /// The first whose condition holds, and nothing else.
+    Conditional {
+        /// Conditions in CEL that were checked, with where they lead; at least one.
+        when: Vec<(String, LlmRoute)>,
+        /// Where none holds.
+        otherwise: Box<LlmRoute>,
+    },
+    /// The same one for calls that belong together, the others after it.
+    Sticky {
+        /// What keeps them together.
+        by: LlmStickiness,
+        /// At least one.
+        within: Vec<LlmRoute>,
+    },
+}
+
+/// What keeps calls together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LlmStickiness {
+    /// What the call says its session is.
+    Session,
+    /// Whom the caller acts for.
+    User,
+    /// The key.
+    Key,
+    /// The value of this header: `x-…`, in lower case.
+    Header(String),
+}
+
+/// A second attempt where the first takes its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LlmHedge {
+    /// How long is waited for the first sign of an answer, in thousandths of a second; from 10 to 600,000.
+    pub after_ms: u32,
+    /// Who is asked as well.
+    pub to: LlmRoute,
 }
 
 /// How long is waited for a provider.
@@ -153,6 +270,28 @@ pub enum UnknownPrice {
     Flag,
 }
 
+/// What becomes of a member of a call that may change the answer, where the API of a deployment has no words for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LlmLossy {
+    /// The call is refused, and the member named.
+    #[default]
+    Refuse,
+    /// It is left out and reported.
+    Drop,
+}
+
+/// What a server calls the limit of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LlmOutputLimit {
+    /// `max_completion_tokens`, which models that reason insist on.
+    #[default]
+    MaxCompletionTokens,
+    /// `max_tokens`, the only name that older servers know.
+    MaxTokens,
+}
+
 impl LlmModel {
     /// Whether callers may ask for it by this name.
     pub fn is_called(&self, name: &str) -> bool {
@@ -185,13 +324,79 @@ impl UnknownPrice {
     }
 }
 
+impl LlmModel {
+    /// Every route: the one of calls, that of second attempts, and those of calls that were refused.
+    pub fn routes(&self) -> impl Iterator<Item = &LlmRoute> {
+        let hedge = self.hedge.as_ref().map(|hedge| &hedge.to);
+        std::iter::once(&self.route)
+            .chain(hedge)
+            .chain(&self.on_context_window)
+            .chain(&self.on_content_policy)
+    }
+}
+
+impl LlmStickiness {
+    /// As it is written.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Session => "session",
+            Self::User => "user",
+            Self::Key => "key",
+            Self::Header(name) => name,
+        }
+    }
+}
+
+impl LlmLossy {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Refuse, Self::Drop];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Drop => "drop",
+        }
+    }
+
+    /// Whether it is what holds where nothing is written.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl LlmOutputLimit {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::MaxCompletionTokens, Self::MaxTokens];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::MaxCompletionTokens => "max_completion_tokens",
+            Self::MaxTokens => "max_tokens",
+        }
+    }
+
+    /// Whether it is what holds where nothing is written.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl LlmRoute {
     /// The deployments that it names, in the order written.
     pub fn deployments(&self) -> Vec<&Name> {
         match self {
             Self::Deployment(name) => vec![name],
-            Self::Fallback(routes) => routes.iter().flat_map(Self::deployments).collect(),
+            Self::Fallback(routes)
+            | Self::Latency(routes)
+            | Self::Cost(routes)
+            | Self::Sticky { within: routes, .. } => routes.iter().flat_map(Self::deployments).collect(),
             Self::Weighted(routes) => routes.iter().flat_map(|(route, _)| route.deployments()).collect(),
+            Self::Conditional { when, otherwise } => {
+                let routes = when.iter().map(|(_, route)| route).chain([&**otherwise]);
+                routes.flat_map(Self::deployments).collect()
+            }
         }
     }
 }
@@ -199,11 +404,25 @@ impl LlmRoute {
 /// On one line: `fallback(primary, weighted(3 eu, 1 us))`.
 impl fmt::Display for LlmRoute {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = |routes: &[Self]| routes.iter().map(ToString::to_string).collect::<Vec<_>>();
         let (word, routes): (_, Vec<String>) = match self {
             Self::Deployment(name) => return formatter.write_str(name.as_str()),
-            Self::Fallback(routes) => ("fallback", routes.iter().map(ToString::to_string).collect()),
+            Self::Fallback(routes) => ("fallback", all(routes)),
+            Self::Latency(routes) => ("latency", all(routes)),
+            Self::Cost(routes) => ("cost", all(routes)),
             Self::Weighted(routes) => {
                 ("weighted", routes.iter().map(|(route, weight)| format!("{weight} {route}")).collect())
+            }
+            Self::Conditional { when, otherwise } => {
+                let mut parts: Vec<String> =
+                    when.iter().map(|(condition, route)| format!("if {condition:?} {route}")).collect();
+                parts.push(format!("otherwise {otherwise}"));
+                ("conditional", parts)
+            }
+            Self::Sticky { by, within } => {
+                let mut parts = vec![format!("by {}", by.word())];
+                parts.extend(all(within));
+                ("sticky", parts)
             }
         };
         write!(formatter, "{word}({})", routes.join(", "))

@@ -98,11 +98,11 @@ fn read_find(node: &Node, reader: &mut Reader<'_>) -> Option<Detector> {
     }
 }
 
-/// The node as JSON. A boolean has no place in a detector, and is refused by its type.
+/// The node as JSON.
 fn value(node: &Node) -> Value {
     match &node.content {
         Content::Null => Value::Null,
-        Content::Bool => Value::Bool(true),
+        Content::Bool(flag) => Value::Bool(*flag),
         Content::Int(number) => {
             i64::try_from(*number).map_or_else(|_| Value::from(number.to_string()), Value::from)
         }

@@ -9,7 +9,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use shipway_core::{Length, Name};
 
 use crate::{
-    LlmCooldown, LlmDeployment, LlmModel, LlmRetries, LlmRoute, LlmTimeouts, UnknownPrice,
+    LlmCooldown, LlmDeployment, LlmLossy, LlmModel, LlmOutputLimit, LlmRetries, LlmRoute, LlmTimeouts,
+    UnknownPrice,
     parse::reader::{Fields, Head, Reader},
     yaml::{Content, Node},
 };
@@ -17,7 +18,9 @@ use crate::{
 #[cfg(test)]
 pub(crate) use cache::FIELDS as CACHE_FIELDS;
 #[cfg(test)]
-pub(crate) use price::FIELDS as PRICE_FIELDS;
+pub(crate) use price::{FIELDS as PRICE_FIELDS, TIER_FIELDS as PRICE_TIER_FIELDS};
+#[cfg(test)]
+pub(crate) use route::{CONDITIONAL_FIELDS, HEDGE_FIELDS, SHARE_FIELDS, STICKY_FIELDS, WHEN_FIELDS};
 
 pub(super) const FIELDS: &[&str] = &[
     "kind",
@@ -25,17 +28,22 @@ pub(super) const FIELDS: &[&str] = &[
     "called",
     "deployments",
     "route",
+    "hedge",
+    "on_context_window",
+    "on_content_policy",
     "timeouts",
     "retries",
     "cooldown",
     "unknown_price",
     "cache",
     "guardrails",
+    "lossy",
     "description",
     "owner",
     "tags",
 ];
-pub(crate) const DEPLOYMENT_FIELDS: &[&str] = &["name", "provider", "model", "price", "max_output_tokens"];
+pub(crate) const DEPLOYMENT_FIELDS: &[&str] =
+    &["name", "provider", "model", "price", "max_output_tokens", "output_limit"];
 pub(crate) const TIMEOUT_FIELDS: &[&str] = &["first_token", "idle", "total"];
 pub(crate) const RETRY_FIELDS: &[&str] = &["rate_limit", "overloaded", "connection", "timeout"];
 pub(crate) const COOLDOWN_FIELDS: &[&str] = &["failures", "pause"];
@@ -66,9 +74,18 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
     };
     let known: Vec<Name> = deployments.iter().map(|deployment| deployment.name.clone()).collect();
     let route = match fields.optional("route") {
-        Some(node) => route::read(node, &known, reader),
-        None => Some(LlmRoute::Fallback(known.into_iter().map(LlmRoute::Deployment).collect())),
+        Some(node) => route::read("route", node, &known, reader),
+        None => Some(LlmRoute::Fallback(known.iter().cloned().map(LlmRoute::Deployment).collect())),
     };
+    let hedge = match fields.optional("hedge") {
+        Some(node) => route::read_hedge(node, &known, reader).map(Some),
+        None => Some(None),
+    };
+    let [on_context_window, on_content_policy] =
+        ["on_context_window", "on_content_policy"].map(|name| match fields.optional(name) {
+            Some(node) => route::read(name, node, &known, reader).map(Some),
+            None => Some(None),
+        });
     let timeouts = read_timeouts(fields.optional("timeouts"), reader);
     let retries = read_retries(fields.optional("retries"), reader);
     let cooldown = read_cooldown(fields.optional("cooldown"), reader);
@@ -76,26 +93,47 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
     let guardrails =
         fields.optional("guardrails").map(|node| read_guardrails(node, reader)).unwrap_or_default();
     let cache = fields.optional("cache").and_then(|node| cache::read(node, reader));
+    let lossy =
+        word_or("lossy", fields.optional("lossy"), &LlmLossy::ALL.map(|one| (one.word(), one)), reader);
     if deployments.is_empty() || reader.has_refused() {
         return LlmModelDraft { model: None, place };
     }
-    let parts = route.zip(timeouts).zip(retries).zip(cooldown).zip(unknown_price);
-    let model = parts.map(|((((route, timeouts), retries), cooldown), unknown_price)| LlmModel {
-        name: head.name,
-        called,
-        deployments,
-        route,
-        timeouts,
-        retries,
-        cooldown,
-        unknown_price,
-        cache,
-        guardrails,
-        description: head.description,
-        owner: head.owner,
-        tags: head.tags,
-    });
-    LlmModelDraft { model, place }
+    let model = || {
+        Some(LlmModel {
+            name: head.name,
+            called,
+            deployments,
+            route: route?,
+            hedge: hedge?,
+            on_context_window: on_context_window?,
+            on_content_policy: on_content_policy?,
+            timeouts: timeouts?,
+            retries: retries?,
+            cooldown: cooldown?,
+            unknown_price: unknown_price?,
+            lossy: lossy?,
+            cache,
+            guardrails,
+            description: head.description,
+            owner: head.owner,
+            tags: head.tags,
+        })
+    };
+    let model = model();
+    if let Some(model) = &model {
+        let line = fields.optional("route").map_or(fields.line, |node| node.line);
+        refuse_the_forgotten(model, line, reader);
+    }
+    LlmModelDraft { model: model.filter(|_| !reader.has_refused()), place }
+}
+
+/// A deployment that is never tried is a mistake.
+fn refuse_the_forgotten(model: &LlmModel, line: u64, reader: &mut Reader<'_>) {
+    let named: BTreeSet<&Name> = model.routes().flat_map(LlmRoute::deployments).collect();
+    for missing in model.deployments.iter().filter(|deployment| !named.contains(&deployment.name)) {
+        let hint = Some("name it in the route, or remove it from deployments".to_owned());
+        reader.refuse(line, format!("route never tries deployment {}", missing.name), hint);
+    }
 }
 
 /// Names as clients write them: anything that can be seen and is no space.
@@ -176,12 +214,15 @@ fn read_deployment(node: &Node, reader: &mut Reader<'_>) -> Option<LlmDeployment
             u64::try_from(whole("max_output_tokens", node, 1..=MOST_OUTPUT_TOKENS, reader)?).ok()?
         }
     };
+    let limits = LlmOutputLimit::ALL.map(|one| (one.word(), one));
+    let output_limit = word_or("output_limit", fields.optional("output_limit"), &limits, reader)?;
     Some(LlmDeployment {
         name: name?.value,
         provider: provider?.value,
         model: model?,
         price,
         max_output_tokens,
+        output_limit,
     })
 }
 
@@ -268,13 +309,38 @@ fn read_cooldown(node: Option<&Node>, reader: &mut Reader<'_>) -> Option<LlmCool
 }
 
 fn read_unknown_price(node: Option<&Node>, reader: &mut Reader<'_>) -> Option<UnknownPrice> {
-    let Some(node) = node else { return Some(UnknownPrice::Block) };
-    let word = reader.text("unknown_price", node)?;
-    let found =
-        [UnknownPrice::Block, UnknownPrice::Flag].into_iter().find(|known| known.word() == word.value);
+    let words = [UnknownPrice::Block, UnknownPrice::Flag].map(|known| (known.word(), known));
+    match node {
+        Some(node) => word_of("unknown_price", node, &words, reader),
+        None => Some(UnknownPrice::Block),
+    }
+}
+
+/// One of a few words; without any, what is usual.
+fn word_or<T: Copy + Default>(
+    what: &str,
+    node: Option<&Node>,
+    known: &[(&'static str, T)],
+    reader: &mut Reader<'_>,
+) -> Option<T> {
+    match node {
+        Some(node) => word_of(what, node, known, reader),
+        None => Some(T::default()),
+    }
+}
+
+fn word_of<T: Copy>(
+    what: &str,
+    node: &Node,
+    known: &[(&'static str, T)],
+    reader: &mut Reader<'_>,
+) -> Option<T> {
+    let word = reader.text(what, node)?;
+    let found = known.iter().find(|(name, _)| *name == word.value).map(|(_, value)| *value);
     if found.is_none() {
-        let hint = Some("write block or flag".to_owned());
-        reader.refuse(word.line, format!("unknown_price {} does not exist", word.value), hint);
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        let hint = Some(format!("write {}", names.join(" or ")));
+        reader.refuse(word.line, format!("{what} {} does not exist", word.value), hint);
     }
     found
 }

@@ -151,7 +151,7 @@ impl<'r> Reader<'r> {
             return Some(Located { line: node.line, value: text.clone() });
         }
         let got = if matches!(node.content, Content::Text(_)) { "nothing" } else { node.content.word() };
-        let hint = matches!(node.content, Content::Bool | Content::Int(_) | Content::Float(_))
+        let hint = matches!(node.content, Content::Bool(_) | Content::Int(_) | Content::Float(_))
             .then(|| "put it in quotes".to_owned());
         self.refuse(node.line, format!("{what} is text, got {got}"), hint);
         None

@@ -20,6 +20,12 @@ pub(crate) struct LlmModelDocument {
     deployments: Vec<LlmDeploymentDocument>,
     /// In which order the deployments are tried. Default: in the order written.
     route: Option<RouteDocument>,
+    /// A second attempt where the first takes its time: the first to answer wins, and both are charged.
+    hedge: Option<LlmHedgeDocument>,
+    /// Where a call goes whose input does not fit into the context of a deployment. Default: the refusal goes to the caller.
+    on_context_window: Option<RouteDocument>,
+    /// Where a call goes that a filter of a provider refuses. Default: the refusal goes to the caller.
+    on_content_policy: Option<RouteDocument>,
     /// How long is waited for a provider.
     timeouts: Option<LlmTimeoutsDocument>,
     /// How often one deployment is tried again, by what went wrong, before the next one is.
@@ -33,6 +39,9 @@ pub(crate) struct LlmModelDocument {
     /// The guardrails that look at its calls, in this order.
     #[schemars(length(min = 1, max = 64))]
     guardrails: Option<Vec<Name>>,
+    /// What becomes of a member of a call that may change the answer, where the call is translated to an API that has no words for it: the
+    /// call is refused, or the member left out and reported. Default refuse.
+    lossy: Option<LossyWord>,
     /// What it is, for people.
     description: Option<String>,
     /// Who answers for it.
@@ -76,6 +85,22 @@ enum CacheScopeWord {
     Organisation,
 }
 
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum LossyWord {
+    Refuse,
+    Drop,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum OutputLimitWord {
+    MaxCompletionTokens,
+    MaxTokens,
+}
+
 /// A model at a provider.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -88,12 +113,14 @@ pub(crate) struct LlmDeploymentDocument {
     model: String,
     /// What its tokens cost.
     price: Option<LlmPriceDocument>,
-    /// What is reserved for an answer where the caller sets no bound. Default 16384.
+    /// What is reserved for an answer where the caller sets no bound, and what Anthropic, who insists on one, is told then. Default 16384.
     #[schemars(range(min = 1, max = 10_000_000))]
     max_output_tokens: Option<u64>,
+    /// What its server calls the limit of an answer, in calls that are translated to OpenAI's chat. Default max_completion_tokens.
+    output_limit: Option<OutputLimitWord>,
 }
 
-/// What tokens cost: dollars for a million of them.
+/// What a call costs: dollars for a million tokens, and for what is no token.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LlmPriceDocument {
@@ -106,9 +133,86 @@ pub(crate) struct LlmPriceDocument {
     /// Tokens that the provider put into its cache. Default: as input.
     #[schemars(range(min = 0, max = 1_000_000))]
     cache_write: Option<f64>,
+    /// Tokens that the provider put into its cache for an hour or more. Default: as cache_write.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    cache_write_1h: Option<f64>,
     /// Tokens of the answer.
     #[schemars(range(min = 0, max = 1_000_000))]
     output: f64,
+    /// Tokens of reasoning. Default: as output.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    reasoning: Option<f64>,
+    /// Tokens of sound in the request. Default: as input.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    input_audio: Option<f64>,
+    /// Tokens of images in the request. Default: as input.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    input_image: Option<f64>,
+    /// Tokens of sound in the answer. Default: as output.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    output_audio: Option<f64>,
+    /// Tokens of images in the answer. Default: as output.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    output_image: Option<f64>,
+    /// The day from which the prices hold, such as 2026-11-01. Each call records it.
+    #[schemars(length(equal = 10))]
+    as_of: Option<String>,
+    /// Other rates for calls with a long input; they hold for all tokens of such a call.
+    #[schemars(length(min = 1, max = 16))]
+    tiers: Option<Vec<LlmPriceTierDocument>>,
+    /// What tokens cost at a tier of service, as a share of what is usual: `{ batch: 0.5, priority: 2 }`.
+    service_tiers: Option<std::collections::BTreeMap<String, f64>>,
+    /// Dollars for each request.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    per_request: Option<f64>,
+    /// Dollars for each image that is made.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    per_image: Option<f64>,
+    /// Dollars for each second of sound or film.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    per_second: Option<f64>,
+    /// Dollars for each search of the web that the provider runs.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    per_search: Option<f64>,
+}
+
+/// Rates for calls with a long input.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LlmPriceTierDocument {
+    /// They hold where the input, cached or not, has more tokens than this.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    above: u64,
+    /// Tokens of the request.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    input: f64,
+    /// Tokens of the request that the provider had in its cache. Default: as input.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    cached_input: Option<f64>,
+    /// Tokens that the provider put into its cache. Default: as input.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    cache_write: Option<f64>,
+    /// Tokens that the provider put into its cache for an hour or more. Default: as cache_write.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    cache_write_1h: Option<f64>,
+    /// Tokens of the answer.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    output: f64,
+    /// Tokens of reasoning. Default: as output.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    reasoning: Option<f64>,
+    /// Tokens of sound in the request. Default: as input.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    input_audio: Option<f64>,
+    /// Tokens of images in the request. Default: as input.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    input_image: Option<f64>,
+    /// Tokens of sound in the answer. Default: as output.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    output_audio: Option<f64>,
+    /// Tokens of images in the answer. Default: as output.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    output_image: Option<f64>,
 }
 
 /// A deployment, or a strategy over others.
@@ -121,6 +225,14 @@ enum RouteDocument {
     Fallback(FallbackDocument),
     /// One of them by chance.
     Weighted(WeightedDocument),
+    /// The one that answers fastest.
+    Latency(LatencyDocument),
+    /// The one that the call costs least at.
+    Cost(CostDocument),
+    /// By what the call is like.
+    Conditional(ConditionalDocument),
+    /// The same one for calls that belong together.
+    Sticky(StickyDocument),
 }
 
 /// The first that answers, in this order.
@@ -148,6 +260,80 @@ struct ShareDocument {
     /// Its weight. Default 1.
     #[schemars(range(min = 1, max = 1_000_000))]
     weight: Option<u32>,
+}
+
+/// Of those that are well, the one that answers fastest by a moving average; the others after it. One without figures is tried.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LatencyDocument {
+    #[schemars(length(min = 1))]
+    latency: Vec<RouteDocument>,
+}
+
+/// The one that the call costs least at, by its price and an estimate; the others after it.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CostDocument {
+    #[schemars(length(min = 1))]
+    cost: Vec<RouteDocument>,
+}
+
+/// The first whose condition holds, and nothing else.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ConditionalDocument {
+    conditional: ConditionsDocument,
+}
+
+/// Conditions, and where they lead.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ConditionsDocument {
+    #[schemars(length(min = 1, max = 64))]
+    when: Vec<WhenDocument>,
+    /// Where none holds.
+    otherwise: Box<RouteDocument>,
+}
+
+/// A condition, and where it leads.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WhenDocument {
+    /// A condition in CEL on the call: `input_tokens > 200000 && !tools`. What it can ask: model, api, stream, tools, structured_output,
+    /// reasoning, media, max_tokens, input_tokens, user, session, key, groups, service_tier, tags.
+    #[serde(rename = "if")]
+    #[schemars(length(min = 1, max = 1000))]
+    condition: String,
+    /// Where it goes.
+    to: RouteDocument,
+}
+
+/// The same one for calls that belong together, so that caches of providers are hit; the others after it.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StickyDocument {
+    sticky: StickinessDocument,
+}
+
+/// What keeps calls together, and where.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StickinessDocument {
+    /// `session` (the header x-shipway-session, prompt_cache_key, or else the user), `user`, `key`, or the name of a header `x-…`.
+    by: String,
+    #[schemars(length(min = 1))]
+    within: Vec<RouteDocument>,
+}
+
+/// A second attempt where the first takes its time.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LlmHedgeDocument {
+    /// How long is waited for the first sign of an answer: `1500ms` or `2s`, from 10ms to 600s.
+    #[schemars(regex(pattern = r"^[0-9]+(ms|s)$"))]
+    after: String,
+    /// Who is asked as well.
+    to: RouteDocument,
 }
 
 /// How long is waited for a provider.

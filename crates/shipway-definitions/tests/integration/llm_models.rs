@@ -1,7 +1,7 @@
 //! Models of language: what answers, in which order, at which price.
 
 use insta::assert_snapshot;
-use shipway_definitions::{DefinitionKind, DefinitionSet, UnknownPrice};
+use shipway_definitions::{DefinitionKind, DefinitionSet, LlmLossy, LlmOutputLimit, UnknownPrice};
 
 use crate::{refused, valid};
 
@@ -22,7 +22,7 @@ unknown_price: flag
 fn a_model_says_what_answers_and_what_it_costs() {
     let set = valid(&[MODEL]);
     let model = &set.llm_models["chat"].definition;
-    let price = model.deployments[0].price.unwrap();
+    let price = model.deployments[0].price.as_ref().unwrap().rates;
     assert_eq!(
         (price.input, price.cached_input, price.output),
         (250_000_000, Some(25_000_000), 2_000_000_000)
@@ -36,6 +36,7 @@ fn a_model_says_what_answers_and_what_it_costs() {
         (30_000_000, 600_000_000)
     );
     assert_eq!(model.unknown_price, UnknownPrice::Flag);
+    assert_eq!((model.lossy, model.deployments[0].output_limit), Default::default());
     assert!(model.is_called("chat") && model.is_called("gpt-5-mini") && !model.is_called("gpt-5"));
 }
 
@@ -47,6 +48,30 @@ fn without_a_route_deployments_are_tried_as_they_are_written_and_an_unknown_pric
     let model = &set.llm_models["m"].definition;
     assert_snapshot!(model.route, @"fallback(b, a)");
     assert_eq!(model.unknown_price, UnknownPrice::Block);
+}
+
+#[test]
+fn a_model_says_what_becomes_of_what_cannot_be_translated() {
+    let text = "kind: llm_model\nname: m\nlossy: drop\ndeployments: [{ provider: b, model: x, output_limit: max_tokens }]\n";
+    let set = valid(&[text]);
+    let model = &set.llm_models["m"];
+    assert_eq!(
+        (model.definition.lossy, model.definition.deployments[0].output_limit),
+        (LlmLossy::Drop, LlmOutputLimit::MaxTokens)
+    );
+    // What is usual is the same whether it is written or not: models of before keep their versions.
+    let plain = "kind: llm_model\nname: m\ndeployments: [{ provider: b, model: x }]\n";
+    let usual = "kind: llm_model\nname: m\nlossy: refuse\ndeployments: [{ provider: b, model: x, output_limit: max_completion_tokens }]\n";
+    let hash = |text: &str| valid(&[text]).llm_models["m"].hash;
+    assert_eq!(hash(plain), hash(usual));
+    assert_ne!(hash(plain), hash(&text.replace("lossy: drop\n", "")));
+    assert_ne!(hash(plain), hash(&text.replace(", output_limit: max_tokens", "")));
+    let (stored, hash) = valid(&[plain])
+        .stored(DefinitionKind::LlmModel, "m")
+        .map(|(stored, hash)| (stored.to_string(), hash))
+        .unwrap();
+    assert!(!stored.contains("lossy") && !stored.contains("output_limit"), "{stored}");
+    DefinitionSet::default().restore(DefinitionKind::LlmModel, &stored, hash, true).unwrap();
 }
 
 #[test]
@@ -92,6 +117,7 @@ deployments:
   - { name: kept, provider: openai, model: b, price: { input: 0.0000000001, output: 2 } }
 retries: { overloaded: 9 }
 unknown_price: free
+lossy: maybe
 ";
     assert_snapshot!(refused(text.trim_start()), @r"
     a.yaml:3: llm_model broken: a name in called `two words` cannot be a name of a model
@@ -106,6 +132,8 @@ unknown_price: free
       hint: write a whole number from 0 to 5
     a.yaml:9: llm_model broken: unknown_price free does not exist
       hint: write block or flag
+    a.yaml:10: llm_model broken: lossy maybe does not exist
+      hint: write refuse or drop
     ");
     let text = "
 kind: llm_model
@@ -114,7 +142,7 @@ deployments: [{ provider: a, model: x }, { provider: b, model: x }]
 route: { fallback: [a, c] }
 ";
     assert_snapshot!(refused(text.trim_start()), @r"
-    a.yaml:4: llm_model lost: route names c, which is no deployment
+    a.yaml:4: llm_model lost: fallback names c, which is no deployment
       hint: did you mean a?
     ");
 }
@@ -126,5 +154,157 @@ fn one_name_leads_to_one_model() {
     assert_snapshot!(refused(&format!("{}---\n{other}", MODEL.trim_start())), @r"
     a.yaml:13: llm_model other: gpt-5-mini is a name of llm_model chat already
       hint: call one of them something else
+    ");
+}
+
+const ROUTED: &str = "
+kind: llm_model
+name: chat
+deployments:
+  - { name: eu, provider: openai, model: a, price: { input: 1, output: 2 } }
+  - { name: us, provider: openai, model: a, price: { input: 1, output: 2 } }
+  - { name: large, provider: openai, model: b, price: { input: 3, output: 9 } }
+  - { name: lenient, provider: vllm, model: c, price: { input: 0, output: 0 } }
+route:
+  conditional:
+    when:
+      - { if: input_tokens > 200000 || 'research' in groups, to: large }
+      - { if: tags.tier == 'cheap', to: { cost: [eu, us, large] } }
+    otherwise: { sticky: { by: session, within: [{ latency: [eu, us] }, large] } }
+hedge: { after: 1500ms, to: us }
+on_context_window: large
+on_content_policy: { fallback: [lenient, large] }
+";
+
+#[test]
+fn strategies_lie_within_each_other_and_detours_are_declared() {
+    let set = valid(&[ROUTED]);
+    let model = &set.llm_models["chat"].definition;
+    assert_snapshot!(model.route, @r#"conditional(if "input_tokens > 200000 || 'research' in groups" large, if "tags.tier == 'cheap'" cost(eu, us, large), otherwise sticky(by session, latency(eu, us), large))"#);
+    let hedge = model.hedge.as_ref().unwrap();
+    assert_eq!((hedge.after_ms, hedge.to.to_string()), (1_500, "us".to_owned()));
+    assert_eq!(model.on_context_window.as_ref().unwrap().to_string(), "large");
+    assert_eq!(model.on_content_policy.as_ref().unwrap().to_string(), "fallback(lenient, large)");
+    let version = |text: &str| valid(&[text]).llm_models["chat"].hash;
+    let plain = version(ROUTED);
+    for (from, to) in [
+        ("> 200000", "> 100000"),
+        ("by: session", "by: x-tenant"),
+        ("after: 1500ms", "after: 2s"),
+        ("on_context_window: large", "on_context_window: eu"),
+        ("latency: [eu, us]", "cost: [eu, us]"),
+    ] {
+        assert_ne!(plain, version(&ROUTED.replace(from, to)), "{to}");
+    }
+    let (stored, hash) = set.stored(DefinitionKind::LlmModel, "chat").unwrap();
+    let mut restored = DefinitionSet::default();
+    restored.restore(DefinitionKind::LlmModel, &stored.to_string(), hash, true).unwrap();
+    assert_eq!(restored.llm_models, set.llm_models);
+}
+
+#[test]
+fn routes_that_cannot_be_are_refused_where_they_stand() {
+    let text = "
+kind: llm_model
+name: broken
+deployments: [{ provider: a, model: x }, { provider: b, model: x }, { provider: c, model: x }]
+route:
+  conditional:
+    when:
+      - { if: input_tokens > 'many', to: a }
+      - { if: modle == 'x', to: a }
+      - { if: stream && , to: b }
+      - { if: \"groups.exists(g, g == 'x')\", to: b }
+    otherwise: { latency: [a], cost: [b] }
+hedge: { after: 5, to: d }
+on_context_window: { sticky: { by: cookie, within: [a] } }
+";
+    assert_snapshot!(refused(text.trim_start()), @r"
+    a.yaml:7: llm_model broken: if `input_tokens > 'many'`, at character 14: > cannot be used with a whole number and a text
+      hint: conditions know && || ! == != < <= > >= + - * / % ? : in, size(…), has(tags.…), contains, startsWith, endsWith
+    a.yaml:8: llm_model broken: if `modle == 'x'`, at character 1: modle is nothing that is known of a call
+      hint: what can be asked for: model, api, stream, tools, structured_output, reasoning, media, max_tokens, input_tokens, user, session, key, groups, service_tier, tags
+    a.yaml:9: llm_model broken: if `stream &&`, at character 10: mismatched input the end
+    a.yaml:10: llm_model broken: if `groups.exists(g, g == 'x')`, at character 14: loops such as exists, all, map and filter are not part of conditions
+    a.yaml:11: llm_model broken: otherwise is not one strategy
+      hint: write the name of a deployment, or one of fallback: […], weighted: [{ to: …, weight: … }], latency: […], cost: […], conditional: { when: […], otherwise: … }, sticky: { by: …, within: […] }
+    a.yaml:12: llm_model broken: after `5` is no such time
+      hint: write a whole number and ms or s, from 10ms to 600s, such as 1500ms
+    a.yaml:12: llm_model broken: to names d, which is no deployment
+      hint: did you mean a?
+    a.yaml:13: llm_model broken: by `cookie` does not exist
+      hint: write session, user, key, or the name of a header that starts with x-
+    ");
+    let text = "
+kind: llm_model
+name: forgetful
+deployments: [{ provider: a, model: x }, { provider: b, model: x }]
+route: a
+";
+    assert_snapshot!(refused(text.trim_start()), @r"
+    a.yaml:4: llm_model forgetful: route never tries deployment b
+      hint: name it in the route, or remove it from deployments
+    ");
+    // Where it is only asked for another reason, it is not forgotten.
+    valid(&[&format!("{}on_context_window: b\n", text.trim_start())]);
+}
+
+#[test]
+fn a_price_has_tiers_modifiers_and_a_day() {
+    let text = "
+kind: llm_model
+name: priced
+deployments:
+  - provider: a
+    model: x
+    price:
+      { input: 3, cached_input: 0.3, cache_write: 3.75, cache_write_1h: 6, output: 15, reasoning: 12, input_audio: 40, as_of: 2026-11-01,
+        tiers: [{ above: 400000, input: 8, output: 30 }, { above: 200000, input: 6, output: 22.5, cached_input: 0.6 }],
+        service_tiers: { batch: 0.5, priority: 2 }, per_search: 0.01, per_request: 0.001 }
+";
+    let set = valid(&[text]);
+    let model = &set.llm_models["priced"];
+    let price = model.definition.deployments[0].price.as_ref().unwrap();
+    assert_eq!(
+        (price.rates.cache_write_1h, price.rates.reasoning),
+        (Some(6_000_000_000), Some(12_000_000_000))
+    );
+    assert_eq!(price.tiers.iter().map(|tier| tier.above).collect::<Vec<_>>(), [200_000, 400_000]);
+    assert_eq!(price.tiers[0].rates.cached_input, Some(600_000_000));
+    assert_eq!(price.service_tiers, [("batch".to_owned(), 500_000), ("priority".to_owned(), 2_000_000)]);
+    assert_eq!((price.per_search, price.per_request), (Some(10_000_000), Some(1_000_000)));
+    assert_eq!(price.as_of.as_deref(), Some("2026-11-01"));
+    let other = valid(&[&text.replace("2026-11-01", "2026-11-02")]).llm_models["priced"].hash;
+    assert_ne!(model.hash, other);
+    let (stored, hash) = set.stored(DefinitionKind::LlmModel, "priced").unwrap();
+    let mut restored = DefinitionSet::default();
+    restored.restore(DefinitionKind::LlmModel, &stored.to_string(), hash, true).unwrap();
+    assert_eq!(restored.llm_models, set.llm_models);
+}
+
+#[test]
+fn a_price_that_cannot_be_is_refused_at_its_line() {
+    let text = "
+kind: llm_model
+name: broken
+deployments:
+  - provider: a
+    model: x
+    price:
+      input: 3
+      output: 15
+      as_of: yesterday
+      tiers: [{ above: 5, input: 1, output: 1 }, { above: 5, input: 2, output: 2 }]
+      service_tiers: { batch: -1 }
+      per_image: -0.5
+";
+    assert_snapshot!(refused(text.trim_start()), @r"
+    a.yaml:9: llm_model broken: as_of `yesterday` is no day
+      hint: write the day from which the prices hold: 2026-11-01
+    a.yaml:10: llm_model broken: two tiers hold above 5
+    a.yaml:11: llm_model broken: service tier batch: no share
+      hint: write what its tokens cost as a share of what is usual, such as 0.5 for half
+    a.yaml:12: llm_model broken: per_image is no price
+      hint: write dollars, from 0 to 1000000, with at most nine digits after the point
     ");
 }

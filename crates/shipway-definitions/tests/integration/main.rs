@@ -8,6 +8,7 @@
 //! - `expressions`: `where`, `derive` and `compute`
 //! - `hashes`: what a version depends on and what not
 //! - `laws`: properties of any text and any order
+//! - `litellm`: a configuration of LiteLLM as definitions
 //! - `llm_guardrails`: what calls of models must not hold, and answers that models keep
 //! - `llm_models`: models of language: what answers, in which order, at which price
 //! - `metadata`: what is said about features
@@ -27,6 +28,7 @@ mod errors;
 mod expressions;
 mod hashes;
 mod laws;
+mod litellm;
 mod llm_guardrails;
 mod llm_models;
 mod metadata;

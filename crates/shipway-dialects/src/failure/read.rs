@@ -48,7 +48,7 @@ impl ApiError {
         let (code, state) = (text("code"), text("status"));
         let status_in_body =
             inner.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-        let words = [code, kind, state, text("innererror")];
+        let words = [code, kind, detail_reason(inner), state, text("innererror")];
         let cause = words
             .iter()
             .flatten()
@@ -87,9 +87,11 @@ fn by_word(word: &str) -> Option<Cause> {
         "rate_limit_exceeded" | "rate_limit_error" | "RESOURCE_EXHAUSTED" | "tokens" | "requests" => {
             Cause::RateLimit
         }
-        "invalid_api_key" | "authentication_error" | "UNAUTHENTICATED" | "invalid_authentication" => {
-            Cause::Authentication
-        }
+        "invalid_api_key"
+        | "authentication_error"
+        | "UNAUTHENTICATED"
+        | "invalid_authentication"
+        | "API_KEY_INVALID" => Cause::Authentication,
         "permission_error" | "PERMISSION_DENIED" | "permission_denied" => Cause::Permission,
         "model_not_found" | "not_found_error" | "NOT_FOUND" | "DeploymentNotFound" => Cause::NotFound,
         "request_too_large" => Cause::TooLarge,
@@ -144,6 +146,12 @@ fn sharpen(cause: Cause, message: &str) -> Cause {
     } else {
         cause
     }
+}
+
+/// `{"@type": "…ErrorInfo", "reason": "API_KEY_INVALID"}` among Gemini's details: a wrong key has the status of any bad request there.
+fn detail_reason(error: &Value) -> Option<&str> {
+    let details = error.get("details")?.as_array()?;
+    details.iter().find_map(|detail| detail.get("reason")?.as_str())
 }
 
 /// `{"@type": "…RetryInfo", "retryDelay": "12.5s"}` among Gemini's details.

@@ -8,7 +8,10 @@ use crate::json::{NotJson, Reader};
 
 pub(super) fn read(reader: &mut Reader<'_>, head: &mut Head) -> Result<Range<usize>, BadRequest> {
     head.stream_usage = true;
-    let range = reader.object(|name, value| member(head, name, value))?;
+    let range = reader.object(|name, value| match name {
+        "provider" => head.read_preferences(value),
+        _ => member(head, name, value).map_err(BadRequest::from),
+    })?;
     Ok(range)
 }
 

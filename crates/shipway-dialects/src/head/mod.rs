@@ -1,14 +1,18 @@
 //! What a gateway needs of a request, read in one walk over its bytes.
 
 mod anthropic;
+mod form;
 mod gemini;
 mod media;
 mod openai;
+mod preferences;
 
 use std::ops::Range;
 
 use crate::dialect::Dialect;
 use crate::json::{NotJson, Reader};
+
+pub use preferences::{MaxPrice, Preferences, SortBy, take_preferences};
 
 /// How many bytes of a request are taken for one token where nothing better is known.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -36,14 +40,24 @@ pub struct Head {
     pub stream_usage: bool,
     /// Who the client says its user is.
     pub user: Option<String>,
+    /// What the client calls the requests that begin alike: OpenAI's `prompt_cache_key`.
+    pub session: Option<String>,
+    /// Which providers the client wishes for, in the member `provider`; it is for the gateway, not for a provider.
+    pub preferences: Option<Preferences>,
     /// The answer that this request goes on from.
     pub previous_response: Option<String>,
+    /// The provider is to keep the answer, for calls that go on from it: responses, unless they say otherwise.
+    pub is_kept: bool,
     /// The tier of service that is asked for, such as `flex`.
     pub service_tier: Option<String>,
     /// The request has tools.
     pub tools: bool,
     /// The request has images, sounds or documents in it: how many.
     pub media: u64,
+    /// The bytes of files that come with a form.
+    pub media_bytes: u64,
+    /// It is a form, not JSON.
+    pub is_form: bool,
     /// The answer must be JSON, or JSON of a schema.
     pub structured_output: bool,
     /// The request asks for reasoning in one of its forms.
@@ -56,12 +70,14 @@ pub struct Head {
 /// Where in the body the things are that may be replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Places {
-    /// The values of `model`, each with its quotes.
+    /// The values of `model`, each with its quotes; those of a form have none.
     pub(crate) models: Vec<Range<usize>>,
     /// The value of `stream_options`.
     pub(crate) stream_options: Option<StreamOptions>,
     /// Where the body's object closes.
     pub(crate) closes: usize,
+    /// The member `provider`, from its name to the end of its value.
+    pub(crate) preferences: Option<Range<usize>>,
 }
 
 /// What `stream_options` is.
@@ -122,7 +138,8 @@ impl Head {
             Dialect::OpenAiChat
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiResponses
-            | Dialect::OpenAiEmbeddings => openai::read(dialect, &mut reader, &mut head),
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiMedia => openai::read(dialect, &mut reader, &mut head),
         }?;
         reader.finish()?;
         head.places.closes = whole.end - 1;

@@ -15,6 +15,7 @@ struct Parts {
     best_of: Option<u64>,
     prompts: u64,
     asks_usage: bool,
+    store: Option<bool>,
 }
 
 pub(super) fn read(
@@ -24,14 +25,19 @@ pub(super) fn read(
 ) -> Result<Range<usize>, BadRequest> {
     let mut parts = Parts { prompts: 1, ..Parts::default() };
     let range = reader.object(|name, value| {
+        if name == "provider" {
+            return head.read_preferences(value);
+        }
         if every(head, name, value)? {
             return Ok(());
         }
         match dialect {
-            Dialect::OpenAiResponses => responses(head, name, value),
+            Dialect::OpenAiResponses => responses(head, &mut parts, name, value),
             Dialect::OpenAiEmbeddings => embeddings(head, name, value),
+            Dialect::OpenAiMedia => media(head, &mut parts, name, value),
             _ => chat(head, &mut parts, name, value),
         }
+        .map_err(BadRequest::from)
     })?;
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
@@ -41,8 +47,13 @@ pub(super) fn read(
             head.choices = each.saturating_mul(parts.prompts.max(1));
             head.stream_usage = parts.asks_usage;
         }
+        Dialect::OpenAiMedia => {
+            head.choices = parts.n.unwrap_or(1);
+            head.stream_usage = true;
+        }
         _ => head.stream_usage = true,
     }
+    head.is_kept = dialect == Dialect::OpenAiResponses && parts.store.unwrap_or(true);
     Ok(range)
 }
 
@@ -52,6 +63,7 @@ fn every(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<bool, No
         "model" => head.read_model(value)?,
         "stream" => head.stream = value.flag_or_skip()?.unwrap_or(false),
         "user" => head.user = value.text_or_skip()?.map(Into::into),
+        "prompt_cache_key" => head.session = value.text_or_skip()?.map(Into::into),
         "service_tier" => head.service_tier = value.text_or_skip()?.map(Into::into),
         _ => return Ok(false),
     }
@@ -120,8 +132,12 @@ fn prompts(head: &mut Head, parts: &mut Parts, value: &mut Reader<'_>) -> Result
     Ok(())
 }
 
-fn responses(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
+fn responses(head: &mut Head, parts: &mut Parts, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
     match name {
+        "store" => {
+            parts.store = value.flag_or_skip()?;
+            Ok(())
+        }
         "input" => head.read_content(value),
         "instructions" => head.read_input(value),
         "tools" => tools(head, value),
@@ -152,6 +168,20 @@ fn responses(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<(), 
 
 fn embeddings(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
     if name == "input" { head.read_input(value) } else { value.pass() }
+}
+
+fn media(head: &mut Head, parts: &mut Parts, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
+    match name {
+        "input" => head.read_content(value),
+        "prompt" | "instructions" => head.read_input(value),
+        "n" => count(&mut parts.n, value),
+        // Of speech that is streamed as events.
+        "stream_format" => {
+            head.stream |= value.text_or_skip()?.is_some_and(|format| format == "sse");
+            Ok(())
+        }
+        _ => value.pass(),
+    }
 }
 
 fn tools(head: &mut Head, value: &mut Reader<'_>) -> Result<(), NotJson> {

@@ -130,8 +130,14 @@ impl Price {
     /// have, and `output_tokens` likewise. What was really used is charged in the end.
     pub fn reserve(&self, input_tokens: u64, output_tokens: u64, extras: &Extras<'_>) -> Nanos {
         let tier = self.rates_for(input_tokens);
-        let input =
-            [Some(tier.input), tier.cache_write, tier.cache_write_long, tier.input_image, tier.input_audio];
+        let input = [
+            Some(tier.input),
+            tier.cache_read,
+            tier.cache_write,
+            tier.cache_write_long,
+            tier.input_image,
+            tier.input_audio,
+        ];
         let output = [Some(tier.output), tier.reasoning, tier.output_audio, tier.output_image];
         let dearest = |rates: &[Option<Nanos>]| rates.iter().flatten().copied().max().unwrap_or_default();
         let rates = Rates { input: dearest(&input), output: dearest(&output), ..Rates::default() };

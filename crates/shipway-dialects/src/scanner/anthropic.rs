@@ -6,6 +6,7 @@ use crate::dialect::Dialect;
 use crate::finish::Finish;
 use crate::json::{Kind, NotJson, Reader};
 use crate::scanner::{Seen, Sort, State, texts_within};
+use crate::usage::service_tier_of;
 
 /// What an event has, whichever it is.
 #[derive(Default)]
@@ -30,6 +31,9 @@ pub(super) fn see(state: &mut State, event: &[u8], data: &[u8]) -> Result<Seen, 
         return Ok(state.fail(data));
     }
     for range in parts.usages {
+        if let Some(tier) = service_tier_of(&data[range.clone()])? {
+            state.service_tier = Some(tier);
+        }
         state.take_usage(Dialect::AnthropicMessages, &data[range]);
     }
     Ok(match parts.kind.as_str() {

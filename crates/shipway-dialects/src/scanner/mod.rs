@@ -5,6 +5,7 @@
 
 mod anthropic;
 mod gemini;
+mod media;
 mod openai;
 mod responses;
 
@@ -14,6 +15,7 @@ use crate::dialect::Dialect;
 use crate::failure::ApiError;
 use crate::finish::Finish;
 use crate::json::{Kind, NotJson, Reader};
+use crate::made::Made;
 use crate::sse::{Event, FrameTooLong, Framer};
 use crate::usage::Usage;
 
@@ -87,6 +89,9 @@ struct State {
     ended: bool,
     output_bytes: u64,
     model: Option<String>,
+    response_id: Option<String>,
+    made: Made,
+    service_tier: Option<String>,
     sequence: u64,
 }
 
@@ -135,7 +140,11 @@ impl Scanner {
         match (state.error.is_some(), state.ended, state.finish.is_some()) {
             (true, _, _) => Ending::Failed,
             (false, true, _) => Ending::Complete,
-            (false, false, true) if self.dialect == Dialect::GeminiGenerate => Ending::Complete,
+            (false, false, true)
+                if matches!(self.dialect, Dialect::GeminiGenerate | Dialect::OpenAiMedia) =>
+            {
+                Ending::Complete
+            }
             // Responses end with the event that says why; Anthropic's reason comes before the last usage is sure.
             (false, false, true) if Self::terminator(self.dialect).is_some() => Ending::Unterminated,
             (false, false, _) => Ending::Truncated,
@@ -147,7 +156,10 @@ impl Scanner {
         match dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => Some("data: [DONE]\n\n"),
             Dialect::AnthropicMessages => Some("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
-            Dialect::OpenAiResponses | Dialect::OpenAiEmbeddings | Dialect::GeminiGenerate => None,
+            Dialect::OpenAiResponses
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiMedia
+            | Dialect::GeminiGenerate => None,
         }
     }
 
@@ -172,9 +184,24 @@ impl Scanner {
         self.state.model.as_deref()
     }
 
+    /// The tier of service that the provider says it served the call at.
+    pub fn service_tier(&self) -> Option<&str> {
+        self.state.service_tier.as_deref()
+    }
+
     /// How many bytes the model has written so far, as they stand in JSON.
     pub const fn output_bytes(&self) -> u64 {
         self.state.output_bytes
+    }
+
+    /// The id of the response, where the dialect is that of responses and has said it.
+    pub fn response_id(&self) -> Option<&str> {
+        self.state.response_id.as_deref()
+    }
+
+    /// What it made beside tokens so far.
+    pub const fn made(&self) -> Made {
+        self.state.made
     }
 
     /// The number that the next frame of a stream of responses has.
@@ -222,6 +249,7 @@ impl State {
                 openai::see(self, dialect, event, data)
             }
             Dialect::OpenAiResponses => responses::see(self, data),
+            Dialect::OpenAiMedia => media::see(self, data),
             Dialect::AnthropicMessages => anthropic::see(self, event, data),
             Dialect::GeminiGenerate => gemini::see(self, data),
         }
@@ -238,6 +266,14 @@ impl State {
             return value.pass();
         }
         self.model = value.text_or_skip()?.map(Into::into);
+        Ok(())
+    }
+
+    /// Keeps the last one that is said: what was asked for may come first, and what was served at the end.
+    fn take_service_tier(&mut self, value: &mut Reader<'_>) -> Result<(), NotJson> {
+        if let Some(tier) = value.text_or_skip()? {
+            self.service_tier = Some(tier.into());
+        }
         Ok(())
     }
 

@@ -42,6 +42,7 @@ pub(super) fn see(state: &mut State, dialect: Dialect, event: &[u8], data: &[u8]
             Ok(())
         }
         "model" => state.take_model(value),
+        "service_tier" => state.take_service_tier(value),
         _ => value.pass(),
     })?;
     reader.finish()?;

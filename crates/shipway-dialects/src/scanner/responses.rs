@@ -71,6 +71,8 @@ fn response(state: &mut State, parts: &mut Parts, name: &str, value: &mut Reader
             parts.usage = (kind == Kind::Object).then_some(range);
         }
         "model" => state.take_model(value)?,
+        "id" if state.response_id.is_none() => state.response_id = value.text_or_skip()?.map(Into::into),
+        "service_tier" => state.take_service_tier(value)?,
         "incomplete_details" => {
             value.object_or_skip(|name, member| {
                 if name == "reason" {

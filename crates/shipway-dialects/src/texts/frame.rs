@@ -45,9 +45,10 @@ pub fn frame_texts(dialect: Dialect, data: &[u8]) -> FrameTexts {
     let mut texts = FrameTexts::default();
     let mut reader = Reader::new(data);
     let read = match dialect {
-        Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => {
-            chat(&mut reader, &mut texts)
-        }
+        Dialect::OpenAiChat
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiMedia => chat(&mut reader, &mut texts),
         Dialect::AnthropicMessages => messages(&mut reader, &mut texts),
         Dialect::OpenAiResponses => responses(&mut reader, &mut texts),
         Dialect::GeminiGenerate => gemini(&mut reader, &mut texts),

@@ -27,8 +27,8 @@ pub struct Stream {
     frames: Vec<Frame>,
     steps: Vec<Step>,
     state: Writing,
-    /// The client's stream ended with an error, whatever the provider's did.
-    failed: bool,
+    /// What the client's stream ended with, whatever the provider's did.
+    error: Option<ApiError>,
 }
 
 /// What of the client's stream has been written.
@@ -80,7 +80,7 @@ impl Stream {
             frames: Vec::new(),
             steps: Vec::new(),
             state: Writing::Nothing,
-            failed: false,
+            error: None,
         })
     }
 
@@ -89,9 +89,19 @@ impl Stream {
         &self.scanner
     }
 
+    /// Whether the provider's answer has begun. The client's may have no frame yet: Gemini's say calls whole.
+    pub fn has_begun(&self) -> bool {
+        self.state != Writing::Nothing
+    }
+
     /// Whether the client's stream is over, honestly or with an error in it; nothing may be written behind that.
     pub fn is_over(&self) -> bool {
         self.state == Writing::Ended
+    }
+
+    /// The error that the client's stream ended with, if it did.
+    pub const fn error(&self) -> Option<&ApiError> {
+        self.error.as_ref()
     }
 
     /// Takes the next bytes, however the network cut them, and returns the frames for the client that come of them;
@@ -119,7 +129,8 @@ impl Stream {
             Ending::Truncated => self.fail(&ApiError::truncated(), context, &mut out),
             Ending::Failed => {}
         }
-        let ending = if self.failed && ending != Ending::Truncated { Ending::Failed } else { ending };
+        let failed = self.error.is_some() && ending != Ending::Truncated;
+        let ending = if failed { Ending::Failed } else { ending };
         (ending, Bytes::from(out))
     }
 
@@ -147,7 +158,12 @@ impl Stream {
             }
             Sort::End => {
                 self.read(frame);
-                self.finish(context, out);
+                if self.scanner.finish().is_some() || !self.has_begun() {
+                    return self.finish(context, out);
+                }
+                // Nobody knows whether an answer is whole that ends without a reason.
+                let error = ApiError::new(Cause::Upstream, "the provider's stream ended without a reason");
+                self.fail(&error, context, out);
             }
             _ => {
                 self.read(frame);
@@ -227,7 +243,7 @@ impl Stream {
             };
             out.extend_from_slice(&error.frame(self.to, context.request_id, sequence));
             self.state = Writing::Ended;
-            self.failed = true;
+            self.error = Some(error.clone());
         }
     }
 }

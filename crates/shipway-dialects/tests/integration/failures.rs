@@ -40,6 +40,10 @@ fn every_provider_says_the_same_things_in_its_own_words() {
     let gemini =
         |status: &str, message: &str| json!({"error": {"code": 400, "status": status, "message": message}});
     assert_eq!(cause(429, &gemini("RESOURCE_EXHAUSTED", "quota")), Cause::RateLimit);
+    let mut wrong_key = gemini("INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.");
+    wrong_key["error"]["details"] =
+        json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]);
+    assert_eq!(cause(400, &wrong_key), Cause::Authentication);
     assert_eq!(
         cause(
             400,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shipway_dialects::{BadRequest, Changes, Dialect, Head, rewrite};
+use shipway_dialects::{BadRequest, Changes, Dialect, Head, SortBy, rewrite, take_preferences};
 
 fn read(dialect: Dialect, body: &str) -> Head {
     Head::read(dialect, body.as_bytes()).unwrap()
@@ -233,5 +233,51 @@ proptest! {
             wanted["stream_options"]["include_usage"] = true.into();
         }
         prop_assert_eq!(serde_json::from_str::<Value>(&after).unwrap(), wanted);
+    }
+}
+
+#[test]
+fn what_a_client_wishes_of_providers_is_taken_out_and_no_other_byte() {
+    let chat = Dialect::OpenAiChat;
+    let take = |text: &str| {
+        let body = Bytes::copy_from_slice(text.as_bytes());
+        let head = Head::read(chat, &body).unwrap();
+        take_preferences(chat, body, head).unwrap()
+    };
+    for (with, without) in [
+        (r#"{"provider":{"only":["a"]},"model":"m" , "x":1.50}"#, r#"{"model":"m" , "x":1.50}"#),
+        (r#"{"model":"m" , "provider" : {"only":["a"]} , "x":1.50}"#, r#"{"model":"m" ,  "x":1.50}"#),
+        (r#"{"model":"m", "prov\u0069der":{"only":["a"]} }"#, r#"{"model":"m" }"#),
+    ] {
+        let (body, head) = take(with);
+        assert_eq!(body, without);
+        assert_eq!(head.model, "m");
+        assert_eq!(head.preferences.unwrap().only, ["a"]);
+    }
+    // What is no object is not for the gateway.
+    let (body, head) = take(r#"{"provider":"x","model":"m"}"#);
+    assert_eq!((body.len(), head.preferences), (28, None));
+    let (_, head) = take(
+        r#"{"model":"m","provider":{"order":["a","b"],"allow_fallbacks":false,"sort":"price","max_price":{"prompt":1.5,"completion":"2"}}}"#,
+    );
+    let wishes = head.preferences.unwrap();
+    assert_eq!((wishes.order.len(), wishes.allow_fallbacks, wishes.sort), (2, false, Some(SortBy::Price)));
+    assert_eq!(wishes.max_price.completion.unwrap().to_string(), "2.000000000");
+}
+
+#[test]
+fn a_wish_that_is_not_known_is_refused_and_not_silently_left_out() {
+    for (provider, words) in [
+        (r#"{"data_collection":"deny"}"#, "data_collection"),
+        (r#"{"sort":"beauty"}"#, "beauty"),
+        (r#"{"only":"a"}"#, "sequence"),
+        (r#"{"only":["a"]},"provider":{"only":["b"]}"#, "twice"),
+    ] {
+        let body = format!(r#"{{"model":"m","provider":{provider}}}"#);
+        let error = Head::read(Dialect::OpenAiChat, body.as_bytes()).unwrap_err();
+        assert_eq!(error.field(), Some("provider"));
+        assert!(error.to_string().contains(words), "{error}");
+        let error = Head::read(Dialect::AnthropicMessages, body.as_bytes()).unwrap_err();
+        assert_eq!(error.field(), Some("provider"));
     }
 }

@@ -1,6 +1,6 @@
 //! The public face of the crate.
 //!
-//! - `heads`: heads of requests, and rewriting
+//! - `heads`: heads of requests, and rewriting; `forms` those that are forms
 //! - `streams`: frames and what they mean, however they are cut
 //! - `texts`: where texts stand
 //! - `usages`, `prices`: what was used and what it costs
@@ -13,6 +13,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop with the error")]
 
 mod failures;
+mod forms;
 mod goldens;
 mod heads;
 mod hostile;

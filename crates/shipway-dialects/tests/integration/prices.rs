@@ -180,3 +180,84 @@ proptest! {
         prop_assert!(reserved >= price.cost(&usage, &Extras::default()));
     }
 }
+
+/// A price with everything: parts, tiers whose rates rise, a modifier, things that are no tokens.
+fn prices() -> impl Strategy<Value = Price> {
+    let parts = prop::array::uniform10(0_i64..50_000_000_000);
+    (parts, 1_u64..1_000_000, 0_u32..3_000_000, 0_i64..1_000_000_000).prop_map(
+        |(parts, above, factor, each)| {
+            let rates = |more: i64| {
+                let part = |place: usize| Some(Nanos(parts[place] + more));
+                Rates {
+                    input: Nanos(parts[0] + more),
+                    output: Nanos(parts[1] + more),
+                    cache_read: part(2),
+                    cache_write: part(3),
+                    cache_write_long: part(4),
+                    reasoning: part(5),
+                    input_audio: part(6),
+                    input_image: part(7),
+                    output_audio: part(8),
+                    output_image: part(9),
+                }
+            };
+            let tier = |above, more| Tier { above_input_tokens: above, per_million_tokens: rates(more) };
+            Price {
+                per_million_tokens: rates(0),
+                tiers: vec![tier(above * 2, 2_000_000_000), tier(above, 1_000_000_000)],
+                modifiers: vec![Modifier { service_tier: "flex".to_owned(), factor_millionths: factor }],
+                per_request: Nanos(each),
+                per_search: Nanos(each),
+                ..Price::default()
+            }
+        },
+    )
+}
+
+proptest! {
+    /// One more token of any kind, with tiers that do not get cheaper, never makes a call cheaper.
+    #[test]
+    fn more_never_costs_less(usage in usages(), price in prices(), kind in 0_usize..6, more in 1_u64..100_000, flex: bool) {
+        let extras = Extras { service_tier: flex.then_some("flex"), ..Extras::default() };
+        let mut larger = usage;
+        match kind {
+            0 => larger.input += more,
+            1 => larger.cache_read += more,
+            2 => larger.cache_write += more,
+            3 => larger.cache_write_long += more,
+            4 => larger.output += more,
+            _ => larger.searches += more,
+        }
+        prop_assert!(price.cost(&larger, &extras) >= price.cost(&usage, &extras));
+    }
+
+    /// What a call costs is the exact sum of its parts, rounded up once, with tiers and modifiers as without.
+    #[test]
+    fn the_cost_is_the_exact_sum_of_its_parts(usage in usages(), price in prices(), flex: bool) {
+        let extras = Extras { service_tier: flex.then_some("flex"), ..Extras::default() };
+        let total = usage.total_input();
+        let tier = price.tiers.iter().filter(|tier| total > tier.above_input_tokens).max_by_key(|tier| tier.above_input_tokens);
+        let rates = tier.map_or(price.per_million_tokens, |tier| tier.per_million_tokens);
+        let factor = if flex { i128::from(price.modifiers[0].factor_millionths) } else { 1_000_000 };
+        let parts = [
+            (usage.input, Some(rates.input)),
+            (usage.cache_read, rates.cache_read),
+            (usage.cache_write, rates.cache_write),
+            (usage.cache_write_long, rates.cache_write_long),
+            (usage.output - usage.reasoning, Some(rates.output)),
+            (usage.reasoning, rates.reasoning),
+        ];
+        let tokens: i128 = parts.iter().map(|(count, rate)| i128::from(*count) * i128::from(rate.unwrap().0)).sum();
+        // In millionths of millionths of a nano.
+        let exact = tokens * factor + i128::from(price.per_request.0) * 1_000_000_000_000;
+        let charged = i128::from(price.cost(&usage, &extras).0) * 1_000_000_000_000;
+        prop_assert!(charged >= exact && charged < exact + 1_000_000_000_000);
+    }
+
+    /// What is reserved covers what is charged, with everything that a price can have.
+    #[test]
+    fn what_is_reserved_covers_any_price(usage in usages(), price in prices(), flex: bool) {
+        let extras = Extras { service_tier: flex.then_some("flex"), ..Extras::default() };
+        prop_assert!(price.reserve(usage.total_input(), usage.output, &extras) >= price.cost(&usage, &extras));
+    }
+}

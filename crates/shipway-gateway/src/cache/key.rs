@@ -20,6 +20,8 @@ pub(crate) struct Question<'a> {
     pub(crate) dialect: Dialect,
     pub(crate) path: &'a str,
     pub(crate) is_stream: bool,
+    /// A stream says what was used.
+    pub(crate) has_usage: bool,
     /// Who shares it.
     pub(crate) tenant: &'a str,
     pub(crate) headers: &'a HeaderMap,
@@ -44,7 +46,11 @@ pub(crate) fn key(question: &Question<'_>, body: &[u8]) -> Option<Key> {
     part(b"asked");
     part(question.dialect.as_str().as_bytes());
     part(question.path.as_bytes());
-    part(if question.is_stream { b"stream" } else { b"whole" });
+    part(match (question.is_stream, question.has_usage) {
+        (true, true) => b"stream with usage",
+        (true, false) => b"stream",
+        (false, _) => b"whole",
+    });
     for name in DECISIVE_HEADERS {
         for value in question.headers.get_all(name) {
             part(name.as_bytes());

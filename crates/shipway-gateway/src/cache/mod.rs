@@ -1,7 +1,7 @@
 //! Answers that are given again to who asks the same, where the model's definition says so.
 //!
 //! A key is a digest of all that decides an answer and of who may share it, so an answer is never that of another question. Only whole
-//! answers and streams that came to their end are kept, as the provider wrote them: every frame, that of usage too. What was asked as a
+//! answers and streams that came to their end are kept, as they go to the caller, frame by frame. What was asked as a
 //! stream is given again as a stream only, what was asked whole only whole: neither is made out of the other. They are in memory, within a
 //! bound of bytes; those that were not used lately go first, and a restart forgets all of them.
 //!

@@ -4,14 +4,14 @@ use std::{pin::Pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::Response;
 use shipway_core::Timestamp;
-use shipway_dialects::{ApiError, Cause, Dialect, Frame, Scanner, Sort, Usage, retry_after};
+use shipway_dialects::{ApiError, BadRequest, Cause, Dialect, Usage, response_id, retry_after};
 use tokio::time::{Instant, timeout_at};
 
-use super::Api;
-use crate::{service::Deployment, upstream};
+use super::{reading::Reading, saying::Said, telling::Telling};
+use crate::{error::GatewayError, service::Deployment, upstream};
 
 /// The longest whole answer that is taken.
 const MOST_ANSWER_BYTES: usize = 64 << 20;
@@ -23,10 +23,10 @@ pub(super) type Chunks = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Sen
 
 /// What is sent.
 pub(super) struct Outgoing<'a> {
-    pub(super) api: Api,
+    pub(super) said: Said<'a>,
     pub(super) headers: &'a HeaderMap,
-    pub(super) body: Bytes,
-    pub(super) is_stream: bool,
+    /// Usage that the caller did not ask for is left out of a stream that passes.
+    pub(super) hides_usage: bool,
     pub(super) now: Timestamp,
 }
 
@@ -36,6 +36,8 @@ pub(super) enum Began {
     Whole(Box<Whole>),
     /// A stream, whose first event is no error.
     Stream(Box<First>),
+    /// Something that is neither JSON nor events, such as sound.
+    Raw(Box<Raw>),
 }
 
 impl Began {
@@ -43,6 +45,16 @@ impl Began {
         match self {
             Self::Whole(whole) => whole.status,
             Self::Stream(first) => first.status,
+            Self::Raw(raw) => raw.status,
+        }
+    }
+
+    /// The id under which the provider may keep the answer.
+    pub(super) fn response_id(&self) -> Option<String> {
+        match self {
+            Self::Whole(whole) => response_id(&whole.body),
+            Self::Stream(first) => first.reading.scanner().response_id().map(str::to_owned),
+            Self::Raw(_) => None,
         }
     }
 }
@@ -53,42 +65,65 @@ pub(super) struct Whole {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) usage: Option<Usage>,
+    /// The tier of service that it says it was served at.
+    pub(super) service_tier: Option<String>,
 }
 
 /// The beginning of a stream.
 pub(super) struct First {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) scanner: Scanner,
-    /// Frames that were read and are to be passed on.
-    pub(super) frames: Vec<Frame>,
+    /// What was read of it, and is to go out.
+    pub(super) reading: Reading,
+    pub(super) chunks: Chunks,
+}
+
+/// The beginning of an answer that is neither JSON nor events.
+pub(super) struct Raw {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
     pub(super) chunks: Chunks,
 }
 
 /// Why no answer began.
 pub(super) struct Stopped {
     pub(super) error: ApiError,
-    /// The answer as the provider wrote it.
+    /// The answer as the provider wrote it, or as it is told in the caller's API.
     pub(super) answer: Option<(StatusCode, HeaderMap, Bytes)>,
     /// How long the provider asks to wait.
     pub(super) retry_after: Option<Duration>,
     /// It was given up after it was sent, so the provider may have worked.
     pub(super) may_have_worked: bool,
+    /// What it used, where the provider has said so.
+    pub(super) used: Option<Usage>,
+    /// Nothing was sent: the deployment's API has no words for the call.
+    pub(super) is_unsaid: bool,
 }
 
 impl Stopped {
     fn given_up(error: ApiError) -> Self {
-        Self { error, answer: None, retry_after: None, may_have_worked: true }
+        Self { error, answer: None, retry_after: None, may_have_worked: true, used: None, is_unsaid: false }
     }
 
     /// A stream that says as its first word that it failed.
     fn said(error: ApiError) -> Self {
         let retry_after = error.retry_after;
-        Self { error, answer: None, retry_after, may_have_worked: false }
+        Self { retry_after, may_have_worked: false, ..Self::given_up(error) }
+    }
+
+    /// Nothing has come of it yet.
+    pub(super) fn nothing() -> Self {
+        Self::said(ApiError::new(Cause::Upstream, "the provider was not asked"))
+    }
+
+    /// A call that cannot be said to the deployment.
+    pub(super) fn unsaid(bad: BadRequest) -> Self {
+        let error = ApiError::from(&GatewayError::NotTranslatable(bad));
+        Self { is_unsaid: true, ..Self::said(error) }
     }
 }
 
-fn too_late() -> Stopped {
+pub(super) fn too_late() -> Stopped {
     Stopped::given_up(ApiError::new(Cause::Timeout, "the provider did not answer in time"))
 }
 
@@ -101,39 +136,61 @@ pub(super) async fn begin(
     let Some(provider) = &deployment.provider else {
         return Err(Stopped::said(ApiError::new(Cause::Upstream, "the provider is not configured")));
     };
-    let Outgoing { api, headers, body, is_stream, now } = outgoing;
-    let sent = timeout_at(first_by, provider.send(api.path, headers, body)).await;
+    let Outgoing { said: Said { target, body, telling, .. }, headers, hides_usage, now } = outgoing;
+    let form = headers.get(header::CONTENT_TYPE).filter(|_| target.dialect == Dialect::OpenAiMedia);
+    let form = form.filter(|content| content.as_bytes().starts_with(b"multipart/")).cloned();
+    let mut headers = upstream::passed_on(headers, telling.is_none());
+    if let Some(form) = form {
+        headers.insert(header::CONTENT_TYPE, form);
+    }
+    let sent = timeout_at(first_by, provider.send(&target, headers, body)).await;
     let response = match sent {
         Ok(Ok(response)) => response,
         Ok(Err((error, may_have_worked))) => {
-            return Err(Stopped { error, answer: None, retry_after: None, may_have_worked });
+            return Err(Stopped { may_have_worked, ..Stopped::given_up(error) });
         }
         Err(_) => return Err(too_late()),
     };
     let status = response.status();
     if !status.is_success() {
-        return Err(failed(response, first_by, now).await);
+        return Err(failed(response, telling.as_ref(), first_by, now).await);
     }
     if is_packed(response.headers()) {
-        let message = "the provider packed its answer although it was asked not to";
-        return Err(Stopped::given_up(ApiError::new(Cause::Upstream, message)));
+        return Err(broken("the provider packed its answer although it was asked not to"));
     }
-    let is_events = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream"));
-    if is_stream && is_events {
-        return first_event(api.dialect, response, first_by)
-            .await
-            .map(|first| Began::Stream(Box::new(first)));
+    if target.is_stream && is_events(response.headers()) {
+        let reading = match telling {
+            None => Reading::passing(target.dialect, hides_usage),
+            Some(telling) => Reading::telling(telling).map_err(Stopped::given_up)?,
+        };
+        return first_event(reading, response, first_by).await.map(|first| Began::Stream(Box::new(first)));
     }
     let headers = response.headers().clone();
+    if target.dialect == Dialect::OpenAiMedia && !is_json(&headers) {
+        let chunks: Chunks = Box::pin(response.bytes_stream());
+        return Ok(Began::Raw(Box::new(Raw { status, headers, chunks })));
+    }
     let body = whole(response, MOST_ANSWER_BYTES, first_by).await?;
-    let usage = Usage::of_answer(api.dialect, &body).map_err(|_| {
-        let message = "the provider answered with something that is no answer";
-        Stopped::given_up(ApiError::new(Cause::Upstream, message))
-    })?;
-    Ok(Began::Whole(Box::new(Whole { status, headers, body, usage })))
+    let no_answer = |_| broken("the provider answered with something that is no answer");
+    let usage = Usage::of_answer(target.dialect, &body).map_err(no_answer)?;
+    let service_tier = Usage::service_tier_of_answer(target.dialect, &body).map_err(no_answer)?;
+    let body = match telling {
+        None => body,
+        Some(telling) => telling
+            .whole(&body)
+            .and_then(|told| if target.is_stream { Err(no_stream()) } else { Ok(told) })
+            .map_err(|error| Stopped { used: usage, ..Stopped::given_up(error) })?,
+    };
+    Ok(Began::Whole(Box::new(Whole { status, headers, body, usage, service_tier })))
+}
+
+/// Clients that wait for events would take a whole answer for none at all.
+fn no_stream() -> ApiError {
+    ApiError::new(Cause::Upstream, "the provider did not stream its answer although it was asked to")
+}
+
+fn broken(message: &str) -> Stopped {
+    Stopped::given_up(ApiError::new(Cause::Upstream, message))
 }
 
 /// What is packed cannot be read along, and would not be what its caller asked for.
@@ -141,8 +198,20 @@ fn is_packed(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
 }
 
+/// Whether it is a stream of events.
+pub(super) fn is_events(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream"))
+}
+
 /// An answer whose status says that it failed.
-async fn failed(response: Response, by: Instant, now: Timestamp) -> Stopped {
+pub(super) async fn failed(
+    response: Response,
+    telling: Option<&Telling>,
+    by: Instant,
+    now: Timestamp,
+) -> Stopped {
     let (status, headers) = (response.status(), response.headers().clone());
     let wait = retry_after(|name| headers.get(name)?.to_str().ok(), now);
     let body = whole(response, MOST_ERROR_BYTES, by).await.unwrap_or_default();
@@ -156,27 +225,39 @@ async fn failed(response: Response, by: Instant, now: Timestamp) -> Stopped {
         ApiError::of_answer(status.as_u16(), &body)
     };
     let retry_after = wait.or(error.retry_after);
-    let is_json = headers
+    let answer = match telling {
+        Some(telling) => told(telling, &error, headers),
+        None => (is_json(&headers) && status.is_client_error()).then_some((status, headers, body)),
+    };
+    Stopped { answer, retry_after, may_have_worked: false, ..Stopped::given_up(error) }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
         .get(header::CONTENT_TYPE)
-        .is_some_and(|content| content.as_bytes().starts_with(b"application/json"));
-    let answer = (is_json && status.is_client_error()).then_some((status, headers, body));
-    Stopped { error, answer, retry_after, may_have_worked: false }
+        .is_some_and(|content| content.as_bytes().starts_with(b"application/json"))
+}
+
+/// A failure in the caller's API, beside the headers that the provider said it with.
+fn told(
+    telling: &Telling,
+    error: &ApiError,
+    mut headers: HeaderMap,
+) -> Option<(StatusCode, HeaderMap, Bytes)> {
+    let (status, body) = telling.failure(error);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Some((StatusCode::from_u16(status).ok()?, headers, body))
 }
 
 /// Reads an answer to its end.
-async fn whole(response: Response, most_bytes: usize, by: Instant) -> Result<Bytes, Stopped> {
+pub(super) async fn whole(response: Response, most_bytes: usize, by: Instant) -> Result<Bytes, Stopped> {
     let mut chunks = response.bytes_stream();
     let mut body = BytesMut::new();
     loop {
         match timeout_at(by, chunks.next()).await {
             Ok(None) => return Ok(body.freeze()),
             Ok(Some(Ok(chunk))) if body.len() + chunk.len() <= most_bytes => body.extend_from_slice(&chunk),
-            Ok(Some(Ok(_))) => {
-                return Err(Stopped::given_up(ApiError::new(
-                    Cause::Upstream,
-                    "the provider's answer is too long",
-                )));
-            }
+            Ok(Some(Ok(_))) => return Err(broken("the provider's answer is too long")),
             Ok(Some(Err(error))) => return Err(Stopped::given_up(upstream::failure(&error))),
             Err(_) => return Err(too_late()),
         }
@@ -184,37 +265,33 @@ async fn whole(response: Response, most_bytes: usize, by: Instant) -> Result<Byt
 }
 
 /// Reads a stream until it says something: an error then still leads to another deployment.
-async fn first_event(dialect: Dialect, response: Response, by: Instant) -> Result<First, Stopped> {
+async fn first_event(mut reading: Reading, response: Response, by: Instant) -> Result<First, Stopped> {
     let (status, headers) = (response.status(), response.headers().clone());
     let mut chunks: Chunks = Box::pin(response.bytes_stream());
-    let mut scanner = Scanner::new(dialect);
-    let mut frames = Vec::new();
     loop {
         match timeout_at(by, chunks.next()).await {
             Ok(Some(Ok(chunk))) => {
-                scanner
-                    .feed(&chunk, &mut frames)
+                reading
+                    .feed(&chunk)
                     .map_err(|error| Stopped::given_up(ApiError::new(Cause::Upstream, error.to_string())))?;
             }
             Ok(Some(Err(error))) => return Err(Stopped::given_up(upstream::failure(&error))),
-            Ok(None) => return Err(ended(&mut scanner)),
+            Ok(None) => return Err(ended(reading)),
             Err(_) => return Err(too_late()),
         }
-        let has_begun = frames.iter().any(|frame| frame.sort != Sort::KeepAlive);
-        let has_output = frames.iter().any(|frame| frame.has_output);
-        if let Some(error) = scanner.error().filter(|_| !has_output) {
-            return Err(Stopped::said(error.clone()));
+        if let Some((error, is_theirs)) = reading.failed_at_once() {
+            return Err(if is_theirs { Stopped::said(error) } else { Stopped::given_up(error) });
         }
-        if has_begun {
-            return Ok(First { status, headers, scanner, frames, chunks });
+        if reading.has_begun() {
+            return Ok(First { status, headers, reading, chunks });
         }
     }
 }
 
 /// A stream that ended before its first event.
-fn ended(scanner: &mut Scanner) -> Stopped {
-    let _ = scanner.end();
-    match scanner.error() {
+fn ended(mut reading: Reading) -> Stopped {
+    let _ = reading.end(true);
+    match reading.scanner().error() {
         Some(error) => Stopped::said(error.clone()),
         None => Stopped::given_up(ApiError::truncated()),
     }

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use futures::stream;
 use http::{HeaderMap, header};
 use shipway_core::Timestamp;
-use shipway_dialects::Scanner;
 
 use super::{
     Asked,
     attempt::{Began, First, Whole},
     charge::Call,
+    reading::Reading,
 };
 use crate::{
     cache::{Kept, Key, Made, Origin, Question, Recorder, Word, cache_word, key},
@@ -42,6 +42,7 @@ pub(super) async fn look(
         dialect: asked.api.dialect,
         path: asked.api.path,
         is_stream: asked.head.stream,
+        has_usage: asked.head.stream && asked.head.stream_usage,
         tenant: &tenant,
         headers: &asked.headers,
     };
@@ -78,10 +79,12 @@ impl Cached {
             began: now,
             until: Timestamp(now.0.saturating_add(self.time_us)),
         };
-        let recorder = match began {
-            Began::Stream(first) => Recorder::new(origin(&first.headers), gateway.answers().most_bytes()),
-            Began::Whole(whole) => Recorder::new(origin(&whole.headers), gateway.answers().most_bytes()),
+        let headers = match began {
+            Began::Stream(first) => &first.headers,
+            Began::Whole(whole) => &whole.headers,
+            Began::Raw(_) => return None,
         };
+        let recorder = Recorder::new(origin(headers), gateway.answers().most_bytes());
         Some(Keeper { gateway: gateway.clone(), key, recorder })
     }
 
@@ -132,12 +135,12 @@ pub(super) fn began(kept: &Kept, asked: &Asked) -> Began {
         let first = First {
             status,
             headers,
-            scanner: Scanner::new(asked.api.dialect),
-            frames: Vec::new(),
+            // It is kept as it went out.
+            reading: Reading::passing(asked.api.dialect, false),
             chunks: Box::pin(stream::iter(parts.into_iter().map(Ok))),
         };
         return Began::Stream(Box::new(first));
     }
     let body = parts.into_iter().next().unwrap_or_default();
-    Began::Whole(Box::new(Whole { status, headers, body, usage: None }))
+    Began::Whole(Box::new(Whole { status, headers, body, usage: None, service_tier: None }))
 }

@@ -3,21 +3,22 @@
 //! A call that is dropped before it was settled, because its caller went away, settles by itself: with nothing where nothing was sent to a
 //! provider, and with all that it had reserved where nobody will ever say what it used. So no way out of a call is free.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
-use shipway_dialects::{Dialect, Extras, Price, Usage};
+use shipway_dialects::{Dialect, Extras, Made, Price, Usage};
 use tokio::time::Instant;
 
 use super::Api;
 use crate::{
     cache::Kept,
     error::GatewayError,
+    figures::{Figures, Waiting},
     guard::Verdicts,
-    ledger::{AttemptFact, CallFact, Entry, Opened, Outcome, TokenCounts, new_call_id},
+    ledger::{AttemptFact, CallFact, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts, new_call_id},
     meter::{Amount, Reservation},
     model::Chain,
-    service::Gateway,
+    service::{Deployment, Gateway},
 };
 
 /// What a call used.
@@ -60,6 +61,12 @@ pub(super) struct Call {
     price: Option<Price>,
     /// What attempts cost that were given up after they were sent.
     lost_nanos: i64,
+    /// What the answer made beside tokens.
+    made: Made,
+    /// The prices of attempts that were given up because another one answered first.
+    hedged: Vec<Option<Price>>,
+    /// Of the deployment that answers: it has one call more until this one is over.
+    answering: Option<(Waiting, Arc<Figures>)>,
     is_sent: bool,
     is_settled: bool,
     /// Its answer is one that was kept.
@@ -126,6 +133,9 @@ impl Call {
             service_tier,
             price: None,
             lost_nanos: 0,
+            made: Made::default(),
+            hedged: Vec::new(),
+            answering: None,
             is_sent: false,
             is_settled: false,
             is_again: false,
@@ -197,10 +207,6 @@ impl Call {
         !self.is_settled
     }
 
-    pub(super) fn began(&self) -> Instant {
-        self.began
-    }
-
     /// What it cost, once it is settled and that is known.
     pub(super) fn cost(&self) -> Option<i64> {
         (self.is_settled && !self.fact.is_unpriced).then_some(self.fact.cost_nanos)
@@ -212,31 +218,73 @@ impl Call {
         self.price = price.cloned();
     }
 
+    /// Another request is on its way, whatever became of the last one.
+    pub(super) fn is_also_sent(&mut self) {
+        self.is_sent = true;
+    }
+
     /// Notes an attempt that was made.
     pub(super) fn attempted(&mut self, attempt: AttemptFact) {
         self.fact.attempts.push(attempt);
     }
 
-    /// The last attempt failed. `may_have_worked`: it was given up, so its provider may charge what it had read.
-    pub(super) fn attempt_is_over(&mut self, may_have_worked: bool) {
+    /// An attempt at a deployment of this price failed. `may_have_worked`: it was given up, so its provider may charge what it had read.
+    pub(super) fn attempt_is_over(&mut self, price: Option<&Price>, may_have_worked: bool) {
         self.is_sent = false;
         if may_have_worked {
             let usage = Usage { input: self.input_tokens, ..Usage::default() };
-            self.lost_nanos = self.lost_nanos.saturating_add(self.price_of(&usage));
+            self.lost_nanos = self.lost_nanos.saturating_add(self.price_of(price, &usage));
             self.fact.is_estimated = true;
         }
     }
 
+    /// An attempt at a deployment of this price was given up because another one answered first.
+    pub(super) fn was_hedged_at(&mut self, price: Option<&Price>) {
+        self.hedged.push(price.cloned());
+    }
+
+    /// An attempt at a deployment of this price came to nothing after its provider had said what it used.
+    pub(super) fn attempt_used(&mut self, price: Option<&Price>, usage: &Usage) {
+        self.is_sent = false;
+        self.lost_nanos = self.lost_nanos.saturating_add(self.price_of(price, usage));
+    }
+
+    /// The members that were left out of the call, or changed, for the deployment that answers.
+    pub(super) fn dropped(&self) -> &[String] {
+        let answered = self.fact.attempts.iter().rev().find(|attempt| attempt.result == "answered");
+        answered.map_or(&[], |attempt| &attempt.dropped)
+    }
+
     /// The deployment that answers.
-    pub(super) fn answered_by(
-        &mut self,
-        deployment: &str,
-        upstream_model: &str,
-        first_token_us: Option<i64>,
-    ) {
-        self.fact.deployment = Some(deployment.to_owned());
-        self.fact.upstream_model = Some(upstream_model.to_owned());
-        self.fact.first_token_us = first_token_us;
+    pub(super) fn answered_by(&mut self, deployment: &Deployment, waiting: Waiting) {
+        self.is_sent = true;
+        self.price = deployment.spec.price.clone();
+        self.fact.priced.as_of = deployment.spec.price_as_of.clone();
+        self.fact.deployment = Some(deployment.spec.name.clone());
+        self.fact.upstream_model = Some(deployment.spec.model.clone());
+        self.fact.first_token_us = Some(micros(self.began));
+        self.answering = Some((waiting, Arc::clone(&deployment.figures)));
+    }
+
+    /// A model of this server answers.
+    pub(super) fn answered_here(&mut self, name: &str) {
+        self.fact.deployment = Some("here".to_owned());
+        self.fact.upstream_model = Some(name.to_owned());
+    }
+
+    /// The answer says at which tier of service it was served; where it does not, the one that was asked for counts.
+    pub(super) fn was_served_at(&mut self, service_tier: Option<&str>) {
+        if let Some(tier) = service_tier {
+            self.service_tier = Some(tier.to_owned());
+        }
+    }
+
+    /// The provider keeps the answer under this id, for later calls.
+    pub(super) fn is_kept(&mut self, provider: &str, id: String) {
+        self.fact.kept = Some(KeptAt { provider: provider.to_owned(), id });
+        if let Some(kept) = self.fact.kept_response() {
+            self.gateway.kept().remember(kept, self.gateway.now());
+        }
     }
 
     pub(super) fn answers_with(&mut self, status: StatusCode) {
@@ -256,15 +304,68 @@ impl Call {
         match stated {
             _ if !api.is_charged => Charge::Nothing,
             Some(usage) => Charge::Stated(usage),
+            None if self.made != Made::default() => Charge::Stated(Usage::default()),
+            None if api.dialect == Dialect::OpenAiMedia => {
+                Charge::Estimated(Usage { input: self.input_tokens, ..Usage::default() })
+            }
             // An answer that will only be there later says nothing yet.
             None if api.writes => Charge::Reserved,
             None => Charge::Estimated(Usage { input: self.input_tokens, ..Usage::default() }),
         }
     }
 
-    fn price_of(&self, usage: &Usage) -> i64 {
-        let extras = Extras { service_tier: self.service_tier.as_deref(), ..Extras::default() };
-        self.price.as_ref().map_or(0, |price| price.cost(usage, &extras).0)
+    /// Notes what the answer made beside tokens.
+    pub(super) fn made(&mut self, made: Made) {
+        self.made = made;
+    }
+
+    fn price_of(&self, price: Option<&Price>, usage: &Usage) -> i64 {
+        let Made { images, milliseconds } = self.made;
+        let extras = Extras { service_tier: self.service_tier.as_deref(), images, milliseconds };
+        price.map_or(0, |price| price.cost(usage, &extras).0)
+    }
+
+    /// What attempts are taken to have used that were given up because another one answered first: as much as that one where the answer was
+    /// whole, since nobody knows how far they were; of a stream, which had not begun, its input. Money and tokens.
+    fn hedges(&self, usage: &Usage) -> (i64, u64) {
+        let input = Usage { input: usage.total_input(), ..Usage::default() };
+        let taken = if self.fact.is_stream { input } else { *usage };
+        let nanos = self.hedged.iter().map(|price| self.price_of(price.as_ref(), &taken));
+        let tokens = taken.total().saturating_mul(self.hedged.len() as u64);
+        (nanos.fold(0, i64::saturating_add), tokens)
+    }
+
+    /// What the call is charged.
+    fn bill(&self, charge: Charge) -> Bill {
+        let whole = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+        let asked = self.reservation.asked;
+        match charge {
+            Charge::Nothing => Bill { usage: Usage::default(), own: 0, beside: self.lost_nanos, tokens: 0 },
+            Charge::Stated(usage) | Charge::Estimated(usage) => {
+                let (hedged_nanos, hedged_tokens) = self.hedges(&usage);
+                Bill {
+                    usage,
+                    own: self.price_of(self.price.as_ref(), &usage),
+                    beside: self.lost_nanos.saturating_add(hedged_nanos),
+                    tokens: whole(usage.total().saturating_add(hedged_tokens)),
+                }
+            }
+            Charge::Reserved => Bill {
+                usage: Usage::default(),
+                own: 0,
+                beside: self.lost_nanos.saturating_add(asked.nanos),
+                tokens: asked.tokens,
+            },
+        }
+    }
+
+    /// Tells how fast the deployment wrote that answered, and that it has one call less.
+    fn leaves_the_deployment(&mut self, outcome: Outcome, output: u64) {
+        let Some((_waiting, figures)) = self.answering.take() else { return };
+        if outcome == Outcome::Answered {
+            let first_us = self.fact.first_token_us.filter(|_| self.fact.is_stream).unwrap_or(0);
+            figures.wrote(output, micros(self.began).saturating_sub(first_us), self.gateway.now());
+        }
     }
 
     /// Ends the call: gives back what was reserved, charges what was used, and enters it into the ledger. Once; later calls change
@@ -273,19 +374,16 @@ impl Call {
         if std::mem::replace(&mut self.is_settled, true) {
             return;
         }
-        let asked = self.reservation.asked;
         let charge = if self.is_again { Charge::Nothing } else { charge };
-        let (usage, nanos, tokens) = match charge {
-            Charge::Nothing => (Usage::default(), 0, 0),
-            Charge::Stated(usage) | Charge::Estimated(usage) => {
-                (usage, self.price_of(&usage), i64::try_from(usage.total()).unwrap_or(i64::MAX))
-            }
-            Charge::Reserved => (Usage::default(), asked.nanos, asked.tokens),
-        };
+        let Bill { usage, own, beside, tokens } = self.bill(charge);
+        self.leaves_the_deployment(outcome, usage.output);
+        let is_hedged = charge != Charge::Nothing && !self.hedged.is_empty();
+        let is_unpriced = self.price.is_none() || self.hedged.iter().any(Option::is_none);
+        let service_tier = self.service_tier.take();
         let fact = &mut self.fact;
-        fact.is_estimated |= matches!(charge, Charge::Estimated(_) | Charge::Reserved);
-        fact.is_unpriced = charge != Charge::Nothing && self.price.is_none();
-        fact.cost_nanos = nanos.saturating_add(self.lost_nanos);
+        fact.is_estimated |= is_hedged || matches!(charge, Charge::Estimated(_) | Charge::Reserved);
+        fact.is_unpriced = charge != Charge::Nothing && is_unpriced;
+        fact.cost_nanos = own.saturating_add(beside);
         fact.tokens = TokenCounts {
             input: usage.input,
             cache_read: usage.cache_read,
@@ -293,6 +391,7 @@ impl Call {
             output: usage.output,
             reasoning: usage.reasoning,
         };
+        fact.priced = Priced::of(&usage, self.made, fact.priced.as_of.take(), service_tier, beside);
         fact.outcome = outcome;
         fact.status = status.map(|status| status.as_u16()).or(fact.status);
         fact.took_us = micros(self.began);
@@ -303,6 +402,16 @@ impl Call {
             .increment(u64::try_from(fact.cost_nanos).unwrap_or(0));
         self.gateway.ledger().ink().enter(&Entry::Settled(Box::new(fact.clone())));
     }
+}
+
+/// What a call is charged.
+struct Bill {
+    usage: Usage,
+    /// What the usage costs, in billionths of a dollar.
+    own: i64,
+    /// What is charged beside that: for attempts that did not answer, or because nobody says what was used.
+    beside: i64,
+    tokens: i64,
 }
 
 impl Drop for Call {

@@ -35,8 +35,13 @@ pub(super) fn screen(model: &Model, asked: &mut Asked) -> Result<Screened, Refus
     let Guarded { body, vault, verdicts, violation } =
         check_request(guardrails, &subject).map_err(unreadable)?;
     if body != asked.body {
-        asked.head =
+        let own =
             Head::read(asked.api.dialect, &body).map_err(|bad| Refusal::Theirs(ApiError::from(&bad)))?;
+        let before = std::mem::replace(&mut asked.head, own);
+        // What a path says, and what was taken out of the body before.
+        asked.head.model = before.model;
+        asked.head.stream = before.stream;
+        asked.head.preferences = before.preferences;
         asked.body = body;
     }
     Ok(Screened { vault, verdicts: Some(verdicts), violation })

@@ -3,12 +3,20 @@
 //! The way is straight: head → model → may the caller → guardrails of the request → is the answer kept → reserve → attempts → the first event is looked at → answer or stream → settle.
 //! Guardrails of the answer look at it last. Until the answer begins, another deployment can still give it; from then on what goes wrong is said within the stream.
 //!
+//! - `guarded`: the guardrails of a call
 //! - `cached`: an answer that is kept is given again
 //! - `charge`: what a call has reserved and what it costs; settles by itself when the call is dropped
+//! - `way`: who may answer, in which order, and what is reserved for that; `outlook` is what the strategies look at
 //! - `attempts`: deployments are tried in order
+//! - `send`: one attempt, and what is noted of it
+//! - `saying`: how a call is said to one deployment: as it came, or translated
 //! - `attempt`: one request to one deployment, up to the beginning of its answer
-//! - `guarded`: the guardrails of a call
-//! - `relay`: a stream is passed on, byte for byte
+//! - `telling`: how the answer of one API is told in the words of another
+//! - `reading`: a stream as it is read, and what of it goes to the caller
+//! - `raw`: an answer that is neither JSON nor events
+//! - `on_the_way`: what is done with a stream besides passing it on
+//! - `relay`: a stream is passed on
+//! - `kept`: what is asked about a response that its provider keeps
 //! - here: what comes before and after
 
 mod attempt;
@@ -16,7 +24,16 @@ mod attempts;
 mod cached;
 mod charge;
 mod guarded;
+mod kept;
+mod on_the_way;
+mod outlook;
+mod raw;
+mod reading;
 mod relay;
+mod saying;
+mod send;
+mod telling;
+mod way;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,31 +41,32 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use shipway_core::Permission;
-use shipway_dialects::{ApiError, Cause, Dialect, Extras, Head, Nanos};
+use shipway_dialects::{ApiError, Cause, Dialect, Head, Made, Nanos, take_preferences};
 use shipway_web::Caller;
 
 pub(crate) use charge::Charge;
 use charge::{Call, Description};
+pub(crate) use kept::{FollowUp, follow_up};
 
 use crate::{
-    cache::is_complete,
+    cache::{Kept, is_complete},
     error::{GatewayError, Thing},
     guard::Violation,
     ledger::Outcome,
     meter::Amount,
-    model::UnknownPrice,
-    order, retry,
-    service::{Deployment, Gateway, Model, Principal},
+    retry,
+    service::{Gateway, Model, Principal},
     upstream, wire,
 };
 use attempt::{Began, Whole};
 use attempts::Failed;
 use cached::Keeper;
 use guarded::Screened;
-use relay::Manner;
+use on_the_way::OnTheWay;
+use way::Way;
 
-/// How much more than estimated an input may have when money and tokens are reserved for it.
-const INPUT_MARGIN: u64 = 2;
+/// Of sound that is sent, at 128 kbit/s.
+const USUAL_BYTES_PER_MILLISECOND: u64 = 16;
 /// How long a model of this server may take; what it serves has bounds of its own.
 const LOCAL_TOTAL: Duration = Duration::from_secs(600);
 
@@ -56,7 +74,7 @@ const LOCAL_TOTAL: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Api {
     pub(crate) dialect: Dialect,
-    /// Where it lies behind the address of a provider.
+    /// Where it lies behind the address of a provider that has this API; of Gemini what is done with the model.
     pub(crate) path: &'static str,
     /// Tokens are written, and charged.
     pub(crate) writes: bool,
@@ -70,6 +88,8 @@ pub(crate) struct Request {
     pub(crate) caller: Caller,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The model, and whether the answer is streamed, where the path says so and not the body.
+    pub(crate) said_by_path: Option<(String, bool)>,
 }
 
 /// A call that is known to be readable.
@@ -112,9 +132,17 @@ impl Refusal {
 }
 
 async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal> {
-    let Request { api, caller, headers, body } = request;
+    let Request { api, caller, headers, body, said_by_path } = request;
     let principal = gateway.principal(caller, &headers).await?;
-    let head = Head::read(api.dialect, &body).map_err(|bad| Refusal::Theirs(ApiError::from(&bad)))?;
+    let bad = |bad| Refusal::Theirs(ApiError::from(&bad));
+    let head = match form(&headers) {
+        Some(content_type) if api.dialect == Dialect::OpenAiMedia => Head::read_form(content_type, &body),
+        _ => Head::read(api.dialect, &body),
+    };
+    let (body, mut head) = take_preferences(api.dialect, body, head.map_err(bad)?).map_err(bad)?;
+    if let Some((model, is_stream)) = said_by_path {
+        (head.model, head.stream) = (model, is_stream);
+    }
     let asked = Asked { api, principal, headers, head, body };
     let installed = gateway.installed();
     if let Some(model) = installed.find(&asked.head.model) {
@@ -130,6 +158,13 @@ async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal>
         }
         None => Err(GatewayError::missing(Thing::Model, &asked.head.model).into()),
     }
+}
+
+/// The content type of a body that is a form.
+fn form(headers: &HeaderMap) -> Option<&str> {
+    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("multipart/form-data").then_some(content_type)
 }
 
 fn local_has(local: &Arc<dyn crate::ports::LocalModels>, name: &str) -> bool {
@@ -151,9 +186,15 @@ async fn call_local(
     let mut call = open(gateway, &asked, &name, Some(reserved), LOCAL_TOTAL)?;
     let response = local.embeddings(asked.body).await;
     let outcome = if response.status().is_success() { Outcome::Answered } else { Outcome::Refused };
-    call.answered_by("here", &name, None);
+    call.answered_here(&name);
     call.settle(outcome, Some(response.status()), Charge::Nothing);
     Ok(response)
+}
+
+/// Where an answer comes from.
+enum Source {
+    Kept(Arc<Kept>),
+    Way(Box<Way>),
 }
 
 async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> Result<Response, Refusal> {
@@ -161,18 +202,21 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
         let (key, model) = (asked.principal.name, asked.head.model);
         return Err(GatewayError::ModelNotAllowed { key, model }.into());
     }
+    let kept = match &asked.head.previous_response {
+        Some(id) => Some(kept::previous(gateway, &asked.principal, id).await?),
+        None => None,
+    };
     let mut screened = guarded::screen(&model, &mut asked)?;
     if let Some(violation) = screened.violation.take() {
         return blocked(gateway, &model, &asked, screened, &violation);
     }
     let cached = cached::look(gateway, &model, &asked).await?;
-    let hit = cached.as_ref().and_then(|cached| cached.hit.clone());
-    let (places, reserved) = match &hit {
-        Some(_) => (Vec::new(), None),
+    let (source, reserved) = match cached.as_ref().and_then(|cached| cached.hit.clone()) {
+        Some(answer) => (Source::Kept(answer), None),
         None => {
-            let places = candidates(gateway, &model, asked.api)?;
-            let reserved = reserve(&model, &places, &asked)?;
-            (places, Some(reserved))
+            let way = Way::of(gateway, &model, &asked, kept.as_ref())?;
+            let reserved = way.reserve(&model, &asked)?;
+            (Source::Way(Box::new(way)), Some(reserved))
         }
     };
     let mut call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total)?;
@@ -180,18 +224,17 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
     if let Some(cached) = &cached {
         call.had_in_cache(cached.word());
     }
-    let began = match hit {
-        Some(kept) => {
-            call.answered_again(&kept);
-            Ok(cached::began(&kept, &asked))
+    let began = match &source {
+        Source::Kept(answer) => {
+            call.answered_again(answer);
+            Ok(cached::began(answer, &asked))
         }
-        None => attempts::first_answer(gateway, &model, &places, &asked, &mut call).await,
+        Source::Way(way) => attempts::first_answer(gateway, &model, way, &asked, &mut call).await,
     };
     let mut response = match began {
         Ok(began) => {
             let keeper = cached.as_ref().and_then(|cached| cached.recorder(gateway, &began));
-            let after = After { keeper, screened };
-            carry_out(gateway, &model, (&asked, began), call, after)
+            carry_out(gateway, &model, (&asked, began), call, After { keeper, screened })
         }
         Err(failed) => refused(gateway, asked.api.dialect, failed, call),
     };
@@ -199,64 +242,6 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
         cached.put_headers(response.headers_mut(), gateway.now());
     }
     Ok(response)
-}
-
-/// The deployments that may answer, in the order in which they are tried: those that failed lately last.
-fn candidates(gateway: &Gateway, model: &Model, api: Api) -> Result<Vec<usize>, GatewayError> {
-    let mut places = order::order(&model.spec.route, &mut chance);
-    let is_there = |place: &usize| model.deployments.get(*place).is_some_and(|one| one.provider.is_some());
-    places.retain(is_there);
-    if places.is_empty() {
-        return Err(GatewayError::NoProvider { model: model.spec.name.clone() });
-    }
-    places.retain(|place| model.deployments[*place].speaks(api.dialect));
-    if places.is_empty() {
-        let (model, api) = (model.spec.name.clone(), api.dialect.to_string());
-        return Err(GatewayError::NoSuchApi { model, api });
-    }
-    let now = gateway.now();
-    // Stable: within those that are well, and within those that are not, the order is that of the route.
-    places.sort_by_key(|place| model.deployments[*place].health.paused_until(now));
-    Ok(places)
-}
-
-fn chance(below: u64) -> u64 {
-    let mut bytes = [0; 8];
-    // Without randomness the first in line is as good as any.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    u64::from_le_bytes(bytes) % below.max(1)
-}
-
-/// What the call may cost at most, at the dearest of the deployments that may answer.
-fn reserve(model: &Model, places: &[usize], asked: &Asked) -> Result<Amount, GatewayError> {
-    let (api, head) = (asked.api, &asked.head);
-    if !api.is_charged {
-        return Ok(Amount::default());
-    }
-    let input = head.estimated_input_tokens().saturating_mul(INPUT_MARGIN);
-    let mut most = Amount::default();
-    for place in places {
-        let deployment: &Deployment = &model.deployments[*place];
-        let output = match (api.writes, head.max_output_tokens) {
-            (false, _) => 0,
-            (true, Some(most)) => most.saturating_mul(head.choices),
-            (true, None) => deployment.spec.max_output_tokens.saturating_mul(head.choices),
-        };
-        let tokens = i64::try_from(input.saturating_add(output)).unwrap_or(i64::MAX);
-        most.tokens = most.tokens.max(tokens);
-        match &deployment.spec.price {
-            Some(price) => {
-                let extras = Extras { service_tier: head.service_tier.as_deref(), ..Extras::default() };
-                most.nanos = most.nanos.max(price.reserve(input, output, &extras).0);
-            }
-            None if model.spec.unknown_price == UnknownPrice::Block => {
-                let (model, deployment) = (model.spec.name.clone(), deployment.spec.name.clone());
-                return Err(GatewayError::NoPrice { model, deployment });
-            }
-            None => {}
-        }
-    }
-    Ok(most)
 }
 
 fn open(
@@ -333,7 +318,11 @@ fn carry_out(
     let dialect = asked.api.dialect;
     match began {
         Began::Whole(whole) => {
-            let Whole { status, headers, body, usage } = *whole;
+            let Whole { status, headers, body, usage, service_tier } = *whole;
+            call.was_served_at(service_tier.as_deref());
+            if dialect == Dialect::OpenAiMedia {
+                call.made(Made::of_answer(&body));
+            }
             let charge = call.charge_of_answer(asked.api, usage);
             let (shown, verdicts) = screened.answer(model, asked, &body);
             call.judged(verdicts);
@@ -352,42 +341,73 @@ fn carry_out(
             put_headers(&mut headers, gateway, dialect, &call);
             respond(status, headers, Body::from(shown))
         }
+        Began::Raw(answer) => {
+            let mut headers = upstream::answer_headers(&answer.headers);
+            put_headers(&mut headers, gateway, dialect, &call);
+            let status = answer.status;
+            call.answers_with(status);
+            // It says nothing of what was used; of sound that came, its bytes say about how long it is.
+            let milliseconds = asked.head.media_bytes / USUAL_BYTES_PER_MILLISECOND;
+            call.made(Made { milliseconds, images: 0 });
+            respond(status, headers, raw::body(*answer, call, model.spec.timeouts.idle))
+        }
         Began::Stream(first) => {
             let mut headers = upstream::answer_headers(&first.headers);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             put_headers(&mut headers, gateway, dialect, &call);
             let status = first.status;
             call.answers_with(status);
-            let hides_usage = !asked.head.stream_usage;
-            let guard = screened.stream(model, asked);
-            let manner = Manner { dialect, hides_usage, idle: model.spec.timeouts.idle, keeper, guard };
-            respond(status, headers, relay::body(*first, call, manner))
+            let on_the_way = OnTheWay::new(dialect, keeper, screened.stream(model, asked));
+            let body = relay::body(*first, call, model.spec.timeouts.idle, on_the_way);
+            respond(status, headers, body)
         }
     }
 }
 
 /// What the caller is told when no deployment answered. An error that is about the call itself goes through as its provider wrote it.
 fn refused(gateway: &Gateway, dialect: Dialect, failed: Failed, mut call: Call) -> Response {
-    let Failed { error, answer, wait } = failed;
+    let Failed { error, answer, wait, is_unsaid } = failed;
     let is_about_the_call = !retry::blames_deployment(error.cause) || error.cause == Cause::RateLimit;
     let outcome = if retry::blames_deployment(error.cause) { Outcome::Failed } else { Outcome::Refused };
     let told = retry::for_the_caller(error);
     call.went_wrong(told.message.clone());
     let mut response = match answer.filter(|_| is_about_the_call) {
-        Some((status, headers, body)) => {
-            let mut kept = upstream::answer_headers(&headers);
-            if let Some(wait) = wait {
-                for (name, value) in shipway_dialects::retry_headers(dialect, wait) {
-                    wire::put(&mut kept, name, &value);
-                }
-            }
-            respond(status, kept, Body::from(body))
-        }
+        Some(answer) => as_it_was_written(dialect, answer, wait),
         None => wire::refuse(dialect, &told, Some(call.id()), wait),
     };
+    if is_unsaid {
+        wire::put(response.headers_mut(), wire::OUR_CODE, told.code.as_deref().unwrap_or_default());
+    }
     call.settle(outcome, Some(response.status()), Charge::Nothing);
     put_headers(response.headers_mut(), gateway, dialect, &call);
     response
+}
+
+/// What a caller is told who asked one provider only.
+fn refuse_stopped(dialect: Dialect, stopped: attempt::Stopped) -> Response {
+    let attempt::Stopped { error, answer, retry_after, .. } = stopped;
+    // A name that the provider does not know is the caller's here, not the operator's.
+    let is_about_the_call =
+        matches!(error.cause, Cause::NotFound | Cause::RateLimit) || !retry::blames_deployment(error.cause);
+    match answer.filter(|_| is_about_the_call) {
+        Some(answer) => as_it_was_written(dialect, answer, retry_after),
+        None => wire::refuse(dialect, &retry::for_the_caller(error), None, retry_after),
+    }
+}
+
+/// An error as its provider wrote it.
+fn as_it_was_written(
+    dialect: Dialect,
+    (status, headers, body): (StatusCode, HeaderMap, Bytes),
+    wait: Option<Duration>,
+) -> Response {
+    let mut kept = upstream::answer_headers(&headers);
+    if let Some(wait) = wait {
+        for (name, value) in shipway_dialects::retry_headers(dialect, wait) {
+            wire::put(&mut kept, name, &value);
+        }
+    }
+    respond(status, kept, Body::from(body))
 }
 
 fn put_cost(headers: &mut HeaderMap, call: &Call) {
@@ -406,6 +426,7 @@ fn put_headers(headers: &mut HeaderMap, gateway: &Gateway, dialect: Dialect, cal
         wire::put(headers, "x-shipway-guardrails", &words);
     }
     wire::put(headers, "x-shipway-attempts", &call.attempts().to_string());
+    wire::put_dropped(headers, call.dropped());
     let now = gateway.now();
     wire::put_limits(headers, dialect, gateway.meter().standing(call.chain(), now), now);
 }

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use shipway_core::Timestamp;
 
 use super::{CallFact, Entry, Opened};
-use crate::{meter::Spent, model::Scope};
+use crate::{
+    meter::Spent,
+    model::{KeptResponse, Scope},
+};
 
 /// The books up to an offset of the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -17,6 +20,10 @@ pub(crate) struct Books {
     spent: HashMap<Scope, Spent>,
     /// Every settled call, whoever it is charged to.
     all: Spent,
+    /// Responses that providers keep, of entries since they were taken last. Not written down: whoever writes the books down writes these
+    /// beside them.
+    #[serde(skip)]
+    kept: Vec<KeptResponse>,
 }
 
 impl Books {
@@ -39,6 +46,7 @@ impl Books {
             self.spent.entry(scope.clone()).or_default().add(at, fact.cost_nanos);
         }
         self.all.add(at, fact.cost_nanos);
+        self.kept.extend(fact.kept_response());
     }
 
     /// Goes on from another offset, where a ledger begins anew.
@@ -49,6 +57,15 @@ impl Books {
     /// The offset of the first entry that is not in them.
     pub(crate) fn next(&self) -> u64 {
         self.next
+    }
+
+    pub(crate) fn kept(&self) -> &[KeptResponse] {
+        &self.kept
+    }
+
+    /// They are written down.
+    pub(crate) fn forget_kept(&mut self) {
+        self.kept.clear();
     }
 
     pub(crate) fn open(&self) -> &BTreeMap<String, Opened> {

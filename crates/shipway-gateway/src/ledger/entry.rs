@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shipway_core::Timestamp;
+use shipway_dialects::{Made, Usage};
 
-use crate::model::{Chain, Side};
+use crate::model::{Chain, KeptResponse, Side, owner};
 
 const VERSION: u32 = 1;
 
@@ -94,6 +95,84 @@ pub struct TokenCounts {
     pub reasoning: u64,
 }
 
+/// What prices depend on beside the counts of tokens: enough to compute the cost of a call again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Priced {
+    /// Which version of the price list was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+    /// The tier of service that the answer says, or else the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// Those of the tokens into the provider's cache that it keeps for an hour or more.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_write_long: u64,
+    /// Tokens of sound in the request.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub input_audio: u64,
+    /// Tokens of images in the request.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub input_image: u64,
+    /// Tokens of sound in the answer.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub output_audio: u64,
+    /// Tokens of images in the answer.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub output_image: u64,
+    /// Images that were made.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub images: u64,
+    /// Sound that was heard or made, in thousandths of a second.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub milliseconds: u64,
+    /// Searches of the web.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub searches: u64,
+    /// What was charged beside the tokens, in billionths of a dollar: for attempts that did not answer, or all that was reserved because
+    /// nobody says what was used. It is part of the cost, and no price list changes it.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub beside_nanos: i64,
+}
+
+impl Priced {
+    pub(crate) fn of(
+        usage: &Usage,
+        made: Made,
+        as_of: Option<String>,
+        service_tier: Option<String>,
+        beside_nanos: i64,
+    ) -> Self {
+        Self {
+            as_of,
+            service_tier,
+            cache_write_long: usage.cache_write_long,
+            input_audio: usage.input_audio,
+            input_image: usage.input_image,
+            output_audio: usage.output_audio,
+            output_image: usage.output_image,
+            images: made.images,
+            milliseconds: made.milliseconds,
+            searches: usage.searches,
+            beside_nanos,
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_nothing(nanos: &i64) -> bool {
+    *nanos == 0
+}
+
 impl TokenCounts {
     /// All of them.
     pub fn total(&self) -> u64 {
@@ -106,13 +185,31 @@ impl TokenCounts {
 pub struct AttemptFact {
     /// The deployment.
     pub deployment: String,
-    /// What came of it: `answered`, or what went wrong.
+    /// Why it was asked: a strategy, a fallback after something, a hedge. Empty in entries of older servers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// What came of it: `answered`, `cancelled` because another one answered first, or what went wrong.
     pub result: String,
     /// The status of the provider's answer, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// How long it took to the beginning of an answer, or to the failure.
     pub took_us: i64,
+    /// The API that the deployment was asked by, where that is not the one of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translated_to: Option<String>,
+    /// Members of the call that were left out or changed for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
+}
+
+/// Where an answer lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAt {
+    /// The provider.
+    pub provider: String,
+    /// Its id there.
+    pub id: String,
 }
 
 /// What a guardrail found in a call.
@@ -181,6 +278,9 @@ pub struct CallFact {
     pub error: Option<String>,
     /// Its tokens.
     pub tokens: TokenCounts,
+    /// What else it used that has a price of its own, and how: nothing in entries of older servers.
+    #[serde(default, skip_serializing_if = "Priced::is_default")]
+    pub priced: Priced,
     /// What it cost, in billionths of a dollar.
     pub cost_nanos: i64,
     /// What it had reserved.
@@ -193,17 +293,15 @@ pub struct CallFact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<String>,
     /// What a hit would have cost at its provider, in billionths of a dollar.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub saved_nanos: i64,
+    /// The answer that its provider keeps for later calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptAt>,
     /// Bytes of the request.
     pub request_bytes: u64,
     /// Bytes of the answer.
     pub response_bytes: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the serialiser passes a reference")]
-fn is_zero(number: &i64) -> bool {
-    *number == 0
 }
 
 impl Entry {
@@ -225,6 +323,13 @@ impl Entry {
 }
 
 impl CallFact {
+    /// The response that its provider keeps, and whose it is.
+    pub(crate) fn kept_response(&self) -> Option<KeptResponse> {
+        let KeptAt { provider, id } = self.kept.clone()?;
+        let owner = owner(&self.chain, &self.caller);
+        Some(KeptResponse { id, provider, owner, created: Timestamp(self.at_us) })
+    }
+
     /// A call that was running when the server was killed: it is charged what it had reserved.
     pub(crate) fn lost(opened: &Opened, now: Timestamp) -> Self {
         Self {
@@ -247,12 +352,14 @@ impl CallFact {
             status: None,
             error: Some("the server was killed while the call ran".to_owned()),
             tokens: TokenCounts::default(),
+            priced: Priced::default(),
             cost_nanos: opened.reserved_nanos,
             reserved_nanos: opened.reserved_nanos,
             is_estimated: true,
             is_unpriced: false,
             cache: None,
             saved_nanos: 0,
+            kept: None,
             request_bytes: 0,
             response_bytes: 0,
         }
@@ -273,6 +380,13 @@ mod tests {
             let entry = Entry::read(golden.as_bytes()).unwrap();
             assert_eq!(std::str::from_utf8(&entry.bytes().unwrap()).unwrap(), golden);
         }
+        let added = r#""why":"hedge after 20 ms","result":"answered""#;
+        let told = GOLDEN_SETTLED.replace(r#""result":"answered""#, added).replace(
+            r#""cost_nanos""#,
+            r#""priced":{"as_of":"2026-11-01","service_tier":"flex","cache_write_long":3,"beside_nanos":9},"cost_nanos""#,
+        );
+        let entry = Entry::read(told.as_bytes()).unwrap();
+        assert_eq!(std::str::from_utf8(&entry.bytes().unwrap()).unwrap(), told);
         let newer = GOLDEN_OPENED.replace("\"v\":1", "\"v\":2");
         assert!(Entry::read(newer.as_bytes()).unwrap_err().to_string().contains("version 2"));
     }

@@ -33,7 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use books::Books;
 pub use carry::{CallTable, CarryError};
-pub use entry::{AttemptFact, CallFact, Entry, Opened, Outcome, TokenCounts, VerdictFact};
+pub use entry::{AttemptFact, CallFact, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts, VerdictFact};
 pub(crate) use writer::Ink;
 
 use crate::{error::GatewayError, meter::Spent, model::Scope, store};
@@ -43,13 +43,16 @@ const TOPIC: &str = "llm_ledger";
 const RECORDS_AT_ONCE: usize = 10_000;
 const BYTES_AT_ONCE: usize = 8 << 20;
 /// How often the books are written down. What happened since then is read again at the next start.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
+pub(crate) const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
+/// How long it is known where a response lies, in microseconds: longer than providers keep it.
+const KEPT_FOR_US: i64 = 60 * 24 * 60 * 60 * 1_000_000;
 
 /// The ledger. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Ledger {
     topic: Topic,
     store: Store,
+    clock: Arc<dyn Clock>,
     ink: Ink,
     /// The books up to `Books::next`; they follow the topic.
     books: Arc<Mutex<Books>>,
@@ -83,7 +86,7 @@ impl Ledger {
             );
             books.go_on_from(topic.end());
             // At once: soon the new ledger is as long as the old one was.
-            store::books::write(&store, &books).await?;
+            write(&store, &mut books, clock.now()).await?;
         }
         follow(&topic, &mut books).await?;
         let lost = books.settle_open(clock.now());
@@ -99,9 +102,15 @@ impl Ledger {
             topic.append(entries).await?;
             follow(&topic, &mut books).await?;
         }
+        if !books.kept().is_empty() {
+            // What a crash left: it is nowhere else in reach.
+            write(&store, &mut books, clock.now()).await?;
+            snapshot.store(books.next(), Ordering::Release);
+        }
         let stop = CancellationToken::new();
         let ink = Ink::start(topic.clone(), tracker);
-        let ledger = Self { topic, store, ink, books: Arc::new(Mutex::new(books)), snapshot, stop };
+        let clock = Arc::clone(clock);
+        let ledger = Self { topic, store, clock, ink, books: Arc::new(Mutex::new(books)), snapshot, stop };
         tracker.spawn(ledger.clone().keep_books());
         Ok(ledger)
     }
@@ -135,7 +144,7 @@ impl Ledger {
         let before = books.next();
         follow(&self.topic, &mut books).await?;
         if books.next() != before || before == 0 {
-            store::books::write(&self.store, &books).await?;
+            write(&self.store, &mut books, self.clock.now()).await?;
             self.snapshot.store(books.next(), Ordering::Release);
         }
         Ok(())
@@ -148,6 +157,20 @@ impl Ledger {
         self.stop.cancel();
         self.write_books().await
     }
+}
+
+/// Writes the books down, and beside them which responses providers keep.
+async fn write(store: &Store, books: &mut Books, now: Timestamp) -> Result<(), GatewayError> {
+    let mut transaction = store.begin().await?;
+    if !books.kept().is_empty() {
+        store::responses::put(&mut transaction, books.kept()).await?;
+        store::responses::forget_before(&mut transaction, Timestamp(now.0.saturating_sub(KEPT_FOR_US)))
+            .await?;
+    }
+    store::books::write(&mut transaction, books).await?;
+    transaction.commit().await?;
+    books.forget_kept();
+    Ok(())
 }
 
 /// Brings the books up to the end of the topic.

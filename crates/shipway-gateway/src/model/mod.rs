@@ -6,13 +6,17 @@
 //! - `key`, `group`: virtual keys, and the groups that they belong to
 //! - `directory`: all keys and groups together
 //! - `guardrail`: what requests and answers must not hold
+//! - `kept`: responses that providers keep for later calls
+//! - `route`: in which order deployments are tried
 //! - `spec`: models and deployments, as the binary installs them
 
 mod directory;
 mod group;
 mod guardrail;
+mod kept;
 mod key;
 mod limits;
+mod route;
 mod scope;
 mod spec;
 mod window;
@@ -20,11 +24,13 @@ mod window;
 pub(crate) use directory::Directory;
 pub use group::{Group, GroupKind};
 pub use guardrail::{GuardrailAction, GuardrailOn, GuardrailSpec, Side};
+pub(crate) use kept::{KeptResponse, owner};
 pub use key::VirtualKey;
 pub use limits::{Budget, Limits};
+pub use route::{Detours, Hedge, Route, Stickiness};
 pub use scope::{Chain, Scope};
 pub use spec::{
-    CacheScope, CacheSpec, Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries, Route,
+    CacheScope, CacheSpec, Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries,
     Timeouts, UnknownPrice,
 };
 pub use window::Window;

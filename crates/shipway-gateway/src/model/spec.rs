@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
+use shipway_dialects::translate::{Lossy, OutputLimit};
 use url::Url;
+
+use super::{Detours, Hedge, Route};
 
 /// What a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +14,10 @@ pub enum ProviderKind {
     OpenAi,
     /// Anthropic's API.
     Anthropic,
+    /// Google's API for Gemini.
+    Gemini,
+    /// OpenAI's API as Azure has it.
+    Azure,
 }
 
 /// A provider: where it is, and the secret that opens it. Only operators write these.
@@ -20,8 +27,10 @@ pub struct ProviderSpec {
     pub name: String,
     /// What it speaks.
     pub kind: ProviderKind,
-    /// Where its API begins, with the version: `https://api.openai.com/v1`.
+    /// Where its API begins, with the version: `https://api.openai.com/v1`; of Azure the address of the resource alone.
     pub base_url: Url,
+    /// Of Azure: the version of the older paths, which name the deployment. None: the paths of `/openai/v1`.
+    pub api_version: Option<String>,
     /// The secret; none for servers that ask for none.
     pub api_key: Option<String>,
     /// How long a connection may take to be made.
@@ -51,6 +60,10 @@ pub struct ModelSpec {
     pub deployments: Vec<DeploymentSpec>,
     /// In which order they are tried; by their places in `deployments`.
     pub route: Route,
+    /// A second attempt where the first takes its time.
+    pub hedge: Option<Hedge>,
+    /// Where a call goes that is refused for a reason that may not hold elsewhere.
+    pub detours: Detours,
     /// How long is waited.
     pub timeouts: Timeouts,
     /// How often one deployment is tried again.
@@ -59,6 +72,8 @@ pub struct ModelSpec {
     pub cooldown: Cooldown,
     /// What happens to a call whose price is not known.
     pub unknown_price: UnknownPrice,
+    /// What becomes of members of a call that the API of a deployment has no words for.
+    pub lossy: Lossy,
     /// Whether answers are kept and given again; none: never.
     pub cache: Option<CacheSpec>,
     /// The guardrails that look at its calls, by name, in this order.
@@ -99,19 +114,12 @@ pub struct DeploymentSpec {
     pub model: String,
     /// What its tokens cost; none: not known.
     pub price: Option<shipway_dialects::Price>,
-    /// What is reserved for an answer where the caller sets no bound.
+    /// Which version of the provider's price list that is.
+    pub price_as_of: Option<String>,
+    /// What is reserved for an answer where the caller sets no bound, and what Anthropic is told then.
     pub max_output_tokens: u64,
-}
-
-/// In which order deployments are tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Route {
-    /// The one at this place.
-    Deployment(usize),
-    /// The first that answers.
-    Fallback(Vec<Route>),
-    /// One by chance in proportion to its weight, then the others.
-    Weighted(Vec<(Route, u32)>),
+    /// What its server calls the limit of an answer in calls that are translated to OpenAI's chat.
+    pub output_limit: OutputLimit,
 }
 
 /// How long is waited.

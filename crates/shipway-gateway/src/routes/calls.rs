@@ -16,6 +16,13 @@ const COMPLETIONS: Api =
     Api { dialect: Dialect::OpenAiCompletions, path: "completions", writes: true, is_charged: true };
 const RESPONSES: Api =
     Api { dialect: Dialect::OpenAiResponses, path: "responses", writes: true, is_charged: true };
+/// Providers count tokens for nothing.
+const INPUT_TOKENS: Api = Api {
+    dialect: Dialect::OpenAiResponses,
+    path: "responses/input_tokens",
+    writes: false,
+    is_charged: false,
+};
 const EMBEDDINGS: Api =
     Api { dialect: Dialect::OpenAiEmbeddings, path: "embeddings", writes: false, is_charged: true };
 const MESSAGES: Api =
@@ -31,7 +38,7 @@ const COUNT_TOKENS: Api = Api {
 type Parts = (State<Gateway>, Caller, HeaderMap, BodyBytes);
 
 async fn answer(api: Api, (State(gateway), caller, headers, BodyBytes(body)): Parts) -> Response {
-    call::answer(&gateway, Request { api, caller, headers, body }).await
+    call::answer(&gateway, Request { api, caller, headers, body, said_by_path: None }).await
 }
 
 pub(super) async fn chat(
@@ -59,6 +66,15 @@ pub(super) async fn responses(
     body: BodyBytes,
 ) -> Response {
     answer(RESPONSES, (gateway, caller, headers, body)).await
+}
+
+pub(super) async fn input_tokens(
+    gateway: State<Gateway>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: BodyBytes,
+) -> Response {
+    answer(INPUT_TOKENS, (gateway, caller, headers, body)).await
 }
 
 pub(super) async fn embeddings(

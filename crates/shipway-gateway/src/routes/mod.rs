@@ -1,15 +1,21 @@
 //! The native API of the gateway, and the routes of the APIs that it passes on.
 //!
-//! - `calls`: the APIs of providers, under the paths that their clients ask
+//! - `calls`: the APIs of OpenAI and Anthropic, under the paths that their clients ask
+//! - `media`: images, sound, moderations
+//! - `responses`: what is asked about responses that providers keep
+//! - `gemini`: Google's API for Gemini, likewise
 //! - `models`: which models a caller may ask
 //! - `guardrails`: what they found, and what they would find in a text
 //! - `keys`, `groups`: virtual keys and groups, with what they have used
 
 mod calls;
+mod gemini;
 mod groups;
 mod guardrails;
 mod keys;
+mod media;
 mod models;
+mod responses;
 mod view;
 
 use axum::response::Response;
@@ -52,7 +58,39 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .post_with_limit("/v1/chat/completions", Permission::Known, CALL_LIMIT_BYTES, calls::chat)
         .post_with_limit("/v1/completions", Permission::Known, CALL_LIMIT_BYTES, calls::completions)
         .post_with_limit("/v1/responses", Permission::Known, CALL_LIMIT_BYTES, calls::responses)
+        .post_with_limit(
+            "/v1/responses/input_tokens",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            calls::input_tokens,
+        )
+        .get("/v1/responses/{response}", Permission::Known, responses::show)
+        .delete("/v1/responses/{response}", Permission::Known, responses::delete)
+        .post("/v1/responses/{response}/cancel", Permission::Known, responses::cancel)
+        .get("/v1/responses/{response}/input_items", Permission::Known, responses::input_items)
         .post_with_limit("/v1/embeddings", Permission::Known, CALL_LIMIT_BYTES, calls::embeddings)
+        .post_with_limit(
+            "/v1/images/generations",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            media::image_generations,
+        )
+        .post_with_limit("/v1/images/edits", Permission::Known, CALL_LIMIT_BYTES, media::image_edits)
+        .post_with_limit(
+            "/v1/images/variations",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            media::image_variations,
+        )
+        .post_with_limit("/v1/audio/speech", Permission::Known, CALL_LIMIT_BYTES, media::speech)
+        .post_with_limit(
+            "/v1/audio/transcriptions",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            media::transcriptions,
+        )
+        .post_with_limit("/v1/audio/translations", Permission::Known, CALL_LIMIT_BYTES, media::translations)
+        .post_with_limit("/v1/moderations", Permission::Known, CALL_LIMIT_BYTES, media::moderations)
         .get("/v1/models", Permission::Known, models::list)
         .get("/v1/models/{model}", Permission::Known, models::show)
         .with_problem_renderer(in_openai)
@@ -67,7 +105,14 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         )
         .with_problem_renderer(in_anthropic)
         .with_unknown_path_renderer("/v1/messages", in_anthropic);
-    native.merge(openai).merge(anthropic).about(ResourceType::LlmModel).with_state(gateway)
+    let gemini = Routes::new()
+        .post_with_limit("/v1beta/models/{*model}", Permission::Known, CALL_LIMIT_BYTES, gemini::call)
+        .get("/v1beta/models", Permission::Known, gemini::list)
+        .get("/v1beta/models/{*model}", Permission::Known, gemini::show)
+        .with_key_in_query(gemini::KEY)
+        .with_problem_renderer(in_gemini)
+        .with_unknown_path_renderer("/v1beta/", in_gemini);
+    native.merge(openai).merge(anthropic).merge(gemini).about(ResourceType::LlmModel).with_state(gateway)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
@@ -78,4 +123,9 @@ fn in_openai(problem: Problem) -> Response {
 #[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
 fn in_anthropic(problem: Problem) -> Response {
     wire::refuse_problem(Dialect::AnthropicMessages, &problem)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
+fn in_gemini(problem: Problem) -> Response {
+    wire::refuse_problem(Dialect::GeminiGenerate, &problem)
 }

@@ -23,7 +23,7 @@ fn shown(name: &str) -> Value {
     json!({ "id": name, "object": "model", "created": 0, "owned_by": "shipway" })
 }
 
-fn names(model: &Model) -> impl Iterator<Item = &str> {
+pub(super) fn names(model: &Model) -> impl Iterator<Item = &str> {
     std::iter::once(model.spec.name.as_str()).chain(model.spec.called.iter().map(String::as_str))
 }
 
@@ -81,6 +81,7 @@ pub(super) async fn native(State(gateway): State<Gateway>) -> Json<Value> {
     let models = installed.models().iter().map(|model| {
         let deployments = model.deployments.iter().map(|deployment| {
             let spec = &deployment.spec;
+            let [first_token, answer] = deployment.figures.averages().map(|average| average.map(f64::round));
             json!({
                 "name": spec.name,
                 "provider": spec.provider,
@@ -93,6 +94,11 @@ pub(super) async fn native(State(gateway): State<Gateway>) -> Json<Value> {
                     "cached_input": price.per_million_tokens.cache_read,
                     "cache_write": price.per_million_tokens.cache_write,
                 })),
+                "full_price": spec.price,
+                "price_as_of": spec.price_as_of,
+                "state": deployment.health.standing(now).word(),
+                "average_us": { "first_token": first_token, "answer": answer },
+                "tokens_per_second": deployment.figures.tokens_per_second(),
                 "failures": deployment.health.failures(),
                 "paused_until": deployment.health.paused_until(now),
             })

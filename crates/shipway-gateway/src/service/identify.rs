@@ -50,13 +50,17 @@ fn name_of(key: &VirtualKey) -> String {
     format!("key {}", key.name)
 }
 
-/// The secret that a client sends: `Authorization: Bearer …`, or `x-api-key` as Anthropic's do.
+/// The secret that a client sends: `Authorization: Bearer …`, or `x-api-key` as Anthropic's do, or `x-goog-api-key` as Google's do.
 fn shown(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer
         .and_then(|text| text.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    bearer.map(|(_, secret)| secret.trim()).or_else(|| headers.get("x-api-key")?.to_str().ok())
+    let in_header = |name: &str| headers.get(name)?.to_str().ok();
+    bearer
+        .map(|(_, secret)| secret.trim())
+        .or_else(|| in_header("x-api-key"))
+        .or_else(|| in_header("x-goog-api-key"))
 }
 
 impl Principal {

@@ -2,13 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use shipway_dialects::{Dialect, Family};
-
 use crate::{
     error::GatewayError,
+    figures::Figures,
     guard::{Guardrail, Guardrails, Guards},
     health::Health,
-    model::{DeploymentSpec, GuardrailSpec, ModelSpec, ProviderKind, ProviderSpec},
+    model::{DeploymentSpec, GuardrailSpec, ModelSpec, ProviderSpec},
     upstream::Provider,
 };
 
@@ -37,6 +36,7 @@ pub(crate) struct Deployment {
     /// None: it is not in the configuration.
     pub(crate) provider: Option<Arc<Provider>>,
     pub(crate) health: Arc<Health>,
+    pub(crate) figures: Arc<Figures>,
 }
 
 impl Installed {
@@ -87,6 +87,11 @@ impl Installed {
         all
     }
 
+    /// A provider of the configuration.
+    pub(crate) fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.get(name)
+    }
+
     pub(crate) fn models(&self) -> &[Arc<Model>] {
         &self.models
     }
@@ -124,21 +129,10 @@ fn model(
                 && other.spec.provider == deployment.provider
                 && other.spec.model == deployment.model
         };
-        let health = earlier
-            .and_then(|model| model.deployments.iter().find(same))
-            .map(|deployment| Arc::clone(&deployment.health));
-        Deployment { spec: deployment.clone(), provider, health: health.unwrap_or_default() }
+        let kept = earlier.and_then(|model| model.deployments.iter().find(same));
+        let (health, figures) =
+            kept.map(|kept| (Arc::clone(&kept.health), Arc::clone(&kept.figures))).unwrap_or_default();
+        Deployment { spec: deployment.clone(), provider, health, figures }
     });
     Model { deployments: deployments.collect(), guards, spec }
-}
-
-impl Deployment {
-    /// Whether a call of this API can go there as it is.
-    pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
-        let Some(provider) = &self.provider else { return false };
-        matches!(
-            (provider.kind(), dialect.family()),
-            (ProviderKind::OpenAi, Family::OpenAi) | (ProviderKind::Anthropic, Family::Anthropic)
-        )
-    }
 }

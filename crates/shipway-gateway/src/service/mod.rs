@@ -39,6 +39,7 @@ pub use keys::{CreateKey, NewKey};
 use crate::{
     cache::AnswerCache,
     error::GatewayError,
+    kept::KeptResponses,
     ledger::{CallTable, Ledger},
     meter::{Meter, Usage},
     model::{Directory, GuardrailSpec, ModelSpec, ProviderSpec, Scope},
@@ -61,6 +62,7 @@ struct Inner {
     changing: Mutex<()>,
     meter: Meter,
     ledger: Ledger,
+    kept: KeptResponses,
     installed: RwLock<Arc<Installed>>,
     local: OnceLock<Arc<dyn LocalModels>>,
     answers: AnswerCache,
@@ -104,6 +106,7 @@ impl Gateway {
         let ledger = Ledger::open(&log, store.clone(), &clock, &tracker).await?;
         let meter = Meter::starting_from(ledger.spent().await?);
         set_limits(&meter, &directory);
+        let kept = KeptResponses::new(store.clone());
         let inner = Inner {
             store,
             clock,
@@ -112,6 +115,7 @@ impl Gateway {
             changing: Mutex::new(()),
             meter,
             ledger,
+            kept,
             installed: RwLock::default(),
             local: OnceLock::new(),
             answers: AnswerCache::new(cache_bytes),
@@ -173,6 +177,10 @@ impl Gateway {
 
     pub(crate) fn answers(&self) -> &AnswerCache {
         &self.inner.answers
+    }
+
+    pub(crate) fn kept(&self) -> &KeptResponses {
+        &self.inner.kept
     }
 
     pub(crate) fn local(&self) -> Option<&Arc<dyn LocalModels>> {

@@ -2,10 +2,12 @@
 //!
 //! - `keys`, `groups`: one table each
 //! - `books`: what the ledger came to at the last snapshot
+//! - `responses`: where responses lie that providers keep
 
 pub(crate) mod books;
 pub(crate) mod groups;
 pub(crate) mod keys;
+pub(crate) mod responses;
 
 use shipway_store::{Migration, Row, StoreError};
 
@@ -15,8 +17,10 @@ use crate::{error::GatewayError, model::Limits};
 pub(crate) const OWNER: &str = "gateway";
 
 /// This crate's migrations, in order.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "gateway", sql: include_str!("../../migrations/0001_gateway.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "gateway", sql: include_str!("../../migrations/0001_gateway.sql") },
+    Migration { version: 2, name: "responses", sql: include_str!("../../migrations/0002_responses.sql") },
+];
 
 fn limits(row: &Row) -> Result<Limits, StoreError> {
     serde_json::from_str(row.str("limits")?).map_err(|error| StoreError::Damaged(error.into()))

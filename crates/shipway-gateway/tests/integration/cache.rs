@@ -75,13 +75,16 @@ async fn a_stream_is_given_again_frame_by_frame_with_usage_for_who_asks_for_it()
     assert_eq!((again.header("x-shipway-cache"), &again.body), (Some("hit"), &first.body));
     let mut with_usage = streamed();
     with_usage["stream_options"] = json!({ "include_usage": true });
-    let with_usage = ask(&world, &with_usage).await;
-    assert_eq!(with_usage.header("x-shipway-cache"), Some("hit"));
-    assert_eq!(with_usage.text(), [ROLE, WORD, STOP, USAGE, DONE].concat());
-    let calls = world.settled(3).await;
+    // One with its usage is another stream.
+    for word in ["miss", "hit"] {
+        let answer = ask(&world, &with_usage).await;
+        assert_eq!(answer.header("x-shipway-cache"), Some(word));
+        assert_eq!(answer.text(), [ROLE, WORD, STOP, USAGE, DONE].concat());
+    }
+    let calls = world.settled(4).await;
     let cost = 10 * 2_000 + 3 * 10_000;
-    assert_eq!(calls.iter().map(|call| call.cost_nanos).collect::<Vec<_>>(), [cost, 0, 0]);
-    assert_eq!(calls.iter().map(|call| call.saved_nanos).collect::<Vec<_>>(), [0, cost, cost]);
+    assert_eq!(calls.iter().map(|call| call.cost_nanos).collect::<Vec<_>>(), [cost, 0, cost, 0]);
+    assert_eq!(calls.iter().map(|call| call.saved_nanos).collect::<Vec<_>>(), [0, cost, 0, cost]);
     // A stream is no whole answer.
     world.provider.answers("up-one", Reply::json(200, &completion()));
     assert_eq!(ask(&world, &question("chat")).await.header("x-shipway-cache"), Some("miss"));

@@ -67,8 +67,8 @@ async fn an_anthropic_client_is_answered_in_its_own_api() {
         (got.status, &got.json()["type"], &got.json()["error"]["type"]),
         (404, &json!("error"), &json!("not_found_error"))
     );
-    let got = world.ask("/v1/messages", &headers, &question("chat")).await;
-    assert_eq!(got.status, 400);
+    let got = world.ask("/v1/messages/count_tokens", &headers, &question("chat")).await;
+    assert_eq!((got.status, got.header("x-shipway-error")), (400, Some("gateway.no_such_api")));
     assert!(got.text().contains("no deployment that speaks"), "{}", got.text());
 }
 

@@ -4,16 +4,28 @@
 //! - `cache`: answers that are given again
 //! - `calls`: whole answers: what passes through, fallback, errors
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
-//! - `guardrails`: what requests and answers must not hold
+//! - `guardrails`: what requests and answers must not hold; `guardrails_kept`: also of answers that are kept or translated
 //! - `limits`: keys, budgets, rates
+//! - `media`: images, sound, moderations
+//! - `responses`: responses that providers keep
+//! - `routing`: strategies, detours, hedges, breakers, what callers wish of providers
+//! - `translation`, `translated_streams`: calls and answers of one API in the words of another
+//! - `gemini`: Google's API, as clients and as providers speak it; Azure's paths
 //! - `ledger`: what is charged, also after a crash
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
 mod cache;
 mod calls;
+mod gemini;
 mod guardrails;
+mod guardrails_kept;
 mod ledger;
 mod limits;
+mod media;
+mod responses;
+mod routing;
 mod streams;
+mod translated_streams;
+mod translation;
 mod world;

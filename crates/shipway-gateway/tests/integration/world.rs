@@ -21,10 +21,13 @@ use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use shipway_core::{Clock, ManualClock, Timestamp};
-use shipway_dialects::{Nanos, Price, Rates};
+use shipway_dialects::{
+    Nanos, Price, Rates,
+    translate::{Lossy, OutputLimit},
+};
 use shipway_gateway::{
-    CallFact, Cooldown, CreateKey, DeploymentSpec, Entry, Gateway, GatewayParts, GuardrailSpec, ModelSpec,
-    ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+    CallFact, Cooldown, CreateKey, DeploymentSpec, Detours, Entry, Gateway, GatewayParts, GuardrailSpec,
+    ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
 };
 use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
@@ -72,13 +75,20 @@ impl Reply {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) path: String,
+    pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
+impl Seen {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
 #[derive(Clone, Default)]
 pub(crate) struct Provider {
-    /// By the name of the model, as the provider is asked for it.
+    /// By the name of the model, as the provider is asked for it; by method and path where it is asked without a body.
     replies: Arc<Mutex<HashMap<String, VecDeque<Reply>>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
     /// Answers whose body was given up before its end.
@@ -97,6 +107,17 @@ impl Drop for Watch {
             self.cancelled.fetch_add(1, Ordering::SeqCst);
         }
     }
+}
+
+/// Of a form, `form` and the model.
+fn model_asked(body: &[u8], path: &str) -> String {
+    if let Ok(json) = serde_json::from_slice::<Value>(body) {
+        let in_path = || path.rsplit_once('/').and_then(|(_, last)| last.split(':').next());
+        return json["model"].as_str().or_else(in_path).unwrap().to_owned();
+    }
+    let form = String::from_utf8_lossy(body);
+    let (_, after) = form.split_once("name=\"model\"\r\n\r\n").unwrap();
+    format!("form {}", after.split("\r\n").next().unwrap())
 }
 
 impl Provider {
@@ -121,15 +142,20 @@ impl Provider {
     async fn reply(State(provider): State<Self>, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        let model = serde_json::from_slice::<Value>(&body).unwrap()["model"].as_str().unwrap().to_owned();
+        let asked = match body.is_empty() {
+            true => format!("{} {}", parts.method, parts.uri),
+            false => model_asked(&body, parts.uri.path()),
+        };
+        let path = parts.uri.path().to_owned();
         provider.seen.lock().unwrap().push(Seen {
-            path: parts.uri.path().to_owned(),
+            path,
+            query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
             body,
         });
         let reply = {
             let mut replies = provider.replies.lock().unwrap();
-            let queue = replies.get_mut(&model).unwrap_or_else(|| panic!("{model} was not expected"));
+            let queue = replies.get_mut(&asked).unwrap_or_else(|| panic!("{asked} was not expected"));
             if queue.len() > 1 { queue.pop_front().unwrap() } else { queue.front().unwrap().clone() }
         };
         let watch = Watch { cancelled: Arc::clone(&provider.cancelled), is_over: false };
@@ -214,7 +240,9 @@ pub(crate) fn deployment(name: &str, provider: &str) -> DeploymentSpec {
         provider: provider.to_owned(),
         model: format!("up-{name}"),
         price: Some(price()),
+        price_as_of: None,
         max_output_tokens: 1_000,
+        output_limit: OutputLimit::default(),
     }
 }
 
@@ -225,6 +253,8 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
         called: vec![format!("{name}-latest")],
         deployments,
         route,
+        hedge: None,
+        detours: Detours::default(),
         timeouts: Timeouts {
             first_token: Duration::from_secs(5),
             idle: Duration::from_secs(5),
@@ -235,6 +265,7 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
         unknown_price: UnknownPrice::Block,
         cache: None,
         guardrails: Vec::new(),
+        lossy: Lossy::default(),
     }
 }
 
@@ -274,11 +305,20 @@ impl World {
             name: name.to_owned(),
             kind,
             base_url: format!("http://{address}/v1").parse().unwrap(),
+            api_version: None,
             api_key: Some("sk-of-the-operator".to_owned()),
             connect_timeout: Duration::from_secs(5),
         };
-        let providers =
-            vec![spec("openai", ProviderKind::OpenAi), spec("anthropic", ProviderKind::Anthropic)];
+        let older =
+            ProviderSpec { api_version: Some("2024-10-21".to_owned()), ..spec("older", ProviderKind::Azure) };
+        let providers = vec![
+            spec("openai", ProviderKind::OpenAi),
+            spec("other", ProviderKind::OpenAi),
+            spec("anthropic", ProviderKind::Anthropic),
+            spec("gemini", ProviderKind::Gemini),
+            spec("azure", ProviderKind::Azure),
+            older,
+        ];
         let folder = TempDir::new().unwrap();
         let (log, store) = (log_in(folder.path()), Store::in_memory().await.unwrap());
         let clock = Arc::new(ManualClock::at(NOON));
@@ -349,6 +389,13 @@ impl World {
     /// Asks as the holder of a key.
     pub(crate) async fn chat(&self, key: &str, body: &Value) -> Answer {
         self.ask("/v1/chat/completions", &[("authorization", &format!("Bearer {key}"))], body).await
+    }
+
+    /// Asks without a body, as the holder of a key.
+    pub(crate) async fn follow_up(&self, method: Method, path: &str, key: &str) -> Answer {
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request.header("authorization", format!("Bearer {key}"));
+        self.raw(request.body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn raw(&self, request: Request) -> Answer {

@@ -27,6 +27,39 @@ pub(crate) enum Llm {
         #[arg(long, default_value_t = 20, value_name = "CALLS")]
         limit: u32,
     },
+    /// Compute again what recorded calls cost, and show where that differs; nothing is changed
+    Recompute(LlmRecompute),
+}
+
+/// Which calls, and at which prices.
+#[derive(Debug, Args)]
+pub(crate) struct LlmRecompute {
+    /// Files of definitions whose prices are taken; without any, the prices in force
+    #[arg(long = "prices", value_name = "FILE")]
+    pub(crate) prices: Vec<std::path::PathBuf>,
+    /// The first day of the calls, in UTC: 2026-11-01
+    #[arg(long, value_name = "DAY")]
+    pub(crate) since: Option<String>,
+    /// The day after the last of the calls, in UTC
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// Only calls of this model
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// What the differences are added up by; repeat for more
+    #[arg(long = "by", value_name = "WHAT", value_enum, default_values_t = [RecomputeBy::Model])]
+    pub(crate) by: Vec<RecomputeBy>,
+}
+
+/// What differences are added up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RecomputeBy {
+    /// The model and its deployment.
+    Model,
+    /// The day on which the call began, in UTC.
+    Day,
+    /// The virtual key.
+    Key,
 }
 
 /// What is done with guardrails.

@@ -1,6 +1,8 @@
 //! `llm`: models of language, virtual keys, groups, what they cost.
 
 mod guardrails;
+mod recompute;
+mod tail;
 
 use std::process::ExitCode;
 
@@ -24,7 +26,8 @@ pub(super) async fn run(context: &Context, action: &Llm) -> Result<ExitCode, Com
             guardrails::try_them(context, file.as_deref(), named).await
         }
         Llm::Cost => cost(context).await,
-        Llm::Tail { limit } => tail(context, *limit).await,
+        Llm::Tail { limit } => tail::run(context, *limit).await,
+        Llm::Recompute(options) => recompute::run(context, options).await,
     }
 }
 
@@ -67,13 +70,13 @@ async fn models(context: &Context) -> Result<ExitCode, CommandFailure> {
     shown(context, &answer, || {
         let rows = items(&answer, "models").flat_map(|model| {
             items(model, "deployments").map(|deployment| {
-                let state = match (deployment["is_configured"] == true, deployment["paused_until"].is_null())
-                {
+                let state = match (deployment["is_configured"] == true, deployment["state"].as_str()) {
                     (false, _) => "its provider is not configured".to_owned(),
-                    (true, true) => "ready".to_owned(),
-                    (true, false) => {
+                    (true, Some("left_out")) => {
                         format!("left out until {}", output::moment_of(deployment, "paused_until"))
                     }
+                    (true, Some("on_trial")) => "the next call tries it".to_owned(),
+                    (true, _) => "ready".to_owned(),
                 };
                 vec![
                     member(model, "name"),
@@ -218,13 +221,4 @@ async fn cost(context: &Context) -> Result<ExitCode, CommandFailure> {
         let head = ["who", "this hour", "this day", "this week", "this month", "ever", "reserved now"];
         output::table(&head, rows, "no groups and no keys");
     })
-}
-
-/// The last calls, out of the table that the ledger is carried into.
-async fn tail(context: &Context, limit: u32) -> Result<ExitCode, CommandFailure> {
-    let sql = format!(
-        "SELECT at, caller, model, deployment, outcome, status, input_tokens + cache_read_tokens + cache_write_tokens AS input, \
-         output_tokens AS output, cost_nanos / 1e9 AS dollars, took_us / 1000 AS ms, error FROM llm_calls ORDER BY at DESC LIMIT {limit}"
-    );
-    super::sql::ask(context, &sql).await
 }

@@ -19,10 +19,12 @@ use crate::failure::CommandFailure;
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ProviderConfiguration {
-    /// What it speaks: `openai`, which whatever is compatible with OpenAI's API speaks too, or `anthropic`
+    /// What it speaks: `openai`, which whatever is compatible with OpenAI's API speaks too, `anthropic`, `gemini` or `azure`
     pub(crate) kind: String,
-    /// Where its API begins, with the version: `https://api.openai.com/v1`. Without it, the provider's own
+    /// Where its API begins, with the version: `https://api.openai.com/v1`. Without it, the provider's own; `azure` needs the address of the resource, `https://NAME.openai.azure.com`
     pub(crate) base_url: Option<String>,
+    /// Of `azure`: the version of its older paths, `/openai/deployments/MODEL/…`. Without it, the paths of `/openai/v1` are asked
+    pub(crate) api_version: Option<String>,
     /// The secret that opens it; better in the environment, as `SHIPWAY_PROVIDERS__NAME__API_KEY`
     pub(crate) api_key: Option<String>,
     /// Milliseconds that a connection may take to be made
@@ -31,7 +33,13 @@ pub(crate) struct ProviderConfiguration {
 
 impl Default for ProviderConfiguration {
     fn default() -> Self {
-        Self { kind: "openai".to_owned(), base_url: None, api_key: None, connect_timeout_ms: 5_000 }
+        Self {
+            kind: "openai".to_owned(),
+            base_url: None,
+            api_version: None,
+            api_key: None,
+            connect_timeout_ms: 5_000,
+        }
     }
 }
 
@@ -77,9 +85,18 @@ impl ProviderConfiguration {
         let (kind, usual) = match self.kind.as_str() {
             "openai" => (ProviderKind::OpenAi, "https://api.openai.com/v1"),
             "anthropic" => (ProviderKind::Anthropic, "https://api.anthropic.com/v1"),
-            other => return Err(format!("kind {other} is none of openai, anthropic")),
+            "gemini" => (ProviderKind::Gemini, "https://generativelanguage.googleapis.com/v1beta"),
+            "azure" => (ProviderKind::Azure, ""),
+            other => return Err(format!("kind {other} is none of openai, anthropic, gemini, azure")),
         };
         let text = self.base_url.as_deref().unwrap_or(usual);
+        if text.is_empty() {
+            return Err("base_url is missing: kind azure needs the address of the resource".to_owned());
+        }
+        let api_version = self.api_version.clone().filter(|version| !version.is_empty());
+        if api_version.is_some() && kind != ProviderKind::Azure {
+            return Err(format!("api_version is of kind azure, and this is kind {}", self.kind));
+        }
         let base_url: Url = text.parse().map_err(|error| format!("base_url {text}: {error}"))?;
         let is_plain =
             base_url.username().is_empty() && base_url.password().is_none() && base_url.query().is_none();
@@ -93,6 +110,7 @@ impl ProviderConfiguration {
             name: name.to_owned(),
             kind,
             base_url,
+            api_version,
             api_key: self.api_key.clone().filter(|key| !key.is_empty()),
             connect_timeout: Duration::from_millis(self.connect_timeout_ms),
         })
@@ -115,6 +133,9 @@ mod tests {
         assert_eq!(read[0].base_url.as_str(), "https://api.anthropic.com/v1");
         assert_eq!(read[1].base_url.as_str(), "http://10.0.0.5:8000/v1");
         assert!(read[1].api_key.is_none());
+        let read = of("[g]\nkind = 'gemini'\n[r]\nkind = 'azure'\nbase_url = 'https://r.openai.azure.com'\napi_version = '2024-10-21'").unwrap();
+        assert_eq!(read[0].base_url.as_str(), "https://generativelanguage.googleapis.com/v1beta");
+        assert_eq!(read[1].api_version.as_deref(), Some("2024-10-21"));
         assert!(!format!("{:?}", read[0]).contains("hush"));
     }
 
@@ -135,7 +156,9 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_by_name_when_the_server_starts() {
         for (toml, words) in [
-            ("[main]\nkind = 'azure'", "providers.main: kind azure is none of"),
+            ("[main]\nkind = 'bedrock'", "providers.main: kind bedrock is none of"),
+            ("[main]\nkind = 'azure'", "providers.main: base_url is missing"),
+            ("[main]\napi_version = '2024-10-21'", "api_version is of kind azure"),
             ("[main]\nbase_url = 'file:///etc/passwd'", "is not https://host/path"),
             ("[main]\nbase_url = 'https://user:pass@host/v1'", "is not https://host/path"),
             ("[main]\nbase_url = 'host:80'", "is not https://host/path"),

@@ -42,7 +42,7 @@ impl CallTable for CallsInLake {
 }
 
 /// Each column with its type; `None` is text.
-const COLUMNS: [(&str, Option<DataType>); 32] = [
+const COLUMNS: [(&str, Option<DataType>); 43] = [
     ("call", None),
     ("at", Some(DataType::Null)),
     ("caller", None),
@@ -72,6 +72,18 @@ const COLUMNS: [(&str, Option<DataType>); 32] = [
     ("attempts", None),
     ("request_bytes", Some(DataType::Int64)),
     ("response_bytes", Some(DataType::Int64)),
+    // Added later, so at the end: what prices depend on beside the counts of tokens.
+    ("price_as_of", None),
+    ("service_tier", None),
+    ("cache_write_long_tokens", Some(DataType::Int64)),
+    ("input_audio_tokens", Some(DataType::Int64)),
+    ("input_image_tokens", Some(DataType::Int64)),
+    ("output_audio_tokens", Some(DataType::Int64)),
+    ("output_image_tokens", Some(DataType::Int64)),
+    ("images", Some(DataType::Int64)),
+    ("milliseconds", Some(DataType::Int64)),
+    ("searches", Some(DataType::Int64)),
+    ("beside_nanos", Some(DataType::Int64)),
     ("cache", None),
     ("saved_nanos", Some(DataType::Int64)),
     ("guardrails", None),
@@ -142,6 +154,17 @@ fn columns(calls: &[CallFact]) -> Vec<ArrayRef> {
         owned(calls, |call| serde_json::to_string(&call.attempts).ok()),
         counts(calls, |call| call.request_bytes),
         counts(calls, |call| call.response_bytes),
+        texts(calls, |call| call.priced.as_of.as_deref()),
+        texts(calls, |call| call.priced.service_tier.as_deref()),
+        counts(calls, |call| call.priced.cache_write_long),
+        counts(calls, |call| call.priced.input_audio),
+        counts(calls, |call| call.priced.input_image),
+        counts(calls, |call| call.priced.output_audio),
+        counts(calls, |call| call.priced.output_image),
+        counts(calls, |call| call.priced.images),
+        counts(calls, |call| call.priced.milliseconds),
+        counts(calls, |call| call.priced.searches),
+        numbers(calls, |call| Some(call.priced.beside_nanos)),
         texts(calls, |call| call.cache.as_deref()),
         numbers(calls, |call| Some(call.saved_nanos)),
         owned(calls, |call| {

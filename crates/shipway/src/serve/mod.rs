@@ -7,13 +7,16 @@
 //! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
 //! - `permissions`: the page of every route with what it demands
-//! - `observe`: logs and metrics of the process; `spans` what sampled requests did, for a collector
+//! - `unpacking`: bodies that come packed
+//! - `observe`: logs and metrics of the process; `log_lines` which request a line belongs to; `spans` what sampled requests did, for a collector
 
 mod gateway;
 mod health;
 mod intake;
 mod jobs;
 mod llm_calls;
+mod llm_models;
+mod log_lines;
 mod observe;
 mod outflow;
 mod permissions;
@@ -21,28 +24,24 @@ mod platform;
 mod ports;
 mod reading;
 mod spans;
+mod unpacking;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use axum::{
-    extract::Request,
-    http::{StatusCode, header},
-    middleware::{Next, from_fn},
-    response::{IntoResponse, Response},
-    serve::ListenerExt,
-};
+use axum::{ServiceExt, extract::Request, serve::ListenerExt};
 use shipway_web::{Authentication, Guard, Routes, Token};
 use tokio::{net::TcpListener, signal::unix, sync::watch};
-use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::{
     arguments,
     configuration::{Configuration, Flags, Role},
     failure::CommandFailure,
 };
+pub(crate) use llm_models::price as price_of_definition;
 pub(crate) use permissions::page as permissions_page;
 use platform::Platform;
 use reading::Reading;
+use unpacking::Unpacking;
 
 /// DataFusion plans recursively; the default stack of a worker is small for a deep query.
 const WORKER_STACK_BYTES: usize = 8 << 20;
@@ -77,11 +76,7 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     let guard = served.known_to(guard);
     let (stopping, stop) = watch::channel(false);
     let routes = served.routes(metrics.clone(), stop.clone());
-    // Outermost, so that body limits count what comes out of a compressed body, not what is sent.
-    let router = routes
-        .into_router(Arc::new(guard))
-        .layer(from_fn(refuse_packed))
-        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true));
+    let service = Unpacking::new(routes.into_router(Arc::new(guard)));
     // Before the first answer: who stops the server as soon as it is ready is heard.
     let signals = Signals::listen();
     tracing::info!(%address, data = %configuration.data.display(), version = env!("CARGO_PKG_VERSION"), "ready");
@@ -93,7 +88,7 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
             tracing::debug!(%error, "a connection keeps its small packets back");
         }
     });
-    let serving = axum::serve(listener, router)
+    let serving = axum::serve(listener, ServiceExt::<Request>::into_make_service(service))
         .with_graceful_shutdown(async move {
             let _ = graceful.wait_for(|stopping| *stopping).await;
         })
@@ -115,17 +110,6 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     spans.stop().await;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Refuses a body that is still packed here, but where the handler unpacks it: others would take it for what it is not.
-async fn refuse_packed(request: Request, next: Next) -> Response {
-    let packed = request.headers().get(header::CONTENT_ENCODING).is_some_and(|packing| packing != "identity");
-    let path = request.uri().path();
-    let unpacked_there = path == shipway_tracking::UNPACKING_PATH || shipway_serving::unpacks(path);
-    if packed && !unpacked_there {
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(header::ACCEPT_ENCODING, "gzip")]).into_response();
-    }
-    next.run(request).await
 }
 
 /// What this process is.

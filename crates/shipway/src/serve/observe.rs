@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
+use super::log_lines::{Style, WithRequest};
 use crate::{
     configuration::{LogConfiguration, LogFormat},
     failure::CommandFailure,
@@ -33,8 +34,13 @@ pub(crate) fn start(configuration: &LogConfiguration) -> Result<Metrics, Command
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match configuration.format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .map_event_format(|inner| WithRequest { inner, style: Style::Text })
+            .try_init(),
+        LogFormat::Json => {
+            builder.json().map_event_format(|inner| WithRequest { inner, style: Style::Json }).try_init()
+        }
     };
     started.map_err(|error| CommandFailure::new(format!("logging could not start: {error}")))?;
     let handle = PrometheusBuilder::new()

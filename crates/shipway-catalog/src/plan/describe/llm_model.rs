@@ -1,8 +1,8 @@
 //! A model of language in words.
 
-use shipway_definitions::{LlmGuardrail, LlmModel, LlmPrice};
+use shipway_definitions::{LlmGuardrail, LlmModel, LlmPrice, LlmRates};
 
-use super::{Fields, for_people, joined, put};
+use super::{Fields, for_people, joined, put, put_optional};
 
 const NANOS_OF_A_DOLLAR: i64 = 1_000_000_000;
 
@@ -25,8 +25,16 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
             format!("output of {name}"),
             format!("{} tokens at most", deployment.max_output_tokens),
         );
+        if !deployment.output_limit.is_usual() {
+            put(&mut fields, format!("limit of {name}"), deployment.output_limit.word());
+        }
     }
     put(&mut fields, "route", &model.route);
+    if let Some(hedge) = &model.hedge {
+        put(&mut fields, "hedge", format!("after {} ms to {}", hedge.after_ms, hedge.to));
+    }
+    put_optional(&mut fields, "on context window", model.on_context_window.as_ref());
+    put_optional(&mut fields, "on content policy", model.on_content_policy.as_ref());
     let (timeouts, retries, cooldown) = (&model.timeouts, &model.retries, &model.cooldown);
     put(&mut fields, "first token within", timeouts.first_token);
     put(&mut fields, "idle for", timeouts.idle);
@@ -44,6 +52,9 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
     if !model.guardrails.is_empty() {
         put(&mut fields, "guardrails", joined(&model.guardrails));
     }
+    if !model.lossy.is_usual() {
+        put(&mut fields, "lossy", model.lossy.word());
+    }
     for_people(&mut fields, model.description.as_ref(), model.owner.as_ref(), &model.tags);
     fields
 }
@@ -59,13 +70,46 @@ pub(super) fn guardrail_fields(guardrail: &LlmGuardrail) -> Fields {
 }
 
 fn price(price: &LlmPrice) -> String {
-    let mut words = format!("{} in, {} out", dollars(price.input), dollars(price.output));
-    for (what, nanos) in [("cached", price.cached_input), ("into the cache", price.cache_write)] {
+    let mut words = rates(&price.rates) + " per million tokens";
+    for tier in &price.tiers {
+        words.push_str(&format!("; above {} tokens {}", tier.above, rates(&tier.rates)));
+    }
+    for (name, millionths) in &price.service_tiers {
+        words.push_str(&format!("; {name} × {}", f64::from(*millionths) / 1e6));
+    }
+    for (what, nanos) in [
+        ("request", price.per_request),
+        ("image", price.per_image),
+        ("second", price.per_second),
+        ("search", price.per_search),
+    ] {
+        if let Some(nanos) = nanos {
+            words.push_str(&format!("; {} per {what}", dollars(nanos)));
+        }
+    }
+    if let Some(as_of) = &price.as_of {
+        words.push_str(&format!("; as of {as_of}"));
+    }
+    words
+}
+
+fn rates(rates: &LlmRates) -> String {
+    let mut words = format!("{} in, {} out", dollars(rates.input), dollars(rates.output));
+    for (what, nanos) in [
+        ("cached", rates.cached_input),
+        ("into the cache", rates.cache_write),
+        ("into the cache for an hour", rates.cache_write_1h),
+        ("reasoning", rates.reasoning),
+        ("sound in", rates.input_audio),
+        ("images in", rates.input_image),
+        ("sound out", rates.output_audio),
+        ("images out", rates.output_image),
+    ] {
         if let Some(nanos) = nanos {
             words.push_str(&format!(", {} {what}", dollars(nanos)));
         }
     }
-    words + " per million tokens"
+    words
 }
 
 /// An amount that is never negative, without needless zeros.

@@ -56,7 +56,8 @@ fn thinking(parts: &mut Vec<Part>, mut text: String, seal: Option<Seal>, path: S
 
 /// A signature is bytes in base 64; those of others are a text in them.
 fn seal(text: &str) -> Seal {
-    let foreign = STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let foreign =
+        STANDARD.decode(standard(text.to_owned())).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let foreign =
         foreign.map(|text| Seal::of_text(&text, Origin::Gemini)).filter(|seal| seal.origin != Origin::Gemini);
     foreign.unwrap_or_else(|| Seal { origin: Origin::Gemini, data: text.to_owned() })
@@ -68,7 +69,7 @@ fn part_kind(fields: &mut Fields, calls: &mut Calls) -> Result<Option<PartKind>,
     }
     if let Some(mut data) = fields.object("inlineData")? {
         data.camel_case();
-        let (media_type, data) = (data.needs_text("mimeType")?, data.needs_text("data")?);
+        let (media_type, data) = (data.needs_text("mimeType")?, standard(data.needs_text("data")?));
         let kind = kind_of(&media_type);
         return Ok(Some(medium(kind, Source::Base64 { media_type, data })));
     }
@@ -103,6 +104,18 @@ fn part_kind(fields: &mut Fields, calls: &mut Calls) -> Result<Option<PartKind>,
         Some(name) => Err(fields.wrong(name, "cannot be carried across")),
         None => Ok(None),
     }
+}
+
+/// Google's clients write the alphabet that is safe in addresses, and some leave the padding out; others understand neither.
+fn standard(data: String) -> String {
+    if !data.contains(['-', '_']) && data.len().is_multiple_of(4) {
+        return data;
+    }
+    let mut data = data.replace('-', "+").replace('_', "/");
+    while !data.len().is_multiple_of(4) {
+        data.push('=');
+    }
+    data
 }
 
 /// What a function said: a text where there is one, JSON otherwise.

@@ -1,9 +1,10 @@
-//! OpenAI: chat completions, completions, responses, embeddings, models.
+//! OpenAI: chat completions, completions, responses, embeddings, models, images, sound, moderations.
 
 pub(crate) mod chat;
 mod chat_checks;
 pub(crate) mod completions;
 pub(crate) mod embeddings;
+pub(crate) mod media;
 pub(crate) mod responses;
 mod responses_stream;
 

@@ -1,0 +1,218 @@
+//! Which provider a deployment is at, and how the server is told of it.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use self::Address::{At, MustBeGiven, Usual};
+use super::{Losses, as_name, not_yet, section::Section};
+
+/// A provider that speaks an API which the server speaks: LiteLLM's word for it, what it is here, where it is, and where LiteLLM looks for
+/// its secret.
+struct Known {
+    word: &'static str,
+    kind: &'static str,
+    address: Address,
+    secret: Option<&'static str>,
+}
+
+/// Where a provider is when the file does not say.
+enum Address {
+    /// Where `kind` says.
+    Usual,
+    At(&'static str),
+    /// Wherever its owner runs it.
+    MustBeGiven,
+}
+
+const fn known(
+    word: &'static str,
+    kind: &'static str,
+    address: Address,
+    secret: Option<&'static str>,
+) -> Known {
+    Known { word, kind, address, secret }
+}
+
+const OPENAI: &str = "openai";
+const ANTHROPIC: &str = "anthropic";
+
+const KNOWN: &[Known] = &[
+    known("openai", OPENAI, Usual, Some("OPENAI_API_KEY")),
+    known("anthropic", ANTHROPIC, Usual, Some("ANTHROPIC_API_KEY")),
+    known("hosted_vllm", OPENAI, MustBeGiven, Some("HOSTED_VLLM_API_KEY")),
+    known("openai_like", OPENAI, MustBeGiven, Some("OPENAI_LIKE_API_KEY")),
+    known("llamafile", OPENAI, MustBeGiven, Some("LLAMAFILE_API_KEY")),
+    known("lm_studio", OPENAI, MustBeGiven, Some("LM_STUDIO_API_KEY")),
+    known("ollama", OPENAI, At("http://localhost:11434/v1"), None),
+    known("ollama_chat", OPENAI, At("http://localhost:11434/v1"), None),
+    known("groq", OPENAI, At("https://api.groq.com/openai/v1"), Some("GROQ_API_KEY")),
+    known("deepseek", OPENAI, At("https://api.deepseek.com/v1"), Some("DEEPSEEK_API_KEY")),
+    known("mistral", OPENAI, At("https://api.mistral.ai/v1"), Some("MISTRAL_API_KEY")),
+    known("together_ai", OPENAI, At("https://api.together.xyz/v1"), Some("TOGETHERAI_API_KEY")),
+    known("fireworks_ai", OPENAI, At("https://api.fireworks.ai/inference/v1"), Some("FIREWORKS_AI_API_KEY")),
+    known("openrouter", OPENAI, At("https://openrouter.ai/api/v1"), Some("OPENROUTER_API_KEY")),
+    known("xai", OPENAI, At("https://api.x.ai/v1"), Some("XAI_API_KEY")),
+    known("perplexity", OPENAI, At("https://api.perplexity.ai"), Some("PERPLEXITYAI_API_KEY")),
+    known("nvidia_nim", OPENAI, At("https://integrate.api.nvidia.com/v1"), Some("NVIDIA_NIM_API_KEY")),
+    known("cerebras", OPENAI, At("https://api.cerebras.ai/v1"), Some("CEREBRAS_API_KEY")),
+    known("sambanova", OPENAI, At("https://api.sambanova.ai/v1"), Some("SAMBANOVA_API_KEY")),
+    known("deepinfra", OPENAI, At("https://api.deepinfra.com/v1/openai"), Some("DEEPINFRA_API_KEY")),
+];
+
+/// What LiteLLM takes for OpenAI's or Anthropic's where no provider is named.
+const BARE: &[(&str, &[&str])] = &[
+    (
+        "openai",
+        &["gpt-", "o1", "o3", "o4", "chatgpt-", "text-embedding-", "text-moderation-", "omni-moderation-"],
+    ),
+    ("anthropic", &["claude-"]),
+];
+
+/// What `os.environ/NAME` begins with.
+const FROM_ENVIRONMENT: &str = "os.environ/";
+
+/// A value of the file, or the variable of the environment that has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Given {
+    /// As it is written. Of a secret only to tell two of them apart: it is never written.
+    Written(String),
+    Variable(String),
+}
+
+impl Given {
+    fn of(text: &str) -> Self {
+        match text.strip_prefix(FROM_ENVIRONMENT) {
+            Some(name) => Self::Variable(name.trim().to_owned()),
+            None => Self::Written(text.to_owned()),
+        }
+    }
+}
+
+/// A provider of the configuration.
+#[derive(Debug, PartialEq, Eq)]
+struct Provider {
+    word: &'static str,
+    kind: &'static str,
+    address: Option<Given>,
+    secret: Option<Given>,
+}
+
+/// The providers of the file, each once, with their names.
+#[derive(Debug, Default)]
+pub(super) struct Providers(Vec<(String, Provider)>);
+
+impl Providers {
+    /// The name of the provider that a deployment is at, and what that calls the model. What cannot be asked here is listed.
+    pub(super) fn of(&mut self, params: &mut Section<'_>, losses: &mut Losses) -> Option<(String, String)> {
+        let (place, written) = params.text("model", losses)?;
+        let word = params.text("custom_llm_provider", losses).map(|(_, word)| word);
+        let split = written.split_once('/');
+        let (word, model) = match (word, split) {
+            // A provider that is named may be before the model as well.
+            (Some(word), Some((before, model))) if before == word => (word, model),
+            (Some(word), _) => (word, written),
+            (None, Some((before, model))) => (before, model),
+            (None, None) => {
+                match BARE.iter().find(|(_, begins)| begins.iter().any(|begin| written.starts_with(begin))) {
+                    Some((word, _)) => (*word, written),
+                    None => {
+                        losses.say(
+                            place.line,
+                            place.place,
+                            "which provider it is at is not said: write provider/model",
+                        );
+                        return None;
+                    }
+                }
+            }
+        };
+        let Some(known) = KNOWN.iter().find(|known| known.word == word) else {
+            let reason = format!(
+                "no kind of provider speaks the API of {word}; if an address of it is compatible with OpenAI's, \
+                 write openai/ and that address"
+            );
+            losses.say(place.line, place.place, reason);
+            return None;
+        };
+        if model.contains('*') {
+            let reason = "a pattern of models: define each model that callers may ask for";
+            losses.say(place.line, place.place, reason);
+            return None;
+        }
+        let address = params.text("api_base", losses).or_else(|| params.text("base_url", losses));
+        let address = match (address, &known.address) {
+            (Some((_, text)), _) => Some(with_version(Given::of(text), known)),
+            (None, Usual) => None,
+            (None, At(address)) => Some(Given::Written((*address).to_owned())),
+            (None, MustBeGiven) => {
+                losses.say(place.line, place.place, format!("{word} needs an api_base, and there is none"));
+                return None;
+            }
+        };
+        let given = params.text("api_key", losses);
+        let secret = match &given {
+            Some((_, text)) => Some(Given::of(text)),
+            None => known.secret.map(|name| Given::Variable(name.to_owned())),
+        };
+        let name =
+            self.named(Provider { word: known.word, kind: known.kind, address, secret: secret.clone() });
+        if let (Some((field, _)), Some(Given::Written(_))) = (given, secret) {
+            let variable = variable(&name, "API_KEY");
+            let reason = format!(
+                "the secret stands in the file and is not copied: start the server with it as {variable}"
+            );
+            losses.say(field.line, field.place, reason);
+        }
+        Some((name, model.to_owned()))
+    }
+
+    fn named(&mut self, provider: Provider) -> String {
+        if let Some((name, _)) = self.0.iter().find(|(_, other)| *other == provider) {
+            return name.clone();
+        }
+        let name = not_yet(&as_name(provider.word), |name| self.0.iter().any(|(taken, _)| taken == name));
+        self.0.push((name.clone(), provider));
+        name
+    }
+
+    /// The sections of the configuration, and the variables that the server is to be started with.
+    pub(super) fn written(&self) -> (String, BTreeMap<String, String>) {
+        let (mut text, mut environment) = (String::new(), BTreeMap::new());
+        for (name, provider) in &self.0 {
+            let mut section = format!("[providers.{name}]\nkind = \"{}\"\n", provider.kind);
+            match &provider.address {
+                Some(Given::Written(address)) => {
+                    let _ = writeln!(section, "base_url = {}", serde_json::Value::from(address.as_str()));
+                }
+                Some(Given::Variable(theirs)) => {
+                    environment.insert(variable(name, "BASE_URL"), theirs.clone());
+                }
+                None => {}
+            }
+            if let Some(Given::Variable(theirs)) = &provider.secret {
+                environment.insert(variable(name, "API_KEY"), theirs.clone());
+            }
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&section);
+        }
+        (text, environment)
+    }
+}
+
+/// The variable that gives the server a value of a provider.
+fn variable(name: &str, value: &str) -> String {
+    format!("SHIPWAY_PROVIDERS__{}__{value}", name.to_uppercase())
+}
+
+/// LiteLLM adds the version to an address of Anthropic's and of Ollama's; here it belongs to the address.
+fn with_version(address: Given, known: &Known) -> Given {
+    match address {
+        Given::Written(text) if known.kind == ANTHROPIC || known.word.starts_with("ollama") => {
+            let text = text.trim_end_matches('/').trim_end_matches("/messages");
+            Given::Written(if text.ends_with("/v1") { text.to_owned() } else { format!("{text}/v1") })
+        }
+        Given::Written(text) => Given::Written(text.trim_end_matches('/').to_owned()),
+        Given::Variable(name) => Given::Variable(name),
+    }
+}

@@ -1,0 +1,150 @@
+//! Where a call lies at a provider, and how its secret is shown there, by the provider's kind. Pure.
+
+use http::{HeaderName, header};
+use shipway_dialects::{Dialect, Family};
+use url::Url;
+
+use crate::model::{ProviderKind, ProviderSpec};
+
+/// Where calls of Azure lie behind the address of a resource.
+const AZURE: &str = "openai";
+
+/// What a provider is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target<'a> {
+    pub(crate) dialect: Dialect,
+    /// The path of the call behind the provider's address; of Gemini what is done with the model.
+    pub(crate) path: &'a str,
+    /// What the provider calls the model.
+    pub(crate) model: &'a str,
+    pub(crate) is_stream: bool,
+}
+
+impl ProviderKind {
+    /// Whose conventions its API follows.
+    pub(crate) const fn family(self) -> Family {
+        match self {
+            Self::OpenAi | Self::Azure => Family::OpenAi,
+            Self::Anthropic => Family::Anthropic,
+            Self::Gemini => Family::Gemini,
+        }
+    }
+
+    /// What it is asked in where a call is translated for it, and the path of that.
+    pub(crate) const fn chat(self) -> (Dialect, &'static str) {
+        match self {
+            Self::OpenAi | Self::Azure => (Dialect::OpenAiChat, "chat/completions"),
+            Self::Anthropic => (Dialect::AnthropicMessages, "messages"),
+            Self::Gemini => (Dialect::GeminiGenerate, GENERATE),
+        }
+    }
+
+    /// The header that carries the secret, and what stands before it.
+    pub(crate) const fn secret(self) -> (HeaderName, &'static str) {
+        match self {
+            Self::OpenAi => (header::AUTHORIZATION, "Bearer "),
+            Self::Anthropic => (HeaderName::from_static("x-api-key"), ""),
+            Self::Gemini => (HeaderName::from_static("x-goog-api-key"), ""),
+            Self::Azure => (HeaderName::from_static("api-key"), ""),
+        }
+    }
+}
+
+/// What Gemini calls an answer.
+pub(crate) const GENERATE: &str = "generateContent";
+/// The same as a stream.
+pub(crate) const STREAM: &str = "streamGenerateContent";
+
+/// The address of `target` at a provider.
+pub(crate) fn url(spec: &ProviderSpec, target: &Target<'_>) -> Url {
+    let mut url = spec.base_url.clone();
+    let base = url.path().trim_end_matches('/').to_owned();
+    match (spec.kind, &spec.api_version) {
+        (ProviderKind::OpenAi | ProviderKind::Anthropic, _) => {
+            url.set_path(&format!("{base}/{}", target.path));
+        }
+        (ProviderKind::Gemini, _) => {
+            let verb = if target.is_stream { STREAM } else { target.path };
+            // Models that somebody tuned lie beside the others, and are named with where they lie.
+            let place = if target.model.contains('/') { "" } else { "models/" };
+            url.set_path(&format!("{base}/{place}{}:{verb}", target.model));
+            if target.is_stream {
+                url.set_query(Some("alt=sse"));
+            }
+        }
+        (ProviderKind::Azure, None) => url.set_path(&format!("{base}/{AZURE}/v1/{}", target.path)),
+        (ProviderKind::Azure, Some(version)) => {
+            // Responses name their model in the body there, too.
+            let deployment = match target.dialect {
+                Dialect::OpenAiResponses => String::new(),
+                _ => format!("deployments/{}/", target.model),
+            };
+            url.set_path(&format!("{base}/{AZURE}/{deployment}{}", target.path));
+            url.query_pairs_mut().append_pair("api-version", version);
+        }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(kind: ProviderKind, base_url: &str, api_version: Option<&str>, target: &Target<'_>) -> String {
+        let spec = ProviderSpec {
+            name: "p".to_owned(),
+            kind,
+            base_url: base_url.parse().unwrap(),
+            api_version: api_version.map(str::to_owned),
+            api_key: None,
+            connect_timeout: Duration::from_secs(1),
+        };
+        url(&spec, target).into()
+    }
+
+    const CHAT: Target<'static> =
+        Target { dialect: Dialect::OpenAiChat, path: "chat/completions", model: "m", is_stream: true };
+
+    #[test]
+    fn a_path_goes_behind_that_of_the_address() {
+        for base in ["http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1/"] {
+            let found = at(ProviderKind::OpenAi, base, None, &CHAT);
+            assert_eq!(found, "http://127.0.0.1:1/v1/chat/completions");
+        }
+    }
+
+    #[test]
+    fn gemini_has_model_and_verb_in_its_path() {
+        let asked = |model, path, is_stream| {
+            let target = Target { dialect: Dialect::GeminiGenerate, path, model, is_stream };
+            at(ProviderKind::Gemini, "http://g/v1beta", None, &target)
+        };
+        assert_eq!(asked("gemini-x", GENERATE, false), "http://g/v1beta/models/gemini-x:generateContent");
+        assert_eq!(
+            asked("gemini-x", GENERATE, true),
+            "http://g/v1beta/models/gemini-x:streamGenerateContent?alt=sse"
+        );
+        assert_eq!(asked("gemini-x", "countTokens", false), "http://g/v1beta/models/gemini-x:countTokens");
+        assert_eq!(asked("tunedModels/x", GENERATE, false), "http://g/v1beta/tunedModels/x:generateContent");
+        // A name is no way out of the path.
+        assert_eq!(asked("x?y=#z", GENERATE, false), "http://g/v1beta/models/x%3Fy=%23z:generateContent");
+    }
+
+    #[test]
+    fn azure_has_the_model_in_the_body_or_by_an_older_version_in_the_path() {
+        let azure =
+            |version, target: &Target<'_>| at(ProviderKind::Azure, "https://r.example/", version, target);
+        let responses = Target { dialect: Dialect::OpenAiResponses, path: "responses", ..CHAT };
+        assert_eq!(azure(None, &CHAT), "https://r.example/openai/v1/chat/completions");
+        assert_eq!(
+            azure(Some("2024-10-21"), &CHAT),
+            "https://r.example/openai/deployments/m/chat/completions?api-version=2024-10-21"
+        );
+        assert_eq!(
+            azure(Some("2025-04-01-preview"), &responses),
+            "https://r.example/openai/responses?api-version=2025-04-01-preview"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! What is done with a stream besides passing it on: it is written down to be given again, and guardrails look at it. Both see it as its
+//! caller gets it, frame by frame, whichever API its provider speaks. Without either its bytes are not touched.
+
+use bytes::{Bytes, BytesMut};
+use shipway_dialects::{ApiError, Dialect, Ending, Frame, Scanner};
+
+use super::{cached::Keeper, charge::Call};
+use crate::{
+    guard::{StreamGuard, Verdicts, Violation},
+    ledger::Outcome,
+};
+
+/// A stream between what was read of it and its caller.
+pub(super) struct OnTheWay {
+    dialect: Dialect,
+    keeper: Option<Keeper>,
+    guard: Option<StreamGuard>,
+    /// Cuts what goes out into its frames.
+    scanner: Scanner,
+    frames: Vec<Frame>,
+}
+
+impl OnTheWay {
+    /// `dialect` is the caller's.
+    pub(super) fn new(dialect: Dialect, keeper: Option<Keeper>, guard: Option<StreamGuard>) -> Self {
+        Self { dialect, keeper, guard, scanner: Scanner::new(dialect), frames: Vec::new() }
+    }
+
+    /// Takes what is to go out, and gives what may; or a guardrail refuses. `is_over`: nothing more comes.
+    pub(super) fn pass(&mut self, out: Bytes, is_over: bool) -> Result<Bytes, Violation> {
+        if self.keeper.is_none() && self.guard.is_none() {
+            return Ok(out);
+        }
+        // A frame that is too long was refused when it was read.
+        let is_cut = self.scanner.feed(&out, &mut self.frames).is_ok();
+        if is_over || !is_cut {
+            let (_, last) = self.scanner.end();
+            self.frames.extend(last);
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.recorder.record(&self.frames);
+        }
+        let Some(guard) = &mut self.guard else {
+            self.frames.clear();
+            return Ok(out);
+        };
+        let first = guard.pass(&mut self.frames)?;
+        if !is_over {
+            return Ok(first);
+        }
+        let rest = guard.finish()?;
+        if rest.is_empty() {
+            return Ok(first);
+        }
+        let mut both = BytesMut::from(first);
+        both.extend_from_slice(&rest);
+        Ok(both.freeze())
+    }
+
+    /// A guardrail refused: nothing more goes out but the frame that says so.
+    pub(super) fn stop(&mut self, error: &ApiError, call: &str) -> (Dialect, Bytes) {
+        (self.keeper, self.guard) = (None, None);
+        (self.dialect, error.frame(self.dialect, Some(call), self.scanner.next_sequence()))
+    }
+
+    /// What guardrails said so far.
+    pub(super) fn take_verdicts(&mut self) -> Option<Verdicts> {
+        self.guard.as_mut().map(StreamGuard::take_verdicts)
+    }
+
+    /// The call is settled: what was written down is kept if it came to its end.
+    pub(super) fn keep(&mut self, outcome: Outcome, call: &Call) {
+        let is_whole = outcome == Outcome::Answered && self.scanner.ending() == Ending::Complete;
+        // Once: whatever comes after the end belongs to no answer.
+        if let Some(keeper) = self.keeper.take().filter(|_| is_whole) {
+            keeper.keep_stream(call);
+        }
+    }
+}
