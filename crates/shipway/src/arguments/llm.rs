@@ -36,7 +36,7 @@ pub(crate) enum Llm {
 pub(crate) struct LlmRecompute {
     /// Files of definitions whose prices are taken; without any, the prices in force
     #[arg(long = "prices", value_name = "FILE")]
-    pub(crate) prices: Vec<std::path::PathBuf>,
+    pub(crate) prices: Vec<PathBuf>,
     /// The first day of the calls, in UTC: 2026-11-01
     #[arg(long, value_name = "DAY")]
     pub(crate) since: Option<String>,
