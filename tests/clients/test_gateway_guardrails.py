@@ -122,7 +122,7 @@ def test_a_request_with_a_secret_is_refused_in_the_words_of_each_api(client, cla
 
 @pytest.mark.parametrize("pieces", PIECES)
 def test_a_stream_that_must_not_go_on_ends_with_an_error_and_leaves_the_provider(client, claude, screened, pieces):
-    said = script(f"text=see https://bad.net/x and more,chunks={pieces}")
+    said = script(f"echo,chunks={pieces}", "see https://bad.net/x and more")
     text = ""
     with pytest.raises(openai.APIError) as broken:
         for chunk in client.chat.completions.create(model="screened", messages=user(said), stream=True):
@@ -132,7 +132,7 @@ def test_a_stream_that_must_not_go_on_ends_with_an_error_and_leaves_the_provider
         with claude.messages.stream(model="screened_claude", max_tokens=200, messages=user(said)) as events:
             events.until_done()
     assert "guardrail hosts" in str(broken_claude.value)
-    allowed = script(f"text=see https://docs.example.com/x,chunks={pieces}")
+    allowed = script(f"echo,chunks={pieces}", "see https://docs.example.com/x")
     stream = client.chat.completions.create(model="screened", messages=user(allowed), stream=True)
     assert "https://docs.example.com/x" in "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
 
@@ -158,7 +158,7 @@ def test_verdicts_are_in_the_table_of_calls_and_no_value_is_anywhere(client, scr
         "SELECT guardrails FROM llm_calls WHERE model = 'screened' AND guardrails LIKE '%aurora%' ORDER BY at DESC LIMIT 1"
     )
     deadline = time.monotonic() + 60
-    while "aurora" not in (rows := screened.server.cli("sql", query, "--json")):
+    while "aurora" not in (rows := json.dumps(screened.server.cli("sql", query))):
         assert time.monotonic() < deadline, rows
         time.sleep(0.2)
     assert "shadowed" in rows and "redacted" in rows and MAIL not in rows
@@ -166,13 +166,15 @@ def test_verdicts_are_in_the_table_of_calls_and_no_value_is_anywhere(client, scr
 
 
 def test_the_command_line_lists_and_tries_them(screened, tmp_path):
-    listed = json.loads(screened.server.cli("llm", "guardrails", "--json"))["guardrails"]
+    listed = screened.server.cli("llm", "guardrails")["guardrails"]
     assert [guardrail["name"] for guardrail in listed] == ["aurora", "hosts", "keys", "people"]
     assert all(guardrail["models"] == ["screened", "screened_claude"] for guardrail in listed)
     text = tmp_path / "notes.txt"
     text.write_text(f"line one\nwrite to {MAIL} with {KEY}\n", encoding="utf-8")
     tried = screened.server.cli("llm", "guardrails", "try", str(text))
-    assert "2:10" in tried and "email" in tried and "api_key" in tried
-    assert MAIL not in tried and KEY not in tried
-    tried = json.loads(screened.server.cli("llm", "guardrails", "try", str(text), "--json"))
     assert tried["text"] == "line one\nwrite to <EMAIL_1> with <API_KEY_1>\n"
+    found = [(one["label"], one["line"], one["column"]) for one in tried["findings"]]
+    assert found == [("email", 2, 10), ("api_key", 2, 45)]
+    assert MAIL not in json.dumps(tried) and KEY not in json.dumps(tried)
+    only = screened.server.cli("llm", "guardrails", "try", str(text), "--guardrail", "people")
+    assert [one["guardrail"] for one in only["findings"]] == ["people"]

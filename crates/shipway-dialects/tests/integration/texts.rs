@@ -6,15 +6,18 @@ use shipway_dialects::{
     Dialect, Ends, answer_texts, canonical, decode_text, encode_text, frame_texts, request_texts, splice,
 };
 
-/// The texts of a frame, each with what it is a piece of, and the calls.
-fn frame(dialect: Dialect, data: &str) -> (Vec<(String, Option<(u64, String)>)>, Vec<String>, Ends) {
+/// A text, and what it is a piece of.
+type Said = (String, Option<(u64, String)>);
+
+/// The texts of a frame, the calls, and what ends.
+fn frame(dialect: Dialect, data: &str) -> (Vec<Said>, Vec<String>, Ends) {
     let texts = frame_texts(dialect, data.as_bytes());
     let places = texts.places.into_iter();
     let said = places.map(|place| (decode_text(&data.as_bytes()[place.range]), place.run)).collect();
     (said, texts.tools, texts.ends)
 }
 
-fn piece(text: &str, answer: u64, part: &str) -> (String, Option<(u64, String)>) {
+fn piece(text: &str, answer: u64, part: &str) -> Said {
     (text.to_owned(), Some((answer, part.to_owned())))
 }
 

@@ -4,7 +4,7 @@
 //! - `cache`: answers that are given again
 //! - `calls`: whole answers: what passes through, fallback, errors
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
-//! - `guardrails`: what requests and answers must not hold
+//! - `guardrails`: what requests and answers must not hold; `guardrails_kept`: also of answers that are kept or translated
 //! - `limits`: keys, budgets, rates
 //! - `media`: images, sound, moderations
 //! - `responses`: responses that providers keep
@@ -19,6 +19,7 @@ mod cache;
 mod calls;
 mod gemini;
 mod guardrails;
+mod guardrails_kept;
 mod ledger;
 mod limits;
 mod media;
