@@ -300,7 +300,7 @@ fn refuse_blocked(
     call.went_wrong(error.message.clone());
     let mut response = wire::refuse(dialect, &error, Some(call.id()), None);
     call.settle(Outcome::Blocked, Some(response.status()), charge);
-    wire::put(response.headers_mut(), wire::OUR_CODE, "gateway.blocked");
+    wire::put(response.headers_mut(), wire::OUR_CODE, Violation::code());
     put_cost(response.headers_mut(), &call);
     put_headers(response.headers_mut(), gateway, dialect, &call);
     response

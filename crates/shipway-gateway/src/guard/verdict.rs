@@ -39,6 +39,11 @@ pub(crate) struct Violation {
 }
 
 impl Violation {
+    /// Our code of the refusal; that of the API names the guardrail.
+    pub(crate) const fn code() -> &'static str {
+        "gateway.blocked"
+    }
+
     /// What the caller is told: which guardrail and what kind of thing, never what it was.
     pub(crate) fn error(&self) -> ApiError {
         let what = match self.side {
