@@ -35,7 +35,43 @@ const TRY_LIMIT_BYTES: u64 = 8 << 20;
 ///
 /// The routes of calls let in everybody who is known: whether they may use a model is decided by its name, which stands in the body.
 pub fn routes(gateway: Gateway) -> Routes<()> {
-    let native = Routes::new()
+    // Clients of OpenAI and of Google ask for models on the same paths.
+    let models = Routes::new()
+        .get("/v1/models", Permission::Known, models::list)
+        .get("/v1/models/{model}", Permission::Known, models::show)
+        .with_key_in_query(gemini::KEY)
+        .with_problem_renderer(in_openai);
+    let anthropic = Routes::new()
+        .post_with_limit("/v1/messages", Permission::Known, CALL_LIMIT_BYTES, calls::messages)
+        .post_with_limit(
+            "/v1/messages/count_tokens",
+            Permission::Known,
+            CALL_LIMIT_BYTES,
+            calls::count_tokens,
+        )
+        .with_problem_renderer(in_anthropic)
+        .with_unknown_path_renderer("/v1/messages", in_anthropic);
+    let gemini = Routes::new()
+        .post_with_limit("/v1beta/models/{*model}", Permission::Known, CALL_LIMIT_BYTES, gemini::call)
+        // Google's newer clients ask on this one, beside OpenAI's list of models.
+        .post_with_limit("/v1/models/{model}", Permission::Known, CALL_LIMIT_BYTES, gemini::call)
+        .get("/v1beta/models", Permission::Known, gemini::list)
+        .get("/v1beta/models/{*model}", Permission::Known, gemini::show)
+        .with_key_in_query(gemini::KEY)
+        .with_problem_renderer(in_gemini)
+        .with_unknown_path_renderer("/v1beta/", in_gemini);
+    native()
+        .merge(openai())
+        .merge(models)
+        .merge(anthropic)
+        .merge(gemini)
+        .about(ResourceType::LlmModel)
+        .with_state(gateway)
+}
+
+/// The API of the gateway itself.
+fn native() -> Routes<Gateway> {
+    Routes::new()
         .get("/api/v1/llm/models", Permission::Read, models::native)
         .get("/api/v1/llm/guardrails", Permission::Read, guardrails::list)
         .post_with_limit(
@@ -53,8 +89,12 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .get("/api/v1/llm/groups", Permission::Read, groups::list)
         .get("/api/v1/llm/groups/{group}", Permission::Read, groups::show)
         .put("/api/v1/llm/groups/{group}", Permission::Manage, groups::put)
-        .delete("/api/v1/llm/groups/{group}", Permission::Manage, groups::delete);
-    let openai = Routes::new()
+        .delete("/api/v1/llm/groups/{group}", Permission::Manage, groups::delete)
+}
+
+/// OpenAI's API.
+fn openai() -> Routes<Gateway> {
+    Routes::new()
         .post_with_limit("/v1/chat/completions", Permission::Known, CALL_LIMIT_BYTES, calls::chat)
         .post_with_limit("/v1/completions", Permission::Known, CALL_LIMIT_BYTES, calls::completions)
         .post_with_limit("/v1/responses", Permission::Known, CALL_LIMIT_BYTES, calls::responses)
@@ -92,39 +132,7 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .post_with_limit("/v1/audio/translations", Permission::Known, CALL_LIMIT_BYTES, media::translations)
         .post_with_limit("/v1/moderations", Permission::Known, CALL_LIMIT_BYTES, media::moderations)
         .with_problem_renderer(in_openai)
-        .with_unknown_path_renderer("/v1/", in_openai);
-    // Clients of OpenAI and of Google ask for models on the same paths.
-    let models = Routes::new()
-        .get("/v1/models", Permission::Known, models::list)
-        .get("/v1/models/{model}", Permission::Known, models::show)
-        .with_key_in_query(gemini::KEY)
-        .with_problem_renderer(in_openai);
-    let anthropic = Routes::new()
-        .post_with_limit("/v1/messages", Permission::Known, CALL_LIMIT_BYTES, calls::messages)
-        .post_with_limit(
-            "/v1/messages/count_tokens",
-            Permission::Known,
-            CALL_LIMIT_BYTES,
-            calls::count_tokens,
-        )
-        .with_problem_renderer(in_anthropic)
-        .with_unknown_path_renderer("/v1/messages", in_anthropic);
-    let gemini = Routes::new()
-        .post_with_limit("/v1beta/models/{*model}", Permission::Known, CALL_LIMIT_BYTES, gemini::call)
-        // Google's newer clients ask on this one, beside OpenAI's list of models.
-        .post_with_limit("/v1/models/{model}", Permission::Known, CALL_LIMIT_BYTES, gemini::call)
-        .get("/v1beta/models", Permission::Known, gemini::list)
-        .get("/v1beta/models/{*model}", Permission::Known, gemini::show)
-        .with_key_in_query(gemini::KEY)
-        .with_problem_renderer(in_gemini)
-        .with_unknown_path_renderer("/v1beta/", in_gemini);
-    native
-        .merge(openai)
-        .merge(models)
-        .merge(anthropic)
-        .merge(gemini)
-        .about(ResourceType::LlmModel)
-        .with_state(gateway)
+        .with_unknown_path_renderer("/v1/", in_openai)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]
