@@ -81,7 +81,8 @@ def bare(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 
 def test_a_network_answers_over_tritonclient_as_onnxruntime_does(bare):
     network = perceptron()
-    name = deploy(bare.url, network)
+    # What is logged is emptied of its weights on the way: they go into a file of their own.
+    name = deploy(bare.url, perceptron())
     rows = numpy.random.default_rng(6).normal(size=(40, FEATURES)).astype(numpy.float32)
     expected = onnxruntime.InferenceSession(network.SerializeToString()).run(["y"], {"x": rows})[0]
     address = bare.url.removeprefix("http://")
@@ -105,7 +106,8 @@ def test_a_network_answers_over_tritonclient_as_onnxruntime_does(bare):
 
 def test_rows_of_columns_are_predicted(bare):
     network = perceptron()
-    name = deploy(bare.url, network)
+    # What is logged is emptied of its weights on the way: they go into a file of their own.
+    name = deploy(bare.url, perceptron())
     row = {f"x_{place}": place / 10 for place in range(FEATURES)}
     answer = requests.post(f"{bare.url}/api/v1/predict/{name}", json={"rows": [row]}, timeout=10)
     assert answer.ok, answer.text
