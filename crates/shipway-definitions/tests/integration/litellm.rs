@@ -240,8 +240,8 @@ fn an_address_and_secrets_of_the_environment_stay_there() {
     let text = "
 model_list:
   - { model_name: m, litellm_params: { model: qwen3, custom_llm_provider: hosted_vllm, api_base: os.environ/VLLM_URL, api_key: os.environ/VLLM_KEY, input_cost_per_token: 0, output_cost_per_token: 0 } }
-  - { model_name: m, litellm_params: { model: claude-x, api_base: 'https://proxy.example.com/', api_key: os.environ/VLLM_KEY, rpm: 10.5, input_cost_per_token: 0, output_cost_per_token: 0 } }
-  - { model_name: m, litellm_params: { model: claude-x, api_base: 'https://proxy.example.com/v1', api_key: os.environ/VLLM_KEY, rpm: 21, input_cost_per_token: 0, output_cost_per_token: 0 } }
+  - { model_name: m, litellm_params: { model: claude-x, api_base: 'https://claude.example.com/', api_key: os.environ/VLLM_KEY, rpm: 10.5, input_cost_per_token: 0, output_cost_per_token: 0 } }
+  - { model_name: m, litellm_params: { model: claude-x, api_base: 'https://claude.example.com/v1', api_key: os.environ/VLLM_KEY, rpm: 21, input_cost_per_token: 0, output_cost_per_token: 0 } }
 ";
     assert_snapshot!(imported(text), @r#"
     kind: llm_model
@@ -257,7 +257,7 @@ model_list:
 
     [providers.anthropic]
     kind = "anthropic"
-    base_url = "https://proxy.example.com/v1"
+    base_url = "https://claude.example.com/v1"
     ===
     SHIPWAY_PROVIDERS__ANTHROPIC__API_KEY from VLLM_KEY
     SHIPWAY_PROVIDERS__HOSTED_VLLM__API_KEY from VLLM_KEY
