@@ -30,7 +30,7 @@ pub use limits::{Budget, Limits};
 pub use route::{Detours, Hedge, Route, Stickiness};
 pub use scope::{Chain, Scope};
 pub use spec::{
-    CacheScope, CacheSpec, Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries,
-    Timeouts, UnknownPrice,
+    CacheScope, CacheSpec, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, ModelSpec, ProviderKind,
+    ProviderSpec, Retries, Timeouts, UnknownPrice,
 };
 pub use window::Window;
