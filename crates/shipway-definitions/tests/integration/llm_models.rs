@@ -357,9 +357,9 @@ fn content_that_cannot_be_kept_so_is_refused() {
     assert_snapshot!(refused(&model("content: { keep: fulll, share: 2, max_kib: 0 }\n")), @r"
     a.yaml:4: llm_model m: keep fulll does not exist
       hint: did you mean full?
-    a.yaml:4: llm_model m: share 2 is no share
-      hint: write the share of calls whose content is kept, from 0 to 1: 0.1 for one in ten
     a.yaml:4: llm_model m: max_kib is no such number
       hint: write a whole number from 1 to 4096
+    a.yaml:4: llm_model m: share 2 is no share
+      hint: write the share of calls whose content is kept, from 0 to 1: 0.1 for one in ten
     ");
 }
