@@ -26,6 +26,10 @@ pub enum Thing {
     Call,
     /// What was asked and answered in a call.
     Content,
+    /// A file that lies at a provider.
+    File,
+    /// A batch of calls that a provider works off.
+    Batch,
     /// Something that could be done with a model.
     Verb,
 }
@@ -40,6 +44,8 @@ impl Thing {
             Self::Response => "response",
             Self::Call => "call",
             Self::Content => "content of call",
+            Self::File => "file",
+            Self::Batch => "batch",
             Self::Verb => "method",
         }
     }
@@ -117,6 +123,15 @@ pub enum GatewayError {
     /// Providers of the model are not in the configuration.
     #[error("model {model}: no provider of it is configured")]
     NoProvider {
+        /// The model.
+        model: String,
+    },
+    /// Nobody says at which provider a file shall lie.
+    #[error("at which provider the file shall lie is not said")]
+    WhichProvider,
+    /// Guardrails look at calls of the model, and would not see those of a file.
+    #[error("guardrails look at calls of model {model}, and see none that stand in a file")]
+    GuardedFile {
         /// The model.
         model: String,
     },
@@ -235,6 +250,8 @@ impl Failure for GatewayError {
         match self {
             Self::Missing { .. } => Kind::NotFound,
             Self::Invalid { .. }
+            | Self::WhichProvider
+            | Self::GuardedFile { .. }
             | Self::NoSuchApi { .. }
             | Self::NotTranslatable(_)
             | Self::NoneWished { .. }
@@ -270,6 +287,8 @@ impl Failure for GatewayError {
             Self::PreviousElsewhere { .. } => "gateway.previous_response_elsewhere",
             Self::NoProvider { .. } | Self::ProviderGone { .. } => "gateway.no_provider",
             Self::NoneWished { .. } => "gateway.none_wished",
+            Self::WhichProvider => "gateway.which_provider",
+            Self::GuardedFile { .. } => "gateway.guarded_file",
             Self::NoPrice { .. } => "gateway.no_price",
             Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
             Self::Limit { .. } => "gateway.rate_limited",
@@ -309,6 +328,10 @@ impl Failure for GatewayError {
             Self::NoneWished { .. } => {
                 "name deployments of the model or their providers in `order`, `only` and `ignore`, and allow a `max_price` that one of them has"
             }
+            Self::WhichProvider => {
+                "name a model in the header x-shipway-model: the file goes where the first deployment of it is that has such an API"
+            }
+            Self::GuardedFile { .. } => "send the calls one by one, or ask for a model without guardrails",
             Self::NoPrice { .. } => {
                 "give the deployment a price, or write `unknown_price: flag` in the model's definition"
             }

@@ -12,6 +12,7 @@
 //! - `dialects/`: how each provider reads a request, and words an answer, a stream and an error
 //! - `provider`, `route`: from a request to its answer, by its path
 //! - `speak`, `failures`: an honest answer, and errors
+//! - `files`: files, and batches that are worked off
 //! - `kept`: answers that were prepared, and responses that later requests name
 //! - `journal`, `control`: what arrived, and the paths under `/_mock/`
 
@@ -24,6 +25,7 @@ mod delay;
 mod dialects;
 mod example;
 mod failures;
+mod files;
 mod flags;
 mod journal;
 mod kept;
