@@ -293,6 +293,12 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
     for guardrail in &model.guardrails {
         canonical.field("guardrail", guardrail);
     }
+    if let Some(content) = &model.content {
+        canonical
+            .field("content", content.keep.word())
+            .field("content_share", format!("{:?}", content.share))
+            .field("content_bytes", content.most_bytes.to_string());
+    }
     canonical.digest()
 }
 

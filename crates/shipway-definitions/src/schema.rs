@@ -434,6 +434,7 @@ mod tests {
             ("LlmRetriesDocument", parse::LLM_RETRY_FIELDS),
             ("LlmCooldownDocument", parse::LLM_COOLDOWN_FIELDS),
             ("LlmCacheDocument", parse::LLM_CACHE_FIELDS),
+            ("LlmContentDocument", parse::LLM_CONTENT_FIELDS),
         ];
         let kinds = documents.iter().map(String::as_str).zip(parse::FIELDS.map(|(_, fields)| fields));
         for (document, known) in kinds.chain(parts) {

@@ -22,6 +22,14 @@ pub enum Finish {
 }
 
 impl Finish {
+    /// The word for it, as OpenAI's chat has it; of a reason that only its provider knows, its own.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Other(reason) => reason.clone(),
+            known => known.to_openai().to_owned(),
+        }
+    }
+
     /// From `finish_reason` of OpenAI.
     pub fn of_openai(reason: &str) -> Self {
         match reason {

@@ -10,6 +10,7 @@
 //! - `rewrite`: what changes in a request on its way
 //! - `sse`: a stream cut into frames
 //! - `scanner`: what the frames of a stream mean: output, usage, finish, errors, an honest end
+//! - `said`: what requests and answers say, for whoever reads them afterwards
 //! - `texts`: where texts stand, and others in their place
 //! - `usage`: tokens in one convention
 //! - `finish`: why an answer ended
@@ -32,6 +33,7 @@ mod kept;
 mod made;
 mod price;
 mod rewrite;
+pub mod said;
 mod scanner;
 mod sse;
 mod texts;

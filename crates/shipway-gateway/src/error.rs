@@ -7,7 +7,7 @@ use shipway_dialects::{BadRequest, Nanos};
 use shipway_log::LogError;
 use shipway_store::StoreError;
 
-use crate::{meter::Bound, model::Scope};
+use crate::{ledger::CarryError, meter::Bound, model::Scope};
 
 /// The families of things that the gateway keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub enum Thing {
     Guardrail,
     /// A response that a provider keeps.
     Response,
+    /// A call that was made.
+    Call,
+    /// What was asked and answered in a call.
+    Content,
     /// A file that lies at a provider.
     File,
     /// A batch of calls that a provider works off.
@@ -38,6 +42,8 @@ impl Thing {
             Self::Model => "model",
             Self::Guardrail => "guardrail",
             Self::Response => "response",
+            Self::Call => "call",
+            Self::Content => "content of call",
             Self::File => "file",
             Self::Batch => "batch",
             Self::Verb => "method",
@@ -180,6 +186,9 @@ pub enum GatewayError {
     /// The client for providers could not be made.
     #[error("connections to providers could not be set up")]
     Client(#[from] reqwest::Error),
+    /// The tables of calls failed.
+    #[error("{}", shipway_core::failure::chain(&**.0))]
+    Traces(CarryError),
     /// The event log failed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -259,6 +268,7 @@ impl Failure for GatewayError {
             | Self::Damaged { .. }
             | Self::NoRandomness
             | Self::Client(_) => Kind::Internal,
+            Self::Traces(error) => error.kind(),
             Self::Log(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
@@ -287,6 +297,7 @@ impl Failure for GatewayError {
             Self::Damaged { .. } => "gateway.damaged",
             Self::NoRandomness => "gateway.no_randomness",
             Self::Client(_) => "gateway.no_client",
+            Self::Traces(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -338,6 +349,7 @@ impl Failure for GatewayError {
             Self::Damaged { .. } | Self::Entry { .. } => {
                 "the data folder or the metadata database was changed from outside; restore it from a backup"
             }
+            Self::Traces(error) => return error.hint(),
             Self::Log(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             Self::Missing { .. }

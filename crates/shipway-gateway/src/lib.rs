@@ -18,6 +18,7 @@
 //! - `address`: where a call lies at a provider, by its kind
 //! - `wire`: refusals in the words of each API
 //! - `secret`: the secrets of virtual keys
+//! - `traces`: what was asked and answered, and the finding of calls
 //! - `service`: the use cases: fetch, judge, record
 //! - `store`: the SQL of this crate's tables
 //! - `routes`: the native API, and the APIs of providers
@@ -46,21 +47,23 @@ mod secret;
 mod service;
 mod stick;
 mod store;
+mod traces;
 mod upstream;
 mod wire;
 
 pub use error::{GatewayError, Thing};
 pub use ledger::{
-    AttemptFact, CallFact, CallTable, CarryError, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts,
-    VerdictFact,
+    AttemptFact, CallFact, CallTable, CarryError, Entry, KeptAt, Labels, Opened, Outcome, Priced,
+    TokenCounts, VerdictFact,
 };
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
-    Budget, CacheScope, CacheSpec, Chain, Cooldown, DeploymentSpec, Detours, Group, GroupKind,
-    GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec, ProviderKind, ProviderSpec,
-    Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
+    Budget, CacheScope, CacheSpec, Chain, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, Detours, Group,
+    GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec, ProviderKind,
+    ProviderSpec, Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
 };
 pub use ports::LocalModels;
 pub use routes::routes;
 pub use service::{CreateKey, Gateway, GatewayParts, IdentifyKeys, NewKey, PutGroup};
 pub use shipway_condition::Condition;
+pub use traces::{AskedFor, CallContent, CallRow, ContentLimits, Found, Question, TraceStore};

@@ -77,7 +77,7 @@ fn command_line() -> String {
 
 fn section(command: &Clap, path: &str, page: &mut String) {
     let children: Vec<&Clap> = command.get_subcommands().filter(|child| child.get_name() != "help").collect();
-    if children.is_empty() {
+    if children.is_empty() || has_own_options(command) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let _ = write!(page, "\n## {path}\n\n{about}\n\n");
         options(command, false, page);
@@ -85,6 +85,11 @@ fn section(command: &Clap, path: &str, page: &mut String) {
     for child in children {
         section(child, &format!("{path} {}", child.get_name()), page);
     }
+}
+
+/// Whether a command that has others below it does something by itself, with options.
+fn has_own_options(command: &Clap) -> bool {
+    command.get_arguments().any(|argument| !argument.is_global_set() && argument.get_id() != "help")
 }
 
 fn options(command: &Clap, global: bool, page: &mut String) {

@@ -23,6 +23,8 @@ pub enum ResourceType {
     Deployment,
     /// Models of language at providers, with the keys and groups that use them. Ids are names.
     LlmModel,
+    /// What was asked of models of language and what they answered, where their definitions keep it.
+    LlmContent,
     /// Work that outlives a request.
     Job,
     /// Receivers of news about models.
@@ -36,7 +38,7 @@ pub enum ResourceType {
 }
 
 /// All types, in the order in which they are listed.
-pub const RESOURCE_TYPES: [ResourceType; 12] = [
+pub const RESOURCE_TYPES: [ResourceType; 13] = [
     ResourceType::Experiment,
     ResourceType::RegisteredModel,
     ResourceType::Definition,
@@ -45,6 +47,7 @@ pub const RESOURCE_TYPES: [ResourceType; 12] = [
     ResourceType::Feature,
     ResourceType::Deployment,
     ResourceType::LlmModel,
+    ResourceType::LlmContent,
     ResourceType::Job,
     ResourceType::Webhook,
     ResourceType::Server,
@@ -63,6 +66,7 @@ impl ResourceType {
             Self::Feature => "feature",
             Self::Deployment => "deployment",
             Self::LlmModel => "llm_model",
+            Self::LlmContent => "llm_content",
             Self::Job => "job",
             Self::Webhook => "webhook",
             Self::Server => "server",

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use shipway_core::{Length, Name};
+use shipway_core::{Length, Name, Sampling};
 
 /// A model of language: the name that callers ask for, and what answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct LlmModel {
     /// The guardrails that look at its calls, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<Name>,
+    /// What is kept of what is asked and answered; none: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<LlmContent>,
     /// What becomes of members of a call that the API of a deployment has no words for.
     #[serde(default, skip_serializing_if = "LlmLossy::is_usual")]
     pub lossy: LlmLossy,
@@ -260,6 +263,29 @@ pub enum LlmCacheScope {
     Organisation,
 }
 
+/// What is kept of what is asked and answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LlmContent {
+    /// How much of it.
+    pub keep: LlmContentKeep,
+    /// Of which calls. Calls of one session are kept together.
+    #[serde(default, skip_serializing_if = "Sampling::is_all")]
+    pub share: Sampling,
+    /// The most bytes of what is asked, and of what is answered; what is longer is cut, and its record says so.
+    pub most_bytes: u32,
+}
+
+/// How much is kept of what is asked and answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LlmContentKeep {
+    /// What the provider saw and wrote, without what any guardrail of the model finds in it.
+    Redacted,
+    /// What the caller wrote and got.
+    Full,
+}
+
 /// What happens to a call whose price is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -310,6 +336,19 @@ impl LlmCacheScope {
             Self::Project => "project",
             Self::Team => "team",
             Self::Organisation => "organisation",
+        }
+    }
+}
+
+impl LlmContentKeep {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Redacted, Self::Full];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Redacted => "redacted",
+            Self::Full => "full",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Reads a model of language. It refers to nothing that is defined here, so what is read is the definition.
 
 mod cache;
+mod content;
 mod price;
 mod route;
 
@@ -17,6 +18,8 @@ use crate::{
 
 #[cfg(test)]
 pub(crate) use cache::FIELDS as CACHE_FIELDS;
+#[cfg(test)]
+pub(crate) use content::FIELDS as CONTENT_FIELDS;
 #[cfg(test)]
 pub(crate) use price::{FIELDS as PRICE_FIELDS, TIER_FIELDS as PRICE_TIER_FIELDS};
 #[cfg(test)]
@@ -37,6 +40,7 @@ pub(super) const FIELDS: &[&str] = &[
     "unknown_price",
     "cache",
     "guardrails",
+    "content",
     "lossy",
     "description",
     "owner",
@@ -93,6 +97,13 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
     let guardrails =
         fields.optional("guardrails").map(|node| read_guardrails(node, reader)).unwrap_or_default();
     let cache = fields.optional("cache").and_then(|node| cache::read(node, reader));
+    let content = fields.optional("content").and_then(|node| content::read(node, reader));
+    content::refuse_without_guardrails(
+        content.as_ref(),
+        !guardrails.is_empty(),
+        fields.optional("content"),
+        reader,
+    );
     let lossy =
         word_or("lossy", fields.optional("lossy"), &LlmLossy::ALL.map(|one| (one.word(), one)), reader);
     if deployments.is_empty() || reader.has_refused() {
@@ -114,6 +125,7 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
             lossy: lossy?,
             cache,
             guardrails,
+            content,
             description: head.description,
             owner: head.owner,
             tags: head.tags,

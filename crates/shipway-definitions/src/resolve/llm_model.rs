@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shipway_core::{Name, nearest};
 
 use crate::{
-    DefinitionKind, Versioned,
+    DefinitionKind, LlmContentKeep, LlmModel, Versioned,
     parse::{LlmGuardrailDraft, LlmModelDraft},
     resolve::Resolver,
 };
@@ -32,6 +32,16 @@ impl Resolver<'_> {
             |nearest| format!("did you mean {nearest}?"),
         );
         Some((missing.clone(), hint))
+    }
+
+    /// Whether what is kept of its words would be all of them, under a word that promises less.
+    fn redacts_nothing(&self, model: &LlmModel) -> bool {
+        let redacts = model.content.is_some_and(|content| content.keep == LlmContentKeep::Redacted);
+        let known =
+            |name: &Name| self.set.llm_guardrails.get(name).or_else(|| self.base.llm_guardrails.get(name));
+        let mut named = model.guardrails.iter();
+        // One that is not here was refused itself, or is judged where it is.
+        redacts && named.all(|name| known(name).is_some_and(|one| !one.definition.find.reads_texts()))
     }
 
     pub(super) fn llm_models(&mut self, drafts: Vec<LlmModelDraft>) {
@@ -61,6 +71,14 @@ impl Resolver<'_> {
                 let (path, line, thing) = &place;
                 let message = format!("{thing}: llm_guardrail {missing} does not exist");
                 self.report.refuse(path, *line, message, Some(hint));
+                continue;
+            }
+            if self.redacts_nothing(&model) {
+                let (path, line, thing) = &place;
+                let message =
+                    format!("{thing}: content is to be redacted, and none of its guardrails looks at texts");
+                let hint = "name a guardrail that finds what must not be kept, or write content: full";
+                self.report.refuse(path, *line, message, Some(hint.to_owned()));
                 continue;
             }
             self.set.llm_models.insert(model.name.clone(), Arc::new(Versioned::llm_model(model)));

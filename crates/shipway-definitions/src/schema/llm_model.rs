@@ -39,6 +39,9 @@ pub(crate) struct LlmModelDocument {
     /// The guardrails that look at its calls, in this order.
     #[schemars(length(min = 1, max = 64))]
     guardrails: Option<Vec<Name>>,
+    /// What is kept of what is asked and answered, to be searched and shown: nothing, what guardrails leave of it, or all of it. Default
+    /// none.
+    content: Option<ContentDocument>,
     /// What becomes of a member of a call that may change the answer, where the call is translated to an API that has no words for it: the
     /// call is refused, or the member left out and reported. Default refuse.
     lossy: Option<LossyWord>,
@@ -73,6 +76,38 @@ pub(crate) struct LlmCacheDocument {
     time: Length,
     /// Who shares them; a key that is in no such group shares within the next smaller one that it is in. Default key.
     scope: Option<CacheScopeWord>,
+}
+
+/// A level, or a level with a share and a bound.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+enum ContentDocument {
+    Word(ContentWord),
+    Full(LlmContentDocument),
+}
+
+/// What is kept of what is asked and answered.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LlmContentDocument {
+    /// How much: nothing; what the provider saw and wrote without what any guardrail finds; what the caller wrote and got.
+    keep: ContentWord,
+    /// The share of calls, from 0 to 1; calls of a session are kept together. Default 1.
+    #[schemars(range(min = 0, max = 1))]
+    share: Option<f64>,
+    /// The most KiB of what is asked, and of what is answered; what is longer is cut. Default 64.
+    #[schemars(range(min = 1, max = 4096))]
+    max_kib: Option<u32>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum ContentWord {
+    None,
+    Redacted,
+    Full,
 }
 
 #[derive(JsonSchema)]

@@ -1,7 +1,10 @@
 //! Models of language: what answers, in which order, at which price.
 
 use insta::assert_snapshot;
-use shipway_definitions::{DefinitionKind, DefinitionSet, LlmLossy, LlmOutputLimit, UnknownPrice};
+use shipway_core::Sampling;
+use shipway_definitions::{
+    DefinitionKind, DefinitionSet, LlmContentKeep, LlmLossy, LlmOutputLimit, UnknownPrice,
+};
 
 use crate::{refused, valid};
 
@@ -306,5 +309,57 @@ deployments:
       hint: write what its tokens cost as a share of what is usual, such as 0.5 for half
     a.yaml:12: llm_model broken: per_image is no price
       hint: write dollars, from 0 to 1000000, with at most nine digits after the point
+    ");
+}
+
+const GUARDED: &str = "kind: llm_guardrail\nname: emails\naction: redact\nfind: { personal: [email] }\n---\n";
+
+#[test]
+fn a_model_says_what_is_kept_of_what_is_asked_and_answered() {
+    let model = |content: &str| {
+        format!(
+            "{GUARDED}kind: llm_model\nname: m\nguardrails: [emails]\ndeployments: [{{ provider: b, model: x }}]\n{content}"
+        )
+    };
+    let kept = |content: &str| valid(&[&model(content)]).llm_models["m"].definition.content;
+    assert_eq!(kept(""), None);
+    for nothing in ["content: none\n", "content: { keep: none }\n", "content: { keep: full, share: 0 }\n"] {
+        assert_eq!(kept(nothing), None, "{nothing}");
+    }
+    let full = kept("content: full\n").unwrap();
+    assert_eq!((full.keep, full.share, full.most_bytes), (LlmContentKeep::Full, Sampling::All, 65_536));
+    let some = kept("content: { keep: redacted, share: 0.1, max_kib: 8 }\n").unwrap();
+    assert_eq!(
+        (some.keep, some.share, some.most_bytes),
+        (LlmContentKeep::Redacted, Sampling::PerMillion(100_000), 8_192)
+    );
+    let hash = |content: &str| valid(&[&model(content)]).llm_models["m"].hash;
+    assert_eq!(hash(""), hash("content: none\n"), "models of before keep their versions");
+    assert_ne!(hash(""), hash("content: full\n"));
+}
+
+#[test]
+fn content_that_cannot_be_kept_so_is_refused() {
+    let model = |content: &str| {
+        format!("kind: llm_model\nname: m\ndeployments: [{{ provider: b, model: x }}]\n{content}")
+    };
+    assert_snapshot!(refused(&model("content: redacted\n")), @r"
+    a.yaml:4: llm_model m: content is to be redacted, and no guardrail says what that means
+      hint: name guardrails that find what must not be kept, or write content: full
+    ");
+    let sizes =
+        "kind: llm_guardrail\nname: sizes\naction: block\non: input\nfind: { size: { messages: 5 } }\n---\n";
+    let by_size = format!("{sizes}{}", model("guardrails: [sizes]\ncontent: redacted\n"));
+    assert_snapshot!(refused(&by_size), @r"
+    a.yaml:8: llm_model m: content is to be redacted, and none of its guardrails looks at texts
+      hint: name a guardrail that finds what must not be kept, or write content: full
+    ");
+    assert_snapshot!(refused(&model("content: { keep: fulll, share: 2, max_kib: 0 }\n")), @r"
+    a.yaml:4: llm_model m: keep fulll does not exist
+      hint: did you mean full?
+    a.yaml:4: llm_model m: max_kib is no such number
+      hint: write a whole number from 1 to 4096
+    a.yaml:4: llm_model m: share 2 is no share
+      hint: write the share of calls whose content is kept, from 0 to 1: 0.1 for one in ten
     ");
 }

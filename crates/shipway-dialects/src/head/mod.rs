@@ -43,6 +43,10 @@ pub struct Head {
     pub user: Option<String>,
     /// What the client calls the requests that begin alike: OpenAI's `prompt_cache_key`.
     pub session: Option<String>,
+    /// What the client says about the request, in OpenAI's member `metadata`: names and values.
+    pub metadata: Vec<(String, String)>,
+    /// The prompt that a response is made from, in OpenAI's member `prompt`: its id, and behind `@` its version.
+    pub prompt: Option<String>,
     /// Which providers the client wishes for, in the member `provider`; it is for the gateway, not for a provider.
     pub preferences: Option<Preferences>,
     /// The answer that this request goes on from.

@@ -6,6 +6,10 @@ use crate::dialect::Dialect;
 use crate::head::{BadRequest, Head, StreamOptions};
 use crate::json::{Kind, NotJson, Reader};
 
+/// As many and as long as OpenAI takes them.
+const MOST_METADATA: usize = 16;
+const LONGEST_METADATA: usize = 512;
+
 /// What the parts of a request say that only together mean something.
 #[derive(Default)]
 struct Parts {
@@ -65,9 +69,41 @@ fn every(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<bool, No
         "user" => head.user = value.text_or_skip()?.map(Into::into),
         "prompt_cache_key" => head.session = value.text_or_skip()?.map(Into::into),
         "service_tier" => head.service_tier = value.text_or_skip()?.map(Into::into),
+        "metadata" => head.metadata = pairs(value)?,
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Names and values; what is no text, and what is more than OpenAI takes, is left out.
+fn pairs(value: &mut Reader<'_>) -> Result<Vec<(String, String)>, NotJson> {
+    let mut pairs = Vec::new();
+    value.object_or_skip(|name, member| {
+        let text = member.text_or_skip()?;
+        if let Some(text) = text.filter(|text| pairs.len() < MOST_METADATA && text.len() <= LONGEST_METADATA)
+        {
+            pairs.push((name.to_owned(), text.into_owned()));
+        }
+        Ok::<_, NotJson>(())
+    })?;
+    Ok(pairs)
+}
+
+/// A prompt that its provider keeps.
+fn kept_prompt(value: &mut Reader<'_>) -> Result<Option<String>, NotJson> {
+    let (mut id, mut version) = (None, None);
+    value.object_or_skip(|name, member| {
+        match name {
+            "id" => id = member.text_or_skip()?,
+            "version" => version = member.text_or_skip()?,
+            _ => member.pass()?,
+        }
+        Ok::<_, NotJson>(())
+    })?;
+    Ok(id.map(|id| match version {
+        Some(version) => format!("{id}@{version}"),
+        None => id.into_owned(),
+    }))
 }
 
 fn chat(head: &mut Head, parts: &mut Parts, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
@@ -134,6 +170,10 @@ fn prompts(head: &mut Head, parts: &mut Parts, value: &mut Reader<'_>) -> Result
 
 fn responses(head: &mut Head, parts: &mut Parts, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
     match name {
+        "prompt" => {
+            head.prompt = kept_prompt(value)?;
+            Ok(())
+        }
         "store" => {
             parts.store = value.flag_or_skip()?;
             Ok(())

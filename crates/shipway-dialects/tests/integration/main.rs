@@ -20,6 +20,7 @@ mod hostile;
 mod measuring;
 mod prices;
 mod round_trips;
+mod said;
 mod streams;
 mod texts;
 mod usages;

@@ -9,16 +9,19 @@ use http::StatusCode;
 use shipway_dialects::{Dialect, Extras, Made, Price, Usage};
 use tokio::time::Instant;
 
-use super::Api;
+use super::{Api, span::CallSpan};
 use crate::{
     cache::Kept,
     error::GatewayError,
     figures::{Figures, Waiting},
     guard::Verdicts,
-    ledger::{AttemptFact, CallFact, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts, new_call_id},
+    ledger::{
+        AttemptFact, CallFact, Entry, KeptAt, Labels, Opened, Outcome, Priced, TokenCounts, new_call_id,
+    },
     meter::{Amount, Reservation},
     model::Chain,
     service::{Deployment, Gateway},
+    traces::Content,
 };
 
 /// What a call used.
@@ -45,14 +48,15 @@ pub(super) struct Description {
     pub(super) request_bytes: u64,
     pub(super) input_tokens: u64,
     pub(super) service_tier: Option<String>,
+    pub(super) labels: Labels,
     pub(super) total: Duration,
 }
 
 /// A call that has reserved.
 pub(super) struct Call {
-    gateway: Gateway,
+    pub(super) gateway: Gateway,
     reservation: Reservation,
-    fact: CallFact,
+    pub(super) fact: CallFact,
     began: Instant,
     /// About how many tokens its input has.
     pub(super) input_tokens: u64,
@@ -72,6 +76,10 @@ pub(super) struct Call {
     /// Its answer is one that was kept.
     is_again: bool,
     is_guarded: bool,
+    /// Its words, where they are to be kept.
+    pub(super) content: Option<Box<Content>>,
+    /// Where its request is sampled.
+    pub(super) span: Option<Box<CallSpan>>,
     deadline: Instant,
 }
 
@@ -99,8 +107,10 @@ impl Call {
             request_bytes,
             input_tokens,
             service_tier,
+            labels,
             total,
         } = description;
+        let span = CallSpan::begin(api, &asked);
         let opened = Opened {
             call: new_call_id(),
             at_us: now.0,
@@ -114,6 +124,7 @@ impl Call {
             user,
             asked,
             is_stream,
+            labels,
             request_bytes,
             outcome: Outcome::Abandoned,
             error: None,
@@ -140,6 +151,8 @@ impl Call {
             is_settled: false,
             is_again: false,
             is_guarded: false,
+            content: None,
+            span,
             deadline,
         })
     }
@@ -225,6 +238,9 @@ impl Call {
 
     /// Notes an attempt that was made.
     pub(super) fn attempted(&mut self, attempt: AttemptFact) {
+        if let Some(span) = &self.span {
+            span.attempted(&attempt);
+        }
         self.fact.attempts.push(attempt);
     }
 
@@ -263,6 +279,9 @@ impl Call {
         self.fact.deployment = Some(deployment.spec.name.clone());
         self.fact.upstream_model = Some(deployment.spec.model.clone());
         self.fact.first_token_us = Some(micros(self.began));
+        if let (Some(span), Some(provider)) = (&mut self.span, &deployment.provider) {
+            span.answered_by(provider.kind());
+        }
         self.answering = Some((waiting, Arc::clone(&deployment.figures)));
     }
 
@@ -401,6 +420,7 @@ impl Call {
         metrics::counter!("shipway_llm_cost_nanos_total", "model" => fact.model.clone())
             .increment(u64::try_from(fact.cost_nanos).unwrap_or(0));
         self.gateway.ledger().ink().enter(&Entry::Settled(Box::new(fact.clone())));
+        self.hands_over();
     }
 }
 

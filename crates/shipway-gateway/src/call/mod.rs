@@ -18,6 +18,9 @@
 //! - `relay`: a stream is passed on
 //! - `ask`: one provider is asked about what lies there
 //! - `kept`: what is asked about a response that its provider keeps
+//! - `remembering`: its words and its span
+//! - `labels`: what a caller says about a call
+//! - `span`: the span of a call that is sampled
 //! - here: what comes before and after
 
 mod ask;
@@ -27,13 +30,16 @@ mod cached;
 mod charge;
 mod guarded;
 mod kept;
+mod labels;
 mod on_the_way;
 mod outlook;
 mod raw;
 mod reading;
 mod relay;
+mod remembering;
 mod saying;
 mod send;
+mod span;
 mod telling;
 mod way;
 
@@ -59,6 +65,7 @@ use crate::{
     meter::Amount,
     retry,
     service::{Gateway, Model, Principal},
+    traces::Stage,
     upstream, wire,
 };
 use attempt::{Began, Whole};
@@ -209,9 +216,11 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
         Some(id) => Some(kept::previous(gateway, &asked.principal, id).await?),
         None => None,
     };
+    // As it was written; guardrails may change what is sent.
+    let written = model.spec.content.map(|_| asked.body.clone());
     let mut screened = guarded::screen(&model, &mut asked)?;
     if let Some(violation) = screened.violation.take() {
-        return blocked(gateway, &model, &asked, screened, &violation);
+        return blocked(gateway, &model, (&asked, written), screened, &violation);
     }
     let cached = cached::look(gateway, &model, &asked).await?;
     let (source, reserved) = match cached.as_ref().and_then(|cached| cached.hit.clone()) {
@@ -223,6 +232,7 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
         }
     };
     let mut call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total)?;
+    call.remembers(&model, &asked, written);
     call.judged(screened.verdicts.take());
     if let Some(cached) = &cached {
         call.had_in_cache(cached.word());
@@ -267,6 +277,7 @@ fn open(
         request_bytes: asked.body.len() as u64,
         input_tokens: asked.head.estimated_input_tokens(),
         service_tier: asked.head.service_tier.clone(),
+        labels: labels::labels(asked),
         total,
     };
     Call::open(gateway.clone(), &asked.principal.chain, reserved, description)
@@ -282,11 +293,12 @@ struct After {
 fn blocked(
     gateway: &Gateway,
     model: &Model,
-    asked: &Asked,
+    (asked, written): (&Asked, Option<Bytes>),
     mut screened: Screened,
     violation: &Violation,
 ) -> Result<Response, Refusal> {
     let mut call = open(gateway, asked, &model.spec.name, None, model.spec.timeouts.total)?;
+    call.remembers(model, asked, written);
     call.judged(screened.verdicts.take());
     Ok(refuse_blocked(gateway, asked.api.dialect, violation, call, Charge::Nothing))
 }
@@ -327,12 +339,15 @@ fn carry_out(
                 call.made(Made::of_answer(&body));
             }
             let charge = call.charge_of_answer(asked.api, usage);
+            call.says(Stage::Written, &body);
+            call.finishes(|| finish_reasons(dialect, &body));
             let (shown, verdicts) = screened.answer(model, asked, &body);
             call.judged(verdicts);
             let shown = match shown {
                 Ok(shown) => shown,
                 Err(violation) => return refuse_blocked(gateway, dialect, &violation, call, charge),
             };
+            call.says(Stage::Given, &shown);
             call.count_response(shown.len() as u64);
             let mut headers = upstream::answer_headers(&headers);
             call.settle(Outcome::Answered, Some(status), charge);
@@ -365,6 +380,12 @@ fn carry_out(
             respond(status, headers, body)
         }
     }
+}
+
+/// Why each of the answers ended, in the words of the API.
+fn finish_reasons(dialect: Dialect, body: &[u8]) -> Vec<String> {
+    let messages = shipway_dialects::said::answered(dialect, body).unwrap_or_default();
+    messages.into_iter().filter_map(|message| message.finish_reason).collect()
 }
 
 /// What the caller is told when no deployment answered. An error that is about the call itself goes through as its provider wrote it.

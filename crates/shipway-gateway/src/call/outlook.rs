@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// Headers of a caller that say something about the call to those who route it.
-const TAG: &str = "x-shipway-tag-";
-const SESSION: &str = "x-shipway-session";
+pub(super) const TAG: &str = "x-shipway-tag-";
+pub(super) const SESSION: &str = "x-shipway-session";
 /// How many tokens an answer is taken to have where prices are compared and the call does not say.
 const USUAL_OUTPUT_TOKENS: u64 = 1_000;
 

@@ -9,7 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::StatusCode;
-use shipway_dialects::{ApiError, Cause, Ending};
+use shipway_dialects::{ApiError, Cause, Ending, Finish};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     on_the_way::OnTheWay,
     reading::{Progress, Reading},
 };
-use crate::{guard::Violation, ledger::Outcome, upstream};
+use crate::{guard::Violation, ledger::Outcome, traces::Stage, upstream};
 
 /// How long is waited for the end of a connection whose stream is over, so that it can be used again.
 const PATIENCE_AFTER_END: Duration = Duration::from_millis(500);
@@ -57,10 +57,12 @@ impl Relay {
             }
             let was_over = self.is_over;
             let out = self.reading.take();
+            self.call.passes(Stage::Written, &out);
             let out = match self.on_the_way.pass(out, was_over) {
                 Ok(out) => out,
                 Err(violation) => self.block(&violation),
             };
+            self.call.passes(Stage::Given, &out);
             self.call.count_response(out.len() as u64);
             // Before the last bytes go out: whoever has them finds the call in the ledger.
             self.judge(self.reading.progress());
@@ -145,6 +147,8 @@ impl Relay {
             self.call.judged(self.on_the_way.take_verdicts());
         }
         let (usage, is_estimated) = self.reading.scanner().usage_or_estimate(self.call.input_tokens);
+        let finish = self.reading.scanner().finish();
+        self.call.finishes(|| finish.map(Finish::word).into_iter().collect());
         self.call.made(self.reading.scanner().made());
         self.call.was_served_at(self.reading.scanner().service_tier());
         let charge = if is_estimated { Charge::Estimated(usage) } else { Charge::Stated(usage) };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use shipway_core::Timestamp;
 use shipway_dialects::{Made, Usage};
 
+use super::Labels;
 use crate::model::{Chain, KeptResponse, Side, owner};
 
 const VERSION: u32 = 1;
@@ -66,6 +67,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Answered,
+        Self::Refused,
+        Self::Failed,
+        Self::Broken,
+        Self::Blocked,
+        Self::Abandoned,
+        Self::Lost,
+    ];
+
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
@@ -298,6 +310,12 @@ pub struct CallFact {
     /// The answer that its provider keeps for later calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<KeptAt>,
+    /// What its caller says about it.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// What is kept of its words, if they reach their table: `full`, `redacted`; `shed` where there was no room for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     /// Bytes of the request.
     pub request_bytes: u64,
     /// Bytes of the answer.
@@ -360,6 +378,8 @@ impl CallFact {
             cache: None,
             saved_nanos: 0,
             kept: None,
+            labels: Labels::default(),
+            content: None,
             request_bytes: 0,
             response_bytes: 0,
         }
@@ -387,6 +407,12 @@ mod tests {
         );
         let entry = Entry::read(told.as_bytes()).unwrap();
         assert_eq!(std::str::from_utf8(&entry.bytes().unwrap()).unwrap(), told);
+        let labelled = GOLDEN_SETTLED.replace(
+            r#""request_bytes""#,
+            r#""labels":{"session":"s","prompt":"greeting@3","trace":"ab","tags":{"team":"ops"}},"content":"full","request_bytes""#,
+        );
+        let entry = Entry::read(labelled.as_bytes()).unwrap();
+        assert_eq!(std::str::from_utf8(&entry.bytes().unwrap()).unwrap(), labelled);
         let newer = GOLDEN_OPENED.replace("\"v\":1", "\"v\":2");
         assert!(Entry::read(newer.as_bytes()).unwrap_err().to_string().contains("version 2"));
     }

@@ -4,7 +4,7 @@
 //! them to be on disk. A call that was opened and never settled, because the process was killed, is settled at the next start with what
 //! it had reserved: a crash never makes a call free. Entries before a snapshot of the books are in it; the rest is read again.
 //!
-//! - `entry`: the entries and their form, version 1
+//! - `entry`: the entries and their form, version 1; `labels` what callers say about their calls
 //! - `books`: what the entries come to; pure
 //! - `carry`: settled calls are carried into a table
 //! - `writer`: takes entries without waiting, appends them in groups, keeps what could not be written
@@ -13,6 +13,7 @@
 mod books;
 mod carry;
 mod entry;
+mod labels;
 mod writer;
 
 use std::{
@@ -34,6 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use books::Books;
 pub use carry::{CallTable, CarryError};
 pub use entry::{AttemptFact, CallFact, Entry, KeptAt, Opened, Outcome, Priced, TokenCounts, VerdictFact};
+pub use labels::Labels;
 pub(crate) use writer::Ink;
 
 use crate::{error::GatewayError, meter::Spent, model::Scope, store};

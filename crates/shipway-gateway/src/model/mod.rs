@@ -31,8 +31,8 @@ pub use limits::{Budget, Limits};
 pub use route::{Detours, Hedge, Route, Stickiness};
 pub use scope::{Chain, Scope};
 pub use spec::{
-    CacheScope, CacheSpec, Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries,
-    Timeouts, UnknownPrice,
+    CacheScope, CacheSpec, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, ModelSpec, ProviderKind,
+    ProviderSpec, Retries, Timeouts, UnknownPrice,
 };
 pub(crate) use stored::{BatchCharge, BatchPlan, StoredBatch, StoredFile};
 pub use window::Window;

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use shipway_core::Sampling;
 use shipway_dialects::translate::{Lossy, OutputLimit};
 use url::Url;
 
@@ -78,6 +79,38 @@ pub struct ModelSpec {
     pub cache: Option<CacheSpec>,
     /// The guardrails that look at its calls, by name, in this order.
     pub guardrails: Vec<String>,
+    /// What is kept of what is asked and answered; none: nothing.
+    pub content: Option<ContentSpec>,
+}
+
+/// What is kept of what is asked and answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentSpec {
+    /// How much of it.
+    pub keep: ContentKeep,
+    /// Of which calls; those of a session together.
+    pub share: Sampling,
+    /// The most bytes of what is asked, and of what is answered.
+    pub most_bytes: usize,
+}
+
+/// How much is kept of what is asked and answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentKeep {
+    /// What the provider saw and wrote, without what any guardrail of the model finds in it.
+    Redacted,
+    /// What the caller wrote and got.
+    Full,
+}
+
+impl ContentKeep {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Redacted => "redacted",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// How answers are kept to be given again.

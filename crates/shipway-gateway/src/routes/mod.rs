@@ -7,6 +7,7 @@
 //! - `gemini`: Google's API for Gemini, likewise
 //! - `models`: which models a caller may ask
 //! - `guardrails`: what they found, and what they would find in a text
+//! - `traces`: calls that were made, found and shown
 //! - `keys`, `groups`: virtual keys and groups, with what they have used
 
 mod calls;
@@ -18,6 +19,7 @@ mod keys;
 mod media;
 mod models;
 mod responses;
+mod traces;
 mod view;
 
 use axum::response::Response;
@@ -68,7 +70,15 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .merge(anthropic)
         .merge(gemini)
         .about(ResourceType::LlmModel)
+        .merge(contents())
         .with_state(gateway)
+}
+
+/// What was asked and answered needs a permission of its own.
+fn contents() -> Routes<Gateway> {
+    Routes::new()
+        .get("/api/v1/llm/traces/{call}/content", Permission::Read, traces::content)
+        .about(ResourceType::LlmContent)
 }
 
 /// The API of the gateway itself.
@@ -82,6 +92,8 @@ fn native() -> Routes<Gateway> {
             TRY_LIMIT_BYTES,
             guardrails::try_them,
         )
+        .post("/api/v1/llm/traces/search", Permission::Read, traces::search)
+        .get("/api/v1/llm/traces/{call}", Permission::Read, traces::show)
         .get("/api/v1/llm/keys", Permission::Read, keys::list)
         .post("/api/v1/llm/keys", Permission::Manage, keys::create)
         .get("/api/v1/llm/keys/{key}", Permission::Read, keys::show)

@@ -3,6 +3,7 @@
 //! - `keys`, `groups`: what people ask for; every change is one transaction with its entry in the audit log
 //! - `identify`: who a caller is
 //! - `tenant`: who shares answers that are kept
+//! - `traces`: calls that were made, and their words
 //! - `installed`: the models in force, replaced whole when definitions change
 //! - here: what all of them share
 
@@ -11,6 +12,7 @@ mod identify;
 mod installed;
 mod keys;
 mod tenant;
+mod traces;
 
 use std::{
     fmt,
@@ -46,6 +48,7 @@ use crate::{
     model::{Directory, GuardrailSpec, ModelSpec, ProviderSpec, Scope},
     ports::LocalModels,
     store,
+    traces::{ContentLimits, Contents, TraceStore},
 };
 
 /// The gateway. Cheap to clone; clones share everything.
@@ -67,6 +70,7 @@ struct Inner {
     installed: RwLock<Arc<Installed>>,
     local: OnceLock<Arc<dyn LocalModels>>,
     answers: AnswerCache,
+    contents: Contents,
     tracker: TaskTracker,
 }
 
@@ -88,6 +92,8 @@ pub struct GatewayParts {
     pub tracker: TaskTracker,
     /// The bytes that answers may have together that are kept to be given again.
     pub cache_bytes: u64,
+    /// The words of calls, where models keep them.
+    pub content: ContentLimits,
 }
 
 /// A change that is being made. There is one at a time; what it reads is what was committed last.
@@ -101,7 +107,7 @@ impl Gateway {
     /// Opens the gateway: creates or migrates its tables, reads keys and groups, and brings the books up to the end of the ledger. What a
     /// crash left running is charged what it had reserved.
     pub async fn open(parts: GatewayParts) -> Result<Self, GatewayError> {
-        let GatewayParts { store, log, clock, tracker, cache_bytes } = parts;
+        let GatewayParts { store, log, clock, tracker, cache_bytes, content } = parts;
         store.migrate(store::OWNER, store::MIGRATIONS).await?;
         let directory = read_directory(&store).await?;
         let ledger = Ledger::open(&log, store.clone(), &clock, &tracker).await?;
@@ -120,6 +126,7 @@ impl Gateway {
             installed: RwLock::default(),
             local: OnceLock::new(),
             answers: AnswerCache::new(cache_bytes),
+            contents: Contents::new(content),
             tracker,
         };
         let gateway = Self { inner: Arc::new(inner) };
@@ -153,12 +160,18 @@ impl Gateway {
 
     /// Writes what waits. Called after the last call is over.
     pub async fn shutdown(&self) -> Result<(), GatewayError> {
+        self.inner.contents.close();
         self.inner.ledger.close().await
     }
 
     /// Carries settled calls into a table, from where it has come to, until the gateway is shut down.
     pub fn carry_calls_to(&self, table: Arc<dyn CallTable>) {
         self.inner.tracker.spawn(self.inner.ledger.clone().carry_to(table));
+    }
+
+    /// Keeps the words of calls in this store from here on, where models say so, and finds calls in it. Once.
+    pub fn keep_traces_in(&self, store: Arc<dyn TraceStore>) {
+        self.inner.contents.start(store, Arc::clone(&self.inner.clock), &self.inner.tracker);
     }
 
     /// What a key or a group has used.
@@ -176,6 +189,10 @@ impl Gateway {
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.inner.ledger
+    }
+
+    pub(crate) fn contents(&self) -> &Contents {
+        &self.inner.contents
     }
 
     pub(crate) fn answers(&self) -> &AnswerCache {

@@ -3,6 +3,7 @@
 //! - `world`: a gateway over a folder of its own, and providers
 //! - `cache`: answers that are given again
 //! - `calls`: whole answers: what passes through, fallback, errors
+//! - `contents`: what is kept of what is asked and answered
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
 //! - `guardrails`: what requests and answers must not hold; `guardrails_kept`: also of answers that are kept or translated
 //! - `limits`: keys, budgets, rates
@@ -17,6 +18,7 @@
 
 mod cache;
 mod calls;
+mod contents;
 mod gemini;
 mod guardrails;
 mod guardrails_kept;

@@ -26,8 +26,8 @@ use shipway_dialects::{
     translate::{Lossy, OutputLimit},
 };
 use shipway_gateway::{
-    CallFact, Cooldown, CreateKey, DeploymentSpec, Detours, Entry, Gateway, GatewayParts, GuardrailSpec,
-    ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+    CallFact, ContentLimits, Cooldown, CreateKey, DeploymentSpec, Detours, Entry, Gateway, GatewayParts,
+    GuardrailSpec, ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
 };
 use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
@@ -271,6 +271,7 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
         cache: None,
         guardrails: Vec::new(),
         lossy: Lossy::default(),
+        content: None,
     }
 }
 
@@ -282,6 +283,7 @@ fn parts(store: &Store, log: &EventLog, clock: &Arc<ManualClock>) -> GatewayPart
         clock,
         tracker: TaskTracker::new(),
         cache_bytes: 8 << 20,
+        content: ContentLimits { most_bytes: 8 << 20, days: 7, in_spans: false },
     }
 }
 

@@ -6,7 +6,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::value::spaced;
+use super::{
+    money::{cost, langfuse_usage},
+    numbered::{answered, asked},
+    value::spaced,
+};
 
 pub(super) const INPUTS: &str = "mlflow.spanInputs";
 pub(super) const OUTPUTS: &str = "mlflow.spanOutputs";
@@ -48,10 +52,11 @@ const NONE: Convention = Convention {
 };
 
 /// The first convention that says something is believed.
-const CONVENTIONS: [Convention; 7] = [
+const CONVENTIONS: [Convention; 8] = [
     OPEN_INFERENCE,
     GENERATIVE_AI,
     OPEN_LLMETRY,
+    OPEN_LLMETRY_CALLS,
     Convention {
         inputs: &["gcp.vertex.agent.llm_request", "gcp.vertex.agent.tool_call_args"],
         outputs: &["gcp.vertex.agent.llm_response", "gcp.vertex.agent.tool_response"],
@@ -100,6 +105,9 @@ const GENERATIVE_AI: Convention = Convention {
             ("execute_tool", "TOOL"),
             ("generate_content", "LLM"),
             ("invoke_agent", "AGENT"),
+            ("invoke_workflow", "WORKFLOW"),
+            ("plan", "CHAIN"),
+            ("retrieval", "RETRIEVER"),
             ("text_completion", "LLM"),
             ("response", "LLM"),
         ],
@@ -130,9 +138,21 @@ const OPEN_LLMETRY: Convention = Convention {
     input_tokens: "gen_ai.usage.prompt_tokens",
     output_tokens: "gen_ai.usage.completion_tokens",
     total_tokens: "llm.usage.total_tokens",
-    inputs: &["traceloop.entity.input", "gen_ai.prompt.0.content"],
-    outputs: &["traceloop.entity.output", "gen_ai.completion.0.content"],
+    cache_read: "gen_ai.usage.cache_read_input_tokens",
+    cache_creation: &["gen_ai.usage.cache_creation_input_tokens"],
+    inputs: &["traceloop.entity.input"],
+    outputs: &["traceloop.entity.output"],
     provider: "gen_ai.system",
+    ..NONE
+};
+
+/// Calls of models say what they are by another attribute than everything else.
+const OPEN_LLMETRY_CALLS: Convention = Convention {
+    kind: (
+        "llm.request.type",
+        &[("chat", "CHAT_MODEL"), ("completion", "LLM"), ("embedding", "EMBEDDING"), ("rerank", "RERANKER")],
+    ),
+    total_tokens: "gen_ai.usage.total_tokens",
     ..NONE
 };
 
@@ -198,10 +218,12 @@ const LANGFUSE: Convention = Convention {
             ("evaluator", "EVALUATOR"),
             ("guardrail", "GUARDRAIL"),
             ("span", "UNKNOWN"),
+            ("event", "UNKNOWN"),
         ],
     ),
-    inputs: &["langfuse.observation.input"],
-    outputs: &["langfuse.observation.output"],
+    inputs: &["langfuse.observation.input", "langfuse.trace.input"],
+    outputs: &["langfuse.observation.output", "langfuse.trace.output"],
+    models: &["langfuse.observation.model.name"],
     ..NONE
 };
 
@@ -260,9 +282,16 @@ pub(super) fn translate(attributes: &mut Map<String, Value>) {
     }
     let found = |pick: &dyn Fn(&Convention) -> Option<String>| CONVENTIONS.iter().find_map(pick);
     let copied = [
-        (INPUTS, found(&|one| first(attributes, one.inputs).map(str::to_owned))),
-        (OUTPUTS, found(&|one| first(attributes, one.outputs).map(str::to_owned))),
-        (USAGE, found(&|one| usage(attributes, one))),
+        (
+            INPUTS,
+            found(&|one| first(attributes, one.inputs).map(str::to_owned)).or_else(|| asked(attributes)),
+        ),
+        (
+            OUTPUTS,
+            found(&|one| first(attributes, one.outputs).map(str::to_owned)).or_else(|| answered(attributes)),
+        ),
+        (USAGE, found(&|one| usage(attributes, one)).or_else(|| langfuse_usage(attributes))),
+        (COST, cost(attributes)),
         (TOOLS, found(&|one| said(attributes, one.tools).map(str::to_owned))),
         (PROVIDER, found(&|one| said(attributes, one.provider).map(str::to_owned))),
         (MODEL, found(&|one| first(attributes, one.models).map(str::to_owned))),

@@ -1,6 +1,7 @@
 //! The first lines of what went into a trace and came out of it.
 //!
-//! Of a conversation the last message of the asked role is shown, in the forms of OpenAI's chat and responses interfaces.
+//! Of a conversation the last message of the asked role is shown, in the forms of OpenAI's chat and responses interfaces, of Anthropic's
+//! messages, and of the conventions of OpenTelemetry.
 
 use serde_json::Value;
 
@@ -27,8 +28,12 @@ impl Role {
 
 /// The preview of inputs or outputs, which are JSON text.
 pub(crate) fn preview(text: &str, role: Role) -> String {
-    let message = serde_json::from_str(text).ok().and_then(|value: Value| message(&value, role, WRAPS));
-    let shown = message.filter(|shown| !shown.is_empty()).unwrap_or_else(|| text.to_owned());
+    let value: Option<Value> = serde_json::from_str(text).ok();
+    let message = value.as_ref().and_then(|value| message(value, role, WRAPS));
+    let shown = message.filter(|shown| !shown.is_empty()).unwrap_or_else(|| match value {
+        Some(Value::String(text)) => text,
+        _ => text.to_owned(),
+    });
     if shown.chars().count() <= LENGTH {
         return shown;
     }
@@ -46,10 +51,14 @@ fn message(value: &Value, role: Role, wraps: usize) -> Option<String> {
 }
 
 fn is_message(value: &Value) -> bool {
-    value.get("role").is_some() && value.get("content").is_some()
+    value.get("role").is_some() && (value.get("content").is_some() || value.get("parts").is_some())
 }
 
 fn messages(value: &Value, wraps: usize) -> Option<Vec<Value>> {
+    if let Some(list) = value.as_array() {
+        let found: Vec<Value> = list.iter().filter(|item| is_message(item)).cloned().collect();
+        return (!found.is_empty()).then_some(found);
+    }
     let fields = value.as_object()?;
     let listed = |name: &str| {
         let list = fields.get(name)?.as_array().filter(|list| !list.is_empty())?;
@@ -59,23 +68,30 @@ fn messages(value: &Value, wraps: usize) -> Option<Vec<Value>> {
         let message = fields.get("choices")?.as_array()?.first()?.get("message")?;
         is_message(message).then(|| vec![message.clone()])
     };
-    listed("messages").or_else(chosen).or_else(|| listed("input")).or_else(|| listed("output")).or_else(
-        || {
+    listed("messages")
+        .or_else(chosen)
+        .or_else(|| listed("input"))
+        .or_else(|| listed("output"))
+        .or_else(|| {
             let request = fields.get("request")?;
             if wraps == 0 { None } else { messages(request, wraps - 1) }
-        },
-    )
+        })
+        .or_else(|| is_message(value).then(|| vec![value.clone()]))
 }
 
 fn content(message: &Value) -> String {
     let text = |part: &Value| match part {
         Value::String(text) => Some(text.clone()),
-        part if matches!(part.get("type").and_then(Value::as_str), Some("text" | "output_text")) => {
-            part.get("text").and_then(Value::as_str).map(str::to_owned)
+        part if matches!(
+            part.get("type").and_then(Value::as_str),
+            Some("text" | "input_text" | "output_text")
+        ) =>
+        {
+            part.get("text").or_else(|| part.get("content")).and_then(Value::as_str).map(str::to_owned)
         }
         _ => None,
     };
-    match message.get("content") {
+    match message.get("content").or_else(|| message.get("parts")) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => parts.iter().find_map(text).unwrap_or_default(),
         _ => String::new(),
@@ -91,6 +107,7 @@ mod tests {
         for (text, role, expected) in [
             (r#"{"x": 3}"#, Role::User, r#"{"x": 3}"#),
             ("plain", Role::User, "plain"),
+            (r#""a text""#, Role::User, "a text"),
             (
                 r#"{"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]}"#,
                 Role::User,
@@ -102,6 +119,17 @@ mod tests {
                 Role::Assistant,
                 "part",
             ),
+            (
+                r#"[{"role": "user", "parts": [{"type": "text", "content": "asked"}]}, {"role": "assistant", "parts": []}]"#,
+                Role::User,
+                "asked",
+            ),
+            (
+                r#"{"role": "assistant", "content": [{"type": "text", "text": "one"}]}"#,
+                Role::Assistant,
+                "one",
+            ),
+            (r#"[1, 2]"#, Role::User, "[1, 2]"),
             (r#"{"request": {"input": [{"role": "user", "content": "in"}]}}"#, Role::User, "in"),
             (
                 r#"{"messages": [{"role": "user", "content": ""}]}"#,

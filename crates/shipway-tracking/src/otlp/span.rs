@@ -9,6 +9,8 @@ use super::{
     OtlpError,
     conventions::{self, COST, INPUTS, MODEL, OUTPUTS, PROVIDER, SPAN_TYPE, USAGE},
     messages::{Event, Export, KeyValue, Link, Span, Status},
+    numbered::of_events,
+    trace_labels,
     value::{spaced, to_fields, to_json, to_text},
 };
 use crate::model::{Pair, StoredSpan, bounds};
@@ -32,6 +34,8 @@ pub(crate) struct ReceivedSpan {
     pub(crate) user: Option<String>,
     /// Tags of the trace; the root has them.
     pub(crate) tags: Vec<Pair>,
+    /// Metadata of the trace; the root has them.
+    pub(crate) metadata: Vec<Pair>,
     /// JSON text of inputs and outputs.
     pub(crate) inputs: Option<String>,
     pub(crate) outputs: Option<String>,
@@ -110,13 +114,15 @@ fn one(span: Span, resource_tags: &Arc<[Pair]>) -> Result<ReceivedSpan, String> 
     }
     attributes.insert(TRACE_OF.to_owned(), Value::from(trace.as_str()).to_string().into());
     conventions::translate(&mut attributes);
+    say_what_events_say(&span.events, &mut attributes);
     let status = span.status.unwrap_or_default();
     let words = status_words(&status);
     let root_tags = if parent.is_none() { tags(&attributes) } else { Vec::new() };
+    let metadata = if parent.is_none() { trace_labels::metadata(&attributes) } else { Vec::new() };
     let text = |key: &str| conventions::text(&attributes, key);
     let json_text = |key: &str| attributes.get(key).and_then(Value::as_str).map(str::to_owned);
     let bounded = |text: String| text.chars().take(MODEL_LENGTH).collect::<String>();
-    let session = text("session.id").or_else(|| text("gen_ai.conversation.id"));
+    let (session, user) = (trace_labels::session(&attributes), trace_labels::user(&attributes));
     let content = spaced(&json!({
         "trace_id": STANDARD.encode(&trace_id),
         "span_id": STANDARD.encode(&span_id),
@@ -135,8 +141,9 @@ fn one(span: Span, resource_tags: &Arc<[Pair]>) -> Result<ReceivedSpan, String> 
     Ok(ReceivedSpan {
         resource_tags: Arc::clone(resource_tags),
         session_id: session.filter(|session| session.chars().count() <= bounds::KEY_LENGTH),
-        user: text("user.id"),
+        user,
         tags: root_tags,
+        metadata,
         inputs: json_text(INPUTS),
         outputs: json_text(OUTPUTS),
         stored: StoredSpan {
@@ -176,7 +183,30 @@ fn tags(attributes: &Map<String, Value>) -> Vec<Pair> {
         let tag = Pair::new(key.strip_prefix(TAG_PREFIX)?, value);
         bounds::trace_tag(&tag).is_ok().then_some(tag)
     };
-    attributes.iter().filter_map(tag).collect()
+    // What a user chose goes before what a convention says.
+    trace_labels::tags(attributes).into_iter().chain(attributes.iter().filter_map(tag)).collect()
+}
+
+/// Where no attribute says what was asked and answered, events may.
+fn say_what_events_say(events: &[Event], attributes: &mut Map<String, Value>) {
+    if attributes.contains_key(INPUTS) && attributes.contains_key(OUTPUTS) {
+        return;
+    }
+    let told: Vec<(&str, Map<String, Value>)> = events
+        .iter()
+        .filter(|event| event.name.starts_with("gen_ai."))
+        .map(|event| {
+            let pairs = event.attributes.iter();
+            let fields = pairs.map(|pair| (pair.key.clone(), to_json(pair.value.as_ref()))).collect();
+            (event.name.as_str(), fields)
+        })
+        .collect();
+    let (asked, answered) = of_events(&told);
+    for (key, value) in [(INPUTS, asked), (OUTPUTS, answered)] {
+        if let (false, Some(value)) = (attributes.contains_key(key), value) {
+            attributes.insert(key.to_owned(), value.into());
+        }
+    }
 }
 
 fn event(event: &Event) -> Value {

@@ -157,10 +157,13 @@ async fn record(
         sum_up(transaction, &info, spans).await?;
         TRACE_TAGS.set(transaction, &trace_id.as_str().into(), &tags(spans)).await?;
         let user = spans.iter().find_map(|span| span.user.clone());
-        if let Some(pair) =
-            user.map(|user| Pair::new(key::USER, user)).filter(|pair| bounds::trace_metadata(pair).is_ok())
-        {
-            TRACE_METADATA.add(transaction, &trace_id.as_str().into(), &[pair]).await?;
+        let user =
+            user.map(|user| Pair::new(key::USER, user)).filter(|pair| bounds::trace_metadata(pair).is_ok());
+        let root = spans.iter().rev().find(|span| span.is_root());
+        let told = root.into_iter().flat_map(|root| root.metadata.iter().cloned());
+        let pairs: Vec<Pair> = user.into_iter().chain(told).collect();
+        if !pairs.is_empty() {
+            TRACE_METADATA.add(transaction, &trace_id.as_str().into(), &pairs).await?;
         }
     }
     Ok(())
@@ -218,7 +221,8 @@ fn learn(info: &mut TraceInfo, spans: &[ReceivedSpan]) {
     if let (None, Some(outputs)) = (&info.response_preview, &root.outputs) {
         info.response_preview = Some(preview(outputs, Role::Assistant));
     }
-    if let Some(tag) = root.tags.iter().find(|tag| tag.key == key::TRACE_NAME) {
+    // The last one, as of all tags.
+    if let Some(tag) = root.tags.iter().rev().find(|tag| tag.key == key::TRACE_NAME) {
         info.name = Some(tag.value.clone());
     }
 }

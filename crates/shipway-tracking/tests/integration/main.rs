@@ -4,7 +4,7 @@
 //! - `runs`, `search`, `artifacts`, `registry`, `promotion`, `datasets`, `scorers`, `metrics`, `webhooks`, `wire`: what is
 //!   promised, by family
 //! - `graphql`: the queries of MLflow's own interface
-//! - `traces`, `trace_search`, `trace_metrics`, `assessments`, `otlp`: traces and their spans
+//! - `traces`, `trace_search`, `trace_metrics`, `assessments`, `otlp`, `vocabularies`: traces and their spans
 //! - `import`: what comes from another server
 //! - `purge`: what goes for good
 //! - `workspaces`, `workspace_walls`, `workspace_world`: what keeps the things of groups apart
@@ -59,6 +59,8 @@ macro_rules! over {
             mod traces;
             #[path = "upgrade.rs"]
             mod upgrade;
+            #[path = "vocabularies.rs"]
+            mod vocabularies;
             #[path = "webhooks.rs"]
             mod webhooks;
             #[path = "wire.rs"]

@@ -76,9 +76,13 @@ impl Open {
     }
 
     fn end(&self) {
+        self.end_at(Instant::now());
+    }
+
+    fn end_at(&self, moment: Instant) {
         let ended = self.record.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (Some(mut record), Some(maker)) = (ended, MAKER.get()) else { return };
-        record.ended = self.anchor.time_of(Instant::now());
+        record.ended = self.anchor.time_of(moment);
         maker.sink.take(record);
     }
 }
@@ -138,6 +142,33 @@ impl Span {
         }
     }
 
+    /// A request to somebody else that has been; `error` is why nothing came of it.
+    pub fn asked(
+        &self,
+        name: &'static str,
+        moments: (Instant, Instant),
+        attributes: Vec<SpanAttribute>,
+        error: Option<&str>,
+    ) {
+        if let Some(maker) = MAKER.get() {
+            let record = self.under(name, moments, attributes);
+            maker.sink.take(Recorded { kind: SpanKind::Client, error: error.map(cut), ..record });
+        }
+    }
+
+    /// A child that begins now, whose name is only known at run time. It says nothing that its own children say again.
+    pub fn begins(&self, name: String, kind: SpanKind) -> Self {
+        let now = Instant::now();
+        let mut record = self.under("", (now, now), Vec::new());
+        (record.name, record.kind, record.attributes) = (name.into(), kind, Vec::new());
+        Self::of(record, self.0.anchor, Vec::new())
+    }
+
+    /// Ends the span as of a moment that has been.
+    pub fn end_at(&self, moment: Instant) {
+        self.0.end_at(moment);
+    }
+
     /// A child that begins now.
     pub(super) fn child(&self, name: &'static str, attributes: Vec<SpanAttribute>) -> Self {
         let now = Instant::now();
@@ -151,7 +182,8 @@ impl Span {
         self.0.with(|record| record.attributes.push(attribute));
     }
 
-    pub(super) fn set_all(&self, attributes: Vec<SpanAttribute>) {
+    /// Says several things of the span.
+    pub fn set_all(&self, attributes: Vec<SpanAttribute>) {
         self.0.with(|record| record.attributes.extend(attributes));
     }
 

@@ -36,10 +36,12 @@ pub enum SpanKind {
     Internal,
     /// The answer to a request.
     Server,
+    /// A request to somebody else.
+    Client,
 }
 
 /// Something that is said of a span.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SpanAttribute {
     /// Its name, of OpenTelemetry's conventions where they have one.
     pub key: &'static str,
@@ -55,7 +57,7 @@ impl SpanAttribute {
 }
 
 /// The value of an attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SpanValue {
     /// A text.
     Text(Cow<'static, str>),
@@ -63,6 +65,10 @@ pub enum SpanValue {
     Integer(i64),
     /// Yes or no.
     Flag(bool),
+    /// A number.
+    Number(f64),
+    /// Texts.
+    Texts(Vec<String>),
 }
 
 impl From<&'static str> for SpanValue {
@@ -80,6 +86,18 @@ impl From<String> for SpanValue {
 impl From<i64> for SpanValue {
     fn from(number: i64) -> Self {
         Self::Integer(number)
+    }
+}
+
+impl From<f64> for SpanValue {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<Vec<String>> for SpanValue {
+    fn from(texts: Vec<String>) -> Self {
+        Self::Texts(texts)
     }
 }
 

@@ -59,6 +59,8 @@ fn said(span: &Recorded) -> BTreeMap<&'static str, String> {
         SpanValue::Text(text) => text.to_string(),
         SpanValue::Integer(number) => number.to_string(),
         SpanValue::Flag(flag) => flag.to_string(),
+        SpanValue::Number(number) => number.to_string(),
+        SpanValue::Texts(texts) => texts.join(" "),
     };
     span.attributes.iter().map(|attribute| (attribute.key, text(&attribute.value))).collect()
 }

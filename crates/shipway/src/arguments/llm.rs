@@ -27,8 +27,94 @@ pub(crate) enum Llm {
         #[arg(long, default_value_t = 20, value_name = "CALLS")]
         limit: u32,
     },
+    /// Find calls, the newest first, by what is known of them and by what was asked and answered; show one of them wholly
+    #[command(args_conflicts_with_subcommands = true)]
+    Traces {
+        #[command(subcommand)]
+        action: Option<LlmTraces>,
+        #[command(flatten)]
+        filter: Box<LlmTraceFilter>,
+    },
     /// Compute again what recorded calls cost, and show where that differs; nothing is changed
     Recompute(LlmRecompute),
+}
+
+/// Of one call.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LlmTraces {
+    /// Show one call wholly: attempts with their reasons, tokens, cost, times, guardrails, and what is kept of its words
+    Show {
+        /// Id of the call, as its answer has it in `x-shipway-call`
+        call: String,
+    },
+}
+
+/// Which calls. All that is given must hold.
+#[derive(Debug, Args)]
+pub(crate) struct LlmTraceFilter {
+    /// Words that were asked or answered: all of them, as whole words, in any case; `"in quotes"` a phrase
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) text: Option<String>,
+    /// The model, by its own name
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// The deployment that answered
+    #[arg(long, value_name = "DEPLOYMENT")]
+    pub(crate) deployment: Option<String>,
+    /// The key, by its id
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// The group of the key, or one above it
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+    /// Whom the caller acted for
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// The session
+    #[arg(long, value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+    /// The prompt with its version: `greeting@3`
+    #[arg(long, value_name = "PROMPT")]
+    pub(crate) prompt: Option<String>,
+    /// The trace of the caller, in 32 hexadecimal digits
+    #[arg(long, value_name = "TRACE")]
+    pub(crate) trace: Option<String>,
+    /// A tag; repeat for more
+    #[arg(long = "tag", value_name = "NAME=VALUE")]
+    pub(crate) tags: Vec<String>,
+    /// How it ended: answered, refused, failed, broken, blocked, abandoned or lost
+    #[arg(long, value_name = "OUTCOME")]
+    pub(crate) outcome: Option<String>,
+    /// The status that the caller got
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Option<u16>,
+    /// What the cache did: hit, miss or bypass
+    #[arg(long, value_name = "WORD")]
+    pub(crate) cache: Option<String>,
+    /// A guardrail that found something
+    #[arg(long, value_name = "GUARDRAIL")]
+    pub(crate) guardrail: Option<String>,
+    /// What became of it: blocked, redacted, annotated or shadowed
+    #[arg(long, value_name = "VERDICT")]
+    pub(crate) verdict: Option<String>,
+    /// Not before: 2026-11-30, 2026-11-30T12:00:00Z, or how long ago: 2h
+    #[arg(long, value_name = "MOMENT")]
+    pub(crate) since: Option<String>,
+    /// Before this
+    #[arg(long, value_name = "MOMENT")]
+    pub(crate) until: Option<String>,
+    /// That cost at least so many dollars
+    #[arg(long, value_name = "DOLLARS")]
+    pub(crate) min_dollars: Option<String>,
+    /// That took at least so many milliseconds
+    #[arg(long, value_name = "MS")]
+    pub(crate) min_ms: Option<u32>,
+    /// Only what comes behind this call, as the search before said it
+    #[arg(long, value_name = "CALL")]
+    pub(crate) before: Option<String>,
+    /// The most calls
+    #[arg(long, default_value_t = 50, value_name = "CALLS")]
+    pub(crate) limit: u32,
 }
 
 /// Which calls, and at which prices.

@@ -3,6 +3,7 @@
 mod guardrails;
 mod recompute;
 mod tail;
+mod traces;
 
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::Context;
 use crate::{
-    arguments::{Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits},
+    arguments::{Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits, LlmTraces},
     client::segment,
     failure::CommandFailure,
     output::{self, Format, member},
@@ -27,6 +28,8 @@ pub(super) async fn run(context: &Context, action: &Llm) -> Result<ExitCode, Com
         }
         Llm::Cost => cost(context).await,
         Llm::Tail { limit } => tail::run(context, *limit).await,
+        Llm::Traces { action: None, filter } => traces::list(context, filter).await,
+        Llm::Traces { action: Some(LlmTraces::Show { call }), .. } => traces::show(context, call).await,
         Llm::Recompute(options) => recompute::run(context, options).await,
     }
 }

@@ -154,6 +154,10 @@ pub(crate) struct FeaturesConfiguration {
 pub(crate) struct LlmConfiguration {
     /// MiB of memory for answers that are kept to be given again, of all models together
     pub(crate) cache_mib: u64,
+    /// MiB of memory for what is asked and answered until it is written, where models keep it; what does not fit is not kept
+    pub(crate) content_mib: u64,
+    /// Days for which what was asked and answered is kept, where models keep it; 0 keeps it for ever
+    pub(crate) content_days: u32,
 }
 
 /// The replay of served vectors against history.
@@ -251,7 +255,7 @@ impl Default for OnlineConfiguration {
 
 impl Default for LlmConfiguration {
     fn default() -> Self {
-        Self { cache_mib: 256 }
+        Self { cache_mib: 256, content_mib: 64, content_days: 30 }
     }
 }
 
@@ -288,7 +292,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 66] = [
+pub(crate) const KEYS: [&str; 69] = [
     "data",
     "listen",
     "token",
@@ -304,6 +308,7 @@ pub(crate) const KEYS: [&str; 66] = [
     "spans.service_name",
     "spans.resource_attributes",
     "spans.queue",
+    "spans.llm_content",
     "metadata.url",
     "metadata.connections",
     "mlflow.interface",
@@ -314,6 +319,8 @@ pub(crate) const KEYS: [&str; 66] = [
     "lake.upkeep_seconds",
     "online.cache_mib",
     "llm.cache_mib",
+    "llm.content_mib",
+    "llm.content_days",
     "features.build_rows",
     "features.heal_every_hours",
     "features.retire_after_hours",

@@ -30,6 +30,8 @@ pub(crate) struct SpansConfiguration {
     pub(crate) resource_attributes: Option<String>,
     /// Spans that wait to be sent, at most; those beyond are dropped and counted
     pub(crate) queue: usize,
+    /// Whether spans of calls of models of language have what was asked and answered, where the model's definition keeps it
+    pub(crate) llm_content: bool,
 }
 
 impl Default for SpansConfiguration {
@@ -43,6 +45,7 @@ impl Default for SpansConfiguration {
             service_name: "shipway".to_owned(),
             resource_attributes: None,
             queue: 4_096,
+            llm_content: false,
         }
     }
 }

@@ -8,18 +8,21 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use shipway_core::Clock;
 use shipway_definitions::DefinitionSet;
-use shipway_gateway::{Gateway, GatewayError, GatewayParts, LocalModels, ProviderSpec};
-use shipway_lake::Lake;
+use shipway_gateway::{ContentLimits, Gateway, GatewayError, GatewayParts, LocalModels, ProviderSpec};
+use shipway_lake::{Lake, LakeOptions};
 use shipway_log::EventLog;
 use shipway_serving::OpenAiModels;
 use shipway_store::Store;
 use tokio_util::task::TaskTracker;
 
-use super::{llm_calls::CallsInLake, llm_models};
+use super::{llm_calls::CallsInLake, llm_models, llm_traces::TracesInLakes};
 use crate::{
     configuration::{Configuration, provider_specs},
     failure::CommandFailure,
 };
+
+/// Nothing is sorted there: rows are appended and looked through.
+const CONTENTS_MEMORY_BYTES: usize = 128 << 20;
 
 /// The gateway with the providers that its models are put together with.
 #[derive(Clone)]
@@ -42,9 +45,16 @@ impl Models {
             clock: Arc::clone(clock),
             tracker: tracker.clone(),
             cache_bytes: configuration.llm.cache_mib << 20,
+            content: ContentLimits {
+                most_bytes: configuration.llm.content_mib << 20,
+                days: configuration.llm.content_days,
+                in_spans: configuration.spans.llm_content,
+            },
         };
         let gateway = Gateway::open(parts).await.map_err(|error| CommandFailure::of(&error))?;
         gateway.carry_calls_to(Arc::new(CallsInLake(lake.clone())));
+        let contents = open_contents(configuration)?;
+        gateway.keep_traces_in(Arc::new(TracesInLakes { facts: lake.clone(), contents }));
         Ok(Self { gateway, providers })
     }
 
@@ -55,6 +65,15 @@ impl Models {
         let guardrails = guardrails.map(|versioned| llm_models::guardrail(&versioned.definition)).collect();
         self.gateway.install_guarded(models.collect::<Result<_, _>>()?, guardrails, &self.providers)
     }
+}
+
+/// What was asked and answered is in a lake of its own: no query that people write reaches it, and it goes by whole days.
+fn open_contents(configuration: &Configuration) -> Result<Lake, CommandFailure> {
+    let options = LakeOptions {
+        memory_limit_bytes: CONTENTS_MEMORY_BYTES,
+        ..LakeOptions::new(configuration.data.join("llm_contents"))
+    };
+    Lake::open(options).map_err(|error| CommandFailure::of(&error))
 }
 
 /// The models of text that serving has, under the API that the gateway speaks.

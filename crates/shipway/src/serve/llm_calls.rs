@@ -12,7 +12,7 @@ use shipway_gateway::{CallFact, CallTable, CarryError, GatewayError, Scope};
 use shipway_lake::{AppendOptions, Lake, timestamp_type};
 
 /// The name of the table.
-const TABLE: &str = "llm_calls";
+pub(super) const TABLE: &str = "llm_calls";
 /// Whose transactions say how far the table has come.
 const TRANSACTIONS: &str = "shipway_llm_ledger";
 
@@ -42,7 +42,7 @@ impl CallTable for CallsInLake {
 }
 
 /// Each column with its type; `None` is text.
-const COLUMNS: [(&str, Option<DataType>); 43] = [
+pub(super) const COLUMNS: [(&str, Option<DataType>); 48] = [
     ("call", None),
     ("at", Some(DataType::Null)),
     ("caller", None),
@@ -87,6 +87,11 @@ const COLUMNS: [(&str, Option<DataType>); 43] = [
     ("cache", None),
     ("saved_nanos", Some(DataType::Int64)),
     ("guardrails", None),
+    ("session", None),
+    ("prompt", None),
+    ("trace", None),
+    ("tags", None),
+    ("content", None),
 ];
 
 fn schema() -> SchemaRef {
@@ -171,6 +176,14 @@ fn columns(calls: &[CallFact]) -> Vec<ArrayRef> {
             let has = !call.guardrails.is_empty();
             has.then(|| serde_json::to_string(&call.guardrails).ok()).flatten()
         }),
+        texts(calls, |call| call.labels.session.as_deref()),
+        texts(calls, |call| call.labels.prompt.as_deref()),
+        texts(calls, |call| call.labels.trace.as_deref()),
+        owned(calls, |call| {
+            let has = !call.labels.tags.is_empty();
+            has.then(|| serde_json::to_string(&call.labels.tags).ok()).flatten()
+        }),
+        texts(calls, |call| call.content.as_deref()),
     ]
 }
 

@@ -4,16 +4,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use shipway_core::Name;
 use shipway_definitions::{
-    LlmCacheScope, LlmDeployment, LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn, LlmLossy, LlmModel,
-    LlmOutputLimit, LlmPrice, LlmRates, LlmRoute, LlmStickiness,
+    LlmCacheScope, LlmContent, LlmContentKeep, LlmDeployment, LlmGuardrail, LlmGuardrailAction,
+    LlmGuardrailOn, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmRates, LlmRoute, LlmStickiness,
 };
 use shipway_dialects::{
     Modifier, Nanos, Price, Rates, Tier,
     translate::{Lossy, OutputLimit},
 };
 use shipway_gateway::{
-    CacheScope, CacheSpec, Condition, Cooldown, DeploymentSpec, Detours, GatewayError, GuardrailAction,
-    GuardrailOn, GuardrailSpec, Hedge, ModelSpec, Retries, Route, Stickiness, Timeouts, UnknownPrice,
+    CacheScope, CacheSpec, Condition, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, Detours,
+    GatewayError, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, ModelSpec, Retries, Route, Stickiness,
+    Timeouts, UnknownPrice,
 };
 
 type Places<'a> = BTreeMap<&'a Name, usize>;
@@ -65,7 +66,19 @@ pub(super) fn model(model: &LlmModel) -> Result<ModelSpec, GatewayError> {
             .cache
             .map(|cache| CacheSpec { time: duration(cache.time), scope: cache_scope(cache.scope) }),
         guardrails: model.guardrails.iter().map(ToString::to_string).collect(),
+        content: model.content.as_ref().map(content),
     })
+}
+
+fn content(content: &LlmContent) -> ContentSpec {
+    ContentSpec {
+        keep: match content.keep {
+            LlmContentKeep::Redacted => ContentKeep::Redacted,
+            LlmContentKeep::Full => ContentKeep::Full,
+        },
+        share: content.share,
+        most_bytes: content.most_bytes as usize,
+    }
 }
 
 fn cache_scope(scope: LlmCacheScope) -> CacheScope {

@@ -3,7 +3,7 @@
 //! - `platform`: opens the parts in order and takes them down in reverse
 //! - `reading`: the server that has no data of its own and reads the copy of another
 //! - `ports`: plugs capabilities into each other; `intake` the streams into the features, `outflow` the features into the sinks
-//! - `gateway`: models of language: definitions and configuration into the gateway; `llm_calls` the table of calls
+//! - `gateway`: models of language: definitions and configuration into the gateway; `llm_calls` the table of calls; `llm_traces` calls found again, and their words (`llm_conditions`)
 //! - `jobs`: the work that outlives a request, listed and cancelled
 //! - `health`: health, readiness, metrics, status
 //! - `permissions`: the page of every route with what it demands
@@ -15,7 +15,9 @@ mod health;
 mod intake;
 mod jobs;
 mod llm_calls;
+mod llm_conditions;
 mod llm_models;
+mod llm_traces;
 mod log_lines;
 mod observe;
 mod outflow;

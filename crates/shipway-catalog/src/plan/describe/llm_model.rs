@@ -1,6 +1,7 @@
 //! A model of language in words.
 
-use shipway_definitions::{LlmGuardrail, LlmModel, LlmPrice, LlmRates};
+use shipway_core::Sampling;
+use shipway_definitions::{LlmContent, LlmGuardrail, LlmModel, LlmPrice, LlmRates};
 
 use super::{Fields, for_people, joined, put, put_optional};
 
@@ -52,11 +53,22 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
     if !model.guardrails.is_empty() {
         put(&mut fields, "guardrails", joined(&model.guardrails));
     }
+    if let Some(content) = &model.content {
+        put(&mut fields, "content", content_in_words(content));
+    }
     if !model.lossy.is_usual() {
         put(&mut fields, "lossy", model.lossy.word());
     }
     for_people(&mut fields, model.description.as_ref(), model.owner.as_ref(), &model.tags);
     fields
+}
+
+fn content_in_words(content: &LlmContent) -> String {
+    let share = match content.share {
+        Sampling::PerMillion(share) => format!(" of {} % of calls", f64::from(share) / 1e4),
+        Sampling::All | Sampling::Off => String::new(),
+    };
+    format!("{}{share}, up to {} KiB each way", content.keep.word(), content.most_bytes / 1024)
 }
 
 /// A guardrail in words.

@@ -70,7 +70,7 @@ pub(super) struct Span {
     parent_span_id: Vec<u8>,
     #[prost(string, tag = "5")]
     name: String,
-    /// 1 internal, 2 server.
+    /// 1 internal, 2 server, 3 client.
     #[prost(int32, tag = "6")]
     kind: i32,
     #[prost(fixed64, tag = "7")]
@@ -105,7 +105,7 @@ pub(super) struct KeyValue {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct AnyValue {
-    #[prost(oneof = "Any", tags = "1, 2, 3")]
+    #[prost(oneof = "Any", tags = "1, 2, 3, 4, 5")]
     value: Option<Any>,
 }
 
@@ -117,6 +117,17 @@ enum Any {
     Flag(bool),
     #[prost(int64, tag = "3")]
     Integer(i64),
+    #[prost(double, tag = "4")]
+    Number(f64),
+    #[prost(message, tag = "5")]
+    Array(ArrayValue),
+}
+
+/// `opentelemetry.proto.common.v1.ArrayValue`
+#[derive(Clone, PartialEq, prost::Message)]
+struct ArrayValue {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<AnyValue>,
 }
 
 impl KeyValue {
@@ -131,6 +142,11 @@ impl From<SpanAttribute> for KeyValue {
             SpanValue::Text(text) => Any::Text(text.into_owned()),
             SpanValue::Integer(number) => Any::Integer(number),
             SpanValue::Flag(flag) => Any::Flag(flag),
+            SpanValue::Number(number) => Any::Number(number),
+            SpanValue::Texts(texts) => {
+                let values = texts.into_iter().map(|text| AnyValue { value: Some(Any::Text(text)) });
+                Any::Array(ArrayValue { values: values.collect() })
+            }
         };
         Self { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }) }
     }
@@ -152,6 +168,7 @@ impl From<Recorded> for Span {
             kind: match span.kind {
                 SpanKind::Internal => 1,
                 SpanKind::Server => 2,
+                SpanKind::Client => 3,
             },
             start_time_unix_nano: nanoseconds(span.began),
             end_time_unix_nano: nanoseconds(span.ended),
