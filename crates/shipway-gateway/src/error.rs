@@ -139,6 +139,28 @@ pub enum GatewayError {
     /// The ledger cannot be written, so a call could not be charged.
     #[error("the ledger cannot be written, so no call is let through")]
     LedgerBehind,
+    /// The store that several servers share cannot be reached, and what this server had leased of a limit is used up.
+    #[error(
+        "{scope}: the metadata database, which servers share its limits in, cannot be reached, and what this server had leased is used up"
+    )]
+    LimitsAway {
+        /// Whose limits they are.
+        scope: Scope,
+    },
+    /// The store that several servers share does not answer in time.
+    #[error("the metadata database does not answer in time")]
+    StoreSlow,
+    /// A replica is started on a database whose owner does not share its limits.
+    #[error("this server is a replica, and the owner of the metadata database does not share its limits")]
+    NoOwner,
+    /// A server that is alone is started beside others.
+    #[error(
+        "server {server} shares the keys and limits of this metadata database, and this server would not"
+    )]
+    NotAlone {
+        /// One of the others.
+        server: String,
+    },
     /// An entry of the ledger cannot be read.
     #[error("entry {offset} of the ledger cannot be read")]
     Entry {
@@ -231,11 +253,15 @@ impl Failure for GatewayError {
             | Self::NoneWished { .. }
             | Self::UnknownPrevious { .. }
             | Self::PreviousElsewhere { .. } => Kind::Invalid,
-            Self::InUse { .. } => Kind::Conflict,
+            Self::InUse { .. } | Self::NoOwner | Self::NotAlone { .. } => Kind::Conflict,
             Self::WrongKey => Kind::Unauthenticated,
             Self::ModelNotAllowed { .. } | Self::NoPrice { .. } => Kind::Forbidden,
             Self::Limit { .. } => Kind::Exhausted,
-            Self::NoProvider { .. } | Self::ProviderGone { .. } | Self::LedgerBehind => Kind::Unavailable,
+            Self::NoProvider { .. }
+            | Self::ProviderGone { .. }
+            | Self::LedgerBehind
+            | Self::LimitsAway { .. }
+            | Self::StoreSlow => Kind::Unavailable,
             Self::Entry { .. }
             | Self::Encoding(_)
             | Self::Rows(_)
@@ -264,6 +290,10 @@ impl Failure for GatewayError {
             Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
             Self::Limit { .. } => "gateway.rate_limited",
             Self::LedgerBehind => "gateway.ledger_behind",
+            Self::LimitsAway { .. } => "gateway.limits_away",
+            Self::StoreSlow => "gateway.store_slow",
+            Self::NoOwner => "gateway.no_owner",
+            Self::NotAlone { .. } => "gateway.not_alone",
             Self::Entry { .. } | Self::Encoding(_) | Self::Rows(_) => "gateway.ledger_unreadable",
             Self::Damaged { .. } => "gateway.damaged",
             Self::NoRandomness => "gateway.no_randomness",
@@ -311,6 +341,16 @@ impl Failure for GatewayError {
             Self::Limit { .. } => "wait, or ask for a higher limit",
             Self::LedgerBehind => {
                 "check the disk of the server; calls are let through again as soon as it can be written"
+            }
+            Self::LimitsAway { .. } => {
+                "send it again in a few seconds; a key or a group whose calls shall go on then has `--on-outage allow`"
+            }
+            Self::StoreSlow => "look at the load of PostgreSQL, and at the way to it",
+            Self::NoOwner => {
+                "start the server that the database belongs to with `role = \"owner\"` in the section `llm` first"
+            }
+            Self::NotAlone { .. } => {
+                "write `role = \"owner\"` in the section `llm` of the configuration, or stop the other server and wait a minute"
             }
             Self::Damaged { .. } | Self::Entry { .. } => {
                 "the data folder or the metadata database was changed from outside; restore it from a backup"

@@ -7,7 +7,8 @@
 //! - `model`: keys, groups, limits, budgets, models, deployments; valid by construction
 //! - `order`, `stick`, `prefer`, `retry`: where a call goes, and what is done when that fails; pure
 //! - `health`, `figures`: deployments that failed lately, and how fast they answer
-//! - `meter`: limits and budgets: reserve, settle
+//! - `meter`: limits and budgets: reserve, settle; what several servers share of them
+//! - `sharing`: asks the store that several servers share, beside the calls
 //! - `ledger`: what every call cost, durable
 //! - `guard`: what requests and answers must not hold
 //! - `cache`: answers that are given again to who asks the same
@@ -42,6 +43,7 @@ mod retry;
 mod routes;
 mod secret;
 mod service;
+mod sharing;
 mod stick;
 mod store;
 mod upstream;
@@ -55,10 +57,11 @@ pub use ledger::{
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
     Budget, CacheScope, CacheSpec, Chain, Cooldown, DeploymentSpec, Detours, Group, GroupKind,
-    GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec, ProviderKind, ProviderSpec,
-    Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
+    GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec, OnOutage, ProviderKind,
+    ProviderSpec, Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
 };
 pub use ports::LocalModels;
 pub use routes::routes;
 pub use service::{CreateKey, Gateway, GatewayParts, IdentifyKeys, NewKey, PutGroup};
+pub use sharing::{Server, Servers};
 pub use shipway_condition::Condition;

@@ -19,7 +19,9 @@ pub(crate) use access::{NewPassword, Roles, Tokens, Users};
 pub(crate) use drop::Drop;
 pub(crate) use import::{Import, ImportLitellm, ImportMlflow};
 pub(crate) use launch::{Launch, LaunchStart};
-pub(crate) use llm::{Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits, LlmRecompute, RecomputeBy};
+pub(crate) use llm::{
+    Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits, LlmOnOutage, LlmRecompute, RecomputeBy,
+};
 pub(crate) use metadata::Metadata;
 pub(crate) use models::{Deploy, DeployAction, Models, Predict, Preview, Workspaces};
 pub(crate) use purge::Purge;

@@ -3,6 +3,7 @@
 //! - `keys`, `groups`: what people ask for; every change is one transaction with its entry in the audit log
 //! - `identify`: who a caller is
 //! - `tenant`: who shares answers that are kept
+//! - `others`: what servers beside this one change
 //! - `installed`: the models in force, replaced whole when definitions change
 //! - here: what all of them share
 
@@ -10,6 +11,7 @@ mod groups;
 mod identify;
 mod installed;
 mod keys;
+mod others;
 mod tenant;
 
 use std::{
@@ -28,7 +30,7 @@ use shipway_store::{
     audit::{self, AuditEntry},
 };
 use tokio::sync::{Mutex, MutexGuard};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use groups::PutGroup;
 pub use identify::IdentifyKeys;
@@ -41,9 +43,10 @@ use crate::{
     error::GatewayError,
     kept::KeptResponses,
     ledger::{CallTable, Ledger},
-    meter::{Meter, Usage},
-    model::{Directory, GuardrailSpec, ModelSpec, ProviderSpec, Scope},
+    meter::{Amount, Meter, Reservation, Usage},
+    model::{Chain, Directory, GuardrailSpec, ModelSpec, ProviderSpec, Scope},
     ports::LocalModels,
+    sharing::{self, Servers, SharedClock, Sharing},
     store,
 };
 
@@ -60,13 +63,16 @@ struct Inner {
     /// What is in memory may be older than what was committed.
     is_stale: AtomicBool,
     changing: Mutex<()>,
-    meter: Meter,
+    meter: Arc<Meter>,
+    /// Where several servers share the limits.
+    sharing: Option<Sharing>,
     ledger: Ledger,
     kept: KeptResponses,
     installed: RwLock<Arc<Installed>>,
     local: OnceLock<Arc<dyn LocalModels>>,
     answers: AnswerCache,
     tracker: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl fmt::Debug for Gateway {
@@ -87,6 +93,8 @@ pub struct GatewayParts {
     pub tracker: TaskTracker,
     /// The bytes that answers may have together that are kept to be given again.
     pub cache_bytes: u64,
+    /// Whether it shares keys and limits with other servers.
+    pub servers: Servers,
 }
 
 /// A change that is being made. There is one at a time; what it reads is what was committed last.
@@ -100,12 +108,36 @@ impl Gateway {
     /// Opens the gateway: creates or migrates its tables, reads keys and groups, and brings the books up to the end of the ledger. What a
     /// crash left running is charged what it had reserved.
     pub async fn open(parts: GatewayParts) -> Result<Self, GatewayError> {
-        let GatewayParts { store, log, clock, tracker, cache_bytes } = parts;
+        let GatewayParts { store, log, clock, tracker, cache_bytes, servers } = parts;
         store.migrate(store::OWNER, store::MIGRATIONS).await?;
+        let shared = match servers {
+            Servers::One => {
+                sharing::refuse_others(&store).await?;
+                None
+            }
+            Servers::Several(server) => Some((server, Arc::new(SharedClock::new(Arc::clone(&clock))))),
+        };
+        let clock = match &shared {
+            Some((_, clock)) => Arc::clone(clock) as Arc<dyn Clock>,
+            None => clock,
+        };
+        let version = store::servers::version(&store).await?;
         let directory = read_directory(&store).await?;
-        let ledger = Ledger::open(&log, store.clone(), &clock, &tracker).await?;
-        let meter = Meter::starting_from(ledger.spent().await?);
+        let replica = shared.as_ref().filter(|(server, _)| !server.is_owner);
+        let replica = replica.map(|(server, _)| Arc::from(server.id.as_str()));
+        let ledger = Ledger::open(&log, (store.clone(), replica), &clock, &tracker).await?;
+        let mut meter = Meter::starting_from(ledger.spent().await?);
+        if shared.is_some() {
+            meter = meter.shared();
+        }
         set_limits(&meter, &directory);
+        let meter = Arc::new(meter);
+        let sharing = match shared {
+            Some((server, clock)) => {
+                Some(Sharing::open(server, store.clone(), Arc::clone(&meter), clock, &tracker).await?)
+            }
+            None => None,
+        };
         let kept = KeptResponses::new(store.clone());
         let inner = Inner {
             store,
@@ -114,14 +146,21 @@ impl Gateway {
             is_stale: AtomicBool::new(false),
             changing: Mutex::new(()),
             meter,
+            sharing,
             ledger,
             kept,
             installed: RwLock::default(),
             local: OnceLock::new(),
             answers: AnswerCache::new(cache_bytes),
             tracker,
+            stop: CancellationToken::new(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let gateway = Self { inner: Arc::new(inner) };
+        if gateway.inner.sharing.is_some() {
+            let stop = gateway.inner.stop.clone();
+            gateway.inner.tracker.spawn(others::follow(Arc::downgrade(&gateway.inner), stop, version));
+        }
+        Ok(gateway)
     }
 
     /// Says which models this server itself serves, under the same API.
@@ -150,11 +189,19 @@ impl Gateway {
 
     /// Writes what waits. Called after the last call is over.
     pub async fn shutdown(&self) -> Result<(), GatewayError> {
+        self.inner.stop.cancel();
+        if let Some(sharing) = &self.inner.sharing {
+            sharing.close().await;
+        }
         self.inner.ledger.close().await
     }
 
-    /// Carries settled calls into a table, from where it has come to, until the gateway is shut down.
+    /// Carries settled calls into a table, from where it has come to, until the gateway is shut down; those of replicas too.
     pub fn carry_calls_to(&self, table: Arc<dyn CallTable>) {
+        if self.inner.sharing.is_some() {
+            let (store, stop) = (self.inner.store.clone(), self.inner.stop.clone());
+            self.inner.tracker.spawn(sharing::gather(store, Arc::clone(&table), stop));
+        }
         self.inner.tracker.spawn(self.inner.ledger.clone().carry_to(table));
     }
 
@@ -169,6 +216,23 @@ impl Gateway {
 
     pub(crate) fn meter(&self) -> &Meter {
         &self.inner.meter
+    }
+
+    /// Reserves for a call. `asked`: none for one that uses neither tokens nor money whatever happens. It waits only where servers share
+    /// limits, and nothing is left of what this one has leased.
+    pub(crate) async fn reserve(
+        &self,
+        chain: &Chain,
+        asked: Option<Amount>,
+    ) -> Result<Reservation, GatewayError> {
+        let Some(sharing) = &self.inner.sharing else {
+            let reserved = match asked {
+                Some(asked) => self.meter().reserve(chain, asked, self.now()),
+                None => self.meter().reserve_nothing(chain, self.now()),
+            };
+            return reserved.map_err(|(scope, bound)| GatewayError::Limit { scope, bound });
+        };
+        sharing.reserve(chain, asked).await
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -233,6 +297,7 @@ impl Gateway {
         let Change { mut transaction, _turn, .. } = change;
         let entry = AuditEntry { actor: caller.to_owned(), action: action.to_owned(), subject, detail };
         audit::record(&mut transaction, &entry, self.now()).await?;
+        store::servers::changed(&mut transaction).await?;
         // Before the commit: if the caller goes away or the database fails after it, the next one reads again.
         self.inner.is_stale.store(true, Ordering::Release);
         transaction.commit().await?;

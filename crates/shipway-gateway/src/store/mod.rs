@@ -3,11 +3,15 @@
 //! - `keys`, `groups`: one table each
 //! - `books`: what the ledger came to at the last snapshot
 //! - `responses`: where responses lie that providers keep
+//! - `servers`: which servers share limits, and what each has leased of them
+//! - `calls`: settled calls on the way from replicas to the owner
 
 pub(crate) mod books;
+pub(crate) mod calls;
 pub(crate) mod groups;
 pub(crate) mod keys;
 pub(crate) mod responses;
+pub(crate) mod servers;
 
 use shipway_store::{Migration, Row, StoreError};
 
@@ -20,6 +24,7 @@ pub(crate) const OWNER: &str = "gateway";
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "gateway", sql: include_str!("../../migrations/0001_gateway.sql") },
     Migration { version: 2, name: "responses", sql: include_str!("../../migrations/0002_responses.sql") },
+    Migration { version: 3, name: "servers", sql: include_str!("../../migrations/0003_servers.sql") },
 ];
 
 fn limits(row: &Row) -> Result<Limits, StoreError> {

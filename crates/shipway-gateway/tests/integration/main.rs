@@ -6,6 +6,7 @@
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
 //! - `guardrails`: what requests and answers must not hold; `guardrails_kept`: also of answers that are kept or translated
 //! - `limits`: keys, budgets, rates
+//! - `servers`: several servers that share keys and limits
 //! - `media`: images, sound, moderations
 //! - `responses`: responses that providers keep
 //! - `routing`: strategies, detours, hedges, breakers, what callers wish of providers
@@ -25,6 +26,7 @@ mod limits;
 mod media;
 mod responses;
 mod routing;
+mod servers;
 mod streams;
 mod translated_streams;
 mod translation;

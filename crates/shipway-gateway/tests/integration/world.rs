@@ -27,7 +27,7 @@ use shipway_dialects::{
 };
 use shipway_gateway::{
     CallFact, Cooldown, CreateKey, DeploymentSpec, Detours, Entry, Gateway, GatewayParts, GuardrailSpec,
-    ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+    ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Server, Servers, Timeouts, UnknownPrice,
 };
 use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
@@ -203,8 +203,9 @@ pub(crate) struct World {
     providers: Vec<ProviderSpec>,
     router: Router,
     log: EventLog,
-    store: Store,
+    pub(crate) store: Store,
     folder: TempDir,
+    servers: Servers,
 }
 
 /// An answer, read to its end.
@@ -274,7 +275,7 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
     }
 }
 
-fn parts(store: &Store, log: &EventLog, clock: &Arc<ManualClock>) -> GatewayParts {
+fn parts(store: &Store, log: &EventLog, clock: &Arc<ManualClock>, servers: &Servers) -> GatewayParts {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     GatewayParts {
         store: store.clone(),
@@ -282,7 +283,12 @@ fn parts(store: &Store, log: &EventLog, clock: &Arc<ManualClock>) -> GatewayPart
         clock,
         tracker: TaskTracker::new(),
         cache_bytes: 8 << 20,
+        servers: servers.clone(),
     }
+}
+
+fn several(id: &str, is_owner: bool) -> Servers {
+    Servers::Several(Server { id: id.to_owned(), is_owner })
 }
 
 fn log_in(folder: &Path) -> EventLog {
@@ -300,8 +306,33 @@ impl World {
         world
     }
 
+    /// One of several servers, the owner of what they share.
+    pub(crate) async fn owner() -> Self {
+        let store = Store::in_memory().await.unwrap();
+        let world = Self::over(store, Provider::default(), several("owner", true)).await.unwrap();
+        world.install(vec![model("chat", vec![deployment("one", "openai")])]);
+        world
+    }
+
+    /// A replica of it, with the same provider.
+    pub(crate) async fn replica(&self) -> Self {
+        let servers = several("replica", false);
+        let world = Self::over(self.store.clone(), self.provider.clone(), servers).await.unwrap();
+        world.install(vec![model("chat", vec![deployment("one", "openai")])]);
+        world
+    }
+
     async fn empty() -> Self {
-        let provider = Provider::default();
+        let store = Store::in_memory().await.unwrap();
+        Self::over(store, Provider::default(), Servers::One).await.unwrap()
+    }
+
+    /// A server over a database, with a folder of its own.
+    pub(crate) async fn over(
+        store: Store,
+        provider: Provider,
+        servers: Servers,
+    ) -> Result<Self, shipway_gateway::GatewayError> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new().fallback(Provider::reply).with_state(provider.clone());
@@ -325,12 +356,12 @@ impl World {
             older,
         ];
         let folder = TempDir::new().unwrap();
-        let (log, store) = (log_in(folder.path()), Store::in_memory().await.unwrap());
+        let log = log_in(folder.path());
         let clock = Arc::new(ManualClock::at(NOON));
-        let gateway = Gateway::open(parts(&store, &log, &clock)).await.unwrap();
+        let gateway = Gateway::open(parts(&store, &log, &clock, &servers)).await?;
         let router =
             shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
-        Self { gateway, provider, clock, providers, router, log, store, folder }
+        Ok(Self { gateway, provider, clock, providers, router, log, store, folder, servers })
     }
 
     pub(crate) fn install(&self, models: Vec<ModelSpec>) {
@@ -352,7 +383,7 @@ impl World {
     }
 
     async fn opened_again(self, keeps_log: bool) -> Self {
-        let Self { gateway, provider, clock, providers, router, log, store, folder } = self;
+        let Self { gateway, provider, clock, providers, router, log, store, folder, servers } = self;
         // What was handed to the log is on disk by then, as it would be a moment later.
         let topic = log.topic("llm_ledger").unwrap();
         topic.append(Vec::new()).await.unwrap();
@@ -362,10 +393,10 @@ impl World {
             std::fs::remove_dir_all(folder.path().join("log")).unwrap();
         }
         let log = log_in(folder.path());
-        let gateway = Gateway::open(parts(&store, &log, &clock)).await.unwrap();
+        let gateway = Gateway::open(parts(&store, &log, &clock, &servers)).await.unwrap();
         let router =
             shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
-        let world = Self { gateway, provider, clock, providers, router, log, store, folder };
+        let world = Self { gateway, provider, clock, providers, router, log, store, folder, servers };
         world.install(vec![model("chat", vec![deployment("one", "openai"), deployment("two", "openai")])]);
         world
     }

@@ -90,6 +90,18 @@ pub(crate) struct LlmLimits {
     /// Calls at once
     #[arg(long, value_name = "CALLS")]
     pub(crate) concurrency: Option<u32>,
+    /// What becomes of calls while the database that several servers share cannot be reached, once what a server has leased is used up
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = LlmOnOutage::Refuse)]
+    pub(crate) on_outage: LlmOnOutage,
+}
+
+/// What becomes of calls in an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LlmOnOutage {
+    /// They are refused: no limit is passed.
+    Refuse,
+    /// They are let through, as far as the limit goes by what each server knows itself.
+    Allow,
 }
 
 #[derive(Debug, Subcommand)]

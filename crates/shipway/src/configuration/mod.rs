@@ -154,6 +154,19 @@ pub(crate) struct FeaturesConfiguration {
 pub(crate) struct LlmConfiguration {
     /// MiB of memory for answers that are kept to be given again, of all models together
     pub(crate) cache_mib: u64,
+    /// Whether keys and limits are shared with other servers on the same PostgreSQL: `alone` (the default) with none; the `owner`, whose data folder the
+    /// metadata belong to, with its replicas; a `replica` answers calls of models and does nothing else
+    pub(crate) role: LlmRole,
+}
+
+/// What a server has to do with the calls of models of other servers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LlmRole {
+    #[default]
+    Alone,
+    Owner,
+    Replica,
 }
 
 /// The replay of served vectors against history.
@@ -251,7 +264,7 @@ impl Default for OnlineConfiguration {
 
 impl Default for LlmConfiguration {
     fn default() -> Self {
-        Self { cache_mib: 256 }
+        Self { cache_mib: 256, role: LlmRole::Alone }
     }
 }
 
@@ -288,7 +301,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 66] = [
+pub(crate) const KEYS: [&str; 67] = [
     "data",
     "listen",
     "token",
@@ -314,6 +327,7 @@ pub(crate) const KEYS: [&str; 66] = [
     "lake.upkeep_seconds",
     "online.cache_mib",
     "llm.cache_mib",
+    "llm.role",
     "features.build_rows",
     "features.heal_every_hours",
     "features.retire_after_hours",

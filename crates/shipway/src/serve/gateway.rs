@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use shipway_core::Clock;
 use shipway_definitions::DefinitionSet;
-use shipway_gateway::{Gateway, GatewayError, GatewayParts, LocalModels, ProviderSpec};
+use shipway_gateway::{Gateway, GatewayError, GatewayParts, LocalModels, ProviderSpec, Server, Servers};
 use shipway_lake::Lake;
 use shipway_log::EventLog;
 use shipway_serving::OpenAiModels;
@@ -17,8 +17,9 @@ use tokio_util::task::TaskTracker;
 
 use super::{llm_calls::CallsInLake, llm_models};
 use crate::{
-    configuration::{Configuration, provider_specs},
+    configuration::{Configuration, LlmRole, provider_specs},
     failure::CommandFailure,
+    metadata,
 };
 
 /// The gateway with the providers that its models are put together with.
@@ -35,6 +36,29 @@ impl Models {
         clock: &Arc<dyn Clock>,
         tracker: &TaskTracker,
     ) -> Result<Self, CommandFailure> {
+        let models = Self::without_table(configuration, (log, store), clock, tracker).await?;
+        models.gateway.carry_calls_to(Arc::new(CallsInLake(lake.clone())));
+        Ok(models)
+    }
+
+    /// The gateway of a replica, whose calls go into the table of its owner.
+    pub(super) async fn replica(
+        configuration: &Configuration,
+        (log, store): (&EventLog, &Store),
+        clock: &Arc<dyn Clock>,
+        tracker: &TaskTracker,
+    ) -> Result<Self, CommandFailure> {
+        let models = Self::without_table(configuration, (log, store), clock, tracker).await?;
+        models.gateway.carry_calls_to_owner();
+        Ok(models)
+    }
+
+    async fn without_table(
+        configuration: &Configuration,
+        (log, store): (&EventLog, &Store),
+        clock: &Arc<dyn Clock>,
+        tracker: &TaskTracker,
+    ) -> Result<Self, CommandFailure> {
         let providers = Arc::new(provider_specs(&configuration.providers)?);
         let parts = GatewayParts {
             store: store.clone(),
@@ -42,9 +66,9 @@ impl Models {
             clock: Arc::clone(clock),
             tracker: tracker.clone(),
             cache_bytes: configuration.llm.cache_mib << 20,
+            servers: servers(configuration)?,
         };
         let gateway = Gateway::open(parts).await.map_err(|error| CommandFailure::of(&error))?;
-        gateway.carry_calls_to(Arc::new(CallsInLake(lake.clone())));
         Ok(Self { gateway, providers })
     }
 
@@ -55,6 +79,20 @@ impl Models {
         let guardrails = guardrails.map(|versioned| llm_models::guardrail(&versioned.definition)).collect();
         self.gateway.install_guarded(models.collect::<Result<_, _>>()?, guardrails, &self.providers)
     }
+}
+
+fn servers(configuration: &Configuration) -> Result<Servers, CommandFailure> {
+    let role = configuration.llm.role;
+    if role == LlmRole::Alone {
+        return Ok(Servers::One);
+    }
+    if configuration.metadata.url.is_none() {
+        let message = "llm.role is owner, and the metadata are in SQLite, which other servers do not reach";
+        return Err(CommandFailure::new(message)
+            .with_hint("set metadata.url to a database of PostgreSQL, or leave llm.role out"));
+    }
+    let id = metadata::server_id(&configuration.data)?;
+    Ok(Servers::Several(Server { id, is_owner: role == LlmRole::Owner }))
 }
 
 /// The models of text that serving has, under the API that the gateway speaks.
