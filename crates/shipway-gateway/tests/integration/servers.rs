@@ -153,6 +153,8 @@ async fn what_a_killed_server_has_spent_is_counted_once() {
     for _ in 0..5 {
         assert_eq!(replica.chat(&key, &question("chat")).await.status, 200);
     }
+    // What has not reached the log is charged what it had reserved.
+    replica.settled(5).await;
     let replica = replica.killed().await;
     let id = id_of(&key);
     until("the sum of both is what calls cost", async || {
