@@ -92,7 +92,7 @@ impl Account {
 
     /// One of a server that shares its limits with others, or does not.
     pub(crate) fn new(is_shared: bool) -> Self {
-        Self { share: is_shared.then(|| Box::new(Share::new())), ..Self::default() }
+        Self { share: is_shared.then(|| Box::new(Share::default())), ..Self::default() }
     }
 
     /// Why a call may not begin that uses neither tokens nor money whatever happens, or nothing.

@@ -118,8 +118,8 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Of an account that the store has not heard of yet, as far as this process knows.
-    pub(crate) fn new() -> Self {
+    /// Of an account with what was spent earlier, which the store may not have heard of.
+    pub(crate) fn with_news() -> Self {
         Self { is_dirty: true, ..Self::default() }
     }
 
@@ -206,9 +206,10 @@ impl Share {
     pub(crate) fn is_due(&self, round: Round, spent: &Spent, reserved: i64, running: u32) -> bool {
         let used = self.used(spent, reserved, running);
         let mut stakes = self.stakes().into_iter().zip(used.all());
+        let mut holds = || stakes.any(|(stake, (used, busy))| stake.ceiling > used + busy);
         match round {
-            Round::Full => self.is_dirty || stakes.any(|(stake, (used, busy))| stake.ceiling > used + busy),
-            Round::Quick if self.is_asked_back => true,
+            Round::Full => self.is_dirty || holds(),
+            Round::Quick if self.is_asked_back => holds(),
             Round::Quick => stakes.any(|(stake, (used, busy))| {
                 let taken = used.saturating_add(busy);
                 let consumed = taken.saturating_sub(stake.before);

@@ -47,7 +47,7 @@ impl Meter {
     /// The same meter, of a server that shares limits with others.
     pub(crate) fn shared(mut self) -> Self {
         for account in self.accounts().values_mut() {
-            account.share = Some(Box::new(Share::new()));
+            account.share = Some(Box::new(Share::with_news()));
         }
         self.sharing = Some(Freshness::new());
         self
@@ -89,14 +89,14 @@ impl Meter {
         self.sharing.as_ref().is_some_and(|freshness| freshness.is_away.load(Ordering::Acquire))
     }
 
-    /// The accounts that a round is about, `most` of them at most.
-    pub(crate) fn due(&self, round: Round, most: usize) -> Vec<Scope> {
+    /// The accounts that a round is about.
+    pub(crate) fn due(&self, round: Round) -> Vec<Scope> {
         let accounts = self.accounts();
         let due = accounts.iter().filter(|(_, account)| {
             let share = account.share.as_ref();
             share.is_some_and(|share| share.is_due(round, &account.spent, account.reserved, account.running))
         });
-        due.map(|(scope, _)| scope.clone()).take(most).collect()
+        due.map(|(scope, _)| scope.clone()).collect()
     }
 
     /// What is said of these accounts. `keeps`: leases are kept; else all that is not in use is given back.

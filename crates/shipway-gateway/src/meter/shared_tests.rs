@@ -1,3 +1,5 @@
+//! Laws of limits that several servers share, whatever happens: messages that are lost, kills, silences, clocks that are set back.
+
 use std::{
     collections::{BTreeSet, HashMap},
     time::Instant,

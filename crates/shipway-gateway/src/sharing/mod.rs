@@ -161,11 +161,20 @@ impl Inner {
                 scopes.insert(scope, None);
             }
         }
-        scopes.extend(self.meter.due(Round::Full, usize::MAX).into_iter().map(|scope| (scope, None)));
+        scopes.extend(self.meter.due(Round::Full).into_iter().map(|scope| (scope, None)));
+        self.exchange_all(scopes, true).await
+    }
+
+    /// Messages about all of these accounts, one after the other; at least one.
+    async fn exchange_all(
+        &self,
+        scopes: HashMap<Scope, Option<Needs>>,
+        keeps: bool,
+    ) -> Result<(), GatewayError> {
         let mut scopes = scopes.into_iter().peekable();
         loop {
-            let part: HashMap<_, _> = scopes.by_ref().take(SCOPES_AT_ONCE).collect();
-            self.exchange(&part, true).await?;
+            let part = scopes.by_ref().take(SCOPES_AT_ONCE).collect();
+            self.exchange(&part, keeps).await?;
             if scopes.peek().is_none() {
                 return Ok(());
             }
@@ -230,12 +239,11 @@ impl Inner {
         }
         let seen = tokio::time::timeout(PATIENCE, self.look_around(round)).await;
         let has_seen = matches!(seen, Ok(Ok(())));
-        let due = self.meter.due(round, SCOPES_AT_ONCE);
+        let due = self.meter.due(round);
         // A full round goes out whatever was seen: what fails then is said, and that this server lives is noted.
         if round == Round::Full || has_seen && !due.is_empty() {
-            let scopes = due.into_iter().map(|scope| (scope, None)).collect();
             // It has said by itself what failed.
-            let _ = self.exchange(&scopes, true).await;
+            let _ = self.exchange_all(due.into_iter().map(|scope| (scope, None)).collect(), true).await;
         }
     }
 
@@ -251,14 +259,9 @@ impl Inner {
 
     /// Gives everything back that is not in use, as far as the store can be reached.
     async fn give_back(&self) {
-        loop {
-            let due = self.meter.due(Round::Full, SCOPES_AT_ONCE);
-            let is_last = due.len() < SCOPES_AT_ONCE;
-            let scopes = due.into_iter().map(|scope| (scope, None)).collect();
-            if self.exchange(&scopes, false).await.is_err() || is_last {
-                return;
-            }
-        }
+        let due = self.meter.due(Round::Full);
+        // It has said by itself what failed.
+        let _ = self.exchange_all(due.into_iter().map(|scope| (scope, None)).collect(), false).await;
     }
 
     /// One message about these accounts, and the answer to it.

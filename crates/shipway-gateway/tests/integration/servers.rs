@@ -10,17 +10,29 @@ use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use shipway_gateway::{
-    Budget, CallFact, CallTable, CarryError, CreateKey, GatewayError, Limits, Servers, Window,
+    Budget, CallFact, CallTable, CarryError, CreateKey, GatewayError, Limits, OnOutage, Server, Servers,
+    Window,
 };
 use shipway_store::Store;
 
-use crate::world::{COST, Provider, Reply, World, completion, question};
+use crate::world::{COST, Provider, Reply, World, completion, deployment, model, question};
+
+fn one_of(id: &str, is_owner: bool) -> Servers {
+    Servers::Several(Server { id: id.to_owned(), is_owner })
+}
+
+async fn server(store: Store, provider: Provider, servers: Servers) -> World {
+    let world = World::over(store, provider, servers).await.unwrap();
+    world.install(vec![model("chat", vec![deployment("one", "openai")])]);
+    world
+}
 
 /// An owner and a replica, and what the provider answers to them.
 async fn two() -> (World, World) {
-    let owner = World::owner().await;
-    owner.provider.answers("up-one", Reply::json(200, &completion()));
-    let replica = owner.replica().await;
+    let (store, provider) = (Store::in_memory().await.unwrap(), Provider::default());
+    provider.answers("up-one", Reply::json(200, &completion()));
+    let owner = server(store.clone(), provider.clone(), one_of("owner", true)).await;
+    let replica = server(store, provider, one_of("replica", false)).await;
     (owner, replica)
 }
 
@@ -217,8 +229,7 @@ async fn calls_of_a_replica_come_into_the_table_of_the_owner_each_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_refuses_to_start_where_it_would_not_share_what_others_share() {
     let store = Store::in_memory().await.unwrap();
-    let replica = Servers::Several(shipway_gateway::Server { id: "replica".to_owned(), is_owner: false });
-    let alone = World::over(store.clone(), Provider::default(), replica).await;
+    let alone = World::over(store.clone(), Provider::default(), one_of("replica", false)).await;
     assert!(matches!(alone.err().unwrap(), GatewayError::NoOwner));
     let (owner, _replica) = two().await;
     let beside = World::over(owner.store.clone(), Provider::default(), Servers::One).await;
@@ -229,7 +240,7 @@ async fn a_server_refuses_to_start_where_it_would_not_share_what_others_share() 
 async fn while_the_database_is_away_a_key_is_refused_unless_it_is_let_through() {
     let (owner, _replica) = two().await;
     let strict = key(&owner, dollars("0.1")).await;
-    let open = key(&owner, Limits { on_outage: shipway_gateway::OnOutage::Allow, ..dollars("0.1") }).await;
+    let open = key(&owner, Limits { on_outage: OnOutage::Allow, ..dollars("0.1") }).await;
     assert_eq!(owner.chat(&strict, &question("chat")).await.status, 200);
     owner.store.close().await;
     let mut refused = owner.chat(&strict, &question("chat")).await;

@@ -27,7 +27,7 @@ use shipway_dialects::{
 };
 use shipway_gateway::{
     CallFact, Cooldown, CreateKey, DeploymentSpec, Detours, Entry, Gateway, GatewayParts, GuardrailSpec,
-    ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Server, Servers, Timeouts, UnknownPrice,
+    ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Servers, Timeouts, UnknownPrice,
 };
 use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
@@ -287,10 +287,6 @@ fn parts(store: &Store, log: &EventLog, clock: &Arc<ManualClock>, servers: &Serv
     }
 }
 
-fn several(id: &str, is_owner: bool) -> Servers {
-    Servers::Several(Server { id: id.to_owned(), is_owner })
-}
-
 fn log_in(folder: &Path) -> EventLog {
     EventLog::open(&folder.join("log"), LogOptions::default()).unwrap()
 }
@@ -303,22 +299,6 @@ impl World {
             model("chat", vec![deployment("one", "openai"), deployment("two", "openai")]),
             model("claude", vec![deployment("claude", "anthropic")]),
         ]);
-        world
-    }
-
-    /// One of several servers, the owner of what they share.
-    pub(crate) async fn owner() -> Self {
-        let store = Store::in_memory().await.unwrap();
-        let world = Self::over(store, Provider::default(), several("owner", true)).await.unwrap();
-        world.install(vec![model("chat", vec![deployment("one", "openai")])]);
-        world
-    }
-
-    /// A replica of it, with the same provider.
-    pub(crate) async fn replica(&self) -> Self {
-        let servers = several("replica", false);
-        let world = Self::over(self.store.clone(), self.provider.clone(), servers).await.unwrap();
-        world.install(vec![model("chat", vec![deployment("one", "openai")])]);
         world
     }
 

@@ -1,6 +1,7 @@
 //! The server's configuration: defaults < shipway.toml < OTEL_* < SHIPWAY_* < flags. The one place that reads the environment.
 
 mod brokers;
+mod llm;
 mod metadata;
 pub(crate) mod onnx_library;
 mod providers;
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use brokers::{BrokerConfiguration, options as broker_options};
+pub(crate) use llm::{LlmConfiguration, LlmRole};
 pub(crate) use metadata::MetadataConfiguration;
 pub(crate) use providers::{ProviderConfiguration, specs as provider_specs};
 pub(crate) use python::PythonConfiguration;
@@ -148,27 +150,6 @@ pub(crate) struct FeaturesConfiguration {
     pub(crate) sink_records: u64,
 }
 
-/// Calls of models of language.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct LlmConfiguration {
-    /// MiB of memory for answers that are kept to be given again, of all models together
-    pub(crate) cache_mib: u64,
-    /// Whether keys and limits are shared with other servers on the same PostgreSQL: `alone` (the default) with none; the `owner`, whose data folder the
-    /// metadata belong to, with its replicas; a `replica` answers calls of models and does nothing else
-    pub(crate) role: LlmRole,
-}
-
-/// What a server has to do with the calls of models of other servers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LlmRole {
-    #[default]
-    Alone,
-    Owner,
-    Replica,
-}
-
 /// The replay of served vectors against history.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -259,12 +240,6 @@ impl Default for LakeConfiguration {
 impl Default for OnlineConfiguration {
     fn default() -> Self {
         Self { cache_mib: 256 }
-    }
-}
-
-impl Default for LlmConfiguration {
-    fn default() -> Self {
-        Self { cache_mib: 256, role: LlmRole::Alone }
     }
 }
 
