@@ -1,0 +1,31 @@
+//! Calls of models of language: memory for answers that are kept, and whether limits are shared with other servers.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Calls of models of language.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LlmConfiguration {
+    /// MiB of memory for answers that are kept to be given again, of all models together
+    pub(crate) cache_mib: u64,
+    /// Whether keys and limits are shared with other servers on the same PostgreSQL: `alone` (the default) with none; the `owner`, whose data folder the
+    /// metadata belong to, with its replicas; a `replica` answers calls of models and does nothing else
+    pub(crate) role: LlmRole,
+}
+
+/// What a server has to do with the calls of models of other servers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LlmRole {
+    #[default]
+    Alone,
+    Owner,
+    Replica,
+}
+
+impl Default for LlmConfiguration {
+    fn default() -> Self {
+        Self { cache_mib: 256, role: LlmRole::Alone }
+    }
+}
