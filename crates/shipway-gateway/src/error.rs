@@ -7,7 +7,7 @@ use shipway_dialects::{BadRequest, Nanos};
 use shipway_log::LogError;
 use shipway_store::StoreError;
 
-use crate::{meter::Bound, model::Scope};
+use crate::{meter::Bound, model::Scope, vault::Unopened};
 
 /// The families of things that the gateway keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Thing {
     Guardrail,
     /// A response that a provider keeps.
     Response,
+    /// A secret of a provider.
+    Secret,
     /// Something that could be done with a model.
     Verb,
 }
@@ -34,6 +36,7 @@ impl Thing {
             Self::Model => "model",
             Self::Guardrail => "guardrail",
             Self::Response => "response",
+            Self::Secret => "secret",
             Self::Verb => "method",
         }
     }
@@ -181,6 +184,17 @@ pub enum GatewayError {
         /// Of what.
         what: String,
     },
+    /// A secret shall be kept, and there is no key to encrypt it with.
+    #[error("no key is configured that secrets could be encrypted with")]
+    NoSecretsKey,
+    /// A secret that is kept does not open.
+    #[error("secret {name}: {why}")]
+    SecretShut {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: Unopened,
+    },
     /// The source of random bytes failed.
     #[error("a secret could not be made")]
     NoRandomness,
@@ -253,7 +267,11 @@ impl Failure for GatewayError {
             | Self::NoneWished { .. }
             | Self::UnknownPrevious { .. }
             | Self::PreviousElsewhere { .. } => Kind::Invalid,
-            Self::InUse { .. } | Self::NoOwner | Self::NotAlone { .. } => Kind::Conflict,
+            Self::InUse { .. }
+            | Self::NoOwner
+            | Self::NotAlone { .. }
+            | Self::NoSecretsKey
+            | Self::SecretShut { .. } => Kind::Conflict,
             Self::WrongKey => Kind::Unauthenticated,
             Self::ModelNotAllowed { .. } | Self::NoPrice { .. } => Kind::Forbidden,
             Self::Limit { .. } => Kind::Exhausted,
@@ -296,6 +314,8 @@ impl Failure for GatewayError {
             Self::NotAlone { .. } => "gateway.not_alone",
             Self::Entry { .. } | Self::Encoding(_) | Self::Rows(_) => "gateway.ledger_unreadable",
             Self::Damaged { .. } => "gateway.damaged",
+            Self::NoSecretsKey => "gateway.no_secrets_key",
+            Self::SecretShut { .. } => "gateway.secret_shut",
             Self::NoRandomness => "gateway.no_randomness",
             Self::Client(_) => "gateway.no_client",
             Self::Log(error) => error.code(),
@@ -344,6 +364,12 @@ impl Failure for GatewayError {
             }
             Self::LimitsAway { .. } => {
                 "send it again in a few seconds; a key or a group whose calls shall go on then has `--on-outage allow`"
+            }
+            Self::NoSecretsKey => {
+                "set SHIPWAY_SECRETS__KEY, or the file secrets.key_file, to 32 random bytes in hexadecimal digits (`openssl rand -hex 32`), and start the server again"
+            }
+            Self::SecretShut { .. } => {
+                "add the key that it was encrypted with to secrets.key, after the present one, or put the secret again"
             }
             Self::StoreSlow => "look at the load of PostgreSQL, and at the way to it",
             Self::NoOwner => {

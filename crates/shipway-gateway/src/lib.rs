@@ -18,6 +18,7 @@
 //! - `address`: where a call lies at a provider, by its kind
 //! - `wire`: refusals in the words of each API
 //! - `secret`: the secrets of virtual keys
+//! - `vault`: secrets of providers that are kept here, encrypted
 //! - `service`: the use cases: fetch, judge, record
 //! - `store`: the SQL of this crate's tables
 //! - `routes`: the native API, and the APIs of providers
@@ -47,6 +48,7 @@ mod sharing;
 mod stick;
 mod store;
 mod upstream;
+mod vault;
 mod wire;
 
 pub use error::{GatewayError, Thing};
@@ -62,6 +64,7 @@ pub use model::{
 };
 pub use ports::LocalModels;
 pub use routes::routes;
-pub use service::{CreateKey, Gateway, GatewayParts, IdentifyKeys, NewKey, PutGroup};
+pub use service::{CreateKey, Gateway, GatewayParts, IdentifyKeys, KeptSecret, NewKey, PutGroup};
 pub use sharing::{Server, Servers};
 pub use shipway_condition::Condition;
+pub use vault::{Keyring, KeyringError, Unopened};

@@ -6,6 +6,7 @@
 //! - `gemini`: Google's API for Gemini, likewise
 //! - `models`: which models a caller may ask
 //! - `guardrails`: what they found, and what they would find in a text
+//! - `secrets`: secrets of providers
 //! - `keys`, `groups`: virtual keys and groups, with what they have used
 
 mod calls;
@@ -16,6 +17,7 @@ mod keys;
 mod media;
 mod models;
 mod responses;
+mod secrets;
 mod view;
 
 use axum::response::Response;
@@ -86,6 +88,10 @@ fn native() -> Routes<Gateway> {
         .put("/api/v1/llm/keys/{key}/limits", Permission::Manage, keys::limit)
         .post("/api/v1/llm/keys/{key}/rotate", Permission::Manage, keys::rotate)
         .delete("/api/v1/llm/keys/{key}", Permission::Manage, keys::revoke)
+        .get("/api/v1/llm/secrets", Permission::Read, secrets::list)
+        .post("/api/v1/llm/rekey", Permission::Manage, secrets::rekey)
+        .put("/api/v1/llm/secrets/{secret}", Permission::Manage, secrets::put)
+        .delete("/api/v1/llm/secrets/{secret}", Permission::Manage, secrets::delete)
         .get("/api/v1/llm/groups", Permission::Read, groups::list)
         .get("/api/v1/llm/groups/{group}", Permission::Read, groups::show)
         .put("/api/v1/llm/groups/{group}", Permission::Manage, groups::put)

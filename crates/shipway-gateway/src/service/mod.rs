@@ -2,6 +2,7 @@
 //!
 //! - `keys`, `groups`: what people ask for; every change is one transaction with its entry in the audit log
 //! - `identify`: who a caller is
+//! - `secrets`: secrets of providers
 //! - `tenant`: who shares answers that are kept
 //! - `others`: what servers beside this one change
 //! - `installed`: the models in force, replaced whole when definitions change
@@ -12,6 +13,7 @@ mod identify;
 mod installed;
 mod keys;
 mod others;
+mod secrets;
 mod tenant;
 
 use std::{
@@ -37,6 +39,7 @@ pub use identify::IdentifyKeys;
 pub(crate) use identify::Principal;
 pub(crate) use installed::{Deployment, Installed, Model};
 pub use keys::{CreateKey, NewKey};
+pub use secrets::KeptSecret;
 
 use crate::{
     cache::AnswerCache,
@@ -48,6 +51,7 @@ use crate::{
     ports::LocalModels,
     sharing::{self, Servers, SharedClock, Sharing},
     store,
+    vault::{Keyring, Vault},
 };
 
 /// The gateway. Cheap to clone; clones share everything.
@@ -67,6 +71,7 @@ struct Inner {
     /// Where several servers share the limits.
     sharing: Option<Sharing>,
     ledger: Ledger,
+    vault: Vault,
     kept: KeptResponses,
     installed: RwLock<Arc<Installed>>,
     local: OnceLock<Arc<dyn LocalModels>>,
@@ -95,6 +100,8 @@ pub struct GatewayParts {
     pub cache_bytes: u64,
     /// Whether it shares keys and limits with other servers.
     pub servers: Servers,
+    /// The keys that secrets of providers are encrypted with.
+    pub keyring: Keyring,
 }
 
 /// A change that is being made. There is one at a time; what it reads is what was committed last.
@@ -108,7 +115,7 @@ impl Gateway {
     /// Opens the gateway: creates or migrates its tables, reads keys and groups, and brings the books up to the end of the ledger. What a
     /// crash left running is charged what it had reserved.
     pub async fn open(parts: GatewayParts) -> Result<Self, GatewayError> {
-        let GatewayParts { store, log, clock, tracker, cache_bytes, servers } = parts;
+        let GatewayParts { store, log, clock, tracker, cache_bytes, servers, keyring } = parts;
         store.migrate(store::OWNER, store::MIGRATIONS).await?;
         let shared = match servers {
             Servers::One => {
@@ -123,6 +130,8 @@ impl Gateway {
         };
         let version = store::servers::version(&store).await?;
         let directory = read_directory(&store).await?;
+        let vault = Vault::new(keyring);
+        vault.reads(&store::secrets::all(&store).await?);
         let replica = shared.as_ref().filter(|(server, _)| !server.is_owner);
         let replica = replica.map(|(server, _)| Arc::from(server.id.as_str()));
         let ledger = Ledger::open(&log, (store.clone(), replica), &clock, &tracker).await?;
@@ -148,6 +157,7 @@ impl Gateway {
             meter,
             sharing,
             ledger,
+            vault,
             kept,
             installed: RwLock::default(),
             local: OnceLock::new(),
@@ -184,6 +194,7 @@ impl Gateway {
     ) -> Result<(), GatewayError> {
         let installed = Installed::new(models, guardrails, providers, &self.installed())?;
         *self.inner.installed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(installed);
+        self.show_secrets();
         Ok(())
     }
 
@@ -270,6 +281,8 @@ impl Gateway {
 
     async fn read_again(&self) -> Result<(), GatewayError> {
         let directory = read_directory(&self.inner.store).await?;
+        self.inner.vault.reads(&store::secrets::all(&self.inner.store).await?);
+        self.show_secrets();
         set_limits(&self.inner.meter, &directory);
         *self.inner.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
         self.inner.is_stale.store(false, Ordering::Release);

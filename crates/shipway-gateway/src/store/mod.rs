@@ -3,6 +3,7 @@
 //! - `keys`, `groups`: one table each
 //! - `books`: what the ledger came to at the last snapshot
 //! - `responses`: where responses lie that providers keep
+//! - `secrets`: secrets of providers, encrypted
 //! - `servers`: which servers share limits, and what each has leased of them
 //! - `calls`: settled calls on the way from replicas to the owner
 
@@ -11,6 +12,7 @@ pub(crate) mod calls;
 pub(crate) mod groups;
 pub(crate) mod keys;
 pub(crate) mod responses;
+pub(crate) mod secrets;
 pub(crate) mod servers;
 
 use shipway_store::{Migration, Row, StoreError};
@@ -25,6 +27,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "gateway", sql: include_str!("../../migrations/0001_gateway.sql") },
     Migration { version: 2, name: "responses", sql: include_str!("../../migrations/0002_responses.sql") },
     Migration { version: 3, name: "servers", sql: include_str!("../../migrations/0003_servers.sql") },
+    Migration { version: 4, name: "secrets", sql: include_str!("../../migrations/0004_secrets.sql") },
 ];
 
 fn limits(row: &Row) -> Result<Limits, StoreError> {

@@ -6,6 +6,7 @@
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
 //! - `guardrails`: what requests and answers must not hold; `guardrails_kept`: also of answers that are kept or translated
 //! - `limits`: keys, budgets, rates
+//! - `secrets`: secrets of providers that are kept
 //! - `servers`: several servers that share keys and limits
 //! - `media`: images, sound, moderations
 //! - `responses`: responses that providers keep
@@ -26,6 +27,7 @@ mod limits;
 mod media;
 mod responses;
 mod routing;
+mod secrets;
 mod servers;
 mod streams;
 mod translated_streams;

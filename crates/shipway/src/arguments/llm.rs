@@ -14,6 +14,9 @@ pub(crate) enum Llm {
     /// Make, list and remove groups: projects, teams, organisations
     #[command(subcommand)]
     Groups(LlmGroups),
+    /// Keep secrets of providers, encrypted: put, list, delete, encrypt anew
+    #[command(subcommand)]
+    Secrets(LlmSecrets),
     /// List the guardrails with what they found, and try them on a text
     Guardrails {
         #[command(subcommand)]
@@ -144,6 +147,24 @@ pub(crate) enum LlmKeys {
         /// Id of the key
         id: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LlmSecrets {
+    /// Keep a secret, in the place of the one of that name; its value comes from standard input
+    Put {
+        /// Its name, as `api_key_secret` of a provider says it
+        name: String,
+    },
+    /// List the secrets, never their values
+    List,
+    /// Forget a secret
+    Delete {
+        /// Its name
+        name: String,
+    },
+    /// Encrypt with the first key of the configuration what was encrypted with another one
+    Rekey,
 }
 
 #[derive(Debug, Subcommand)]

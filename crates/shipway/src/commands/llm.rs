@@ -2,6 +2,7 @@
 
 mod guardrails;
 mod recompute;
+mod secrets;
 mod tail;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ pub(super) async fn run(context: &Context, action: &Llm) -> Result<ExitCode, Com
         Llm::Models => models(context).await,
         Llm::Keys(action) => keys(context, action).await,
         Llm::Groups(action) => groups(context, action).await,
+        Llm::Secrets(action) => secrets::run(context, action).await,
         Llm::Guardrails { action: None } => guardrails::list(context).await,
         Llm::Guardrails { action: Some(LlmGuardrails::Try { file, guardrails: named }) } => {
             guardrails::try_them(context, file.as_deref(), named).await

@@ -7,6 +7,7 @@ pub(crate) mod onnx_library;
 mod providers;
 mod python;
 mod read_copy;
+mod secrets;
 mod sources;
 pub(crate) mod spans;
 mod tracking;
@@ -28,6 +29,7 @@ pub(crate) use metadata::MetadataConfiguration;
 pub(crate) use providers::{ProviderConfiguration, specs as provider_specs};
 pub(crate) use python::PythonConfiguration;
 pub(crate) use read_copy::{ReadCopyConfiguration, Role};
+pub(crate) use secrets::SecretsConfiguration;
 pub(crate) use sources::SourcesConfiguration;
 pub(crate) use spans::SpansConfiguration;
 pub(crate) use tracking::TrackingConfiguration;
@@ -83,6 +85,8 @@ pub(crate) struct Configuration {
     pub(crate) brokers: BTreeMap<String, BrokerConfiguration>,
     /// Calls of models of language
     pub(crate) llm: LlmConfiguration,
+    /// Secrets of providers that are kept in the metadata database
+    pub(crate) secrets: SecretsConfiguration,
     /// Providers of models of language, each in a section `[providers.NAME]`
     pub(crate) providers: BTreeMap<String, ProviderConfiguration>,
 }
@@ -220,6 +224,7 @@ impl Default for Configuration {
             webhooks: WebhooksConfiguration::default(),
             brokers: BTreeMap::new(),
             llm: LlmConfiguration::default(),
+            secrets: SecretsConfiguration::default(),
             providers: BTreeMap::new(),
         }
     }
@@ -276,7 +281,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 67] = [
+pub(crate) const KEYS: [&str; 69] = [
     "data",
     "listen",
     "token",
@@ -303,6 +308,8 @@ pub(crate) const KEYS: [&str; 67] = [
     "online.cache_mib",
     "llm.cache_mib",
     "llm.role",
+    "secrets.key",
+    "secrets.key_file",
     "features.build_rows",
     "features.heal_every_hours",
     "features.retire_after_hours",
@@ -348,7 +355,7 @@ pub(crate) const KEYS: [&str; 67] = [
 
 /// Keys whose values are text, whatever they look like: a password of digits is no number, and must not be printed as one that does
 /// not fit.
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 13] = [
     "token",
     "metadata.url",
     "spans.otlp_headers",
@@ -361,6 +368,7 @@ const TEXTS: [&str; 12] = [
     "read_copy.username",
     "read_copy.password",
     "webhooks.secret_key",
+    "secrets.key",
 ];
 
 fn texts_of_environment() -> Dict {

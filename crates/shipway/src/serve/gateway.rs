@@ -67,6 +67,7 @@ impl Models {
             tracker: tracker.clone(),
             cache_bytes: configuration.llm.cache_mib << 20,
             servers: servers(configuration)?,
+            keyring: configuration.secrets.keyring()?,
         };
         let gateway = Gateway::open(parts).await.map_err(|error| CommandFailure::of(&error))?;
         Ok(Self { gateway, providers })
