@@ -6,8 +6,9 @@ use shipway_core::Name;
 use shipway_gateway::{CreateKey, GatewayError};
 use shipway_store::audit;
 
-use crate::world::{FIRST_KEY, Reply, SECOND_KEY, World, completion, deployment, model, question};
+use crate::world::{FIRST_KEY, Reply, World, completion, deployment, model, question};
 
+const SECOND_KEY: &str = "0202020202020202020202020202020202020202020202020202020202020202";
 const PATH: &str = "/api/v1/llm/secrets/main";
 
 /// A gateway whose model is at a provider that refers to a secret, and a key.

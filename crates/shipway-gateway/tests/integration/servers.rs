@@ -29,7 +29,7 @@ async fn server(store: Store, provider: Provider, servers: Servers) -> World {
 
 /// An owner and a replica, and what the provider answers to them.
 async fn two() -> (World, World) {
-    let (store, provider) = (Store::in_memory().await.unwrap(), Provider::default());
+    let (store, provider) = (super::empty_store().await, Provider::default());
     provider.answers("up-one", Reply::json(200, &completion()));
     let owner = server(store.clone(), provider.clone(), one_of("owner", true)).await;
     let replica = server(store, provider, one_of("replica", false)).await;
@@ -228,7 +228,7 @@ async fn calls_of_a_replica_come_into_the_table_of_the_owner_each_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_refuses_to_start_where_it_would_not_share_what_others_share() {
-    let store = Store::in_memory().await.unwrap();
+    let store = super::empty_store().await;
     let alone = World::over(store.clone(), Provider::default(), one_of("replica", false)).await;
     assert!(matches!(alone.err().unwrap(), GatewayError::NoOwner));
     let (owner, _replica) = two().await;

@@ -41,7 +41,6 @@ pub(crate) const NOON: Timestamp = Timestamp(1_796_040_000_000_000);
 
 /// 32 bytes in hexadecimal digits.
 pub(crate) const FIRST_KEY: &str = "0101010101010101010101010101010101010101010101010101010101010101";
-pub(crate) const SECOND_KEY: &str = "0202020202020202020202020202020202020202020202020202020202020202";
 
 /// How the body of a reply ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,8 +283,7 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
 fn parts(
     (store, log): (&Store, &EventLog),
     clock: &Arc<ManualClock>,
-    servers: &Servers,
-    keys: &str,
+    (servers, keys): (&Servers, &str),
 ) -> GatewayParts {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     GatewayParts {
@@ -358,7 +356,7 @@ impl World {
         let log = log_in(folder.path());
         let keys = FIRST_KEY.to_owned();
         let clock = Arc::new(ManualClock::at(NOON));
-        let gateway = Gateway::open(parts((&store, &log), &clock, &servers, &keys)).await?;
+        let gateway = Gateway::open(parts((&store, &log), &clock, (&servers, &keys))).await?;
         let router =
             shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
         Ok(Self { gateway, provider, clock, providers, router, log, store, folder, servers, keys })
@@ -393,7 +391,7 @@ impl World {
             std::fs::remove_dir_all(folder.path().join("log")).unwrap();
         }
         let log = log_in(folder.path());
-        let gateway = Gateway::open(parts((&store, &log), &clock, &servers, &keys)).await.unwrap();
+        let gateway = Gateway::open(parts((&store, &log), &clock, (&servers, &keys))).await.unwrap();
         let router =
             shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
         let world = Self { gateway, provider, clock, providers, router, log, store, folder, servers, keys };

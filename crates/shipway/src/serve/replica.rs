@@ -18,7 +18,7 @@ use shipway_web::{Caller, Credentials, Identify, Json, Problem, Routes};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{gateway::Models, observe::Metrics};
+use super::{gateway::Models, observe::Metrics, platform::open_accounts};
 use crate::{configuration::Configuration, failure::CommandFailure, metadata};
 
 /// How often it is looked whether the owner has other definitions.
@@ -57,6 +57,8 @@ impl Replica {
         let log = EventLog::open(&configuration.data.join("log"), LogOptions::default())
             .map_err(|error| CommandFailure::of(&error))?;
         let store = metadata::open_of_owner(configuration).await?;
+        // It knows no users, but where there are some it does not let everybody in as the operator.
+        open_accounts(configuration, &store, &clock).await?;
         let models = Models::replica(configuration, (&log, &store), &clock, &tracker).await?;
         let definitions = Definitions { store: store.clone(), clock, models: models.clone() };
         let mark = definitions.install().await?;
