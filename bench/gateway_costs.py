@@ -146,21 +146,32 @@ def _overshoot(target: Target) -> str:
             port, headers, whose = side.port, side.headers, "a provider's, in memory (those of keys need its database)"
         else:
             raise NotServed("its limits need a database, which is off here")
-        barrier, answered, lock = threading.Barrier(AT_ONCE), [0], threading.Lock()
-        body = {"model": "chat", "max_tokens": 100, "messages": user("input=10,output=90,latency=300ms")}
+        answered = answered_at_once([port], headers)
+    return holds(whose, answered)
 
-        def ask(_: int) -> None:
-            with GatewayConnection(port) as connection:
-                barrier.wait()
-                head, _ = connection.ask(prepared(CHAT, headers, body))
-            with lock:
-                answered[0] += head.startswith(b"HTTP/1.1 200")
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(ask, range(AT_ONCE)))
+def answered_at_once(ports: list[int], headers: dict[str, str]) -> int:
+    """How many of two hundred calls at once are answered, one server after the other."""
+    barrier, answered, lock = threading.Barrier(AT_ONCE), [0], threading.Lock()
+    body = {"model": "chat", "max_tokens": 100, "messages": user("input=10,output=90,latency=300ms")}
+
+    def ask(number: int) -> None:
+        with GatewayConnection(ports[number % len(ports)]) as connection:
+            barrier.wait()
+            head, _ = connection.ask(prepared(CHAT, headers, body))
+        with lock:
+            answered[0] += head.startswith(b"HTTP/1.1 200")
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(ask, range(AT_ONCE)))
+    return answered[0]
+
+
+def holds(whose: str, answered: int) -> str:
+    """What was answered came to no more than the budget."""
     price = PRICES["chat"]
-    spent = answered[0] * (Decimal(str(price["input"])) * 10 + Decimal(str(price["output"])) * 90) / 1_000_000
-    words = f"{whose} budget of ${BUDGET_DOLLARS}: {answered[0]} of {AT_ONCE} answered, ${spent} spent"
+    spent = answered * (Decimal(str(price["input"])) * 10 + Decimal(str(price["output"])) * 90) / 1_000_000
+    words = f"{whose} budget of ${BUDGET_DOLLARS}: {answered} of {AT_ONCE} answered, ${spent} spent"
     expect(0 < spent <= BUDGET_DOLLARS, f"{words}: ${spent - BUDGET_DOLLARS} beyond it")
     return words
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 import gateway_conformance
 import gateway_costs
 import gateway_faults
+import gateway_servers
 from gateway_check import Check, Target, Verdict, judged
 from gateway_journal import Journal
 from gateway_sides import OURS, running
@@ -20,7 +21,7 @@ PATIENCE_SECONDS = 45.0
 PARTS: dict[str, dict[str, Check]] = {
     "unmodified clients": gateway_conformance.CHECKS,
     "faults of the provider": gateway_faults.CHECKS,
-    "money": gateway_costs.CHECKS,
+    "money": gateway_costs.CHECKS | gateway_servers.CHECKS,
 }
 
 

@@ -42,14 +42,29 @@ class Postgres:
         try:
             self._run("initdb", "-D", str(self._folder / "data"), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C")
             self.version: str = self._run("postgres", "--version").split()[2]
-            # Its defaults, above all: what is committed is on the disk.
-            command = [str(programs / "postgres"), "-D", str(self._folder / "data"), "-h", "127.0.0.1", "-p", str(self.port), "-k", str(self._folder)]
             self._log = (self._folder / "log").open("w")
-            self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, cwd=self._folder, **self._rights())
-            self._wait()
+            self.start()
         except BaseException:
             self.stop()
             raise
+
+    def start(self) -> None:
+        """Starts the cluster, again after `halt`, and waits until it answers."""
+        # Its defaults, above all: what is committed is on the disk.
+        data = str(self._folder / "data")
+        command = [str(self._programs / "postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(self.port), "-k", str(self._folder)]
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, cwd=self._folder, **self._rights())
+        self._wait()
+
+    def halt(self) -> None:
+        """Ends the cluster; its data stay."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)  # it waits for no session to end by itself
+            try:
+                self._process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     def _wait(self) -> None:
         deadline = time.monotonic() + READY_WITHIN_SECONDS
@@ -72,13 +87,7 @@ class Postgres:
 
     def stop(self) -> None:
         """Ends the cluster and removes it."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)  # it waits for no session to end by itself
-            try:
-                self._process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self.halt()
         if self._process is not None:
             self._log.close()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -31,4 +31,5 @@ pub use ports::{Binding, CatalogPorts, PortError, Rebuild, RebuildCosts, Service
 pub use routes::routes;
 pub use service::{
     Catalog, DefinitionDetail, DefinitionSummary, FeatureFilter, FeatureSummary, Proposal, RecordedRevision,
+    definitions_mark,
 };

@@ -100,6 +100,7 @@ mod tests {
             base_url: base_url.parse().unwrap(),
             api_version: api_version.map(str::to_owned),
             api_key: None,
+            api_key_secret: None,
             connect_timeout: Duration::from_secs(1),
         };
         url(&spec, target).into()

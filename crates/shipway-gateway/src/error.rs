@@ -7,7 +7,7 @@ use shipway_dialects::{BadRequest, Nanos};
 use shipway_log::LogError;
 use shipway_store::StoreError;
 
-use crate::{ledger::CarryError, meter::Bound, model::Scope};
+use crate::{ledger::CarryError, meter::Bound, model::Scope, vault::Unopened};
 
 /// The families of things that the gateway keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Thing {
     File,
     /// A batch of calls that a provider works off.
     Batch,
+    /// A secret of a provider.
+    Secret,
     /// Something that could be done with a model.
     Verb,
 }
@@ -46,6 +48,7 @@ impl Thing {
             Self::Content => "content of call",
             Self::File => "file",
             Self::Batch => "batch",
+            Self::Secret => "secret",
             Self::Verb => "method",
         }
     }
@@ -160,6 +163,28 @@ pub enum GatewayError {
     /// The ledger cannot be written, so a call could not be charged.
     #[error("the ledger cannot be written, so no call is let through")]
     LedgerBehind,
+    /// The store that several servers share cannot be reached, and what this server had leased of a limit is used up.
+    #[error(
+        "{scope}: the metadata database, which servers share its limits in, cannot be reached, and what this server had leased is used up"
+    )]
+    LimitsAway {
+        /// Whose limits they are.
+        scope: Scope,
+    },
+    /// The store that several servers share does not answer in time.
+    #[error("the metadata database does not answer in time")]
+    StoreSlow,
+    /// A replica is started on a database whose owner does not share its limits.
+    #[error("this server is a replica, and the owner of the metadata database does not share its limits")]
+    NoOwner,
+    /// A server that is alone is started beside others.
+    #[error(
+        "server {server} shares the keys and limits of this metadata database, and this server would not"
+    )]
+    NotAlone {
+        /// One of the others.
+        server: String,
+    },
     /// An entry of the ledger cannot be read.
     #[error("entry {offset} of the ledger cannot be read")]
     Entry {
@@ -179,6 +204,17 @@ pub enum GatewayError {
     Damaged {
         /// Of what.
         what: String,
+    },
+    /// A secret shall be kept, and there is no key to encrypt it with.
+    #[error("no key is configured that secrets could be encrypted with")]
+    NoSecretsKey,
+    /// A secret that is kept does not open.
+    #[error("secret {name}: {why}")]
+    SecretShut {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: Unopened,
     },
     /// The source of random bytes failed.
     #[error("a secret could not be made")]
@@ -257,11 +293,19 @@ impl Failure for GatewayError {
             | Self::NoneWished { .. }
             | Self::UnknownPrevious { .. }
             | Self::PreviousElsewhere { .. } => Kind::Invalid,
-            Self::InUse { .. } => Kind::Conflict,
+            Self::InUse { .. }
+            | Self::NoOwner
+            | Self::NotAlone { .. }
+            | Self::NoSecretsKey
+            | Self::SecretShut { .. } => Kind::Conflict,
             Self::WrongKey => Kind::Unauthenticated,
             Self::ModelNotAllowed { .. } | Self::NoPrice { .. } => Kind::Forbidden,
             Self::Limit { .. } => Kind::Exhausted,
-            Self::NoProvider { .. } | Self::ProviderGone { .. } | Self::LedgerBehind => Kind::Unavailable,
+            Self::NoProvider { .. }
+            | Self::ProviderGone { .. }
+            | Self::LedgerBehind
+            | Self::LimitsAway { .. }
+            | Self::StoreSlow => Kind::Unavailable,
             Self::Entry { .. }
             | Self::Encoding(_)
             | Self::Rows(_)
@@ -293,8 +337,14 @@ impl Failure for GatewayError {
             Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
             Self::Limit { .. } => "gateway.rate_limited",
             Self::LedgerBehind => "gateway.ledger_behind",
+            Self::LimitsAway { .. } => "gateway.limits_away",
+            Self::StoreSlow => "gateway.store_slow",
+            Self::NoOwner => "gateway.no_owner",
+            Self::NotAlone { .. } => "gateway.not_alone",
             Self::Entry { .. } | Self::Encoding(_) | Self::Rows(_) => "gateway.ledger_unreadable",
             Self::Damaged { .. } => "gateway.damaged",
+            Self::NoSecretsKey => "gateway.no_secrets_key",
+            Self::SecretShut { .. } => "gateway.secret_shut",
             Self::NoRandomness => "gateway.no_randomness",
             Self::Client(_) => "gateway.no_client",
             Self::Traces(error) => error.code(),
@@ -345,6 +395,22 @@ impl Failure for GatewayError {
             Self::Limit { .. } => "wait, or ask for a higher limit",
             Self::LedgerBehind => {
                 "check the disk of the server; calls are let through again as soon as it can be written"
+            }
+            Self::LimitsAway { .. } => {
+                "send it again in a few seconds; a key or a group whose calls shall go on then has `--on-outage allow`"
+            }
+            Self::NoSecretsKey => {
+                "set SHIPWAY_SECRETS__KEY, or the file secrets.key_file, to 32 random bytes in hexadecimal digits (`openssl rand -hex 32`), and start the server again"
+            }
+            Self::SecretShut { .. } => {
+                "add the key that it was encrypted with to secrets.key, after the present one, or put the secret again"
+            }
+            Self::StoreSlow => "look at the load of PostgreSQL, and at the way to it",
+            Self::NoOwner => {
+                "start the server that the database belongs to with `role = \"owner\"` in the section `llm` first"
+            }
+            Self::NotAlone { .. } => {
+                "write `role = \"owner\"` in the section `llm` of the configuration, or stop the other server and wait a minute"
             }
             Self::Damaged { .. } | Self::Entry { .. } => {
                 "the data folder or the metadata database was changed from outside; restore it from a backup"

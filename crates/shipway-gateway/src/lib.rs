@@ -7,7 +7,8 @@
 //! - `model`: keys, groups, limits, budgets, models, deployments; valid by construction
 //! - `order`, `stick`, `prefer`, `retry`: where a call goes, and what is done when that fails; pure
 //! - `health`, `figures`: deployments that failed lately, and how fast they answer
-//! - `meter`: limits and budgets: reserve, settle
+//! - `meter`: limits and budgets: reserve, settle; what several servers share of them
+//! - `sharing`: asks the store that several servers share, beside the calls
 //! - `ledger`: what every call cost, durable
 //! - `guard`: what requests and answers must not hold
 //! - `cache`: answers that are given again to who asks the same
@@ -19,6 +20,7 @@
 //! - `wire`: refusals in the words of each API
 //! - `secret`: the secrets of virtual keys
 //! - `traces`: what was asked and answered, and the finding of calls
+//! - `vault`: secrets of providers that are kept here, encrypted
 //! - `service`: the use cases: fetch, judge, record
 //! - `store`: the SQL of this crate's tables
 //! - `routes`: the native API, and the APIs of providers
@@ -45,10 +47,12 @@ mod retry;
 mod routes;
 mod secret;
 mod service;
+mod sharing;
 mod stick;
 mod store;
 mod traces;
 mod upstream;
+mod vault;
 mod wire;
 
 pub use error::{GatewayError, Thing};
@@ -59,11 +63,13 @@ pub use ledger::{
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
     Budget, CacheScope, CacheSpec, Chain, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, Detours, Group,
-    GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec, ProviderKind,
+    GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec, OnOutage, ProviderKind,
     ProviderSpec, Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
 };
 pub use ports::LocalModels;
 pub use routes::routes;
-pub use service::{CreateKey, Gateway, GatewayParts, IdentifyKeys, NewKey, PutGroup};
+pub use service::{CreateKey, Gateway, GatewayParts, IdentifyKeys, KeptSecret, NewKey, PutGroup};
+pub use sharing::{Server, Servers};
 pub use shipway_condition::Condition;
 pub use traces::{AskedFor, CallContent, CallRow, ContentLimits, Found, Question, TraceStore};
+pub use vault::{Keyring, KeyringError, Unopened};

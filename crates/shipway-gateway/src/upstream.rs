@@ -3,7 +3,11 @@
 //! Addresses come from the configuration of the server only, and redirects are not followed: no caller and no provider decides where a
 //! secret is sent. Answers are asked for as they are, without compression, so that their bytes can be passed on.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -14,6 +18,7 @@ use crate::{
     address::{self, Target},
     error::GatewayError,
     model::{ProviderKind, ProviderSpec},
+    vault::{Opened, Vault},
 };
 
 /// Headers of a caller that mean something to a provider. Everything else stays here: credentials, cookies, addresses.
@@ -32,6 +37,8 @@ pub(crate) struct Provider {
     client: Client,
     /// The header that carries the secret.
     secret: Option<(HeaderName, HeaderValue)>,
+    /// The same where the secret is kept here, and may change while the server runs.
+    kept: Option<RwLock<Result<HeaderValue, String>>>,
 }
 
 impl fmt::Debug for Provider {
@@ -53,18 +60,37 @@ impl Provider {
         let secret = match &spec.api_key {
             None => None,
             Some(key) => {
-                let (name, before) = spec.kind.secret();
-                let mut value = HeaderValue::from_str(&format!("{before}{key}")).map_err(|_| {
+                let value = shown(spec.kind, key).ok_or_else(|| {
                     GatewayError::invalid(
                         "providers",
                         format!("the key of {} cannot stand in a header", spec.name),
                     )
                 })?;
-                value.set_sensitive(true);
-                Some((name, value))
+                Some((spec.kind.secret().0, value))
             }
         };
-        Ok(Self { spec, client, secret })
+        let kept = spec.api_key_secret.as_ref().map(|name| RwLock::new(Err(unkept(name))));
+        Ok(Self { spec, client, secret, kept })
+    }
+
+    /// Takes the secret that it refers to as it is kept now.
+    pub(crate) fn take_secret(&self, vault: &Vault) {
+        let (Some(name), Some(kept)) = (&self.spec.api_key_secret, &self.kept) else { return };
+        let value = match vault.find(name) {
+            Some(Opened::Open(text)) => shown(self.spec.kind, &text.0)
+                .ok_or_else(|| format!("the secret {name} cannot stand in a header")),
+            Some(Opened::Shut(_)) => Err(format!("the secret {name} cannot be opened")),
+            None => Err(unkept(name)),
+        };
+        *kept.write().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+
+    /// What is missing without which the provider cannot be asked.
+    fn missing(&self) -> Option<ApiError> {
+        let kept = self.kept.as_ref()?.read().unwrap_or_else(PoisonError::into_inner);
+        let reason = kept.as_ref().err()?;
+        tracing::error!(provider = self.spec.name, reason, "a provider is not asked");
+        Some(ApiError::new(Cause::Upstream, "the provider cannot be asked: its secret is missing"))
     }
 
     pub(crate) fn kind(&self) -> ProviderKind {
@@ -76,6 +102,7 @@ impl Provider {
         let own = &self.spec;
         (own.kind, &own.base_url, &own.api_version, &own.api_key, own.connect_timeout)
             == (spec.kind, &spec.base_url, &spec.api_version, &spec.api_key, spec.connect_timeout)
+            && own.api_key_secret == spec.api_key_secret
     }
 
     /// Sends a call; returns with the head of the answer. A failure comes with whether the provider may have read the call.
@@ -85,6 +112,9 @@ impl Provider {
         mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response, (ApiError, bool)> {
+        if let Some(missing) = self.missing() {
+            return Err((missing, false));
+        }
         // Of a form the caller's says where its fields end.
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         let url = address::url(&self.spec, target);
@@ -100,6 +130,9 @@ impl Provider {
         query: Option<&str>,
         headers: HeaderMap,
     ) -> Result<Response, (ApiError, bool)> {
+        if let Some(missing) = self.missing() {
+            return Err((missing, false));
+        }
         let mut url = address::url(&self.spec, target);
         if let Some(query) = query.filter(|query| !query.is_empty()) {
             let all = url.query().map_or_else(|| query.to_owned(), |own| format!("{own}&{query}"));
@@ -118,8 +151,25 @@ impl Provider {
         if let Some((name, value)) = &self.secret {
             headers.insert(name.clone(), value.clone());
         }
+        if let Some(kept) = &self.kept
+            && let Ok(value) = &*kept.read().unwrap_or_else(PoisonError::into_inner)
+        {
+            headers.insert(self.spec.kind.secret().0, value.clone());
+        }
         headers
     }
+}
+
+/// A secret as the header of its provider has it.
+fn shown(kind: ProviderKind, key: &str) -> Option<HeaderValue> {
+    let (_, before) = kind.secret();
+    let mut value = HeaderValue::from_str(&format!("{before}{key}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn unkept(name: &str) -> String {
+    format!("the secret {name} is not kept: `shipway llm secrets put {name}`")
 }
 
 /// The headers of a caller that go on to a provider. `is_same_api`: what they mean for one API alone goes too.
@@ -193,6 +243,7 @@ mod tests {
                 base_url: "http://127.0.0.1:1".parse().unwrap(),
                 api_version: None,
                 api_key: Some("sk-hush".to_owned()),
+                api_key_secret: None,
                 connect_timeout: Duration::from_secs(1),
             };
             let provider = Provider::new(spec).unwrap();

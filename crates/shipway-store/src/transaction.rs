@@ -2,6 +2,8 @@
 //!
 //! What an engine does is boxed, so that the futures of use cases do not grow with the engines.
 
+use shipway_core::{Clock as _, SystemClock, Timestamp};
+
 use crate::{
     Row, SqlValue, StoreError,
     migration::for_postgres,
@@ -164,6 +166,18 @@ impl Transaction {
             }
         }
         Ok(counts)
+    }
+
+    /// What time it is by the clock that all who use the database share: of a server elsewhere its own, of a file that of the machine.
+    pub async fn now(&mut self) -> Result<Timestamp, StoreError> {
+        match &mut self.inner {
+            Inner::Sqlite(_) => Ok(SystemClock.now()),
+            Inner::Postgres(inner) => {
+                let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now_us";
+                let rows = Box::pin(inner.fetch(sql, Vec::new())).await?;
+                rows.first().map_or(Err(StoreError::Closed), |row| row.timestamp("now_us"))
+            }
+        }
     }
 
     /// Makes the changes durable and visible to others.

@@ -60,6 +60,24 @@ pub(crate) async fn open(configuration: &Configuration) -> Result<Store, Command
     Ok(store)
 }
 
+/// Opens the metadata of another server's data folder, for a replica of it.
+pub(crate) async fn open_of_owner(configuration: &Configuration) -> Result<Store, CommandFailure> {
+    let (data, MetadataConfiguration { url, connections }) = (&configuration.data, &configuration.metadata);
+    let Some(url) = url else {
+        return Err(CommandFailure::new("llm.role is replica, and metadata.url is not set").with_hint(
+            "set metadata.url, or SHIPWAY_METADATA__URL, to the PostgreSQL database of the owner",
+        ));
+    };
+    if [FILE, ELSEWHERE].iter().any(|file| data.join(file).exists()) {
+        return Err(CommandFailure::new(format!(
+            "data folder {}: it is that of a whole server, and llm.role is replica",
+            data.display()
+        ))
+        .with_hint("give the replica a data folder of its own, with --data"));
+    }
+    Store::open_postgres(url, *connections).await.map_err(|error| CommandFailure::of(&error))
+}
+
 /// Moves the metadata of a data folder whose server does not run. What was in SQLite stays beside, under another name.
 pub(crate) async fn move_to_postgres(
     configuration: &Configuration,

@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::{CatalogPorts, DefinitionListener, plan::Recorded};
 
 pub use features::{FeatureFilter, FeatureSummary};
+pub use open::definitions_mark;
 pub use read::{DefinitionDetail, DefinitionSummary, RecordedRevision};
 
 /// The catalog. Clones share it.

@@ -52,6 +52,12 @@ impl Catalog {
     }
 }
 
+/// A text that is another one whenever other definitions are in force than before: for servers beside the one that applies them. It costs one
+/// query over what is in force.
+pub async fn definitions_mark(store: &Store) -> Result<String, CatalogError> {
+    Ok(store::in_force(store).await?)
+}
+
 fn identify(revision: &Revision) -> Result<(DefinitionKind, Name, Digest), CatalogError> {
     let unknown = || CatalogError::UnknownForm {
         kind: revision.kind.clone(),

@@ -2,4 +2,4 @@
 
 mod revisions;
 
-pub(crate) use revisions::{MIGRATIONS, NewRevision, Revision, end, load, record};
+pub(crate) use revisions::{MIGRATIONS, NewRevision, Revision, end, in_force, load, record};

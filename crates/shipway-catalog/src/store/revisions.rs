@@ -53,6 +53,16 @@ pub(crate) async fn load(store: &Store) -> Result<Vec<Revision>, StoreError> {
     rows.iter().map(read).collect()
 }
 
+/// Which revision of each definition is in force, as a text that is another one whenever that changes.
+pub(crate) async fn in_force(store: &Store) -> Result<String, StoreError> {
+    let sql = "SELECT kind, name, revision FROM catalog_in_force ORDER BY kind, name";
+    let mut mark = String::new();
+    for row in store.fetch_all(sql, parameters![]).await? {
+        mark.push_str(&format!("{}/{}/{}\n", row.str("kind")?, row.str("name")?, row.int("revision")?));
+    }
+    Ok(mark)
+}
+
 fn read(row: &Row) -> Result<Revision, StoreError> {
     Ok(Revision {
         kind: row.text("kind")?,

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use super::{Api, span::CallSpan};
 use crate::{
     cache::Kept,
-    error::GatewayError,
     figures::{Figures, Waiting},
     guard::Verdicts,
     ledger::{
@@ -84,19 +83,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Reserves, and enters the call into the ledger. Without `reserved` it is one that uses nothing whatever happens.
-    pub(super) fn open(
-        gateway: Gateway,
-        chain: &Chain,
-        reserved: Option<Amount>,
-        description: Description,
-    ) -> Result<Self, GatewayError> {
-        let now = gateway.now();
-        let reservation = match reserved {
-            Some(reserved) => gateway.meter().reserve(chain, reserved, now),
-            None => gateway.meter().reserve_nothing(chain, now),
-        };
-        let reservation = reservation.map_err(|(scope, bound)| GatewayError::Limit { scope, bound })?;
+    /// Enters a call into the ledger that has reserved.
+    pub(super) fn open(gateway: Gateway, reservation: Reservation, description: Description) -> Self {
+        let now = reservation.began;
         let Description {
             caller,
             user,
@@ -114,7 +103,7 @@ impl Call {
         let opened = Opened {
             call: new_call_id(),
             at_us: now.0,
-            chain: chain.clone(),
+            chain: reservation.chain.clone(),
             caller,
             model,
             api: api.to_string(),
@@ -135,7 +124,7 @@ impl Call {
         gateway.ledger().ink().enter(&Entry::Opened(opened));
         let began = Instant::now();
         let deadline = began + total;
-        Ok(Self {
+        Self {
             gateway,
             reservation,
             fact,
@@ -154,7 +143,7 @@ impl Call {
             content: None,
             span,
             deadline,
-        })
+        }
     }
 
     pub(super) fn id(&self) -> &str {

@@ -193,7 +193,7 @@ async fn call_local(
     }
     let tokens = asked.head.estimated_input_tokens();
     let reserved = Amount { nanos: 0, tokens: i64::try_from(tokens).unwrap_or(i64::MAX) };
-    let mut call = open(gateway, &asked, &name, Some(reserved), LOCAL_TOTAL)?;
+    let mut call = open(gateway, &asked, &name, Some(reserved), LOCAL_TOTAL).await?;
     let response = local.embeddings(asked.body).await;
     let outcome = if response.status().is_success() { Outcome::Answered } else { Outcome::Refused };
     call.answered_here(&name);
@@ -220,7 +220,7 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
     let written = model.spec.content.map(|_| asked.body.clone());
     let mut screened = guarded::screen(&model, &mut asked)?;
     if let Some(violation) = screened.violation.take() {
-        return blocked(gateway, &model, (&asked, written), screened, &violation);
+        return blocked(gateway, &model, (&asked, written), screened, &violation).await;
     }
     let cached = cached::look(gateway, &model, &asked).await?;
     let (source, reserved) = match cached.as_ref().and_then(|cached| cached.hit.clone()) {
@@ -231,7 +231,7 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
             (Source::Way(Box::new(way)), Some(reserved))
         }
     };
-    let mut call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total)?;
+    let mut call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total).await?;
     call.remembers(&model, &asked, written);
     call.judged(screened.verdicts.take());
     if let Some(cached) = &cached {
@@ -257,7 +257,8 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
     Ok(response)
 }
 
-fn open(
+/// Reserves, and enters the call into the ledger. Without `reserved` it is one that uses nothing whatever happens.
+async fn open(
     gateway: &Gateway,
     asked: &Asked,
     model: &str,
@@ -280,7 +281,8 @@ fn open(
         labels: labels::labels(asked),
         total,
     };
-    Call::open(gateway.clone(), &asked.principal.chain, reserved, description)
+    let reservation = gateway.reserve(&asked.principal.chain, reserved).await?;
+    Ok(Call::open(gateway.clone(), reservation, description))
 }
 
 /// What is done with an answer besides passing it on.
@@ -290,14 +292,14 @@ struct After {
 }
 
 /// A guardrail refuses the request: nothing is sent, and nothing is charged.
-fn blocked(
+async fn blocked(
     gateway: &Gateway,
     model: &Model,
     (asked, written): (&Asked, Option<Bytes>),
     mut screened: Screened,
     violation: &Violation,
 ) -> Result<Response, Refusal> {
-    let mut call = open(gateway, asked, &model.spec.name, None, model.spec.timeouts.total)?;
+    let mut call = open(gateway, asked, &model.spec.name, None, model.spec.timeouts.total).await?;
     call.remembers(model, asked, written);
     call.judged(screened.verdicts.take());
     Ok(refuse_blocked(gateway, asked.api.dialect, violation, call, Charge::Nothing))

@@ -43,7 +43,7 @@ async fn send(gateway: &Gateway, caller: Caller, headers: HeaderMap, body: Bytes
         return Err(refused(GatewayError::invalid("endpoint", other)));
     }
     may_begin(gateway, &principal, plan).map_err(refused)?;
-    let booking = Booking::open(gateway, &principal, plan).map_err(refused)?;
+    let booking = Booking::open(gateway, &principal, plan).await.map_err(refused)?;
     let by = Instant::now() + TOTAL;
     let question = Question {
         dialect: DIALECT,

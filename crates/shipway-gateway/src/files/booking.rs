@@ -29,7 +29,7 @@ pub(super) struct Booking {
 
 impl Booking {
     /// Reserves what the calls may cost; one request, whatever their number.
-    pub(super) fn open(
+    pub(super) async fn open(
         gateway: &Gateway,
         principal: &Principal,
         plan: &BatchPlan,
@@ -37,10 +37,9 @@ impl Booking {
         if !gateway.ledger().ink().flows() {
             return Err(GatewayError::LedgerBehind);
         }
-        let now = gateway.now();
         let asked = Amount { nanos: plan.most_nanos.unwrap_or(0), tokens: 0 };
-        let reservation = gateway.meter().reserve(&principal.chain, asked, now);
-        let reservation = reservation.map_err(|(scope, bound)| GatewayError::Limit { scope, bound })?;
+        let reservation = gateway.reserve(&principal.chain, Some(asked)).await?;
+        let now = reservation.began;
         let opened = Opened {
             call: new_call_id(),
             at_us: now.0,

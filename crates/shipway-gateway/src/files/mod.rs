@@ -31,7 +31,7 @@ use shipway_web::Caller;
 pub(crate) use begin::begin;
 pub(crate) use lying::{content, delete, list as list_files, show as show_file};
 pub(crate) use progress::{cancel, list as list_batches, show as show_batch};
-pub(crate) use settle::{settle_forgotten, watch};
+pub(crate) use settle::settle_forgotten;
 pub(crate) use upload::upload;
 
 use crate::{

@@ -4,8 +4,6 @@
 //! It is booked once, whoever asks: the database says whose it is to do. A kill between that and the entry in the ledger leaves charged what
 //! was charged at the beginning, which is never too little.
 
-use std::time::Duration;
-
 use bytes::{Buf as _, BytesMut};
 use futures::StreamExt as _;
 use http::{HeaderMap, Method};
@@ -29,8 +27,6 @@ use crate::{
     store,
 };
 
-/// How often is looked for batches that nobody asks about.
-const EVERY: Duration = Duration::from_secs(60);
 /// After so long somebody has forgotten one, in microseconds.
 const FORGOTTEN_AFTER_US: i64 = 300 * 1_000_000;
 /// How many are asked about in one go.
@@ -51,20 +47,6 @@ pub(super) fn in_the_background(gateway: &Gateway, batch: StoredBatch, object: V
             tracing::warn!(batch = batch.id, %error, "what a batch did cost could not be found out; it is tried again");
         }
     });
-}
-
-/// Looks for batches that nobody asks about, until the gateway is shut down.
-pub(crate) async fn watch(gateway: Gateway) {
-    let stop = gateway.ledger().stopping();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
-        }
-        if let Err(error) = settle_forgotten(&gateway).await {
-            tracing::warn!(error = %shipway_core::failure::chain(&error), "batches could not be looked after; it is tried again");
-        }
-    }
 }
 
 /// Asks about batches that nobody has asked about for a while.

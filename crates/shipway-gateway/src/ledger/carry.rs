@@ -25,6 +25,9 @@ pub trait CallTable: Send + Sync {
 
     /// Appends calls, and that the table has come to offset `next` with them, both or neither. What it has already is left out.
     async fn append(&self, calls: Vec<CallFact>, next: u64) -> Result<(), CarryError>;
+
+    /// Appends calls of another server, up to offset `next` of its ledger. What it has already is left out.
+    async fn append_from(&self, server: &str, calls: Vec<CallFact>, next: u64) -> Result<(), CarryError>;
 }
 
 impl Ledger {

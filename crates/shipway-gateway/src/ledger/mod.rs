@@ -54,6 +54,8 @@ const KEPT_FOR_US: i64 = 60 * 24 * 60 * 60 * 1_000_000;
 pub(crate) struct Ledger {
     topic: Topic,
     store: Store,
+    /// A replica, whose books lie beside those of the owner.
+    replica: Option<Arc<str>>,
     clock: Arc<dyn Clock>,
     ink: Ink,
     /// The books up to `Books::next`; they follow the topic.
@@ -73,12 +75,12 @@ impl Ledger {
     /// Opens the ledger, settles what a crash left open, and starts what writes it.
     pub(crate) async fn open(
         log: &EventLog,
-        store: Store,
+        (store, replica): (Store, Option<Arc<str>>),
         clock: &Arc<dyn Clock>,
         tracker: &TaskTracker,
     ) -> Result<Self, GatewayError> {
         let topic = log.topic(TOPIC)?;
-        let mut books = store::books::read(&store).await?.unwrap_or_default();
+        let mut books = store::books::read(&store, replica.as_deref()).await?.unwrap_or_default();
         let snapshot = Arc::new(AtomicU64::new(books.next()));
         if books.next() > topic.end() {
             tracing::warn!(
@@ -88,7 +90,7 @@ impl Ledger {
             );
             books.go_on_from(topic.end());
             // At once: soon the new ledger is as long as the old one was.
-            write(&store, &mut books, clock.now()).await?;
+            write((&store, replica.as_deref()), &mut books, clock.now()).await?;
         }
         follow(&topic, &mut books).await?;
         let lost = books.settle_open(clock.now());
@@ -106,13 +108,14 @@ impl Ledger {
         }
         if !books.kept().is_empty() {
             // What a crash left: it is nowhere else in reach.
-            write(&store, &mut books, clock.now()).await?;
+            write((&store, replica.as_deref()), &mut books, clock.now()).await?;
             snapshot.store(books.next(), Ordering::Release);
         }
         let stop = CancellationToken::new();
         let ink = Ink::start(topic.clone(), tracker);
         let clock = Arc::clone(clock);
-        let ledger = Self { topic, store, clock, ink, books: Arc::new(Mutex::new(books)), snapshot, stop };
+        let books = Arc::new(Mutex::new(books));
+        let ledger = Self { topic, store, replica, clock, ink, books, snapshot, stop };
         tracker.spawn(ledger.clone().keep_books());
         Ok(ledger)
     }
@@ -120,11 +123,6 @@ impl Ledger {
     /// What writes entries.
     pub(crate) fn ink(&self) -> &Ink {
         &self.ink
-    }
-
-    /// Is cancelled when no call is to begin any more.
-    pub(crate) fn stopping(&self) -> CancellationToken {
-        self.stop.clone()
     }
 
     /// What every key and group has spent, by the entries that are durable.
@@ -151,7 +149,7 @@ impl Ledger {
         let before = books.next();
         follow(&self.topic, &mut books).await?;
         if books.next() != before || before == 0 {
-            write(&self.store, &mut books, self.clock.now()).await?;
+            write((&self.store, self.replica.as_deref()), &mut books, self.clock.now()).await?;
             self.snapshot.store(books.next(), Ordering::Release);
         }
         Ok(())
@@ -167,14 +165,18 @@ impl Ledger {
 }
 
 /// Writes the books down, and beside them which responses providers keep.
-async fn write(store: &Store, books: &mut Books, now: Timestamp) -> Result<(), GatewayError> {
+async fn write(
+    (store, replica): (&Store, Option<&str>),
+    books: &mut Books,
+    now: Timestamp,
+) -> Result<(), GatewayError> {
     let mut transaction = store.begin().await?;
     if !books.kept().is_empty() {
         store::responses::put(&mut transaction, books.kept()).await?;
         store::responses::forget_before(&mut transaction, Timestamp(now.0.saturating_sub(KEPT_FOR_US)))
             .await?;
     }
-    store::books::write(&mut transaction, books).await?;
+    store::books::write(&mut transaction, replica, books).await?;
     transaction.commit().await?;
     books.forget_kept();
     Ok(())

@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 use shipway_core::Timestamp;
 
-use super::{Amount, Bound, rate::Rate};
-use crate::model::{Limits, Window};
+use super::{
+    Amount, Bound,
+    rate::Rate,
+    share::{Share, Short},
+};
+use crate::model::{Limits, OnOutage, Window};
 
 /// What was spent in the newest window of each kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +39,26 @@ impl Spent {
         let (start, spent) = self.windows[place];
         if window == Window::Total || window.start(now).0 == start { spent } else { 0 }
     }
+
+    /// What was spent in the window that holds `now`, or in one after it.
+    pub(crate) fn within_or_later(&self, window: Window, now: Timestamp) -> i64 {
+        let place = Window::ALL.iter().position(|kind| *kind == window).unwrap_or_default();
+        let (start, spent) = self.windows[place];
+        if window == Window::Total || start >= window.start(now).0 { spent } else { 0 }
+    }
+
+    /// What was ever spent.
+    pub(crate) fn total(&self) -> i64 {
+        self.windows[Window::ALL.len() - 1].1
+    }
+
+    /// Takes in what the same account is said to have spent elsewhere or earlier; of each window the later one and the greater sum count.
+    pub(crate) fn takes_in(&mut self, other: &Self) {
+        for (kind, (own, other)) in Window::ALL.into_iter().zip(self.windows.iter_mut().zip(other.windows)) {
+            *own = if kind == Window::Total { (own.0, own.1.max(other.1)) } else { (*own).max(other) };
+        }
+        self.calls = self.calls.max(other.calls);
+    }
 }
 
 /// A key or a group in the meter.
@@ -47,12 +71,28 @@ pub(crate) struct Account {
     pub(crate) running: u32,
     requests: Rate,
     tokens: Rate,
+    /// Where several servers share the limits: what this one may use of them.
+    pub(crate) share: Option<Box<Share>>,
+}
+
+/// How the store that several servers share is reached.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Contact {
+    /// A moment ago.
+    pub(crate) is_fresh: bool,
+    /// The last try failed.
+    pub(crate) is_away: bool,
 }
 
 impl Account {
     /// One that has spent this, and that nothing bounds yet.
     pub(crate) fn having_spent(spent: Spent) -> Self {
         Self { spent, ..Self::default() }
+    }
+
+    /// One of a server that shares its limits with others, or does not.
+    pub(crate) fn new(is_shared: bool) -> Self {
+        Self { share: is_shared.then(|| Box::new(Share::default())), ..Self::default() }
     }
 
     /// Why a call may not begin that uses neither tokens nor money whatever happens, or nothing.
@@ -96,7 +136,29 @@ impl Account {
         })
     }
 
+    /// Why a call may not begin where several servers share the limits, or nothing. `ask`: none for one that uses neither tokens nor money.
+    pub(crate) fn refuses_shared(
+        &mut self,
+        ask: Option<Amount>,
+        now: Timestamp,
+        contact: Contact,
+    ) -> Option<Short> {
+        if contact.is_away && self.limits.on_outage == OnOutage::Allow {
+            // By what this server knows itself.
+            let bound = match ask {
+                Some(ask) => self.refuses(ask, now),
+                None => self.refuses_at_all(now),
+            };
+            return bound.map(Short::known);
+        }
+        let used = (&self.spent, self.reserved, self.running);
+        self.share.as_ref()?.refuses(ask, &self.limits, used, (now, contact.is_fresh))
+    }
+
     pub(crate) fn reserve(&mut self, ask: Amount, now: Timestamp) {
+        if let Some(share) = &mut self.share {
+            share.reserve(ask);
+        }
         self.running += 1;
         self.reserved = self.reserved.saturating_add(ask.nanos);
         if self.limits.requests_per_minute.is_some() {
@@ -109,6 +171,9 @@ impl Account {
 
     /// The call that reserved `asked` at `began` is over and used `used`.
     pub(crate) fn settle(&mut self, asked: Amount, began: Timestamp, used: Amount) {
+        if let Some(share) = &mut self.share {
+            share.settle(asked, used);
+        }
         self.running = self.running.saturating_sub(1);
         self.reserved = self.reserved.saturating_sub(asked.nanos);
         self.spent.add(began, used.nanos);
@@ -120,6 +185,14 @@ impl Account {
     /// The limit, what is left of it, and after how many microseconds it is whole again: of requests, then of tokens.
     pub(crate) fn standing(&mut self, now: Timestamp) -> [Option<(u64, u64, i64)>; 2] {
         let limits = [self.limits.requests_per_minute, self.limits.tokens_per_minute];
+        if let Some(share) = &self.share {
+            let standing = share.standing(&share.used(&self.spent, self.reserved, self.running));
+            let of = |place: usize| {
+                let (left, free_us) = standing.get(place).copied().unwrap_or_default();
+                limits.get(place).copied().flatten().map(|limit| (limit, left.min(limit), free_us))
+            };
+            return [of(0), of(1)];
+        }
         let [requests, tokens] = [&mut self.requests, &mut self.tokens];
         let of = |limit: Option<u64>, rate: &mut Rate| {
             let limit = limit?;

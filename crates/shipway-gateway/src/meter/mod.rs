@@ -3,11 +3,19 @@
 //! One lock holds all accounts, so a call reserves with its key and with every group above it, or with none of them; on one server the
 //! limits are exact. It is held for about a microsecond.
 //!
+//! Where several servers share limits, each judges by what it has leased of them, in memory as well.
+//!
 //! - `account`: what one key or group has used; pure
 //! - `rate`: how much within the last minute; pure
+//! - `share`: what this server may use of limits that several share; pure
+//! - `pool`: what all of them use, and may; pure
+//! - `shared`: what the accounts say to the store that is shared, and hear
 
 mod account;
+mod pool;
 mod rate;
+mod share;
+mod shared;
 
 use std::{
     collections::HashMap,
@@ -16,7 +24,10 @@ use std::{
 
 use shipway_core::Timestamp;
 
-pub(crate) use account::{Account, Spent};
+pub(crate) use account::{Account, Contact, Spent};
+pub(crate) use pool::{Elsewhere, Pool, Says, Told};
+pub(crate) use share::{Needs, Round, Short};
+use shared::Freshness;
 
 use crate::model::{Budget, Chain, Limits, Scope, Window};
 
@@ -77,7 +88,7 @@ pub struct Reservation {
     pub began: Timestamp,
 }
 
-/// What a key or a group has used.
+/// What a key or a group has used; where several servers share limits, at all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
     /// Spent in the present window of each kind, in billionths of a dollar.
@@ -97,13 +108,15 @@ pub type Standing = (u64, u64, i64);
 #[derive(Debug, Default)]
 pub struct Meter {
     accounts: Mutex<HashMap<Scope, Account>>,
+    /// Where several servers share the limits.
+    sharing: Option<Freshness>,
 }
 
 impl Meter {
     /// A meter that goes on from what the ledger says was spent.
     pub(crate) fn starting_from(spent: impl IntoIterator<Item = (Scope, Spent)>) -> Self {
         let accounts = spent.into_iter().map(|(scope, spent)| (scope, Account::having_spent(spent)));
-        Self { accounts: Mutex::new(accounts.collect()) }
+        Self { accounts: Mutex::new(accounts.collect()), sharing: None }
     }
 
     fn accounts(&self) -> MutexGuard<'_, HashMap<Scope, Account>> {
@@ -112,7 +125,8 @@ impl Meter {
 
     /// Puts limits in force; what runs goes on.
     pub fn set_limits(&self, scope: &Scope, limits: Limits) {
-        self.accounts().entry(scope.clone()).or_default().limits = limits;
+        let mut accounts = self.accounts();
+        self.account(&mut accounts, scope).limits = limits;
     }
 
     /// Reserves for a call with everyone in `chain`, or with none of them: then the first that refuses, and why.
@@ -134,13 +148,13 @@ impl Meter {
         self.reserve_if(chain, Amount::default(), now, |account| account.refuses_at_all(now))
     }
 
-    fn reserve_if(
+    fn reserve_if<R>(
         &self,
         chain: &Chain,
         asked: Amount,
         now: Timestamp,
-        refuses: impl Fn(&mut Account) -> Option<Bound>,
-    ) -> Result<Reservation, (Scope, Bound)> {
+        refuses: impl Fn(&mut Account) -> Option<R>,
+    ) -> Result<Reservation, (Scope, R)> {
         let mut accounts = self.accounts();
         for scope in chain {
             if let Some(account) = accounts.get_mut(scope)
@@ -150,7 +164,7 @@ impl Meter {
             }
         }
         for scope in chain {
-            accounts.entry(scope.clone()).or_default().reserve(asked, now);
+            self.account(&mut accounts, scope).reserve(asked, now);
         }
         Ok(Reservation { chain: chain.clone(), asked, began: now })
     }
@@ -159,7 +173,7 @@ impl Meter {
     pub fn settle(&self, reservation: &Reservation, used: Amount) {
         let mut accounts = self.accounts();
         for scope in &reservation.chain {
-            let account = accounts.entry(scope.clone()).or_default();
+            let account = self.account(&mut accounts, scope);
             account.settle(reservation.asked, reservation.began, used);
         }
     }
@@ -168,7 +182,7 @@ impl Meter {
     pub(crate) fn correct(&self, chain: &Chain, began: Timestamp, nanos: i64) {
         let mut accounts = self.accounts();
         for scope in chain {
-            accounts.entry(scope.clone()).or_default().spent.add(began, nanos);
+            self.account(&mut accounts, scope).spent.add(began, nanos);
         }
     }
 
@@ -177,11 +191,17 @@ impl Meter {
         let accounts = self.accounts();
         let unused = Account::default();
         let account = accounts.get(scope).unwrap_or(&unused);
+        let elsewhere = account.share.as_ref().map(|share| share.elsewhere()).unwrap_or_default();
+        let spent = Window::ALL.iter().zip(elsewhere.spent);
         Usage {
-            spent: Window::ALL.iter().map(|window| (*window, account.spent.within(*window, now))).collect(),
-            reserved_nanos: account.reserved,
-            running: account.running,
-            calls: account.spent.calls,
+            spent: spent
+                .map(|(window, elsewhere)| {
+                    (*window, account.spent.within(*window, now).saturating_add(elsewhere))
+                })
+                .collect(),
+            reserved_nanos: account.reserved.saturating_add(elsewhere.reserved),
+            running: account.running.saturating_add(u32::try_from(elsewhere.running).unwrap_or(0)),
+            calls: account.spent.calls + elsewhere.calls,
         }
     }
 
@@ -206,5 +226,7 @@ impl Meter {
     }
 }
 
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;

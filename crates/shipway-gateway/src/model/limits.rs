@@ -26,6 +26,26 @@ pub struct Limits {
     /// Calls at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+    /// What becomes of calls while the store that several servers share cannot be reached.
+    #[serde(default, skip_serializing_if = "OnOutage::is_usual")]
+    pub on_outage: OnOutage,
+}
+
+/// What becomes of calls while the store that several servers share cannot be reached, once what a server has leased is used up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnOutage {
+    /// They are refused: no limit is passed.
+    #[default]
+    Refuse,
+    /// They are let through as far as the limit goes by what each server knows itself.
+    Allow,
+}
+
+impl OnOutage {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An amount that may be spent in each window.

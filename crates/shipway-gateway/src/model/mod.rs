@@ -27,7 +27,7 @@ pub use group::{Group, GroupKind};
 pub use guardrail::{GuardrailAction, GuardrailOn, GuardrailSpec, Side};
 pub(crate) use kept::{KeptResponse, owner};
 pub use key::VirtualKey;
-pub use limits::{Budget, Limits};
+pub use limits::{Budget, Limits, OnOutage};
 pub use route::{Detours, Hedge, Route, Stickiness};
 pub use scope::{Chain, Scope};
 pub use spec::{

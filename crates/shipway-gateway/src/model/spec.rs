@@ -34,6 +34,8 @@ pub struct ProviderSpec {
     pub api_version: Option<String>,
     /// The secret; none for servers that ask for none.
     pub api_key: Option<String>,
+    /// The name of a secret that is kept, in the place of `api_key`.
+    pub api_key_secret: Option<String>,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
 }

@@ -29,6 +29,7 @@ pub(super) struct PutBody {
 
 pub(super) async fn list(State(gateway): State<Gateway>) -> Result<Json<GroupsView>, Problem> {
     let groups = gateway.groups().await?;
+    gateway.look_at_others().await?;
     Ok(Json(GroupsView { groups: groups.iter().map(|group| GroupView::of(&gateway, group)).collect() }))
 }
 
@@ -37,6 +38,7 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Result<Json<GroupView>, Problem> {
     let group = gateway.group(&name).await?;
+    gateway.look_at_others().await?;
     Ok(Json(GroupView::of(&gateway, &group)))
 }
 

@@ -56,6 +56,7 @@ fn secret(gateway: &Gateway, new: NewKey, status: StatusCode) -> Secret {
 
 pub(super) async fn list(State(gateway): State<Gateway>) -> Result<Json<KeysView>, Problem> {
     let keys = gateway.keys().await?;
+    gateway.look_at_others().await?;
     Ok(Json(KeysView { keys: keys.iter().map(|key| KeyView::of(&gateway, key)).collect() }))
 }
 
@@ -64,6 +65,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<KeyView>, Problem> {
     let key = gateway.key(&id).await?;
+    gateway.look_at_others().await?;
     Ok(Json(KeyView::of(&gateway, &key)))
 }
 

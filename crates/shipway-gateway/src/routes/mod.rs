@@ -7,6 +7,7 @@
 //! - `gemini`: Google's API for Gemini, likewise
 //! - `models`: which models a caller may ask
 //! - `guardrails`: what they found, and what they would find in a text
+//! - `secrets`: secrets of providers
 //! - `traces`: calls that were made, found and shown
 //! - `keys`, `groups`: virtual keys and groups, with what they have used
 
@@ -19,6 +20,7 @@ mod keys;
 mod media;
 mod models;
 mod responses;
+mod secrets;
 mod traces;
 mod view;
 
@@ -100,6 +102,10 @@ fn native() -> Routes<Gateway> {
         .put("/api/v1/llm/keys/{key}/limits", Permission::Manage, keys::limit)
         .post("/api/v1/llm/keys/{key}/rotate", Permission::Manage, keys::rotate)
         .delete("/api/v1/llm/keys/{key}", Permission::Manage, keys::revoke)
+        .get("/api/v1/llm/secrets", Permission::Read, secrets::list)
+        .post("/api/v1/llm/rekey", Permission::Manage, secrets::rekey)
+        .put("/api/v1/llm/secrets/{secret}", Permission::Manage, secrets::put)
+        .delete("/api/v1/llm/secrets/{secret}", Permission::Manage, secrets::delete)
         .get("/api/v1/llm/groups", Permission::Read, groups::list)
         .get("/api/v1/llm/groups/{group}", Permission::Read, groups::show)
         .put("/api/v1/llm/groups/{group}", Permission::Manage, groups::put)

@@ -92,6 +92,10 @@ impl Installed {
         self.providers.get(name)
     }
 
+    pub(crate) fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
     pub(crate) fn models(&self) -> &[Arc<Model>] {
         &self.models
     }

@@ -1,16 +1,22 @@
 //! Use cases: fetch, judge, record.
 //!
 //! - `keys`, `groups`: what people ask for; every change is one transaction with its entry in the audit log
+//! - `batches`: what batches did cost that nobody asks about
 //! - `identify`: who a caller is
+//! - `secrets`: secrets of providers
 //! - `tenant`: who shares answers that are kept
 //! - `traces`: calls that were made, and their words
+//! - `others`: what servers beside this one change
 //! - `installed`: the models in force, replaced whole when definitions change
 //! - here: what all of them share
 
+mod batches;
 mod groups;
 mod identify;
 mod installed;
 mod keys;
+mod others;
+mod secrets;
 mod tenant;
 mod traces;
 
@@ -30,25 +36,27 @@ use shipway_store::{
     audit::{self, AuditEntry},
 };
 use tokio::sync::{Mutex, MutexGuard};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use groups::PutGroup;
 pub use identify::IdentifyKeys;
 pub(crate) use identify::Principal;
 pub(crate) use installed::{Deployment, Installed, Model};
 pub use keys::{CreateKey, NewKey};
+pub use secrets::KeptSecret;
 
 use crate::{
     cache::AnswerCache,
     error::GatewayError,
-    files,
     kept::KeptResponses,
     ledger::{CallTable, Ledger},
-    meter::{Meter, Usage},
-    model::{Directory, GuardrailSpec, ModelSpec, ProviderSpec, Scope},
+    meter::{Amount, Meter, Reservation, Usage},
+    model::{Chain, Directory, GuardrailSpec, ModelSpec, ProviderSpec, Scope},
     ports::LocalModels,
+    sharing::{self, Servers, SharedClock, Sharing},
     store,
     traces::{ContentLimits, Contents, TraceStore},
+    vault::{Keyring, Vault},
 };
 
 /// The gateway. Cheap to clone; clones share everything.
@@ -64,14 +72,18 @@ struct Inner {
     /// What is in memory may be older than what was committed.
     is_stale: AtomicBool,
     changing: Mutex<()>,
-    meter: Meter,
+    meter: Arc<Meter>,
+    /// Where several servers share the limits.
+    sharing: Option<Sharing>,
     ledger: Ledger,
+    vault: Vault,
     kept: KeptResponses,
     installed: RwLock<Arc<Installed>>,
     local: OnceLock<Arc<dyn LocalModels>>,
     answers: AnswerCache,
     contents: Contents,
     tracker: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl fmt::Debug for Gateway {
@@ -94,6 +106,10 @@ pub struct GatewayParts {
     pub cache_bytes: u64,
     /// The words of calls, where models keep them.
     pub content: ContentLimits,
+    /// Whether it shares keys and limits with other servers.
+    pub servers: Servers,
+    /// The keys that secrets of providers are encrypted with.
+    pub keyring: Keyring,
 }
 
 /// A change that is being made. There is one at a time; what it reads is what was committed last.
@@ -107,12 +123,38 @@ impl Gateway {
     /// Opens the gateway: creates or migrates its tables, reads keys and groups, and brings the books up to the end of the ledger. What a
     /// crash left running is charged what it had reserved.
     pub async fn open(parts: GatewayParts) -> Result<Self, GatewayError> {
-        let GatewayParts { store, log, clock, tracker, cache_bytes, content } = parts;
+        let GatewayParts { store, log, clock, tracker, cache_bytes, content, servers, keyring } = parts;
         store.migrate(store::OWNER, store::MIGRATIONS).await?;
+        let shared = match servers {
+            Servers::One => {
+                sharing::refuse_others(&store).await?;
+                None
+            }
+            Servers::Several(server) => Some((server, Arc::new(SharedClock::new(Arc::clone(&clock))))),
+        };
+        let clock = match &shared {
+            Some((_, clock)) => Arc::clone(clock) as Arc<dyn Clock>,
+            None => clock,
+        };
+        let version = store::servers::version(&store).await?;
         let directory = read_directory(&store).await?;
-        let ledger = Ledger::open(&log, store.clone(), &clock, &tracker).await?;
-        let meter = Meter::starting_from(ledger.spent().await?);
+        let vault = Vault::new(keyring);
+        vault.reads(&store::secrets::all(&store).await?);
+        let replica = shared.as_ref().filter(|(server, _)| !server.is_owner);
+        let replica = replica.map(|(server, _)| Arc::from(server.id.as_str()));
+        let ledger = Ledger::open(&log, (store.clone(), replica), &clock, &tracker).await?;
+        let mut meter = Meter::starting_from(ledger.spent().await?);
+        if shared.is_some() {
+            meter = meter.shared();
+        }
         set_limits(&meter, &directory);
+        let meter = Arc::new(meter);
+        let sharing = match shared {
+            Some((server, clock)) => {
+                Some(Sharing::open(server, store.clone(), Arc::clone(&meter), clock, &tracker).await?)
+            }
+            None => None,
+        };
         let kept = KeptResponses::new(store.clone());
         let inner = Inner {
             store,
@@ -121,16 +163,26 @@ impl Gateway {
             is_stale: AtomicBool::new(false),
             changing: Mutex::new(()),
             meter,
+            sharing,
             ledger,
+            vault,
             kept,
             installed: RwLock::default(),
             local: OnceLock::new(),
             answers: AnswerCache::new(cache_bytes),
             contents: Contents::new(content),
             tracker,
+            stop: CancellationToken::new(),
         };
         let gateway = Self { inner: Arc::new(inner) };
-        gateway.tracker().spawn(files::watch(gateway.clone()));
+        gateway
+            .inner
+            .tracker
+            .spawn(batches::follow(Arc::downgrade(&gateway.inner), gateway.inner.stop.clone()));
+        if gateway.inner.sharing.is_some() {
+            let stop = gateway.inner.stop.clone();
+            gateway.inner.tracker.spawn(others::follow(Arc::downgrade(&gateway.inner), stop, version));
+        }
         Ok(gateway)
     }
 
@@ -155,17 +207,26 @@ impl Gateway {
     ) -> Result<(), GatewayError> {
         let installed = Installed::new(models, guardrails, providers, &self.installed())?;
         *self.inner.installed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(installed);
+        self.show_secrets();
         Ok(())
     }
 
     /// Writes what waits. Called after the last call is over.
     pub async fn shutdown(&self) -> Result<(), GatewayError> {
         self.inner.contents.close();
+        self.inner.stop.cancel();
+        if let Some(sharing) = &self.inner.sharing {
+            sharing.close().await;
+        }
         self.inner.ledger.close().await
     }
 
-    /// Carries settled calls into a table, from where it has come to, until the gateway is shut down.
+    /// Carries settled calls into a table, from where it has come to, until the gateway is shut down; those of replicas too.
     pub fn carry_calls_to(&self, table: Arc<dyn CallTable>) {
+        if self.inner.sharing.is_some() {
+            let (store, stop) = (self.inner.store.clone(), self.inner.stop.clone());
+            self.inner.tracker.spawn(sharing::gather(store, Arc::clone(&table), stop));
+        }
         self.inner.tracker.spawn(self.inner.ledger.clone().carry_to(table));
     }
 
@@ -187,6 +248,23 @@ impl Gateway {
         &self.inner.meter
     }
 
+    /// Reserves for a call. `asked`: none for one that uses neither tokens nor money whatever happens. It waits only where servers share
+    /// limits, and nothing is left of what this one has leased.
+    pub(crate) async fn reserve(
+        &self,
+        chain: &Chain,
+        asked: Option<Amount>,
+    ) -> Result<Reservation, GatewayError> {
+        let Some(sharing) = &self.inner.sharing else {
+            let reserved = match asked {
+                Some(asked) => self.meter().reserve(chain, asked, self.now()),
+                None => self.meter().reserve_nothing(chain, self.now()),
+            };
+            return reserved.map_err(|(scope, bound)| GatewayError::Limit { scope, bound });
+        };
+        sharing.reserve(chain, asked).await
+    }
+
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.inner.ledger
     }
@@ -205,11 +283,6 @@ impl Gateway {
 
     pub(crate) fn tracker(&self) -> &TaskTracker {
         &self.inner.tracker
-    }
-
-    /// Asks providers about batches that nobody has asked about for a while, and books what is over. It is done every minute.
-    pub async fn settle_forgotten_batches(&self) -> Result<(), GatewayError> {
-        files::settle_forgotten(self).await
     }
 
     pub(crate) fn kept(&self) -> &KeptResponses {
@@ -239,6 +312,8 @@ impl Gateway {
 
     async fn read_again(&self) -> Result<(), GatewayError> {
         let directory = read_directory(&self.inner.store).await?;
+        self.inner.vault.reads(&store::secrets::all(&self.inner.store).await?);
+        self.show_secrets();
         set_limits(&self.inner.meter, &directory);
         *self.inner.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
         self.inner.is_stale.store(false, Ordering::Release);
@@ -266,6 +341,7 @@ impl Gateway {
         let Change { mut transaction, _turn, .. } = change;
         let entry = AuditEntry { actor: caller.to_owned(), action: action.to_owned(), subject, detail };
         audit::record(&mut transaction, &entry, self.now()).await?;
+        store::servers::changed(&mut transaction).await?;
         // Before the commit: if the caller goes away or the database fails after it, the next one reads again.
         self.inner.is_stale.store(true, Ordering::Release);
         transaction.commit().await?;

@@ -4,14 +4,20 @@
 //! - `books`: what the ledger came to at the last snapshot
 //! - `responses`: where responses lie that providers keep
 //! - `files`, `batches`: likewise, in pages (`page`)
+//! - `secrets`: secrets of providers, encrypted
+//! - `servers`: which servers share limits, and what each has leased of them
+//! - `calls`: settled calls on the way from replicas to the owner
 
 pub(crate) mod batches;
 pub(crate) mod books;
+pub(crate) mod calls;
 pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod keys;
 pub(crate) mod page;
 pub(crate) mod responses;
+pub(crate) mod secrets;
+pub(crate) mod servers;
 
 use shipway_store::{Migration, Row, StoreError};
 
@@ -24,7 +30,9 @@ pub(crate) const OWNER: &str = "gateway";
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "gateway", sql: include_str!("../../migrations/0001_gateway.sql") },
     Migration { version: 2, name: "responses", sql: include_str!("../../migrations/0002_responses.sql") },
-    Migration { version: 3, name: "files", sql: include_str!("../../migrations/0003_files.sql") },
+    Migration { version: 3, name: "servers", sql: include_str!("../../migrations/0003_servers.sql") },
+    Migration { version: 4, name: "secrets", sql: include_str!("../../migrations/0004_secrets.sql") },
+    Migration { version: 5, name: "files", sql: include_str!("../../migrations/0005_files.sql") },
 ];
 
 fn limits(row: &Row) -> Result<Limits, StoreError> {

@@ -83,6 +83,10 @@ impl CallTable for Table {
         *self.next.lock().unwrap() = next;
         Ok(())
     }
+
+    async fn append_from(&self, _: &str, _: Vec<CallFact>, _: u64) -> Result<(), CarryError> {
+        panic!("there is no other server")
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
 //! - `guardrails`: what requests and answers must not hold; `guardrails_kept`: also of answers that are kept or translated
 //! - `limits`: keys, budgets, rates
+//! - `secrets`: secrets of providers that are kept
+//! - `servers`: several servers that share keys and limits, on both engines of the database
 //! - `media`: images, sound, moderations
 //! - `responses`: responses that providers keep
 //! - `routing`: strategies, detours, hedges, breakers, what callers wish of providers
@@ -14,6 +16,7 @@
 //! - `gemini`: Google's API, as clients and as providers speak it; Azure's paths
 //! - `ledger`: what is charged, also after a crash
 
+#![expect(clippy::duplicate_mod, reason = "several servers are tried over both engines")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
 mod cache;
@@ -27,7 +30,31 @@ mod limits;
 mod media;
 mod responses;
 mod routing;
+mod secrets;
 mod streams;
 mod translated_streams;
 mod translation;
 mod world;
+
+/// Every test in this file runs over both engines.
+macro_rules! over {
+    ($engine:ident, $store:expr) => {
+        #[path = "."]
+        mod $engine {
+            #[path = "servers.rs"]
+            mod servers;
+
+            async fn empty_store() -> shipway_store::Store {
+                $store
+            }
+        }
+    };
+}
+
+over!(sqlite, shipway_store::Store::in_memory().await.unwrap());
+over!(postgres, crate::new_postgres().await);
+
+async fn new_postgres() -> shipway_store::Store {
+    let url = shipway_testkit::Postgres::shared().await.new_database();
+    shipway_store::Store::open_postgres(&url, 8).await.unwrap()
+}

@@ -27,7 +27,8 @@ use shipway_dialects::{
 };
 use shipway_gateway::{
     CallFact, ContentLimits, Cooldown, CreateKey, DeploymentSpec, Detours, Entry, Gateway, GatewayParts,
-    GuardrailSpec, ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Timeouts, UnknownPrice,
+    GuardrailSpec, Keyring, ModelSpec, ProviderKind, ProviderSpec, Retries, Route, Servers, Timeouts,
+    UnknownPrice,
 };
 use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
@@ -38,6 +39,9 @@ use tower::ServiceExt as _;
 
 /// 2026-11-30T12:00:00Z.
 pub(crate) const NOON: Timestamp = Timestamp(1_796_040_000_000_000);
+
+/// 32 bytes in hexadecimal digits.
+pub(crate) const FIRST_KEY: &str = "0101010101010101010101010101010101010101010101010101010101010101";
 
 /// How the body of a reply ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,8 +207,11 @@ pub(crate) struct World {
     providers: Vec<ProviderSpec>,
     router: Router,
     log: EventLog,
-    store: Store,
+    pub(crate) store: Store,
     folder: TempDir,
+    servers: Servers,
+    /// What secrets of providers are encrypted with.
+    pub(crate) keys: String,
 }
 
 /// An answer, read to its end.
@@ -275,7 +282,11 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
     }
 }
 
-fn parts(store: &Store, log: &EventLog, clock: &Arc<ManualClock>) -> GatewayParts {
+fn parts(
+    (store, log): (&Store, &EventLog),
+    clock: &Arc<ManualClock>,
+    (servers, keys): (&Servers, &str),
+) -> GatewayParts {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     GatewayParts {
         store: store.clone(),
@@ -284,6 +295,8 @@ fn parts(store: &Store, log: &EventLog, clock: &Arc<ManualClock>) -> GatewayPart
         tracker: TaskTracker::new(),
         cache_bytes: 8 << 20,
         content: ContentLimits { most_bytes: 8 << 20, days: 7, in_spans: false },
+        servers: servers.clone(),
+        keyring: Keyring::read(keys).unwrap(),
     }
 }
 
@@ -303,7 +316,16 @@ impl World {
     }
 
     async fn empty() -> Self {
-        let provider = Provider::default();
+        let store = Store::in_memory().await.unwrap();
+        Self::over(store, Provider::default(), Servers::One).await.unwrap()
+    }
+
+    /// A server over a database, with a folder of its own.
+    pub(crate) async fn over(
+        store: Store,
+        provider: Provider,
+        servers: Servers,
+    ) -> Result<Self, shipway_gateway::GatewayError> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new().fallback(Provider::reply).with_state(provider.clone());
@@ -314,10 +336,16 @@ impl World {
             base_url: format!("http://{address}/v1").parse().unwrap(),
             api_version: None,
             api_key: Some("sk-of-the-operator".to_owned()),
+            api_key_secret: None,
             connect_timeout: Duration::from_secs(5),
         };
         let older =
             ProviderSpec { api_version: Some("2024-10-21".to_owned()), ..spec("older", ProviderKind::Azure) };
+        let kept = ProviderSpec {
+            api_key: None,
+            api_key_secret: Some("main".to_owned()),
+            ..spec("kept", ProviderKind::OpenAi)
+        };
         let providers = vec![
             spec("openai", ProviderKind::OpenAi),
             spec("other", ProviderKind::OpenAi),
@@ -325,14 +353,16 @@ impl World {
             spec("gemini", ProviderKind::Gemini),
             spec("azure", ProviderKind::Azure),
             older,
+            kept,
         ];
         let folder = TempDir::new().unwrap();
-        let (log, store) = (log_in(folder.path()), Store::in_memory().await.unwrap());
+        let log = log_in(folder.path());
+        let keys = FIRST_KEY.to_owned();
         let clock = Arc::new(ManualClock::at(NOON));
-        let gateway = Gateway::open(parts(&store, &log, &clock)).await.unwrap();
+        let gateway = Gateway::open(parts((&store, &log), &clock, (&servers, &keys))).await?;
         let router =
             shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
-        Self { gateway, provider, clock, providers, router, log, store, folder }
+        Ok(Self { gateway, provider, clock, providers, router, log, store, folder, servers, keys })
     }
 
     pub(crate) fn install(&self, models: Vec<ModelSpec>) {
@@ -354,7 +384,7 @@ impl World {
     }
 
     async fn opened_again(self, keeps_log: bool) -> Self {
-        let Self { gateway, provider, clock, providers, router, log, store, folder } = self;
+        let Self { gateway, provider, clock, providers, router, log, store, folder, servers, keys } = self;
         // What was handed to the log is on disk by then, as it would be a moment later.
         let topic = log.topic("llm_ledger").unwrap();
         topic.append(Vec::new()).await.unwrap();
@@ -364,10 +394,10 @@ impl World {
             std::fs::remove_dir_all(folder.path().join("log")).unwrap();
         }
         let log = log_in(folder.path());
-        let gateway = Gateway::open(parts(&store, &log, &clock)).await.unwrap();
+        let gateway = Gateway::open(parts((&store, &log), &clock, (&servers, &keys))).await.unwrap();
         let router =
             shipway_gateway::routes(gateway.clone()).into_router(Arc::new(Guard::open_on_loopback()));
-        let world = Self { gateway, provider, clock, providers, router, log, store, folder };
+        let world = Self { gateway, provider, clock, providers, router, log, store, folder, servers, keys };
         world.install(vec![model("chat", vec![deployment("one", "openai"), deployment("two", "openai")])]);
         world
     }

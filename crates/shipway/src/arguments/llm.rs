@@ -14,6 +14,9 @@ pub(crate) enum Llm {
     /// Make, list and remove groups: projects, teams, organisations
     #[command(subcommand)]
     Groups(LlmGroups),
+    /// Keep secrets of providers, encrypted: put, list, delete, encrypt anew
+    #[command(subcommand)]
+    Secrets(LlmSecrets),
     /// List the guardrails with what they found, and try them on a text
     Guardrails {
         #[command(subcommand)]
@@ -176,6 +179,18 @@ pub(crate) struct LlmLimits {
     /// Calls at once
     #[arg(long, value_name = "CALLS")]
     pub(crate) concurrency: Option<u32>,
+    /// What becomes of calls while the database that several servers share cannot be reached, once what a server has leased is used up
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = LlmOnOutage::Refuse)]
+    pub(crate) on_outage: LlmOnOutage,
+}
+
+/// What becomes of calls in an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LlmOnOutage {
+    /// They are refused: no limit is passed.
+    Refuse,
+    /// They are let through, as far as the limit goes by what each server knows itself.
+    Allow,
 }
 
 #[derive(Debug, Subcommand)]
@@ -218,6 +233,24 @@ pub(crate) enum LlmKeys {
         /// Id of the key
         id: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LlmSecrets {
+    /// Keep a secret, in the place of the one of that name; its value comes from standard input
+    Put {
+        /// Its name, as `api_key_secret` of a provider says it
+        name: String,
+    },
+    /// List the secrets, never their values
+    List,
+    /// Forget a secret
+    Delete {
+        /// Its name
+        name: String,
+    },
+    /// Encrypt with the first key of the configuration what was encrypted with another one
+    Rekey,
 }
 
 #[derive(Debug, Subcommand)]

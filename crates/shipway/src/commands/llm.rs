@@ -2,6 +2,7 @@
 
 mod guardrails;
 mod recompute;
+mod secrets;
 mod tail;
 mod traces;
 
@@ -11,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::Context;
 use crate::{
-    arguments::{Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits, LlmTraces},
+    arguments::{Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits, LlmOnOutage, LlmTraces},
     client::segment,
     failure::CommandFailure,
     output::{self, Format, member},
@@ -22,6 +23,7 @@ pub(super) async fn run(context: &Context, action: &Llm) -> Result<ExitCode, Com
         Llm::Models => models(context).await,
         Llm::Keys(action) => keys(context, action).await,
         Llm::Groups(action) => groups(context, action).await,
+        Llm::Secrets(action) => secrets::run(context, action).await,
         Llm::Guardrails { action: None } => guardrails::list(context).await,
         Llm::Guardrails { action: Some(LlmGuardrails::Try { file, guardrails: named }) } => {
             guardrails::try_them(context, file.as_deref(), named).await
@@ -56,11 +58,16 @@ fn limits(limits: &LlmLimits) -> Result<Json, CommandFailure> {
         Ok(json!({ "dollars": dollars, "window": window }))
     };
     let budgets: Vec<Json> = limits.budgets.iter().map(budget).collect::<Result<_, CommandFailure>>()?;
+    let on_outage = match limits.on_outage {
+        LlmOnOutage::Refuse => "refuse",
+        LlmOnOutage::Allow => "allow",
+    };
     Ok(json!({
         "budgets": budgets,
         "requests_per_minute": limits.requests_per_minute,
         "tokens_per_minute": limits.tokens_per_minute,
         "concurrency": limits.concurrency,
+        "on_outage": on_outage,
     }))
 }
 
@@ -150,6 +157,11 @@ fn or_dash(of: &Json, name: &str) -> String {
     if of[name].is_null() { "-".to_owned() } else { member(of, name) }
 }
 
+/// What becomes of calls while the database cannot be reached that servers share.
+fn on_outage(limits: &Json) -> String {
+    limits["on_outage"].as_str().unwrap_or("refuse").to_owned()
+}
+
 fn list_keys(answer: &Json) {
     let rows = items(answer, "keys").map(|key| {
         let mut expires =
@@ -163,11 +175,12 @@ fn list_keys(answer: &Json) {
             or_dash(key, "group"),
             list_of(&key["models"], "every model"),
             expires,
+            on_outage(&key["limits"]),
             member(&key["used"], "calls"),
             member(&key["used"]["dollars"], "total"),
         ]
     });
-    let head = ["key", "name", "group", "models", "good until", "calls", "dollars"];
+    let head = ["key", "name", "group", "models", "good until", "in an outage", "calls", "dollars"];
     output::table(&head, rows.collect(), "no keys");
 }
 
@@ -197,11 +210,16 @@ fn list_groups(answer: &Json) {
             member(group, "name"),
             member(group, "kind"),
             or_dash(group, "parent"),
+            on_outage(&group["limits"]),
             member(used, "calls"),
             member(&used["dollars"], "total"),
         ]
     });
-    output::table(&["group", "kind", "part of", "calls", "dollars"], rows.collect(), "no groups");
+    output::table(
+        &["group", "kind", "part of", "in an outage", "calls", "dollars"],
+        rows.collect(),
+        "no groups",
+    );
 }
 
 /// What was spent, by whom, in the present windows.

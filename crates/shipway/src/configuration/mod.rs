@@ -1,11 +1,13 @@
 //! The server's configuration: defaults < shipway.toml < OTEL_* < SHIPWAY_* < flags. The one place that reads the environment.
 
 mod brokers;
+mod llm;
 mod metadata;
 pub(crate) mod onnx_library;
 mod providers;
 mod python;
 mod read_copy;
+mod secrets;
 mod sources;
 pub(crate) mod spans;
 mod tracking;
@@ -22,10 +24,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use brokers::{BrokerConfiguration, options as broker_options};
+pub(crate) use llm::{LlmConfiguration, LlmRole};
 pub(crate) use metadata::MetadataConfiguration;
 pub(crate) use providers::{ProviderConfiguration, specs as provider_specs};
 pub(crate) use python::PythonConfiguration;
 pub(crate) use read_copy::{ReadCopyConfiguration, Role};
+pub(crate) use secrets::SecretsConfiguration;
 pub(crate) use sources::SourcesConfiguration;
 pub(crate) use spans::SpansConfiguration;
 pub(crate) use tracking::TrackingConfiguration;
@@ -81,6 +85,8 @@ pub(crate) struct Configuration {
     pub(crate) brokers: BTreeMap<String, BrokerConfiguration>,
     /// Calls of models of language
     pub(crate) llm: LlmConfiguration,
+    /// Secrets of providers that are kept in the metadata database
+    pub(crate) secrets: SecretsConfiguration,
     /// Providers of models of language, each in a section `[providers.NAME]`
     pub(crate) providers: BTreeMap<String, ProviderConfiguration>,
 }
@@ -146,18 +152,6 @@ pub(crate) struct FeaturesConfiguration {
     pub(crate) retire_after_hours: u64,
     /// Records of a source's log that are kept at most for a sink that has not sent them; beyond it they are dropped, and the sink says so
     pub(crate) sink_records: u64,
-}
-
-/// Calls of models of language.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct LlmConfiguration {
-    /// MiB of memory for answers that are kept to be given again, of all models together
-    pub(crate) cache_mib: u64,
-    /// MiB of memory for what is asked and answered until it is written, where models keep it; what does not fit is not kept
-    pub(crate) content_mib: u64,
-    /// Days for which what was asked and answered is kept, where models keep it; 0 keeps it for ever
-    pub(crate) content_days: u32,
 }
 
 /// The replay of served vectors against history.
@@ -230,6 +224,7 @@ impl Default for Configuration {
             webhooks: WebhooksConfiguration::default(),
             brokers: BTreeMap::new(),
             llm: LlmConfiguration::default(),
+            secrets: SecretsConfiguration::default(),
             providers: BTreeMap::new(),
         }
     }
@@ -250,12 +245,6 @@ impl Default for LakeConfiguration {
 impl Default for OnlineConfiguration {
     fn default() -> Self {
         Self { cache_mib: 256 }
-    }
-}
-
-impl Default for LlmConfiguration {
-    fn default() -> Self {
-        Self { cache_mib: 256, content_mib: 64, content_days: 30 }
     }
 }
 
@@ -292,7 +281,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 69] = [
+pub(crate) const KEYS: [&str; 72] = [
     "data",
     "listen",
     "token",
@@ -321,6 +310,9 @@ pub(crate) const KEYS: [&str; 69] = [
     "llm.cache_mib",
     "llm.content_mib",
     "llm.content_days",
+    "llm.role",
+    "secrets.key",
+    "secrets.key_file",
     "features.build_rows",
     "features.heal_every_hours",
     "features.retire_after_hours",
@@ -366,7 +358,7 @@ pub(crate) const KEYS: [&str; 69] = [
 
 /// Keys whose values are text, whatever they look like: a password of digits is no number, and must not be printed as one that does
 /// not fit.
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 13] = [
     "token",
     "metadata.url",
     "spans.otlp_headers",
@@ -379,6 +371,7 @@ const TEXTS: [&str; 12] = [
     "read_copy.username",
     "read_copy.password",
     "webhooks.secret_key",
+    "secrets.key",
 ];
 
 fn texts_of_environment() -> Dict {

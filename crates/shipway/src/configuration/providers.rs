@@ -27,6 +27,8 @@ pub(crate) struct ProviderConfiguration {
     pub(crate) api_version: Option<String>,
     /// The secret that opens it; better in the environment, as `SHIPWAY_PROVIDERS__NAME__API_KEY`
     pub(crate) api_key: Option<String>,
+    /// In the place of `api_key`: the name of a secret that Shipway keeps (`shipway llm secrets put NAME`)
+    pub(crate) api_key_secret: Option<String>,
     /// Milliseconds that a connection may take to be made
     pub(crate) connect_timeout_ms: u64,
 }
@@ -38,6 +40,7 @@ impl Default for ProviderConfiguration {
             base_url: None,
             api_version: None,
             api_key: None,
+            api_key_secret: None,
             connect_timeout_ms: 5_000,
         }
     }
@@ -106,12 +109,21 @@ impl ProviderConfiguration {
         if self.connect_timeout_ms == 0 {
             return Err("connect_timeout_ms is 0".to_owned());
         }
+        let api_key = self.api_key.clone().filter(|key| !key.is_empty());
+        let api_key_secret = self.api_key_secret.clone().filter(|name| !name.is_empty());
+        if api_key.is_some() && api_key_secret.is_some() {
+            return Err("api_key and api_key_secret are both set".to_owned());
+        }
+        if let Some(secret) = &api_key_secret {
+            Name::new(secret).map_err(|refused| format!("api_key_secret: {refused}"))?;
+        }
         Ok(ProviderSpec {
             name: name.to_owned(),
             kind,
             base_url,
             api_version,
-            api_key: self.api_key.clone().filter(|key| !key.is_empty()),
+            api_key,
+            api_key_secret,
             connect_timeout: Duration::from_millis(self.connect_timeout_ms),
         })
     }
@@ -162,6 +174,8 @@ mod tests {
             ("[main]\nbase_url = 'file:///etc/passwd'", "is not https://host/path"),
             ("[main]\nbase_url = 'https://user:pass@host/v1'", "is not https://host/path"),
             ("[main]\nbase_url = 'host:80'", "is not https://host/path"),
+            ("[main]\napi_key = 'a'\napi_key_secret = 'b'", "both set"),
+            ("[main]\napi_key_secret = 'Not A Name'", "providers.main: api_key_secret"),
             ("[Main]\nkind = 'openai'", "providers.Main"),
         ] {
             let refused = of(toml).unwrap_err();

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use shipway_core::Clock;
 use shipway_definitions::DefinitionSet;
-use shipway_gateway::{ContentLimits, Gateway, GatewayError, GatewayParts, LocalModels, ProviderSpec};
+use shipway_gateway::{
+    ContentLimits, Gateway, GatewayError, GatewayParts, LocalModels, ProviderSpec, Server, Servers,
+};
 use shipway_lake::{Lake, LakeOptions};
 use shipway_log::EventLog;
 use shipway_serving::OpenAiModels;
@@ -17,8 +19,9 @@ use tokio_util::task::TaskTracker;
 
 use super::{llm_calls::CallsInLake, llm_models, llm_traces::TracesInLakes};
 use crate::{
-    configuration::{Configuration, provider_specs},
+    configuration::{Configuration, LlmRole, provider_specs},
     failure::CommandFailure,
+    metadata,
 };
 
 /// Nothing is sorted there: rows are appended and looked through.
@@ -38,6 +41,31 @@ impl Models {
         clock: &Arc<dyn Clock>,
         tracker: &TaskTracker,
     ) -> Result<Self, CommandFailure> {
+        let models = Self::without_table(configuration, (log, store), clock, tracker).await?;
+        models.gateway.carry_calls_to(Arc::new(CallsInLake(lake.clone())));
+        let contents = open_contents(configuration)?;
+        models.gateway.keep_traces_in(Arc::new(TracesInLakes { facts: lake.clone(), contents }));
+        Ok(models)
+    }
+
+    /// The gateway of a replica, whose calls go into the table of its owner.
+    pub(super) async fn replica(
+        configuration: &Configuration,
+        (log, store): (&EventLog, &Store),
+        clock: &Arc<dyn Clock>,
+        tracker: &TaskTracker,
+    ) -> Result<Self, CommandFailure> {
+        let models = Self::without_table(configuration, (log, store), clock, tracker).await?;
+        models.gateway.carry_calls_to_owner();
+        Ok(models)
+    }
+
+    async fn without_table(
+        configuration: &Configuration,
+        (log, store): (&EventLog, &Store),
+        clock: &Arc<dyn Clock>,
+        tracker: &TaskTracker,
+    ) -> Result<Self, CommandFailure> {
         let providers = Arc::new(provider_specs(&configuration.providers)?);
         let parts = GatewayParts {
             store: store.clone(),
@@ -50,11 +78,10 @@ impl Models {
                 days: configuration.llm.content_days,
                 in_spans: configuration.spans.llm_content,
             },
+            servers: servers(configuration)?,
+            keyring: configuration.secrets.keyring()?,
         };
         let gateway = Gateway::open(parts).await.map_err(|error| CommandFailure::of(&error))?;
-        gateway.carry_calls_to(Arc::new(CallsInLake(lake.clone())));
-        let contents = open_contents(configuration)?;
-        gateway.keep_traces_in(Arc::new(TracesInLakes { facts: lake.clone(), contents }));
         Ok(Self { gateway, providers })
     }
 
@@ -74,6 +101,20 @@ fn open_contents(configuration: &Configuration) -> Result<Lake, CommandFailure> 
         ..LakeOptions::new(configuration.data.join("llm_contents"))
     };
     Lake::open(options).map_err(|error| CommandFailure::of(&error))
+}
+
+fn servers(configuration: &Configuration) -> Result<Servers, CommandFailure> {
+    let role = configuration.llm.role;
+    if role == LlmRole::Alone {
+        return Ok(Servers::One);
+    }
+    if configuration.metadata.url.is_none() {
+        let message = "llm.role is owner, and the metadata are in SQLite, which other servers do not reach";
+        return Err(CommandFailure::new(message)
+            .with_hint("set metadata.url to a database of PostgreSQL, or leave llm.role out"));
+    }
+    let id = metadata::server_id(&configuration.data)?;
+    Ok(Servers::Several(Server { id, is_owner: role == LlmRole::Owner }))
 }
 
 /// The models of text that serving has, under the API that the gateway speaks.

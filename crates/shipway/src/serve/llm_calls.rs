@@ -29,14 +29,25 @@ impl CallTable for CallsInLake {
     }
 
     async fn append(&self, calls: Vec<CallFact>, next: u64) -> Result<(), CarryError> {
+        self.append_as(TRANSACTIONS.to_owned(), &calls, next).await
+    }
+
+    async fn append_from(&self, server: &str, calls: Vec<CallFact>, next: u64) -> Result<(), CarryError> {
+        let failed = |error: shipway_lake::LakeError| Box::new(error) as CarryError;
+        self.0.ensure_table(TABLE, schema()).await.map_err(failed)?;
+        self.append_as(format!("{TRANSACTIONS}/{server}"), &calls, next).await
+    }
+}
+
+impl CallsInLake {
+    async fn append_as(&self, transactions: String, calls: &[CallFact], next: u64) -> Result<(), CarryError> {
         let failed = |error: shipway_lake::LakeError| Box::new(error) as CarryError;
         if calls.is_empty() {
             return Ok(());
         }
-        let columns = columns(&calls);
-        let batch = RecordBatch::try_new(schema(), columns)
+        let batch = RecordBatch::try_new(schema(), columns(calls))
             .map_err(|error| Box::new(GatewayError::Rows(error.into())) as CarryError)?;
-        let once = AppendOptions::once(TRANSACTIONS, i64::try_from(next).unwrap_or(i64::MAX));
+        let once = AppendOptions::once(transactions, i64::try_from(next).unwrap_or(i64::MAX));
         self.0.append_batches(TABLE, vec![batch], once).await.map_err(failed).map(drop)
     }
 }

@@ -1,6 +1,7 @@
 //! `serve`: one process that holds every part, on one port.
 //!
 //! - `platform`: opens the parts in order and takes them down in reverse
+//! - `replica`: the server that answers calls of models only, beside the owner of the metadata
 //! - `reading`: the server that has no data of its own and reads the copy of another
 //! - `ports`: plugs capabilities into each other; `intake` the streams into the features, `outflow` the features into the sinks
 //! - `gateway`: models of language: definitions and configuration into the gateway; `llm_calls` the table of calls; `llm_traces` calls found again, and their words (`llm_conditions`)
@@ -25,6 +26,7 @@ mod permissions;
 mod platform;
 mod ports;
 mod reading;
+mod replica;
 mod spans;
 mod unpacking;
 
@@ -36,13 +38,14 @@ use tokio::{net::TcpListener, signal::unix, sync::watch};
 
 use crate::{
     arguments,
-    configuration::{Configuration, Flags, Role},
+    configuration::{Configuration, Flags, LlmRole, Role},
     failure::CommandFailure,
 };
 pub(crate) use llm_models::price as price_of_definition;
 pub(crate) use permissions::page as permissions_page;
 use platform::Platform;
 use reading::Reading;
+use replica::Replica;
 use unpacking::Unpacking;
 
 /// DataFusion plans recursively; the default stack of a worker is small for a deep query.
@@ -71,9 +74,10 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
             .with_hint("stop what listens there, or choose another with --listen")
     })?;
     let address = listener.local_addr()?;
-    let served = match configuration.read_copy.role {
-        Role::Owner => Served::Platform(Arc::new(Platform::open(&configuration).await?)),
-        Role::Reader => Served::Reading(Arc::new(Reading::open(&configuration)?)),
+    let served = match (configuration.read_copy.role, configuration.llm.role) {
+        (Role::Owner, LlmRole::Replica) => Served::Replica(Arc::new(Replica::open(&configuration).await?)),
+        (Role::Owner, _) => Served::Platform(Arc::new(Platform::open(&configuration).await?)),
+        (Role::Reader, _) => Served::Reading(Arc::new(Reading::open(&configuration)?)),
     };
     let guard = served.known_to(guard);
     let (stopping, stop) = watch::channel(false);
@@ -118,6 +122,8 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
 enum Served {
     /// The whole platform.
     Platform(Arc<Platform>),
+    /// A replica of another server for calls of models.
+    Replica(Arc<Replica>),
     /// A reader of another server's copy.
     Reading(Arc<Reading>),
 }
@@ -128,6 +134,7 @@ impl Served {
             Self::Platform(platform) => {
                 platform.routes().merge(health::routes(Arc::clone(platform), metrics, stop))
             }
+            Self::Replica(replica) => replica.routes(metrics, stop),
             Self::Reading(reading) => reading.routes(metrics, stop),
         }
     }
@@ -136,6 +143,7 @@ impl Served {
     fn known_to(&self, guard: Guard) -> Guard {
         match self {
             Self::Platform(platform) => guard.with_users(platform.users()),
+            Self::Replica(replica) => guard.with_users(replica.users()),
             Self::Reading(_) => guard,
         }
     }
@@ -143,6 +151,7 @@ impl Served {
     async fn shutdown(&self) {
         match self {
             Self::Platform(platform) => platform.shutdown().await,
+            Self::Replica(replica) => replica.shutdown().await,
             Self::Reading(reading) => reading.shutdown().await,
         }
     }

@@ -228,7 +228,7 @@ impl Parts<'_> {
 }
 
 /// The accounts of this server. Without a token everybody would be let in as the operator, so it does not start when there are users.
-async fn open_accounts(
+pub(super) async fn open_accounts(
     configuration: &Configuration,
     store: &Store,
     clock: &Arc<dyn Clock>,
