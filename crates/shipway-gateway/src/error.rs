@@ -128,6 +128,21 @@ pub enum GatewayError {
         /// The deployment.
         deployment: String,
     },
+    /// Guardrails cannot look at what is said over a connection.
+    #[error("model {model} has guardrails, which cannot look at what is said over a realtime connection")]
+    RealtimeUnguarded {
+        /// The model.
+        model: String,
+    },
+    /// It would lead past the gateway, where nobody counts what is used.
+    #[error("{what} would lead to the provider past this gateway, which could not count what is used")]
+    RealtimeUnmetered {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// A page in a browser opens a connection without a virtual key.
+    #[error("a page in a browser opens a connection, and shows no virtual key")]
+    PageWithoutKey,
     /// A limit or a budget of the key or of a group of it is reached.
     #[error("{}", bound_in_words(scope, bound))]
     Limit {
@@ -229,11 +244,13 @@ impl Failure for GatewayError {
             | Self::NoSuchApi { .. }
             | Self::NotTranslatable(_)
             | Self::NoneWished { .. }
+            | Self::RealtimeUnguarded { .. }
+            | Self::RealtimeUnmetered { .. }
             | Self::UnknownPrevious { .. }
             | Self::PreviousElsewhere { .. } => Kind::Invalid,
             Self::InUse { .. } => Kind::Conflict,
             Self::WrongKey => Kind::Unauthenticated,
-            Self::ModelNotAllowed { .. } | Self::NoPrice { .. } => Kind::Forbidden,
+            Self::ModelNotAllowed { .. } | Self::NoPrice { .. } | Self::PageWithoutKey => Kind::Forbidden,
             Self::Limit { .. } => Kind::Exhausted,
             Self::NoProvider { .. } | Self::ProviderGone { .. } | Self::LedgerBehind => Kind::Unavailable,
             Self::Entry { .. }
@@ -261,6 +278,9 @@ impl Failure for GatewayError {
             Self::NoProvider { .. } | Self::ProviderGone { .. } => "gateway.no_provider",
             Self::NoneWished { .. } => "gateway.none_wished",
             Self::NoPrice { .. } => "gateway.no_price",
+            Self::RealtimeUnguarded { .. } => "gateway.realtime_unguarded",
+            Self::RealtimeUnmetered { .. } => "gateway.realtime_unmetered",
+            Self::PageWithoutKey => "gateway.page_without_key",
             Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
             Self::Limit { .. } => "gateway.rate_limited",
             Self::LedgerBehind => "gateway.ledger_behind",
@@ -301,6 +321,11 @@ impl Failure for GatewayError {
             Self::NoPrice { .. } => {
                 "give the deployment a price, or write `unknown_price: flag` in the model's definition"
             }
+            Self::RealtimeUnguarded { .. } => "ask for a model without guardrails, or by another API",
+            Self::RealtimeUnmetered { .. } => {
+                "open a WebSocket on GET /v1/realtime with your own key; give a page in a browser a virtual key of its own with a small budget"
+            }
+            Self::PageWithoutKey => "show a virtual key as the subprotocol `openai-insecure-api-key.KEY`",
             Self::Limit { bound: Bound::Concurrency { .. }, .. } => {
                 "send the call again when another one is over"
             }

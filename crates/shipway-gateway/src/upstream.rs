@@ -3,11 +3,13 @@
 //! Addresses come from the configuration of the server only, and redirects are not followed: no caller and no provider decides where a
 //! secret is sent. Answers are asked for as they are, without compression, so that their bytes can be passed on.
 
-use std::{fmt, time::Duration};
+mod socket;
+
+use std::{fmt, sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use reqwest::{Client, Response, redirect::Policy};
+use reqwest::{Client, ClientBuilder, Response, redirect::Policy};
 use shipway_dialects::{ApiError, Cause};
 
 use crate::{
@@ -30,6 +32,8 @@ const KEPT_IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct Provider {
     spec: ProviderSpec,
     client: Client,
+    /// For connections over which both sides speak: HTTP/1.1, and never shared. Made for the first of them.
+    sockets: OnceLock<Client>,
     /// The header that carries the secret.
     secret: Option<(HeaderName, HeaderValue)>,
 }
@@ -42,14 +46,8 @@ impl fmt::Debug for Provider {
 
 impl Provider {
     pub(crate) fn new(spec: ProviderSpec) -> Result<Self, GatewayError> {
-        let client = Client::builder()
-            .connect_timeout(spec.connect_timeout)
-            .redirect(Policy::none())
-            .referer(false)
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .pool_idle_timeout(KEPT_IDLE)
-            .build()?;
+        let client =
+            builder(&spec).pool_max_idle_per_host(IDLE_CONNECTIONS).pool_idle_timeout(KEPT_IDLE).build()?;
         let secret = match &spec.api_key {
             None => None,
             Some(key) => {
@@ -64,7 +62,7 @@ impl Provider {
                 Some((name, value))
             }
         };
-        Ok(Self { spec, client, secret })
+        Ok(Self { spec, client, sockets: OnceLock::new(), secret })
     }
 
     pub(crate) fn kind(&self) -> ProviderKind {
@@ -120,6 +118,15 @@ impl Provider {
         }
         headers
     }
+}
+
+/// What all connections to a provider share.
+fn builder(spec: &ProviderSpec) -> ClientBuilder {
+    Client::builder()
+        .connect_timeout(spec.connect_timeout)
+        .redirect(Policy::none())
+        .referer(false)
+        .tcp_nodelay(true)
 }
 
 /// The headers of a caller that go on to a provider. `is_same_api`: what they mean for one API alone goes too.

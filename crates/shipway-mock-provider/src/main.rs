@@ -12,6 +12,7 @@
 //! - `dialects/`: how each provider reads a request, and words an answer, a stream and an error
 //! - `provider`, `route`: from a request to its answer, by its path
 //! - `speak`, `failures`: an honest answer, and errors
+//! - `realtime/`: connections over which both sides speak
 //! - `kept`: answers that were prepared, and responses that later requests name
 //! - `journal`, `control`: what arrived, and the paths under `/_mock/`
 
@@ -28,6 +29,7 @@ mod flags;
 mod journal;
 mod kept;
 mod provider;
+mod realtime;
 mod reply;
 mod route;
 mod script;

@@ -18,6 +18,7 @@ pub(crate) enum Route {
     Moderation,
     Models(House),
     Model(House, String),
+    Realtime,
     Messages,
     CountTokens,
     Generate { model: String, stream: bool },
@@ -53,6 +54,7 @@ impl Route {
             ("POST", ["responses", id, "cancel"]) => Self::ResponseCancel((*id).to_owned()),
             ("GET", ["models"]) => Self::Models(house),
             ("GET", ["models", name @ ..]) => Self::Model(house, name.join("/")),
+            ("GET", ["realtime"]) => Self::Realtime,
             ("POST", ["messages"]) => Self::Messages,
             ("POST", ["messages", "count_tokens"]) => Self::CountTokens,
             _ => return None,
@@ -98,6 +100,7 @@ impl Route {
             Self::Response(_)
                 | Self::ResponseInput(_)
                 | Self::ResponseCancel(_)
+                | Self::Realtime
                 | Self::Models(_)
                 | Self::Model(..)
         )

@@ -89,6 +89,12 @@ impl Call {
             None => gateway.meter().reserve_nothing(chain, now),
         };
         let reservation = reservation.map_err(|(scope, bound)| GatewayError::Limit { scope, bound })?;
+        Ok(Self::begin(gateway, reservation, description))
+    }
+
+    /// Enters a call into the ledger that has reserved already.
+    pub(super) fn begin(gateway: Gateway, reservation: Reservation, description: Description) -> Self {
+        let now = gateway.now();
         let Description {
             caller,
             user,
@@ -104,7 +110,7 @@ impl Call {
         let opened = Opened {
             call: new_call_id(),
             at_us: now.0,
-            chain: chain.clone(),
+            chain: reservation.chain.clone(),
             caller,
             model,
             api: api.to_string(),
@@ -124,7 +130,7 @@ impl Call {
         gateway.ledger().ink().enter(&Entry::Opened(opened));
         let began = Instant::now();
         let deadline = began + total;
-        Ok(Self {
+        Self {
             gateway,
             reservation,
             fact,
@@ -141,7 +147,7 @@ impl Call {
             is_again: false,
             is_guarded: false,
             deadline,
-        })
+        }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -264,6 +270,11 @@ impl Call {
         self.fact.upstream_model = Some(deployment.spec.model.clone());
         self.fact.first_token_us = Some(micros(self.began));
         self.answering = Some((waiting, Arc::clone(&deployment.figures)));
+    }
+
+    /// The first of its answer is there, later than the deployment took it on.
+    pub(super) fn begins_to_be_answered(&mut self) {
+        self.fact.first_token_us = Some(micros(self.began));
     }
 
     /// A model of this server answers.

@@ -2,6 +2,7 @@
 //!
 //! - `calls`: the APIs of OpenAI and Anthropic, under the paths that their clients ask
 //! - `media`: images, sound, moderations
+//! - `realtime`: connections over which both sides speak
 //! - `responses`: what is asked about responses that providers keep
 //! - `gemini`: Google's API for Gemini, likewise
 //! - `models`: which models a caller may ask
@@ -15,6 +16,7 @@ mod guardrails;
 mod keys;
 mod media;
 mod models;
+mod realtime;
 mod responses;
 mod view;
 
@@ -62,6 +64,7 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .with_unknown_path_renderer("/v1beta/", in_gemini);
     native()
         .merge(openai())
+        .merge(realtime())
         .merge(models)
         .merge(anthropic)
         .merge(gemini)
@@ -133,6 +136,19 @@ fn openai() -> Routes<Gateway> {
         .post_with_limit("/v1/moderations", Permission::Known, CALL_LIMIT_BYTES, media::moderations)
         .with_problem_renderer(in_openai)
         .with_unknown_path_renderer("/v1/", in_openai)
+}
+
+/// OpenAI's API over a connection.
+fn realtime() -> Routes<Gateway> {
+    Routes::new()
+        .get("/v1/realtime", Permission::Known, realtime::connect)
+        .post("/v1/realtime/client_secrets", Permission::Known, realtime::client_secrets)
+        .post("/v1/realtime/sessions", Permission::Known, realtime::client_secrets)
+        .post("/v1/realtime/transcription_sessions", Permission::Known, realtime::client_secrets)
+        .post("/v1/realtime/calls", Permission::Known, realtime::calls)
+        .post("/v1/realtime/calls/{*call}", Permission::Known, realtime::calls)
+        .with_key_in_subprotocol(realtime::KEY_IN_SUBPROTOCOL)
+        .with_problem_renderer(in_openai)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]

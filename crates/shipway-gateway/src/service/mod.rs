@@ -18,6 +18,7 @@ use std::{
         Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -28,7 +29,7 @@ use shipway_store::{
     audit::{self, AuditEntry},
 };
 use tokio::sync::{Mutex, MutexGuard};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use groups::PutGroup;
 pub use identify::IdentifyKeys;
@@ -46,6 +47,9 @@ use crate::{
     ports::LocalModels,
     store,
 };
+
+/// How long connections may take to say goodbye.
+const CONNECTIONS_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// The gateway. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -67,6 +71,9 @@ struct Inner {
     local: OnceLock<Arc<dyn LocalModels>>,
     answers: AnswerCache,
     tracker: TaskTracker,
+    /// Connections over which both sides speak.
+    connections: TaskTracker,
+    connections_end: CancellationToken,
 }
 
 impl fmt::Debug for Gateway {
@@ -120,6 +127,8 @@ impl Gateway {
             local: OnceLock::new(),
             answers: AnswerCache::new(cache_bytes),
             tracker,
+            connections: TaskTracker::new(),
+            connections_end: CancellationToken::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -148,8 +157,20 @@ impl Gateway {
         Ok(())
     }
 
-    /// Writes what waits. Called after the last call is over.
+    /// Ends connections over which both sides speak, and those that come later at once: their callers are told that the server stops.
+    pub fn end_connections(&self) {
+        self.inner.connections_end.cancel();
+        self.inner.connections.close();
+    }
+
+    /// Ends connections, and writes what waits. Called after the last call is over.
     pub async fn shutdown(&self) -> Result<(), GatewayError> {
+        self.end_connections();
+        if tokio::time::timeout(CONNECTIONS_END_WITHIN, self.inner.connections.wait()).await.is_err() {
+            tracing::warn!(
+                "connections of callers did not end in time; what ran over them is charged what it had reserved"
+            );
+        }
         self.inner.ledger.close().await
     }
 
@@ -161,6 +182,15 @@ impl Gateway {
     /// What a key or a group has used.
     pub fn usage(&self, scope: &Scope) -> Usage {
         self.inner.meter.usage(scope, self.now())
+    }
+
+    /// Runs a connection, until [`Self::connections_end`] at most.
+    pub(crate) fn spawn_connection(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.inner.connections.spawn(connection);
+    }
+
+    pub(crate) fn connections_end(&self) -> &CancellationToken {
+        &self.inner.connections_end
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -7,6 +7,7 @@
 //! - `guardrails`: what requests and answers must not hold; `guardrails_kept`: also of answers that are kept or translated
 //! - `limits`: keys, budgets, rates
 //! - `media`: images, sound, moderations
+//! - `realtime`: connections over which both sides speak; `realtime_world`: both sides
 //! - `responses`: responses that providers keep
 //! - `routing`: strategies, detours, hedges, breakers, what callers wish of providers
 //! - `translation`, `translated_streams`: calls and answers of one API in the words of another
@@ -23,6 +24,8 @@ mod guardrails_kept;
 mod ledger;
 mod limits;
 mod media;
+mod realtime;
+mod realtime_world;
 mod responses;
 mod routing;
 mod streams;
