@@ -215,10 +215,12 @@ impl Conversation {
 
     /// What the user said last, and what a response is asked with.
     pub(super) fn said(&self, asked: &Value) -> String {
-        let users = self.items.iter().rev().find(|item| item["role"] == "user");
-        let parts = users.map_or(&[][..], |item| list(item, "content"));
-        let said: Vec<&str> = parts.iter().filter_map(|part| text(part, "text")).collect();
-        format!("{} {}", said.join(" "), text(asked, "instructions").unwrap_or_default())
+        // What is spoken has no text.
+        let of_user = self.items.iter().rev().filter(|item| item["role"] == "user");
+        let texts = |item| list(item, "content").iter().filter_map(|part| text(part, "text"));
+        let said =
+            of_user.map(|item| texts(item).collect::<Vec<_>>().join(" ")).find(|said| !said.is_empty());
+        format!("{} {}", said.unwrap_or_default(), text(asked, "instructions").unwrap_or_default())
     }
 
     /// The events of a response, as the script says.
