@@ -16,6 +16,9 @@ pub enum Dialect {
     OpenAiEmbeddings,
     /// What OpenAI has for images, sound and moderations: it names a model, as JSON or as a form, and is passed on.
     OpenAiMedia,
+    /// `GET /v1/realtime`: events over a WebSocket. What passes is read as [`ServerEvent`](crate::ServerEvent) and
+    /// [`ClientEvent`](crate::ClientEvent).
+    OpenAiRealtime,
     /// `POST /v1/messages` of Anthropic.
     AnthropicMessages,
     /// `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent` of Google. Model and streaming are
@@ -36,12 +39,13 @@ pub enum Family {
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiResponses,
         Self::OpenAiEmbeddings,
         Self::OpenAiMedia,
+        Self::OpenAiRealtime,
         Self::AnthropicMessages,
         Self::GeminiGenerate,
     ];
@@ -55,7 +59,8 @@ impl Dialect {
             | Self::OpenAiCompletions
             | Self::OpenAiResponses
             | Self::OpenAiEmbeddings
-            | Self::OpenAiMedia => Family::OpenAi,
+            | Self::OpenAiMedia
+            | Self::OpenAiRealtime => Family::OpenAi,
         }
     }
 
@@ -67,6 +72,7 @@ impl Dialect {
             Self::OpenAiResponses => "open_ai_responses",
             Self::OpenAiEmbeddings => "open_ai_embeddings",
             Self::OpenAiMedia => "open_ai_media",
+            Self::OpenAiRealtime => "open_ai_realtime",
             Self::AnthropicMessages => "anthropic_messages",
             Self::GeminiGenerate => "gemini_generate",
         }

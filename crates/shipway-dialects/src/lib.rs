@@ -16,6 +16,7 @@
 //! - `finish`: why an answer ended
 //! - `failure`: what went wrong, read from one dialect and written in another; limits and retries in headers
 //! - `batch`: files of calls that are worked off later
+//! - `realtime`: the events of a connection of OpenAI's realtime API
 //! - `price`: what usage costs, in whole nano-units
 //! - `translate`: requests, answers and streams of one dialect in the words of another
 //! - `json`: the reader under heads and scanner
@@ -32,6 +33,7 @@ mod json;
 mod kept;
 mod made;
 mod price;
+mod realtime;
 mod rewrite;
 pub mod said;
 mod scanner;
@@ -50,6 +52,7 @@ pub use json::{DEEPEST, NotJson};
 pub use kept::response_id;
 pub use made::Made;
 pub use price::{Extras, Modifier, Nanos, NotMoney, Price, Rates, Tier};
+pub use realtime::{ClientEvent, ResponseEnd, ServerEvent, SoundFormat, Spoken};
 pub use rewrite::{Changes, rewrite};
 pub use scanner::{Ending, Frame, Scanner, Sort};
 pub use sse::{Event, FrameTooLong, Framer, LONGEST_FRAME_BYTES};

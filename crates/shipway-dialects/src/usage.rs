@@ -221,7 +221,7 @@ fn of_gemini(usage: &Value) -> Usage {
 
 impl Usage {
     /// No part is larger than its whole, so that what has a price of its own is never charged beyond what was used.
-    fn consistent(mut self) -> Self {
+    pub(crate) fn consistent(mut self) -> Self {
         self.input_audio = self.input_audio.min(self.input);
         self.input_image = self.input_image.min(self.input - self.input_audio);
         self.output_audio = self.output_audio.min(self.output);
@@ -230,7 +230,7 @@ impl Usage {
     }
 }
 
-fn count(value: &Value, pointer: &str) -> Option<u64> {
+pub(crate) fn count(value: &Value, pointer: &str) -> Option<u64> {
     let number = value.pointer(pointer)?;
     number.as_u64().or_else(|| number.as_f64().filter(|float| *float >= 0.0).map(|float| float as u64))
 }

@@ -87,14 +87,31 @@ pub(crate) fn url(spec: &ProviderSpec, target: &Target<'_>) -> Url {
     url
 }
 
+/// A connection has no body that could name the model: its address does.
+pub(crate) fn socket_url(spec: &ProviderSpec, target: &Target<'_>) -> Url {
+    let mut url = spec.base_url.clone();
+    let base = url.path().trim_end_matches('/').to_owned();
+    let (path, name) = match (spec.kind, &spec.api_version) {
+        (ProviderKind::Azure, None) => (format!("{AZURE}/v1/{}", target.path), "model"),
+        (ProviderKind::Azure, Some(version)) => {
+            url.query_pairs_mut().append_pair("api-version", version);
+            (format!("{AZURE}/{}", target.path), "deployment")
+        }
+        _ => (target.path.to_owned(), "model"),
+    };
+    url.set_path(&format!("{base}/{path}"));
+    url.query_pairs_mut().append_pair(name, target.model);
+    url
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    fn at(kind: ProviderKind, base_url: &str, api_version: Option<&str>, target: &Target<'_>) -> String {
-        let spec = ProviderSpec {
+    fn spec(kind: ProviderKind, base_url: &str, api_version: Option<&str>) -> ProviderSpec {
+        ProviderSpec {
             name: "p".to_owned(),
             kind,
             base_url: base_url.parse().unwrap(),
@@ -102,8 +119,11 @@ mod tests {
             api_key: None,
             api_key_secret: None,
             connect_timeout: Duration::from_secs(1),
-        };
-        url(&spec, target).into()
+        }
+    }
+
+    fn at(kind: ProviderKind, base_url: &str, api_version: Option<&str>, target: &Target<'_>) -> String {
+        url(&spec(kind, base_url, api_version), target).into()
     }
 
     const CHAT: Target<'static> =
@@ -132,6 +152,25 @@ mod tests {
         assert_eq!(asked("tunedModels/x", GENERATE, false), "http://g/v1beta/tunedModels/x:generateContent");
         // A name is no way out of the path.
         assert_eq!(asked("x?y=#z", GENERATE, false), "http://g/v1beta/models/x%3Fy=%23z:generateContent");
+    }
+
+    #[test]
+    fn realtime_has_the_model_in_its_query() {
+        let target =
+            Target { dialect: Dialect::OpenAiRealtime, path: "realtime", model: "a&b", is_stream: true };
+        let at = |kind, base_url: &str, api_version| -> String {
+            socket_url(&spec(kind, base_url, api_version), &target).into()
+        };
+        assert_eq!(
+            at(ProviderKind::OpenAi, "https://r.example/v1", None),
+            "https://r.example/v1/realtime?model=a%26b"
+        );
+        let azure = |version| at(ProviderKind::Azure, "https://r.example", version);
+        assert_eq!(azure(None), "https://r.example/openai/v1/realtime?model=a%26b");
+        assert_eq!(
+            azure(Some("2025-04-01-preview")),
+            "https://r.example/openai/realtime?api-version=2025-04-01-preview&deployment=a%26b"
+        );
     }
 
     #[test]

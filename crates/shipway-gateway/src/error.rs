@@ -152,6 +152,24 @@ pub enum GatewayError {
         /// The deployment.
         deployment: String,
     },
+    /// Connections are not held to limits that several servers share.
+    #[error("where several servers share limits, there are no connections of the realtime API")]
+    RealtimeShared,
+    /// Guardrails cannot look at what is said over a connection.
+    #[error("model {model} has guardrails, which cannot look at what is said over a realtime connection")]
+    RealtimeUnguarded {
+        /// The model.
+        model: String,
+    },
+    /// It would lead past the gateway, where nobody counts what is used.
+    #[error("{what} would lead to the provider past this gateway, which could not count what is used")]
+    RealtimeUnmetered {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// A page in a browser opens a connection without a virtual key.
+    #[error("a page in a browser opens a connection, and shows no virtual key")]
+    PageWithoutKey,
     /// A limit or a budget of the key or of a group of it is reached.
     #[error("{}", bound_in_words(scope, bound))]
     Limit {
@@ -291,6 +309,9 @@ impl Failure for GatewayError {
             | Self::NoSuchApi { .. }
             | Self::NotTranslatable(_)
             | Self::NoneWished { .. }
+            | Self::RealtimeUnguarded { .. }
+            | Self::RealtimeShared
+            | Self::RealtimeUnmetered { .. }
             | Self::UnknownPrevious { .. }
             | Self::PreviousElsewhere { .. } => Kind::Invalid,
             Self::InUse { .. }
@@ -299,7 +320,7 @@ impl Failure for GatewayError {
             | Self::NoSecretsKey
             | Self::SecretShut { .. } => Kind::Conflict,
             Self::WrongKey => Kind::Unauthenticated,
-            Self::ModelNotAllowed { .. } | Self::NoPrice { .. } => Kind::Forbidden,
+            Self::ModelNotAllowed { .. } | Self::NoPrice { .. } | Self::PageWithoutKey => Kind::Forbidden,
             Self::Limit { .. } => Kind::Exhausted,
             Self::NoProvider { .. }
             | Self::ProviderGone { .. }
@@ -334,6 +355,10 @@ impl Failure for GatewayError {
             Self::WhichProvider => "gateway.which_provider",
             Self::GuardedFile { .. } => "gateway.guarded_file",
             Self::NoPrice { .. } => "gateway.no_price",
+            Self::RealtimeUnguarded { .. } => "gateway.realtime_unguarded",
+            Self::RealtimeShared => "gateway.realtime_shared",
+            Self::RealtimeUnmetered { .. } => "gateway.realtime_unmetered",
+            Self::PageWithoutKey => "gateway.page_without_key",
             Self::Limit { bound: Bound::Budget { .. }, .. } => "gateway.budget_used_up",
             Self::Limit { .. } => "gateway.rate_limited",
             Self::LedgerBehind => "gateway.ledger_behind",
@@ -385,6 +410,12 @@ impl Failure for GatewayError {
             Self::NoPrice { .. } => {
                 "give the deployment a price, or write `unknown_price: flag` in the model's definition"
             }
+            Self::RealtimeShared => "ask a server that runs alone, or call the model by another of its APIs",
+            Self::RealtimeUnguarded { .. } => "ask for a model without guardrails, or by another API",
+            Self::RealtimeUnmetered { .. } => {
+                "open a WebSocket on GET /v1/realtime with your own key; give a page in a browser a virtual key of its own with a small budget"
+            }
+            Self::PageWithoutKey => "show a virtual key as the subprotocol `openai-insecure-api-key.KEY`",
             Self::Limit { bound: Bound::Concurrency { .. }, .. } => {
                 "send the call again when another one is over"
             }

@@ -3,15 +3,17 @@
 //! Addresses come from the configuration of the server only, and redirects are not followed: no caller and no provider decides where a
 //! secret is sent. Answers are asked for as they are, without compression, so that their bytes can be passed on.
 
+mod socket;
+
 use std::{
     fmt,
-    sync::{PoisonError, RwLock},
+    sync::{OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use reqwest::{Client, Response, redirect::Policy};
+use reqwest::{Client, ClientBuilder, Response, redirect::Policy};
 use shipway_dialects::{ApiError, Cause};
 
 use crate::{
@@ -35,6 +37,8 @@ const KEPT_IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct Provider {
     spec: ProviderSpec,
     client: Client,
+    /// For connections over which both sides speak: HTTP/1.1, and never shared. Made for the first of them.
+    sockets: OnceLock<Client>,
     /// The header that carries the secret.
     secret: Option<(HeaderName, HeaderValue)>,
     /// The same where the secret is kept here, and may change while the server runs.
@@ -49,14 +53,8 @@ impl fmt::Debug for Provider {
 
 impl Provider {
     pub(crate) fn new(spec: ProviderSpec) -> Result<Self, GatewayError> {
-        let client = Client::builder()
-            .connect_timeout(spec.connect_timeout)
-            .redirect(Policy::none())
-            .referer(false)
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .pool_idle_timeout(KEPT_IDLE)
-            .build()?;
+        let client =
+            builder(&spec).pool_max_idle_per_host(IDLE_CONNECTIONS).pool_idle_timeout(KEPT_IDLE).build()?;
         let secret = match &spec.api_key {
             None => None,
             Some(key) => {
@@ -70,7 +68,7 @@ impl Provider {
             }
         };
         let kept = spec.api_key_secret.as_ref().map(|name| RwLock::new(Err(unkept(name))));
-        Ok(Self { spec, client, secret, kept })
+        Ok(Self { spec, client, sockets: OnceLock::new(), secret, kept })
     }
 
     /// Takes the secret that it refers to as it is kept now.
@@ -170,6 +168,15 @@ fn shown(kind: ProviderKind, key: &str) -> Option<HeaderValue> {
 
 fn unkept(name: &str) -> String {
     format!("the secret {name} is not kept: `shipway llm secrets put {name}`")
+}
+
+/// What all connections to a provider share.
+fn builder(spec: &ProviderSpec) -> ClientBuilder {
+    Client::builder()
+        .connect_timeout(spec.connect_timeout)
+        .redirect(Policy::none())
+        .referer(false)
+        .tcp_nodelay(true)
 }
 
 /// The headers of a caller that go on to a provider. `is_same_api`: what they mean for one API alone goes too.

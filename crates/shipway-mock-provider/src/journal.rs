@@ -52,6 +52,8 @@ pub(crate) struct Sent {
     pub(crate) bytes: usize,
     /// From the moment when the answer was ready to be sent: waiting, as the script says, is in it.
     pub(crate) took: Duration,
+    /// Over a connection: what the client said, and how it closed.
+    pub(crate) said: Option<Value>,
 }
 
 /// A request that arrived.
@@ -225,6 +227,7 @@ impl Journal {
                 "frames": sent.frames,
                 "body_bytes": sent.bytes,
                 "took_us": micros(sent.took),
+                "said": sent.said,
             })
         });
         let body = entry.body.as_deref();
@@ -253,8 +256,15 @@ impl Journal {
 
 /// The headers as they came, in their order; keys as digests.
 fn shown_headers(head: &[u8]) -> Value {
-    const SECRET: [&str; 5] =
-        ["authorization", "x-api-key", "x-goog-api-key", "proxy-authorization", "cookie"];
+    const SECRET: [&str; 7] = [
+        "authorization",
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "sec-websocket-protocol",
+        "proxy-authorization",
+        "cookie",
+    ];
     let shown = headers(head).map(|(name, value)| {
         let secret = SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret));
         (name.to_ascii_lowercase(), Value::from(if secret { digest(value) } else { value.to_owned() }))

@@ -13,6 +13,7 @@
 //! - `provider`, `route`: from a request to its answer, by its path
 //! - `speak`, `failures`: an honest answer, and errors
 //! - `files`: files, and batches that are worked off
+//! - `realtime/`: connections over which both sides speak
 //! - `kept`: answers that were prepared, and responses that later requests name
 //! - `relay`: passes bytes on to another one
 //! - `journal`, `control`: what arrived, and the paths under `/_mock/`
@@ -31,6 +32,7 @@ mod flags;
 mod journal;
 mod kept;
 mod provider;
+mod realtime;
 mod relay;
 mod reply;
 mod route;

@@ -19,6 +19,7 @@ use crate::{
     flags::Flags,
     journal::{Entry, Journal, Seen},
     kept::{Prepared, PreparedKey, Responses},
+    realtime::Asked,
     route::Route,
     script::{ErrorKind, Fault, Script},
     speak,
@@ -149,6 +150,60 @@ impl Provider {
         };
         let seen = Seen { number, model, stream, script, checksum: Some(checksum) };
         self.arrived(request, seen, answer)
+    }
+
+    /// Lets a connection in, or says why not: its script decides as of any other request.
+    pub(crate) fn opens(
+        &self,
+        request: &Request,
+        asked: &Asked,
+    ) -> Result<(Option<Arc<Entry>>, u64), Arrived> {
+        let number = self.numbers.fetch_add(1, Relaxed) + 1;
+        let body = Value::Null;
+        let chosen = self.script_of(asked, request.header("x-mock-script"), &[]);
+        let (script, wrong) = match chosen {
+            Ok(script) => (script, None),
+            Err(wrong) => (Arc::clone(&self.unscripted), Some(wrong)),
+        };
+        let is_there = Route::of(&request.method, request.path(), false) == Some(Route::Realtime);
+        let call = Call {
+            route: &Route::Realtime,
+            model: model_and_script(&asked.model).0,
+            body: &body,
+            checksum: 0,
+            body_bytes: 0,
+            script: &script,
+            number,
+        };
+        let accepted = &self.flags.accept_keys;
+        let is_accepted = accepted.is_empty() || asked.key.as_ref().is_some_and(|key| accepted.contains(key));
+        let refused = match wrong {
+            _ if !is_there => Some(failures::unknown_path(&request.method, request.path())),
+            Some(wrong) => Some(failures::answer(&call, &Refused::invalid(format!("the script: {wrong}")))),
+            None if !is_accepted => Some(failures::of_kind(&call, ErrorKind::Auth)),
+            None if asked.model.is_empty() => {
+                Some(failures::answer(&call, &Refused::at("model", "You must provide a model parameter.")))
+            }
+            None => {
+                scripted(&script.failure).filter(|_| fails(&call)).map(|kind| failures::of_kind(&call, kind))
+            }
+        };
+        let model = asked.model.clone();
+        let seen = Seen { number, model, stream: true, script: Arc::clone(&script), checksum: None };
+        match refused {
+            Some(answer) => Err(self.arrived(request, seen, answer)),
+            None => Ok((self.journal.arrived(request, seen), number)),
+        }
+    }
+
+    /// The script of a response over a connection, of which `said` is the text.
+    pub(crate) fn script_of_response(&self, asked: &Asked, said: &str) -> Result<Arc<Script>, String> {
+        self.script_of(asked, None, said.as_bytes())
+    }
+
+    fn script_of(&self, asked: &Asked, header: Option<&str>, body: &[u8]) -> Result<Arc<Script>, String> {
+        let (model, key) = (asked.model.as_str(), asked.key.as_deref());
+        self.scripts.choose(&Signs { model, key, header, body })
     }
 
     fn script(&self, request: &Request, model: &str) -> Result<Arc<Script>, String> {

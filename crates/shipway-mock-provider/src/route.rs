@@ -24,6 +24,7 @@ pub(crate) enum Route {
     BatchCancel(String),
     Models(House),
     Model(House, String),
+    Realtime,
     Messages,
     CountTokens,
     Generate { model: String, stream: bool },
@@ -65,6 +66,7 @@ impl Route {
             ("POST", ["batches", id, "cancel"]) => Self::BatchCancel((*id).to_owned()),
             ("GET", ["models"]) => Self::Models(house),
             ("GET", ["models", name @ ..]) => Self::Model(house, name.join("/")),
+            ("GET", ["realtime"]) => Self::Realtime,
             ("POST", ["messages"]) => Self::Messages,
             ("POST", ["messages", "count_tokens"]) => Self::CountTokens,
             _ => return None,
@@ -127,6 +129,7 @@ impl Route {
                 | Self::Response(_)
                 | Self::ResponseInput(_)
                 | Self::ResponseCancel(_)
+                | Self::Realtime
                 | Self::Models(_)
                 | Self::Model(..)
         )

@@ -56,6 +56,7 @@ pub(crate) fn answer(provider: &Provider, call: &Call<'_>) -> Result<Answer, Ref
         | Route::Batches
         | Route::Batch(_)
         | Route::BatchCancel(_) => whole(call, &Value::Null),
+        Route::Realtime => return Err(Refused::invalid("This endpoint is for WebSocket connections.")),
         Route::Models(House::Anthropic) => whole(call, &anthropic::models(provider.models())),
         Route::Models(_) => whole(call, &openai::models(provider.models())),
         Route::Model(House::Anthropic, name) => whole(call, &anthropic::model(name)),

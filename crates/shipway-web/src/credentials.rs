@@ -104,6 +104,18 @@ pub(crate) fn take_from_query(name: &str, uri: &Uri, headers: &mut HeaderMap) {
     }
 }
 
+/// Takes a token out of the subprotocols that a WebSocket is asked with, where it stands behind `prefix`, into the header that it could
+/// have come in: a page in a browser can set no other header. A header that is there already goes before it.
+pub(crate) fn take_from_subprotocols(prefix: &str, headers: &mut HeaderMap) {
+    let all = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let offered = all.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let found = offered.filter_map(|one| one.trim().strip_prefix(prefix)).find(|key| !key.is_empty());
+    if let Some(mut value) = found.and_then(|key| HeaderValue::from_str(key).ok()) {
+        value.set_sensitive(true);
+        headers.entry(KEY_OF_QUERY).or_insert(value);
+    }
+}
+
 impl Credentials {
     /// What a request shows: its `Authorization` header, and without one the token in `x-api-key` or `x-goog-api-key`.
     pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Self>, Unreadable> {
@@ -221,6 +233,27 @@ mod tests {
         assert_eq!(taken("?key=abc", Some("of-the-header")), Some("of-the-header".to_owned()));
         for query in ["", "?key=", "?monkey=abc", "?key"] {
             assert_eq!(taken(query, None), None, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_a_subprotocol_is_taken_where_no_header_shows_one() {
+        let taken = |offered: &[&'static str], header: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            for value in offered {
+                headers.append(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(value));
+            }
+            if let Some(header) = header {
+                headers.insert(KEY_OF_QUERY, HeaderValue::from_static(header));
+            }
+            take_from_subprotocols("key.", &mut headers);
+            Credentials::shown(&headers).unwrap().map(|shown| shown.secret().to_owned())
+        };
+        assert_eq!(taken(&["realtime, key.abc"], None), Some("abc".to_owned()));
+        assert_eq!(taken(&["realtime", "key.abc,beta"], None), Some("abc".to_owned()));
+        assert_eq!(taken(&["key.abc"], Some("of-the-header")), Some("of-the-header".to_owned()));
+        for offered in [&["realtime"][..], &["key."], &["monkey.abc"], &[]] {
+            assert_eq!(taken(offered, None), None, "{offered:?}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     Guard, Problem, ProblemRenderer, RouteDescription,
     access::{Locate, authorise},
     body::limit_body,
-    credentials::take_from_query,
+    credentials::{take_from_query, take_from_subprotocols},
 };
 
 /// What one route demands.
@@ -26,6 +26,8 @@ pub(crate) struct Gate {
     pub(crate) renderer: Option<ProblemRenderer>,
     /// The parameter of the address that a token may stand in.
     pub(crate) key_in_query: Option<&'static str>,
+    /// What stands before a token among the subprotocols of a WebSocket.
+    pub(crate) key_in_subprotocol: Option<&'static str>,
 }
 
 /// Lets a request through to its handler, and gives every problem the body of its wire.
@@ -42,6 +44,9 @@ impl Gate {
         if let Some(name) = self.key_in_query {
             let uri = request.uri().clone();
             take_from_query(name, &uri, request.headers_mut());
+        }
+        if let Some(prefix) = self.key_in_subprotocol {
+            take_from_subprotocols(prefix, request.headers_mut());
         }
         let (permission, method) = (self.route.permission, request.method());
         let caller = self.guard.admit(permission, method, request.uri(), request.headers()).await?;

@@ -38,6 +38,7 @@ struct Route<S> {
     renderer: Option<ProblemRenderer>,
     locator: Option<Arc<dyn Locate>>,
     key_in_query: Option<&'static str>,
+    key_in_subprotocol: Option<&'static str>,
     handler: MethodRouter<S, Infallible>,
 }
 
@@ -189,7 +190,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             RouteDescription { body_limit_bytes: limit_bytes, ..describe(Method::POST, path, permission) };
         let handler = on_service(MethodFilter::POST, service);
         let renderer: Option<ProblemRenderer> = Some(render_grpc);
-        self.routes.push(Route { description, renderer, locator: None, key_in_query: None, handler });
+        self.routes.push(Route {
+            description,
+            renderer,
+            locator: None,
+            key_in_query: None,
+            key_in_subprotocol: None,
+            handler,
+        });
         self
     }
 
@@ -201,7 +209,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     fn add(mut self, description: RouteDescription, handler: MethodRouter<S, Infallible>) -> Self {
-        self.routes.push(Route { description, renderer: None, locator: None, key_in_query: None, handler });
+        self.routes.push(Route {
+            description,
+            renderer: None,
+            locator: None,
+            key_in_query: None,
+            key_in_subprotocol: None,
+            handler,
+        });
         self
     }
 
@@ -242,6 +257,16 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// Takes a token out of the subprotocols that a WebSocket is asked with on the routes added so far, where no header shows one: pages
+    /// in browsers can send it no other way. `prefix` is what stands before it.
+    #[must_use]
+    pub fn with_key_in_subprotocol(mut self, prefix: &'static str) -> Self {
+        for route in &mut self.routes {
+            route.key_in_subprotocol.get_or_insert(prefix);
+        }
+        self
+    }
+
     /// Gives every problem of the routes added so far the body of a foreign wire: refusals of the guard, of limits, of
     /// extractors and of wrong methods, panics, and each `Problem` that a handler returns. Routes that have a renderer
     /// already keep theirs.
@@ -268,6 +293,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             renderer: route.renderer,
             locator: route.locator,
             key_in_query: route.key_in_query,
+            key_in_subprotocol: route.key_in_subprotocol,
             handler: route.handler.with_state(state.clone()),
         });
         Routes { routes: routes.collect(), unknown_paths: self.unknown_paths }
@@ -287,10 +313,17 @@ impl Routes<()> {
     /// When two routes have the same method and path, or a path is malformed: a server with such routes must not start.
     pub fn into_router(self, guard: Arc<Guard>) -> Router {
         let mut by_path: BTreeMap<&'static str, (MethodRouter, Option<ProblemRenderer>)> = BTreeMap::new();
-        for Route { description, renderer, locator, key_in_query, handler } in self.routes {
+        for Route { description, renderer, locator, key_in_query, key_in_subprotocol, handler } in self.routes
+        {
             let path = description.path;
-            let gate =
-                Gate { guard: Arc::clone(&guard), route: description, locator, renderer, key_in_query };
+            let gate = Gate {
+                guard: Arc::clone(&guard),
+                route: description,
+                locator,
+                renderer,
+                key_in_query,
+                key_in_subprotocol,
+            };
             let handler = handler.route_layer(from_fn_with_state(Arc::new(gate), pass));
             let (handlers, of_path) = by_path.entry(path).or_default();
             *handlers = std::mem::take(handlers).merge(handler);

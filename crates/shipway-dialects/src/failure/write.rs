@@ -53,6 +53,16 @@ impl ApiError {
         Bytes::from(text)
     }
 
+    /// The event of a realtime connection that says this failure. `event_id` is the id of the event itself, `of` that of the client's
+    /// event that is refused.
+    pub fn realtime_event(&self, event_id: &str, of: Option<&str>) -> String {
+        let error = json!({
+            "type": self.openai_type(), "code": self.openai_code(), "message": self.message, "param": self.param,
+            "event_id": of,
+        });
+        json!({"type": "error", "event_id": event_id, "error": error}).to_string()
+    }
+
     fn value(&self, dialect: Dialect, request_id: Option<&str>) -> Value {
         match dialect.family() {
             Family::OpenAi => json!({"error": {

@@ -144,7 +144,8 @@ impl Head {
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiResponses
             | Dialect::OpenAiEmbeddings
-            | Dialect::OpenAiMedia => openai::read(dialect, &mut reader, &mut head),
+            | Dialect::OpenAiMedia
+            | Dialect::OpenAiRealtime => openai::read(dialect, &mut reader, &mut head),
         }?;
         reader.finish()?;
         head.places.closes = whole.end - 1;

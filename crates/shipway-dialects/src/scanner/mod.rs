@@ -159,6 +159,7 @@ impl Scanner {
             Dialect::OpenAiResponses
             | Dialect::OpenAiEmbeddings
             | Dialect::OpenAiMedia
+            | Dialect::OpenAiRealtime
             | Dialect::GeminiGenerate => None,
         }
     }
@@ -249,7 +250,7 @@ impl State {
                 openai::see(self, dialect, event, data)
             }
             Dialect::OpenAiResponses => responses::see(self, data),
-            Dialect::OpenAiMedia => media::see(self, data),
+            Dialect::OpenAiMedia | Dialect::OpenAiRealtime => media::see(self, data),
             Dialect::AnthropicMessages => anthropic::see(self, event, data),
             Dialect::GeminiGenerate => gemini::see(self, data),
         }

@@ -48,7 +48,8 @@ pub fn frame_texts(dialect: Dialect, data: &[u8]) -> FrameTexts {
         Dialect::OpenAiChat
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
-        | Dialect::OpenAiMedia => chat(&mut reader, &mut texts),
+        | Dialect::OpenAiMedia
+        | Dialect::OpenAiRealtime => chat(&mut reader, &mut texts),
         Dialect::AnthropicMessages => messages(&mut reader, &mut texts),
         Dialect::OpenAiResponses => responses(&mut reader, &mut texts),
         Dialect::GeminiGenerate => gemini(&mut reader, &mut texts),

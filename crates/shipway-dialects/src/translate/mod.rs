@@ -87,7 +87,10 @@ pub const fn can_translate(from: Dialect, to: Dialect) -> bool {
             matches!(to, Dialect::OpenAiChat | Dialect::AnthropicMessages | Dialect::GeminiGenerate)
         }
         Dialect::GeminiGenerate => matches!(to, Dialect::OpenAiChat | Dialect::AnthropicMessages),
-        Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings | Dialect::OpenAiMedia => false,
+        Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiMedia
+        | Dialect::OpenAiRealtime => false,
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn is_complete(dialect: Dialect, body: &[u8]) -> bool {
         Dialect::OpenAiResponses => matches!(answer["status"].as_str(), Some("completed" | "incomplete")),
         Dialect::OpenAiEmbeddings => answer["data"].as_array().is_some_and(|items| !items.is_empty()),
         // It has no words for its end.
-        Dialect::OpenAiMedia => false,
+        Dialect::OpenAiMedia | Dialect::OpenAiRealtime => false,
         Dialect::AnthropicMessages => answer["stop_reason"].is_string(),
         Dialect::GeminiGenerate => each("candidates", "finishReason"),
     }

@@ -10,7 +10,12 @@ use shipway_core::Timestamp;
 use shipway_dialects::{ApiError, BadRequest, Cause, Dialect, Usage, response_id, retry_after};
 use tokio::time::{Instant, timeout_at};
 
-use super::{reading::Reading, saying::Said, telling::Telling};
+use super::{
+    reading::Reading,
+    realtime::{Socket, open_socket},
+    saying::Said,
+    telling::Telling,
+};
 use crate::{error::GatewayError, service::Deployment, upstream};
 
 /// The longest whole answer that is taken.
@@ -38,6 +43,8 @@ pub(super) enum Began {
     Stream(Box<First>),
     /// Something that is neither JSON nor events, such as sound.
     Raw(Box<Raw>),
+    /// A connection over which both sides speak.
+    Socket(Box<Socket>),
 }
 
 impl Began {
@@ -46,6 +53,7 @@ impl Began {
             Self::Whole(whole) => whole.status,
             Self::Stream(first) => first.status,
             Self::Raw(raw) => raw.status,
+            Self::Socket(_) => StatusCode::SWITCHING_PROTOCOLS,
         }
     }
 
@@ -54,7 +62,7 @@ impl Began {
         match self {
             Self::Whole(whole) => response_id(&whole.body),
             Self::Stream(first) => first.reading.scanner().response_id().map(str::to_owned),
-            Self::Raw(_) => None,
+            Self::Raw(_) | Self::Socket(_) => None,
         }
     }
 }
@@ -101,12 +109,12 @@ pub(super) struct Stopped {
 }
 
 impl Stopped {
-    fn given_up(error: ApiError) -> Self {
+    pub(super) fn given_up(error: ApiError) -> Self {
         Self { error, answer: None, retry_after: None, may_have_worked: true, used: None, is_unsaid: false }
     }
 
     /// A stream that says as its first word that it failed.
-    fn said(error: ApiError) -> Self {
+    pub(super) fn said(error: ApiError) -> Self {
         let retry_after = error.retry_after;
         Self { retry_after, may_have_worked: false, ..Self::given_up(error) }
     }
@@ -137,6 +145,10 @@ pub(super) async fn begin(
         return Err(Stopped::said(ApiError::new(Cause::Upstream, "the provider is not configured")));
     };
     let Outgoing { said: Said { target, body, telling, .. }, headers, hides_usage, now } = outgoing;
+    if target.dialect == Dialect::OpenAiRealtime {
+        let socket = open_socket(provider, &target, (headers, &body), first_by, now).await?;
+        return Ok(Began::Socket(Box::new(socket)));
+    }
     let form = headers.get(header::CONTENT_TYPE).filter(|_| target.dialect == Dialect::OpenAiMedia);
     let form = form.filter(|content| content.as_bytes().starts_with(b"multipart/")).cloned();
     let mut headers = upstream::passed_on(headers, telling.is_none());

@@ -82,7 +82,7 @@ impl Cached {
         let headers = match began {
             Began::Stream(first) => &first.headers,
             Began::Whole(whole) => &whole.headers,
-            Began::Raw(_) => return None,
+            Began::Raw(_) | Began::Socket(_) => return None,
         };
         let recorder = Recorder::new(origin(headers), gateway.answers().most_bytes());
         Some(Keeper { gateway: gateway.clone(), key, recorder })

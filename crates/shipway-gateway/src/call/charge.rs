@@ -274,6 +274,11 @@ impl Call {
         self.answering = Some((waiting, Arc::clone(&deployment.figures)));
     }
 
+    /// The first of its answer is there, later than the deployment took it on.
+    pub(super) fn begins_to_be_answered(&mut self) {
+        self.fact.first_token_us = Some(micros(self.began));
+    }
+
     /// A model of this server answers.
     pub(super) fn answered_here(&mut self, name: &str) {
         self.fact.deployment = Some("here".to_owned());

@@ -17,6 +17,7 @@
 //! - `on_the_way`: what is done with a stream besides passing it on
 //! - `relay`: a stream is passed on
 //! - `ask`: one provider is asked about what lies there
+//! - `realtime`: a connection over which both sides speak
 //! - `kept`: what is asked about a response that its provider keeps
 //! - `remembering`: its words and its span
 //! - `labels`: what a caller says about a call
@@ -35,6 +36,7 @@ mod on_the_way;
 mod outlook;
 mod raw;
 mod reading;
+mod realtime;
 mod relay;
 mod remembering;
 mod saying;
@@ -56,6 +58,7 @@ pub(crate) use ask::{Question, TOTAL, ask, passing, read, told, who_takes};
 pub(crate) use charge::Charge;
 use charge::{Call, Description};
 pub(crate) use kept::{FollowUp, follow_up};
+pub(crate) use realtime::{Connect, connect, unmetered};
 
 use crate::{
     cache::{Kept, is_complete},
@@ -370,6 +373,11 @@ fn carry_out(
             let milliseconds = asked.head.media_bytes / USUAL_BYTES_PER_MILLISECOND;
             call.made(Made { milliseconds, images: 0 });
             respond(status, headers, raw::body(*answer, call, model.spec.timeouts.idle))
+        }
+        // Only `realtime` asks for one, and carries it out itself.
+        Began::Socket(_) => {
+            let error = ApiError::new(Cause::Internal, "a connection came where an answer was asked for");
+            wire::refuse(dialect, &error, Some(call.id()), None)
         }
         Began::Stream(first) => {
             let mut headers = upstream::answer_headers(&first.headers);

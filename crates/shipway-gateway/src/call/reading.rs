@@ -151,6 +151,7 @@ impl Reading {
             Dialect::OpenAiResponses
             | Dialect::OpenAiEmbeddings
             | Dialect::OpenAiMedia
+            | Dialect::OpenAiRealtime
             | Dialect::GeminiGenerate => true,
         };
         let end = passing.frames.iter().position(|frame| frame.sort == Sort::End);

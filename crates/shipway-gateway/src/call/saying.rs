@@ -49,6 +49,10 @@ pub(super) fn say<'a>(
     let (head, is_stream) = (&asked.head, asked.head.stream);
     let target = Target { dialect, path, model: &deployment.model, is_stream };
     let changes = Changes { model: Some(&deployment.model), stream_usage: true };
+    if dialect == Dialect::OpenAiRealtime {
+        // It has no body but what its query says beside the model.
+        return Ok(Said { target, body: asked.body.clone(), telling: None, dropped: Vec::new() });
+    }
     if dialect == asked.api.dialect {
         let body = rewrite(dialect, asked.body.clone(), head, &changes);
         return Ok(Said { target, body, telling: None, dropped: Vec::new() });

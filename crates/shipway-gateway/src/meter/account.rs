@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use shipway_core::Timestamp;
 
 use super::{
-    Amount, Bound,
+    Amount, Bound, Counts, Reservation,
     rate::Rate,
     share::{Share, Short},
 };
@@ -97,9 +97,16 @@ impl Account {
 
     /// Why a call may not begin that uses neither tokens nor money whatever happens, or nothing.
     pub(crate) fn refuses_at_all(&mut self, now: Timestamp) -> Option<Bound> {
-        if let Some(limit) = self.limits.concurrency.filter(|limit| self.running >= *limit) {
-            return Some(Bound::Concurrency { limit });
-        }
+        self.refuses_at_once().or_else(|| self.refuses_requests(now))
+    }
+
+    /// Why no more may run at once, or nothing.
+    pub(crate) fn refuses_at_once(&self) -> Option<Bound> {
+        let limit = self.limits.concurrency.filter(|limit| self.running >= *limit)?;
+        Some(Bound::Concurrency { limit })
+    }
+
+    fn refuses_requests(&mut self, now: Timestamp) -> Option<Bound> {
         if let Some(limit) = self.limits.requests_per_minute {
             let used = self.requests.used(now.0);
             let limit_now = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -113,24 +120,37 @@ impl Account {
 
     /// Why a call may not begin, or nothing.
     pub(crate) fn refuses(&mut self, ask: Amount, now: Timestamp) -> Option<Bound> {
-        if let Some(bound) = self.refuses_at_all(now) {
-            return Some(bound);
-        }
+        self.refuses_at_all(now)
+            .or_else(|| self.refuses_tokens(ask.tokens, now))
+            .or_else(|| self.refuses_money(ask.nanos, now))
+    }
+
+    /// Why one more request of so many tokens has no room within the minute, or nothing.
+    pub(crate) fn refuses_rates(&mut self, tokens: i64, now: Timestamp) -> Option<Bound> {
+        self.refuses_requests(now).or_else(|| self.refuses_tokens(tokens, now))
+    }
+
+    fn refuses_tokens(&mut self, asked: i64, now: Timestamp) -> Option<Bound> {
         if let Some(limit) = self.limits.tokens_per_minute {
             let used = self.tokens.used(now.0);
-            let beyond = used.saturating_add(ask.tokens) - i64::try_from(limit).unwrap_or(i64::MAX);
+            let beyond = used.saturating_add(asked) - i64::try_from(limit).unwrap_or(i64::MAX);
             if beyond > 0 {
                 let free_us = self.tokens.free_after(now.0, beyond);
-                return Some(Bound::Tokens { limit, asked: ask.tokens, free_us });
+                return Some(Bound::Tokens { limit, asked, free_us });
             }
         }
+        None
+    }
+
+    /// Why there is no money for one more call, or nothing.
+    pub(crate) fn refuses_money(&self, asked: i64, now: Timestamp) -> Option<Bound> {
         self.limits.budgets.iter().find_map(|budget| {
             let used = self.spent.within(budget.window, now).saturating_add(self.reserved);
             let left = budget.nanos().saturating_sub(used);
-            (ask.nanos > left || left <= 0).then(|| Bound::Budget {
+            (asked > left || left <= 0).then(|| Bound::Budget {
                 budget: *budget,
                 left_nanos: left,
-                asked_nanos: ask.nanos,
+                asked_nanos: asked,
                 free_us: budget.window.end(now).map(|end| end.0 - now.0),
             })
         })
@@ -155,30 +175,52 @@ impl Account {
         self.share.as_ref()?.refuses(ask, &self.limits, used, (now, contact.is_fresh))
     }
 
-    pub(crate) fn reserve(&mut self, ask: Amount, now: Timestamp) {
+    pub(crate) fn reserve(&mut self, ask: Amount, counts: Counts, now: Timestamp) {
         if let Some(share) = &mut self.share {
             share.reserve(ask);
         }
-        self.running += 1;
+        self.running += u32::from(counts.at_once);
         self.reserved = self.reserved.saturating_add(ask.nanos);
+        if counts.rates {
+            self.count(ask.tokens, now);
+        }
+    }
+
+    /// Counts a request and its tokens within the minute.
+    pub(crate) fn count(&mut self, tokens: i64, now: Timestamp) {
         if self.limits.requests_per_minute.is_some() {
             self.requests.add(now.0, 1);
         }
         if self.limits.tokens_per_minute.is_some() {
-            self.tokens.add(now.0, ask.tokens);
+            self.tokens.add(now.0, tokens);
         }
     }
 
-    /// The call that reserved `asked` at `began` is over and used `used`.
-    pub(crate) fn settle(&mut self, asked: Amount, began: Timestamp, used: Amount) {
-        if let Some(share) = &mut self.share {
-            share.settle(asked, used);
-        }
-        self.running = self.running.saturating_sub(1);
+    /// What was reserved and never counted within a minute is not needed.
+    pub(crate) fn give_back(&mut self, asked: Amount) {
         self.reserved = self.reserved.saturating_sub(asked.nanos);
-        self.spent.add(began, used.nanos);
+    }
+
+    /// What a call of the moment `began` was charged is changed after it was settled.
+    pub(crate) fn correct(&mut self, began: Timestamp, nanos: i64) {
+        if let Some(share) = &mut self.share {
+            share.is_dirty = true;
+        }
+        self.spent.add(began, nanos);
+    }
+
+    /// The call of a reservation is over and used `used`.
+    pub(crate) fn settle(&mut self, reservation: &Reservation, used: Amount) {
+        let Reservation { asked, began, counts, .. } = reservation;
+        if let Some(share) = &mut self.share {
+            share.settle(*asked, used);
+        }
+        self.running = self.running.saturating_sub(u32::from(counts.at_once));
+        self.reserved = self.reserved.saturating_sub(asked.nanos);
+        self.spent.add(*began, used.nanos);
         if self.limits.tokens_per_minute.is_some() {
-            self.tokens.add(began.0, used.tokens - asked.tokens);
+            let counted = if counts.rates { asked.tokens } else { 0 };
+            self.tokens.add(began.0, used.tokens - counted);
         }
     }
 

@@ -86,6 +86,23 @@ pub struct Reservation {
     pub asked: Amount,
     /// When.
     pub began: Timestamp,
+    /// What it counts as beside its money.
+    pub counts: Counts,
+}
+
+/// What a reservation counts as beside its money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// One of the calls at once.
+    pub at_once: bool,
+    /// A request, and its tokens, within the minute.
+    pub rates: bool,
+}
+
+impl Counts {
+    const CALL: Self = Self { at_once: true, rates: true };
+    const CONNECTION: Self = Self { at_once: true, rates: false };
+    const MONEY: Self = Self { at_once: false, rates: false };
 }
 
 /// What a key or a group has used; where several servers share limits, at all of them.
@@ -136,7 +153,7 @@ impl Meter {
         asked: Amount,
         now: Timestamp,
     ) -> Result<Reservation, (Scope, Bound)> {
-        self.reserve_if(chain, asked, now, |account| account.refuses(asked, now))
+        self.reserve_if(chain, (asked, Counts::CALL), now, |account| account.refuses(asked, now))
     }
 
     /// The same for a call that uses neither tokens nor money whatever happens: it counts as a call, and needs no budget.
@@ -145,13 +162,14 @@ impl Meter {
         chain: &Chain,
         now: Timestamp,
     ) -> Result<Reservation, (Scope, Bound)> {
-        self.reserve_if(chain, Amount::default(), now, |account| account.refuses_at_all(now))
+        let nothing = (Amount::default(), Counts::CALL);
+        self.reserve_if(chain, nothing, now, |account| account.refuses_at_all(now))
     }
 
     fn reserve_if<R>(
         &self,
         chain: &Chain,
-        asked: Amount,
+        (asked, counts): (Amount, Counts),
         now: Timestamp,
         refuses: impl Fn(&mut Account) -> Option<R>,
     ) -> Result<Reservation, (Scope, R)> {
@@ -164,17 +182,74 @@ impl Meter {
             }
         }
         for scope in chain {
-            self.account(&mut accounts, scope).reserve(asked, now);
+            self.account(&mut accounts, scope).reserve(asked, counts, now);
         }
-        Ok(Reservation { chain: chain.clone(), asked, began: now })
+        Ok(Reservation { chain: chain.clone(), asked, began: now, counts })
+    }
+
+    /// Reserves for a connection: it is one of the calls at once. What is asked over it reserves by itself.
+    pub(crate) fn connect(&self, chain: &Chain, now: Timestamp) -> Result<Reservation, (Scope, Bound)> {
+        let nothing = (Amount::default(), Counts::CONNECTION);
+        self.reserve_if(chain, nothing, now, |account| account.refuses_at_once())
+    }
+
+    /// Reserves for what may begin over a connection at any moment: money. Requests and tokens must have room for it now, and count when
+    /// it [begins](Self::begin).
+    pub(crate) fn reserve_ahead(
+        &self,
+        chain: &Chain,
+        asked: Amount,
+        now: Timestamp,
+    ) -> Result<Reservation, (Scope, Bound)> {
+        let refuses = |account: &mut Account| {
+            account.refuses_rates(asked.tokens, now).or_else(|| account.refuses_money(asked.nanos, now))
+        };
+        self.reserve_if(chain, (asked, Counts::MONEY), now, refuses)
+    }
+
+    /// Reserves for what runs already, whether there is room for it or not.
+    pub(crate) fn reserve_anyway(&self, chain: &Chain, asked: Amount, now: Timestamp) -> Reservation {
+        let mut accounts = self.accounts();
+        for scope in chain {
+            self.account(&mut accounts, scope).reserve(asked, Counts::MONEY, now);
+        }
+        Reservation { chain: chain.clone(), asked, began: now, counts: Counts::MONEY }
+    }
+
+    /// Why one more request of so many tokens may not begin now, if it may not; nothing is reserved.
+    pub(crate) fn refuses_rates(&self, chain: &Chain, tokens: i64, now: Timestamp) -> Option<(Scope, Bound)> {
+        let mut accounts = self.accounts();
+        chain.iter().find_map(|scope| {
+            let bound = accounts.get_mut(scope)?.refuses_rates(tokens, now)?;
+            Some((scope.clone(), bound))
+        })
+    }
+
+    /// What was reserved ahead begins: from here on it is a request of this moment.
+    pub(crate) fn begin(&self, reservation: &mut Reservation, now: Timestamp) {
+        if std::mem::replace(&mut reservation.counts.rates, true) {
+            return;
+        }
+        reservation.began = now;
+        let mut accounts = self.accounts();
+        for scope in &reservation.chain {
+            self.account(&mut accounts, scope).count(reservation.asked.tokens, now);
+        }
+    }
+
+    /// Gives back what was reserved ahead and did not begin.
+    pub(crate) fn give_back(&self, reservation: &Reservation) {
+        let mut accounts = self.accounts();
+        for scope in &reservation.chain {
+            self.account(&mut accounts, scope).give_back(reservation.asked);
+        }
     }
 
     /// Settles what a call used.
     pub fn settle(&self, reservation: &Reservation, used: Amount) {
         let mut accounts = self.accounts();
         for scope in &reservation.chain {
-            let account = self.account(&mut accounts, scope);
-            account.settle(reservation.asked, reservation.began, used);
+            self.account(&mut accounts, scope).settle(reservation, used);
         }
     }
 
@@ -182,7 +257,7 @@ impl Meter {
     pub(crate) fn correct(&self, chain: &Chain, began: Timestamp, nanos: i64) {
         let mut accounts = self.accounts();
         for scope in chain {
-            self.account(&mut accounts, scope).spent.add(began, nanos);
+            self.account(&mut accounts, scope).correct(began, nanos);
         }
     }
 

@@ -9,7 +9,8 @@ use std::{
 use shipway_core::Timestamp;
 
 use super::{
-    Account, Amount, Contact, Elsewhere, Meter, Needs, Reservation, Round, Says, Short, Told, share::Share,
+    Account, Amount, Contact, Counts, Elsewhere, Meter, Needs, Reservation, Round, Says, Short, Told,
+    share::Share,
 };
 use crate::model::{Chain, Limits, Scope};
 
@@ -72,7 +73,7 @@ impl Meter {
     ) -> Result<Reservation, (Scope, Short)> {
         let usual = Contact { is_fresh: true, is_away: false };
         let contact = self.sharing.as_ref().map_or(usual, Freshness::contact);
-        self.reserve_if(chain, asked.unwrap_or_default(), now, |account| {
+        self.reserve_if(chain, (asked.unwrap_or_default(), Counts::CALL), now, |account| {
             account.refuses_shared(asked, now, contact)
         })
     }

@@ -167,3 +167,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_connection_is_one_of_the_calls_at_once_and_what_begins_over_it_counts_when_it_begins() {
+    let meter = Meter::default();
+    let chain: Chain = vec![key()];
+    let budgets = budget(100, Window::Day).budgets;
+    let limits = Limits {
+        concurrency: Some(1),
+        requests_per_minute: Some(1),
+        tokens_per_minute: Some(1_000),
+        budgets,
+    };
+    meter.set_limits(&key(), limits);
+    let connection = meter.connect(&chain, NOW).unwrap();
+    assert!(matches!(meter.connect(&chain, NOW).unwrap_err().1, Bound::Concurrency { limit: 1 }));
+    let mut ahead = meter.reserve_ahead(&chain, amount(60, 900), NOW).unwrap();
+    // It holds money and nothing else yet.
+    let more = meter.reserve_ahead(&chain, amount(60, 900), NOW).unwrap_err().1;
+    assert!(matches!(more, Bound::Budget { left_nanos: 40, .. }), "{more:?}");
+    assert_eq!(meter.refuses_rates(&chain, 900, NOW), None);
+    let later = Timestamp(NOW.0 + 3_600_000_000);
+    meter.begin(&mut ahead, later);
+    meter.begin(&mut ahead, later);
+    assert!(matches!(meter.refuses_rates(&chain, 0, later), Some((_, Bound::Requests { limit: 1, .. }))));
+    meter.settle(&ahead, amount(30, 100));
+    let unused = meter.take(&chain, amount(500, 0), later);
+    assert_eq!(meter.usage(&key(), later).reserved_nanos, 500);
+    meter.give_back(&unused);
+    meter.settle(&connection, Amount::default());
+    let usage = meter.usage(&key(), later);
+    assert_eq!((usage.reserved_nanos, usage.running, usage.calls), (0, 0, 2));
+    assert!(usage.spent.iter().all(|(_, nanos)| *nanos == 30), "{usage:?}");
+    let minute_later = Timestamp(later.0 + 62_000_000);
+    assert!(meter.reserve_ahead(&chain, amount(70, 900), minute_later).is_ok());
+}

@@ -3,6 +3,7 @@
 //! - `calls`: the APIs of OpenAI and Anthropic, under the paths that their clients ask
 //! - `media`: images, sound, moderations
 //! - `files`: files and batches
+//! - `realtime`: connections over which both sides speak
 //! - `responses`: what is asked about responses that providers keep
 //! - `gemini`: Google's API for Gemini, likewise
 //! - `models`: which models a caller may ask
@@ -19,6 +20,7 @@ mod guardrails;
 mod keys;
 mod media;
 mod models;
+mod realtime;
 mod responses;
 mod secrets;
 mod traces;
@@ -68,6 +70,7 @@ pub fn routes(gateway: Gateway) -> Routes<()> {
         .with_unknown_path_renderer("/v1beta/", in_gemini);
     native()
         .merge(openai())
+        .merge(realtime())
         .merge(models)
         .merge(anthropic)
         .merge(gemini)
@@ -168,6 +171,19 @@ fn stored() -> Routes<Gateway> {
         .get("/v1/batches", Permission::Known, files::list_batches)
         .get("/v1/batches/{batch}", Permission::Known, files::show_batch)
         .post("/v1/batches/{batch}/cancel", Permission::Known, files::cancel_batch)
+}
+
+/// OpenAI's API over a connection.
+fn realtime() -> Routes<Gateway> {
+    Routes::new()
+        .get("/v1/realtime", Permission::Known, realtime::connect)
+        .post("/v1/realtime/client_secrets", Permission::Known, realtime::client_secrets)
+        .post("/v1/realtime/sessions", Permission::Known, realtime::client_secrets)
+        .post("/v1/realtime/transcription_sessions", Permission::Known, realtime::client_secrets)
+        .post("/v1/realtime/calls", Permission::Known, realtime::calls)
+        .post("/v1/realtime/calls/{*call}", Permission::Known, realtime::calls)
+        .with_key_in_subprotocol(realtime::KEY_IN_SUBPROTOCOL)
+        .with_problem_renderer(in_openai)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]

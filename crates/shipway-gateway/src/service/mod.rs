@@ -26,6 +26,7 @@ use std::{
         Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -59,6 +60,9 @@ use crate::{
     vault::{Keyring, Vault},
 };
 
+/// How long connections may take to say goodbye.
+const CONNECTIONS_END_WITHIN: Duration = Duration::from_secs(5);
+
 /// The gateway. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Gateway {
@@ -84,6 +88,9 @@ struct Inner {
     contents: Contents,
     tracker: TaskTracker,
     stop: CancellationToken,
+    /// Connections over which both sides speak.
+    connections: TaskTracker,
+    connections_end: CancellationToken,
 }
 
 impl fmt::Debug for Gateway {
@@ -173,6 +180,8 @@ impl Gateway {
             contents: Contents::new(content),
             tracker,
             stop: CancellationToken::new(),
+            connections: TaskTracker::new(),
+            connections_end: CancellationToken::new(),
         };
         let gateway = Self { inner: Arc::new(inner) };
         gateway
@@ -211,8 +220,20 @@ impl Gateway {
         Ok(())
     }
 
-    /// Writes what waits. Called after the last call is over.
+    /// Ends connections over which both sides speak, and those that come later at once: their callers are told that the server stops.
+    pub fn end_connections(&self) {
+        self.inner.connections_end.cancel();
+        self.inner.connections.close();
+    }
+
+    /// Ends connections, and writes what waits. Called after the last call is over.
     pub async fn shutdown(&self) -> Result<(), GatewayError> {
+        self.end_connections();
+        if tokio::time::timeout(CONNECTIONS_END_WITHIN, self.inner.connections.wait()).await.is_err() {
+            tracing::warn!(
+                "connections of callers did not end in time; what ran over them is charged what it had reserved"
+            );
+        }
         self.inner.contents.close();
         self.inner.stop.cancel();
         if let Some(sharing) = &self.inner.sharing {
@@ -240,6 +261,15 @@ impl Gateway {
         self.inner.meter.usage(scope, self.now())
     }
 
+    /// Runs a connection, until [`Self::connections_end`] at most.
+    pub(crate) fn spawn_connection(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.inner.connections.spawn(connection);
+    }
+
+    pub(crate) fn connections_end(&self) -> &CancellationToken {
+        &self.inner.connections_end
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
@@ -263,6 +293,11 @@ impl Gateway {
             return reserved.map_err(|(scope, bound)| GatewayError::Limit { scope, bound });
         };
         sharing.reserve(chain, asked).await
+    }
+
+    /// Whether limits are shared with other servers.
+    pub(crate) fn shares_limits(&self) -> bool {
+        self.inner.sharing.is_some()
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {

@@ -10,6 +10,7 @@
 //! - `secrets`: secrets of providers that are kept
 //! - `servers`: several servers that share keys and limits, on both engines of the database
 //! - `media`: images, sound, moderations
+//! - `realtime`: connections over which both sides speak; `realtime_world`: both sides
 //! - `responses`: responses that providers keep
 //! - `routing`: strategies, detours, hedges, breakers, what callers wish of providers
 //! - `translation`, `translated_streams`: calls and answers of one API in the words of another
@@ -28,6 +29,8 @@ mod guardrails_kept;
 mod ledger;
 mod limits;
 mod media;
+mod realtime;
+mod realtime_world;
 mod responses;
 mod routing;
 mod secrets;

@@ -72,7 +72,7 @@ pub(super) async fn deliver(
     if ended == Ended::Reset {
         wire.resets();
     }
-    Sent { status: answer.status, ended, frames, bytes, took: began.elapsed() }
+    Sent { status: answer.status, ended, frames, bytes, took: began.elapsed(), said: None }
 }
 
 struct Delivery<'a> {

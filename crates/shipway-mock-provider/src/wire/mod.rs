@@ -17,7 +17,7 @@ pub(crate) use self::{
     request::{Request, Wrong, headers},
 };
 use self::{deliver::deliver, request::Wire};
-use crate::{journal::Ended, provider::Provider};
+use crate::{journal::Ended, provider::Provider, realtime};
 
 /// Answers the requests of one connection, in their order, until either side ends it.
 pub(crate) async fn connection(stream: TcpStream, provider: Arc<Provider>) {
@@ -34,6 +34,28 @@ pub(crate) async fn connection(stream: TcpStream, provider: Arc<Provider>) {
                 return;
             }
         };
+        if let Some(asked) = realtime::Asked::of(&request) {
+            match provider.opens(&request, &asked) {
+                Ok((entry, number)) => {
+                    if wire.send(asked.opening(number).as_bytes()).await.is_ok() {
+                        let (sent, socket) =
+                            realtime::speak(wire.into_socket().await, &provider, &asked, number).await;
+                        if sent.ended == Ended::Reset {
+                            // Where it cannot be set, the connection ends the usual way.
+                            let _ = socket.get_ref().set_zero_linger();
+                        }
+                        provider.journal().ended(entry.as_deref(), sent);
+                    }
+                    return;
+                }
+                Err(arrived) => {
+                    let sent =
+                        deliver(&mut wire, &arrived.answer, &arrived.script, true, arrived.number).await;
+                    provider.journal().ended(arrived.entry.as_deref(), sent);
+                    return;
+                }
+            }
+        }
         let wants_close = request.wants_close;
         let arrived = provider.answer(request).await;
         let closes = wants_close || arrived.script.framing.close;

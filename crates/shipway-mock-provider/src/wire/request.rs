@@ -7,6 +7,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 const HEAD_LIMIT: usize = 65_536;
 const HEADERS: usize = 128;
@@ -195,6 +196,11 @@ impl Wire {
                 return Err(Wrong::Ended);
             }
         }
+    }
+
+    /// The connection as a WebSocket, with what was read ahead of it.
+    pub(super) async fn into_socket(self) -> WebSocketStream<TcpStream> {
+        WebSocketStream::from_partially_read(self.stream, self.ahead.to_vec(), Role::Server, None).await
     }
 
     /// Whether there was more.

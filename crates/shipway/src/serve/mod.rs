@@ -106,6 +106,7 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
         () = told_to_stop(signals) => {
             tracing::info!("stopping: open requests may finish");
             let _ = stopping.send(true);
+            served.ends_connections();
             let patience = Duration::from_secs(configuration.shutdown_seconds);
             if tokio::time::timeout(patience, &mut serving).await.is_err() {
                 tracing::warn!(seconds = configuration.shutdown_seconds, "some requests did not finish in time");
@@ -145,6 +146,13 @@ impl Served {
             Self::Platform(platform) => guard.with_users(platform.users()),
             Self::Replica(replica) => guard.with_users(replica.users()),
             Self::Reading(_) => guard,
+        }
+    }
+
+    /// Connections over which both sides speak would go on for as long as both like.
+    fn ends_connections(&self) {
+        if let Self::Platform(platform) = self {
+            platform.ends_connections();
         }
     }
 

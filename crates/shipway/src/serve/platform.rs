@@ -176,6 +176,11 @@ impl Platform {
     }
 
     /// Writes what is in memory to its place and closes everything. Called after the last request was answered.
+    /// Ends what callers would keep open for ever.
+    pub(super) fn ends_connections(&self) {
+        self.models.gateway.end_connections();
+    }
+
     pub(super) async fn shutdown(&self) {
         self.streams.shutdown().await;
         self.sinks.shutdown().await;
