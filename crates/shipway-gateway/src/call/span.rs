@@ -141,7 +141,10 @@ fn of_usage(fact: &CallFact) -> Vec<SpanAttribute> {
 
 const fn operation(api: Dialect) -> &'static str {
     match api {
-        Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::AnthropicMessages => "chat",
+        Dialect::OpenAiChat
+        | Dialect::OpenAiResponses
+        | Dialect::OpenAiRealtime
+        | Dialect::AnthropicMessages => "chat",
         Dialect::OpenAiCompletions => "text_completion",
         Dialect::OpenAiEmbeddings => "embeddings",
         Dialect::OpenAiMedia | Dialect::GeminiGenerate => "generate_content",

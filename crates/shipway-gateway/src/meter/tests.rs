@@ -178,6 +178,7 @@ fn a_connection_is_one_of_the_calls_at_once_and_what_begins_over_it_counts_when_
         requests_per_minute: Some(1),
         tokens_per_minute: Some(1_000),
         budgets,
+        ..Limits::default()
     };
     meter.set_limits(&key(), limits);
     let connection = meter.connect(&chain, NOW).unwrap();
@@ -192,7 +193,7 @@ fn a_connection_is_one_of_the_calls_at_once_and_what_begins_over_it_counts_when_
     meter.begin(&mut ahead, later);
     assert!(matches!(meter.refuses_rates(&chain, 0, later), Some((_, Bound::Requests { limit: 1, .. }))));
     meter.settle(&ahead, amount(30, 100));
-    let unused = meter.take(&chain, amount(500, 0), later);
+    let unused = meter.reserve_anyway(&chain, amount(500, 0), later);
     assert_eq!(meter.usage(&key(), later).reserved_nanos, 500);
     meter.give_back(&unused);
     meter.settle(&connection, Amount::default());

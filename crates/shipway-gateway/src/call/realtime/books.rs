@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::super::charge::{Call, Charge, Description};
 use crate::{
     error::GatewayError,
-    ledger::{AttemptFact, Outcome},
+    ledger::{AttemptFact, Labels, Outcome},
     meter::{Amount, Reservation},
     model::{Chain, Timeouts},
     service::{Deployment, Gateway, Model},

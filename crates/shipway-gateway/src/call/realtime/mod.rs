@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     error::{GatewayError, Thing},
-    ledger::Outcome,
+    ledger::{Labels, Outcome},
     service::{Gateway, Model},
     upstream, wire,
 };
