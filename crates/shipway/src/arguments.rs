@@ -20,7 +20,7 @@ pub(crate) use drop::Drop;
 pub(crate) use import::{Import, ImportLitellm, ImportMlflow};
 pub(crate) use launch::{Launch, LaunchStart};
 pub(crate) use llm::{
-    Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits, LlmOnOutage, LlmRecompute, RecomputeBy,
+    Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits, LlmOnOutage, LlmRecompute, LlmSecrets, RecomputeBy,
 };
 pub(crate) use metadata::Metadata;
 pub(crate) use models::{Deploy, DeployAction, Models, Predict, Preview, Workspaces};
