@@ -21,6 +21,9 @@ pub enum Dialect {
     /// `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent` of Google. Model and streaming are
     /// said by the path (see [`gemini_call`]), not by the body.
     GeminiGenerate,
+    /// `POST /model/{id}/converse` and `/converse-stream` of Amazon Bedrock. Model and streaming are said by the path; the binary
+    /// stream is read as events, each under the name of its message. Only providers speak it, never clients.
+    BedrockConverse,
 }
 
 /// Whose conventions a dialect follows in errors and headers.
@@ -32,11 +35,13 @@ pub enum Family {
     Anthropic,
     /// `{"error": {"code", "message", "status"}}`.
     Gemini,
+    /// `{"message"}`, with the type in a header.
+    Bedrock,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiResponses,
@@ -44,6 +49,7 @@ impl Dialect {
         Self::OpenAiMedia,
         Self::AnthropicMessages,
         Self::GeminiGenerate,
+        Self::BedrockConverse,
     ];
 
     /// Whose conventions hold.
@@ -51,6 +57,7 @@ impl Dialect {
         match self {
             Self::AnthropicMessages => Family::Anthropic,
             Self::GeminiGenerate => Family::Gemini,
+            Self::BedrockConverse => Family::Bedrock,
             Self::OpenAiChat
             | Self::OpenAiCompletions
             | Self::OpenAiResponses
@@ -69,6 +76,7 @@ impl Dialect {
             Self::OpenAiMedia => "open_ai_media",
             Self::AnthropicMessages => "anthropic_messages",
             Self::GeminiGenerate => "gemini_generate",
+            Self::BedrockConverse => "bedrock_converse",
         }
     }
 }

@@ -8,6 +8,7 @@
 //! - `dialect`: the APIs
 //! - `head`: what a gateway needs of a request
 //! - `rewrite`: what changes in a request on its way
+//! - `vertex`: Anthropic's messages as Vertex takes them
 //! - `sse`: a stream cut into frames
 //! - `scanner`: what the frames of a stream mean: output, usage, finish, errors, an honest end
 //! - `texts`: where texts stand, and others in their place
@@ -35,6 +36,7 @@ mod sse;
 mod texts;
 pub mod translate;
 mod usage;
+mod vertex;
 
 pub use canonical::canonical;
 pub use dialect::{Dialect, Family, gemini_call};
@@ -53,3 +55,4 @@ pub use texts::{
     request_texts, splice,
 };
 pub use usage::Usage;
+pub use vertex::for_vertex;

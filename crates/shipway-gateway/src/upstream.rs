@@ -6,12 +6,13 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use reqwest::{Client, Response, redirect::Policy};
-use shipway_dialects::{ApiError, Cause};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use reqwest::{Client, RequestBuilder, Response, redirect::Policy};
+use shipway_dialects::{ApiError, Cause, Dialect, for_vertex};
 
 use crate::{
     address::{self, Target},
+    credentials::{Credentials, Surroundings},
     error::GatewayError,
     model::{ProviderKind, ProviderSpec},
 };
@@ -30,8 +31,7 @@ const KEPT_IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct Provider {
     spec: ProviderSpec,
     client: Client,
-    /// The header that carries the secret.
-    secret: Option<(HeaderName, HeaderValue)>,
+    credentials: Credentials,
 }
 
 impl fmt::Debug for Provider {
@@ -41,7 +41,7 @@ impl fmt::Debug for Provider {
 }
 
 impl Provider {
-    pub(crate) fn new(spec: ProviderSpec) -> Result<Self, GatewayError> {
+    pub(crate) fn new(spec: ProviderSpec, surroundings: &Surroundings) -> Result<Self, GatewayError> {
         let client = Client::builder()
             .connect_timeout(spec.connect_timeout)
             .redirect(Policy::none())
@@ -50,21 +50,8 @@ impl Provider {
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(KEPT_IDLE)
             .build()?;
-        let secret = match &spec.api_key {
-            None => None,
-            Some(key) => {
-                let (name, before) = spec.kind.secret();
-                let mut value = HeaderValue::from_str(&format!("{before}{key}")).map_err(|_| {
-                    GatewayError::invalid(
-                        "providers",
-                        format!("the key of {} cannot stand in a header", spec.name),
-                    )
-                })?;
-                value.set_sensitive(true);
-                Some((name, value))
-            }
-        };
-        Ok(Self { spec, client, secret })
+        let credentials = Credentials::new(&spec, &client, surroundings)?;
+        Ok(Self { spec, client, credentials })
     }
 
     pub(crate) fn kind(&self) -> ProviderKind {
@@ -74,8 +61,15 @@ impl Provider {
     /// Whether it is the one that `spec` describes.
     pub(crate) fn is_of(&self, spec: &ProviderSpec) -> bool {
         let own = &self.spec;
-        (own.kind, &own.base_url, &own.api_version, &own.api_key, own.connect_timeout)
-            == (spec.kind, &spec.base_url, &spec.api_version, &spec.api_key, spec.connect_timeout)
+        (own.kind, &own.base_url, &own.api_version, &own.api_key, &own.cloud, own.connect_timeout)
+            == (
+                spec.kind,
+                &spec.base_url,
+                &spec.api_version,
+                &spec.api_key,
+                &spec.cloud,
+                spec.connect_timeout,
+            )
     }
 
     /// Sends a call; returns with the head of the answer. A failure comes with whether the provider may have read the call.
@@ -88,8 +82,25 @@ impl Provider {
         // Of a form the caller's says where its fields end.
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         let url = address::url(&self.spec, target);
-        let sent = self.client.post(url).headers(self.own(headers)).body(body).send().await;
-        sent.map_err(|error| (failure(&error), !error.is_connect()))
+        let is_anthropic = target.dialect == Dialect::AnthropicMessages;
+        let body = if self.spec.kind == ProviderKind::Vertex && is_anthropic {
+            for_vertex(&body, target.path == address::COUNT_TOKENS)
+        } else {
+            body
+        };
+        self.execute(self.client.post(url).headers(self.own(headers)).body(body)).await
+    }
+
+    /// Shows who asks, and sends.
+    async fn execute(&self, request: RequestBuilder) -> Result<Response, (ApiError, bool)> {
+        let mut request = request.build().map_err(|error| (failure(&error), false))?;
+        self.credentials.put(&mut request).await.map_err(|error| (error, false))?;
+        let sent = self.client.execute(request).await;
+        let response = sent.map_err(|error| (failure(&error), !error.is_connect()))?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.credentials.were_refused();
+        }
+        Ok(response)
     }
 
     /// Asks without a body; otherwise as [`Self::send`].
@@ -105,8 +116,7 @@ impl Provider {
             let all = url.query().map_or_else(|| query.to_owned(), |own| format!("{own}&{query}"));
             url.set_query(Some(&all));
         }
-        let sent = self.client.request(method, url).headers(self.own(headers)).send().await;
-        sent.map_err(|error| (failure(&error), !error.is_connect()))
+        self.execute(self.client.request(method, url).headers(self.own(headers))).await
     }
 
     /// With the headers that every request to the provider has.
@@ -114,9 +124,6 @@ impl Provider {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if self.spec.kind == ProviderKind::Anthropic {
             headers.entry("anthropic-version").or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
-        }
-        if let Some((name, value)) = &self.secret {
-            headers.insert(name.clone(), value.clone());
         }
         headers
     }
@@ -179,13 +186,15 @@ pub(crate) fn answer_headers(upstream: &HeaderMap) -> HeaderMap {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_secret_is_shown_in_the_header_of_its_provider_and_never_printed() {
+    #[tokio::test]
+    async fn a_secret_is_shown_in_the_header_of_its_provider_and_never_printed() {
         for (kind, name, value) in [
             (ProviderKind::OpenAi, "authorization", "Bearer sk-hush"),
             (ProviderKind::Anthropic, "x-api-key", "sk-hush"),
             (ProviderKind::Gemini, "x-goog-api-key", "sk-hush"),
             (ProviderKind::Azure, "api-key", "sk-hush"),
+            (ProviderKind::Bedrock, "authorization", "Bearer sk-hush"),
+            (ProviderKind::Vertex, "authorization", "Bearer sk-hush"),
         ] {
             let spec = ProviderSpec {
                 name: "p".to_owned(),
@@ -193,12 +202,18 @@ mod tests {
                 base_url: "http://127.0.0.1:1".parse().unwrap(),
                 api_version: None,
                 api_key: Some("sk-hush".to_owned()),
+                cloud: None,
                 connect_timeout: Duration::from_secs(1),
             };
-            let provider = Provider::new(spec).unwrap();
-            let (found, secret) = provider.secret.as_ref().unwrap();
-            assert_eq!((found.as_str(), secret.to_str().unwrap()), (name, value));
-            assert!(!format!("{provider:?} {secret:?}").contains("hush"));
+            let surroundings = Surroundings {
+                clock: std::sync::Arc::new(shipway_core::SystemClock),
+                tracker: tokio_util::task::TaskTracker::new(),
+            };
+            let provider = Provider::new(spec, &surroundings).unwrap();
+            let mut request = provider.client.post("http://127.0.0.1:1").build().unwrap();
+            provider.credentials.put(&mut request).await.unwrap();
+            assert_eq!(request.headers()[name], value);
+            assert!(!format!("{provider:?} {request:?}").contains("hush"));
         }
     }
 

@@ -151,7 +151,8 @@ impl Reading {
             Dialect::OpenAiResponses
             | Dialect::OpenAiEmbeddings
             | Dialect::OpenAiMedia
-            | Dialect::GeminiGenerate => true,
+            | Dialect::GeminiGenerate
+            | Dialect::BedrockConverse => true,
         };
         let end = passing.frames.iter().position(|frame| frame.sort == Sort::End);
         match end.filter(|_| !says_why) {

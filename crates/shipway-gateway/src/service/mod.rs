@@ -38,6 +38,7 @@ pub use keys::{CreateKey, NewKey};
 
 use crate::{
     cache::AnswerCache,
+    credentials::Surroundings,
     error::GatewayError,
     kept::KeptResponses,
     ledger::{CallTable, Ledger},
@@ -143,7 +144,9 @@ impl Gateway {
         guardrails: Vec<GuardrailSpec>,
         providers: &[ProviderSpec],
     ) -> Result<(), GatewayError> {
-        let installed = Installed::new(models, guardrails, providers, &self.installed())?;
+        let surroundings =
+            Surroundings { clock: Arc::clone(&self.inner.clock), tracker: self.inner.tracker.clone() };
+        let installed = Installed::new(models, guardrails, providers, &self.installed(), &surroundings)?;
         *self.inner.installed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(installed);
         Ok(())
     }

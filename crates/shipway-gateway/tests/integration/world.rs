@@ -312,6 +312,7 @@ impl World {
             base_url: format!("http://{address}/v1").parse().unwrap(),
             api_version: None,
             api_key: Some("sk-of-the-operator".to_owned()),
+            cloud: None,
             connect_timeout: Duration::from_secs(5),
         };
         let older =
