@@ -8,6 +8,7 @@ import zlib
 import boto3
 import botocore.exceptions
 import pytest
+import requests
 from botocore.config import Config
 from cloud_gateway import API_KEY, ID, REGION, SECRET, TOKEN
 from mock_provider import PIXEL, WEATHER, MockProvider, script
@@ -99,8 +100,13 @@ def test_only_who_signs_with_the_secret_is_let_in(signed_mock):
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
-def test_an_api_key_is_let_in_without_a_signature(signed_mock, monkeypatch):
-    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", API_KEY)
-    client = boto3.client("bedrock-runtime", region_name=REGION, endpoint_url=signed_mock.url)
-    assert client.converse(modelId=MODEL, messages=user({"text": "hello"}))["stopReason"] == "end_turn"
-    assert signed_mock.last()["method"] == "POST"
+def test_an_api_key_is_let_in_without_a_signature_and_nothing_else_is(signed_mock):
+    # By hand: the client shows its API key over HTTPS only.
+    def ask(headers: dict[str, str]) -> requests.Response:
+        body = {"messages": user({"text": "hello"})}
+        return requests.post(f"{signed_mock.url}/model/m/converse", json=body, headers=headers, timeout=30)
+
+    assert ask({"authorization": f"Bearer {API_KEY}"}).json()["stopReason"] == "end_turn"
+    for headers in ({"authorization": "Bearer another"}, {}):
+        refused = ask(headers)
+        assert (refused.status_code, refused.headers["x-amzn-errortype"]) == (403, "MissingAuthenticationTokenException")

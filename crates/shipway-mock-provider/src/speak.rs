@@ -100,7 +100,13 @@ fn on_vertex(call: &Call<'_>) -> Result<Value, Refused> {
     if call.body.get("model").is_some() {
         return Err(Refused::invalid("model: Extra inputs are not permitted"));
     }
-    if text(call.body, "anthropic_version") != Some("vertex-2023-10-16") {
+    // Older clients say Vertex's own version, newer ones the day of Anthropic's.
+    let is_day = |version: &str| {
+        let parts: Vec<&str> = version.split('-').collect();
+        parts.len() == 3 && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let version = text(call.body, "anthropic_version");
+    if !version.is_some_and(|version| version == "vertex-2023-10-16" || is_day(version)) {
         return Err(Refused::invalid("anthropic_version: Field required"));
     }
     let mut body = call.body.clone();
