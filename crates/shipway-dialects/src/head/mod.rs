@@ -13,6 +13,7 @@ use std::ops::Range;
 use crate::dialect::Dialect;
 use crate::json::{NotJson, Reader};
 
+pub use form::{FormField, form_fields};
 pub(crate) use preferences::without_member;
 pub use preferences::{MaxPrice, Preferences, SortBy, take_preferences};
 

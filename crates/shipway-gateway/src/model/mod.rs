@@ -21,6 +21,7 @@ mod limits;
 mod route;
 mod scope;
 mod spec;
+mod stored;
 mod window;
 
 pub use cloud::{AwsKeys, Cloud};
@@ -36,4 +37,5 @@ pub use spec::{
     CacheScope, CacheSpec, Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries,
     Timeouts, UnknownPrice,
 };
+pub(crate) use stored::{BatchCharge, BatchPlan, StoredBatch, StoredFile};
 pub use window::Window;

@@ -40,6 +40,7 @@ use crate::{
     cache::AnswerCache,
     credentials::Surroundings,
     error::GatewayError,
+    files,
     kept::KeptResponses,
     ledger::{CallTable, Ledger},
     meter::{Meter, Usage},
@@ -122,7 +123,9 @@ impl Gateway {
             answers: AnswerCache::new(cache_bytes),
             tracker,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let gateway = Self { inner: Arc::new(inner) };
+        gateway.tracker().spawn(files::watch(gateway.clone()));
+        Ok(gateway)
     }
 
     /// Says which models this server itself serves, under the same API.
@@ -180,6 +183,19 @@ impl Gateway {
 
     pub(crate) fn answers(&self) -> &AnswerCache {
         &self.inner.answers
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.inner.tracker
+    }
+
+    /// Asks providers about batches that nobody has asked about for a while, and books what is over. It is done every minute.
+    pub async fn settle_forgotten_batches(&self) -> Result<(), GatewayError> {
+        files::settle_forgotten(self).await
     }
 
     pub(crate) fn kept(&self) -> &KeptResponses {
