@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from cloud_gateway import clouds, signed_mock  # noqa: E402, F401
 from gateway_setup import gateway  # noqa: E402, F401
 from mock_provider import mock  # noqa: E402, F401
 from real_binary import ROOT, allowed_folder, binary, data_dir, server, server_url  # noqa: E402, F401

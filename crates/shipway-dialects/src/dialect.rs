@@ -24,6 +24,9 @@ pub enum Dialect {
     /// `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent` of Google. Model and streaming are
     /// said by the path (see [`gemini_call`]), not by the body.
     GeminiGenerate,
+    /// `POST /model/{id}/converse` and `/converse-stream` of Amazon Bedrock. Model and streaming are said by the path; the binary
+    /// stream is read as events, each under the name of its message. Only providers speak it, never clients.
+    BedrockConverse,
 }
 
 /// Whose conventions a dialect follows in errors and headers.
@@ -35,6 +38,8 @@ pub enum Family {
     Anthropic,
     /// `{"error": {"code", "message", "status"}}`.
     Gemini,
+    /// `{"message"}`, with the type in a header.
+    Bedrock,
 }
 
 impl Dialect {
@@ -48,6 +53,7 @@ impl Dialect {
         Self::OpenAiRealtime,
         Self::AnthropicMessages,
         Self::GeminiGenerate,
+        Self::BedrockConverse,
     ];
 
     /// Whose conventions hold.
@@ -55,6 +61,7 @@ impl Dialect {
         match self {
             Self::AnthropicMessages => Family::Anthropic,
             Self::GeminiGenerate => Family::Gemini,
+            Self::BedrockConverse => Family::Bedrock,
             Self::OpenAiChat
             | Self::OpenAiCompletions
             | Self::OpenAiResponses
@@ -75,6 +82,7 @@ impl Dialect {
             Self::OpenAiRealtime => "open_ai_realtime",
             Self::AnthropicMessages => "anthropic_messages",
             Self::GeminiGenerate => "gemini_generate",
+            Self::BedrockConverse => "bedrock_converse",
         }
     }
 }

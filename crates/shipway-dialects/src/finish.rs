@@ -100,6 +100,14 @@ impl Finish {
         }
     }
 
+    /// From `stopReason` of Bedrock's Converse.
+    pub fn of_bedrock(reason: &str) -> Self {
+        match reason {
+            "guardrail_intervened" | "content_filtered" => Self::Refusal,
+            other => Self::of_anthropic(other),
+        }
+    }
+
     /// From the status and the reason of an incomplete answer of OpenAI's responses.
     pub fn of_responses(status: &str, incomplete: Option<&str>) -> Self {
         match (status, incomplete) {

@@ -8,6 +8,7 @@
 //! - `dialect`: the APIs
 //! - `head`: what a gateway needs of a request
 //! - `rewrite`: what changes in a request on its way
+//! - `vertex`: Anthropic's messages as Vertex takes them
 //! - `sse`: a stream cut into frames
 //! - `scanner`: what the frames of a stream mean: output, usage, finish, errors, an honest end
 //! - `said`: what requests and answers say, for whoever reads them afterwards
@@ -41,6 +42,7 @@ mod sse;
 mod texts;
 pub mod translate;
 mod usage;
+mod vertex;
 
 pub use batch::{BatchCall, BatchFile, batch_api, batch_usage};
 pub use canonical::canonical;
@@ -61,3 +63,4 @@ pub use texts::{
     request_texts, splice,
 };
 pub use usage::Usage;
+pub use vertex::for_vertex;

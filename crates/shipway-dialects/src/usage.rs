@@ -1,6 +1,6 @@
 //! What a call used, in one convention, whichever convention its provider has.
 //!
-//! OpenAI and Gemini count tokens that came out of a cache within the input, Anthropic beside it; Gemini counts
+//! OpenAI and Gemini count tokens that came out of a cache within the input, Anthropic and Bedrock beside it; Gemini counts
 //! thoughts beside the output, OpenAI and Anthropic within it. Here each token of the input is in exactly one of
 //! `input`, `cache_read` and the `cache_write_…`, so that each has one price, and `output` has everything that was
 //! written.
@@ -87,18 +87,20 @@ impl Usage {
 
     /// The tier of service that a whole answer says it was served at; `None` if it says none. The answer must be JSON of `dialect`.
     pub fn service_tier_of_answer(dialect: Dialect, body: &[u8]) -> Result<Option<String>, NotJson> {
-        if dialect.family() != Family::Anthropic {
-            return service_tier_of(body);
-        }
+        let (within, member) = match dialect.family() {
+            Family::Anthropic => ("usage", "service_tier"),
+            Family::Bedrock => ("serviceTier", "type"),
+            Family::OpenAi | Family::Gemini => return text_member(body, "service_tier"),
+        };
         let mut found = None;
         Reader::new(body).object(|name, value| {
             let range = value.skip()?;
-            if name == "usage" {
+            if name == within {
                 found = Some(range);
             }
             Ok::<_, NotJson>(())
         })?;
-        found.map_or(Ok(None), |range| service_tier_of(body.get(range).unwrap_or_default()))
+        found.map_or(Ok(None), |range| text_member(body.get(range).unwrap_or_default(), member))
     }
 
     /// Takes over what an object of usage says, JSON in the dialect's shape; what it does not say stays as it was,
@@ -116,6 +118,7 @@ impl Usage {
             Family::Anthropic => self.take_anthropic(usage),
             Family::Gemini => *self = of_gemini(usage),
             Family::OpenAi => *self = of_openai(usage),
+            Family::Bedrock => *self = of_bedrock(usage),
         }
         true
     }
@@ -144,9 +147,13 @@ impl Usage {
 
 /// The member `service_tier` of an object; anything else has none.
 pub(crate) fn service_tier_of(json: &[u8]) -> Result<Option<String>, NotJson> {
+    text_member(json, "service_tier")
+}
+
+fn text_member(json: &[u8], member: &str) -> Result<Option<String>, NotJson> {
     let mut found = None;
     Reader::new(json).object_or_skip(|name, value| {
-        if name == "service_tier" {
+        if name == member {
             found = value.text_or_skip()?.map(Into::into);
             return Ok(());
         }
@@ -217,6 +224,26 @@ fn of_gemini(usage: &Value) -> Usage {
         ..Usage::default()
     }
     .consistent()
+}
+
+/// Bedrock's Converse counts what caches give and take beside the input, and thoughts within the output.
+fn of_bedrock(usage: &Value) -> Usage {
+    let number = |name: &str| count(usage, &format!("/{name}")).unwrap_or(0);
+    let written = number("cacheWriteInputTokens");
+    let long = |detail: &Value| {
+        (detail.get("ttl").and_then(Value::as_str) == Some("1h")).then(|| count(detail, "/inputTokens"))?
+    };
+    let details = usage.get("cacheDetails").and_then(Value::as_array);
+    let cache_write_long =
+        details.map_or(0, |details| details.iter().filter_map(long).sum::<u64>()).min(written);
+    Usage {
+        input: number("inputTokens"),
+        cache_read: number("cacheReadInputTokens"),
+        cache_write: written - cache_write_long,
+        cache_write_long,
+        output: number("outputTokens"),
+        ..Usage::default()
+    }
 }
 
 impl Usage {

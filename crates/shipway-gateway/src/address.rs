@@ -1,10 +1,16 @@
 //! Where a call lies at a provider, and how its secret is shown there, by the provider's kind. Pure.
 
 use http::{HeaderName, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shipway_dialects::{Dialect, Family};
 use url::Url;
 
-use crate::model::{ProviderKind, ProviderSpec};
+use crate::model::{Cloud, ProviderKind, ProviderSpec};
+
+/// What stays as it is within one part of a path.
+const WITHIN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Where Anthropic counts.
+pub(crate) const COUNT_TOKENS: &str = "messages/count_tokens";
 
 /// Where calls of Azure lie behind the address of a resource.
 const AZURE: &str = "openai";
@@ -21,28 +27,32 @@ pub(crate) struct Target<'a> {
 }
 
 impl ProviderKind {
-    /// Whose conventions its API follows.
-    pub(crate) const fn family(self) -> Family {
+    /// Whose conventions its API follows when it is asked for `model`.
+    pub(crate) fn family(self, model: &str) -> Family {
         match self {
+            Self::Bedrock => Family::Bedrock,
+            Self::Vertex if Publisher::of(model).0 == Publisher::Anthropic => Family::Anthropic,
+            Self::Vertex => Family::Gemini,
             Self::OpenAi | Self::Azure => Family::OpenAi,
             Self::Anthropic => Family::Anthropic,
             Self::Gemini => Family::Gemini,
         }
     }
 
-    /// What it is asked in where a call is translated for it, and the path of that.
-    pub(crate) const fn chat(self) -> (Dialect, &'static str) {
-        match self {
-            Self::OpenAi | Self::Azure => (Dialect::OpenAiChat, "chat/completions"),
-            Self::Anthropic => (Dialect::AnthropicMessages, "messages"),
-            Self::Gemini => (Dialect::GeminiGenerate, GENERATE),
+    /// What it is asked in for `model` where a call is translated for it, and the path of that.
+    pub(crate) fn chat(self, model: &str) -> (Dialect, &'static str) {
+        match self.family(model) {
+            Family::OpenAi => (Dialect::OpenAiChat, "chat/completions"),
+            Family::Anthropic => (Dialect::AnthropicMessages, "messages"),
+            Family::Gemini => (Dialect::GeminiGenerate, GENERATE),
+            Family::Bedrock => (Dialect::BedrockConverse, "converse"),
         }
     }
 
     /// The header that carries the secret, and what stands before it.
     pub(crate) const fn secret(self) -> (HeaderName, &'static str) {
         match self {
-            Self::OpenAi => (header::AUTHORIZATION, "Bearer "),
+            Self::OpenAi | Self::Bedrock | Self::Vertex => (header::AUTHORIZATION, "Bearer "),
             Self::Anthropic => (HeaderName::from_static("x-api-key"), ""),
             Self::Gemini => (HeaderName::from_static("x-goog-api-key"), ""),
             Self::Azure => (HeaderName::from_static("api-key"), ""),
@@ -69,6 +79,18 @@ pub(crate) fn url(spec: &ProviderSpec, target: &Target<'_>) -> Url {
             let place = if target.model.contains('/') { "" } else { "models/" };
             url.set_path(&format!("{base}/{place}{}:{verb}", target.model));
             if target.is_stream {
+                url.set_query(Some("alt=sse"));
+            }
+        }
+        (ProviderKind::Bedrock, _) => {
+            // An ARN has slashes and colons in it, and is one part of the path.
+            let model = utf8_percent_encode(target.model, WITHIN_PATH);
+            let stream = if target.is_stream { "-stream" } else { "" };
+            url.set_path(&format!("{base}/model/{model}/{}{stream}", target.path));
+        }
+        (ProviderKind::Vertex, _) => {
+            url.set_path(&format!("{base}/{}", on_vertex(spec, target)));
+            if target.is_stream && target.dialect == Dialect::GeminiGenerate {
                 url.set_query(Some("alt=sse"));
             }
         }
@@ -104,6 +126,58 @@ pub(crate) fn socket_url(spec: &ProviderSpec, target: &Target<'_>) -> Url {
     url
 }
 
+/// Who publishes a model that Vertex has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Publisher {
+    Google,
+    Anthropic,
+}
+
+impl Publisher {
+    /// The publisher of a model, and its name: `claude-…` is Anthropic's, as is what says so: `publishers/anthropic/models/…`,
+    /// `anthropic/…`; all else is Google's.
+    fn of(model: &str) -> (Self, &str) {
+        let named = model.strip_prefix("publishers/").unwrap_or(model);
+        let plain = |rest: &'_ str| rest.strip_prefix("models/").map_or(0, |_| "models/".len());
+        if let Some(rest) = named.strip_prefix("anthropic/") {
+            return (Self::Anthropic, &rest[plain(rest)..]);
+        }
+        if let Some(rest) = named.strip_prefix("google/") {
+            return (Self::Google, &rest[plain(rest)..]);
+        }
+        (if model.starts_with("claude-") { Self::Anthropic } else { Self::Google }, model)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Google => "google",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
+/// The path of a call behind the address of Vertex.
+fn on_vertex(spec: &ProviderSpec, target: &Target<'_>) -> String {
+    let (project, location) = match &spec.cloud {
+        Some(Cloud::Google { project, location, .. }) => (project.as_str(), location.as_str()),
+        _ => ("", ""),
+    };
+    let (publisher, model) = Publisher::of(target.model);
+    let (model, verb) = match (publisher, target.is_stream) {
+        (Publisher::Anthropic, _) if target.path == COUNT_TOKENS => ("count-tokens", "rawPredict"),
+        (Publisher::Anthropic, false) => (model, "rawPredict"),
+        (Publisher::Anthropic, true) => (model, "streamRawPredict"),
+        (Publisher::Google, false) => (model, target.path),
+        (Publisher::Google, true) => (model, STREAM),
+    };
+    // Models that somebody tuned lie at an endpoint of the project.
+    let place = match model.starts_with("endpoints/") {
+        true => String::new(),
+        false => format!("publishers/{}/models/", publisher.name()),
+    };
+    format!("v1/projects/{project}/locations/{location}/{place}{model}:{verb}")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -118,6 +192,11 @@ mod tests {
             api_version: api_version.map(str::to_owned),
             api_key: None,
             api_key_secret: None,
+            cloud: Some(Cloud::Google {
+                project: "p".to_owned(),
+                location: "eu".to_owned(),
+                service_account: None,
+            }),
             connect_timeout: Duration::from_secs(1),
         }
     }
@@ -187,5 +266,60 @@ mod tests {
             azure(Some("2025-04-01-preview"), &responses),
             "https://r.example/openai/responses?api-version=2025-04-01-preview"
         );
+    }
+
+    #[test]
+    fn bedrock_has_its_model_as_one_part_of_the_path() {
+        let asked = |model, is_stream| {
+            let target = Target { dialect: Dialect::BedrockConverse, path: "converse", model, is_stream };
+            at(ProviderKind::Bedrock, "https://b.example", None, &target)
+        };
+        assert_eq!(
+            asked("us.anthropic.claude-x-v1:0", false),
+            "https://b.example/model/us.anthropic.claude-x-v1%3A0/converse"
+        );
+        assert_eq!(
+            asked("arn:aws:bedrock:eu-west-1:1:application-inference-profile/a", true),
+            "https://b.example/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Aapplication-inference-profile%2Fa/converse-stream"
+        );
+    }
+
+    #[test]
+    fn vertex_has_models_of_google_and_of_anthropic_each_with_its_verbs() {
+        let asked = |model, path, is_stream| {
+            let dialect = match ProviderKind::Vertex.family(model) {
+                Family::Anthropic => Dialect::AnthropicMessages,
+                _ => Dialect::GeminiGenerate,
+            };
+            let target = Target { dialect, path, model, is_stream };
+            at(ProviderKind::Vertex, "https://v.example", None, &target)
+        };
+        let place = "https://v.example/v1/projects/p/locations/eu";
+        for (model, path, is_stream, expected) in [
+            ("gemini-x", GENERATE, false, "publishers/google/models/gemini-x:generateContent"),
+            (
+                "google/gemini-x",
+                GENERATE,
+                true,
+                "publishers/google/models/gemini-x:streamGenerateContent?alt=sse",
+            ),
+            ("gemini-x", "countTokens", false, "publishers/google/models/gemini-x:countTokens"),
+            ("endpoints/12", GENERATE, false, "endpoints/12:generateContent"),
+            (
+                "claude-x@20260101",
+                "messages",
+                false,
+                "publishers/anthropic/models/claude-x@20260101:rawPredict",
+            ),
+            (
+                "publishers/anthropic/models/y",
+                "messages",
+                true,
+                "publishers/anthropic/models/y:streamRawPredict",
+            ),
+            ("claude-x", COUNT_TOKENS, false, "publishers/anthropic/models/count-tokens:rawPredict"),
+        ] {
+            assert_eq!(asked(model, path, is_stream), format!("{place}/{expected}"));
+        }
     }
 }

@@ -17,6 +17,8 @@
 //! - `call`: one call from its body to its answer
 //! - `upstream`: requests to providers
 //! - `address`: where a call lies at a provider, by its kind
+//! - `credentials`: how a request shows who asks
+//! - `event_stream`: the binary streams of AWS
 //! - `wire`: refusals in the words of each API
 //! - `secret`: the secrets of virtual keys
 //! - `traces`: what was asked and answered, and the finding of calls
@@ -31,7 +33,9 @@
 mod address;
 mod cache;
 mod call;
+mod credentials;
 mod error;
+mod event_stream;
 mod figures;
 mod files;
 mod guard;
@@ -62,9 +66,10 @@ pub use ledger::{
 };
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
-    Budget, CacheScope, CacheSpec, Chain, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, Detours, Group,
-    GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec, OnOutage, ProviderKind,
-    ProviderSpec, Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
+    AwsKeys, Budget, CacheScope, CacheSpec, Chain, Cloud, ContentKeep, ContentSpec, Cooldown, DeploymentSpec,
+    Detours, Group, GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec,
+    OnOutage, ProviderKind, ProviderSpec, Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice,
+    VirtualKey, Window,
 };
 pub use ports::LocalModels;
 pub use routes::routes;

@@ -5,22 +5,19 @@
 
 mod socket;
 
-use std::{
-    fmt,
-    sync::{OnceLock, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{fmt, sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use reqwest::{Client, ClientBuilder, Response, redirect::Policy};
-use shipway_dialects::{ApiError, Cause};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect::Policy};
+use shipway_dialects::{ApiError, Cause, Dialect, for_vertex};
 
 use crate::{
     address::{self, Target},
+    credentials::{Credentials, Surroundings},
     error::GatewayError,
     model::{ProviderKind, ProviderSpec},
-    vault::{Opened, Vault},
+    vault::Vault,
 };
 
 /// Headers of a caller that mean something to a provider. Everything else stays here: credentials, cookies, addresses.
@@ -39,10 +36,7 @@ pub(crate) struct Provider {
     client: Client,
     /// For connections over which both sides speak: HTTP/1.1, and never shared. Made for the first of them.
     sockets: OnceLock<Client>,
-    /// The header that carries the secret.
-    secret: Option<(HeaderName, HeaderValue)>,
-    /// The same where the secret is kept here, and may change while the server runs.
-    kept: Option<RwLock<Result<HeaderValue, String>>>,
+    credentials: Credentials,
 }
 
 impl fmt::Debug for Provider {
@@ -52,43 +46,16 @@ impl fmt::Debug for Provider {
 }
 
 impl Provider {
-    pub(crate) fn new(spec: ProviderSpec) -> Result<Self, GatewayError> {
+    pub(crate) fn new(spec: ProviderSpec, surroundings: &Surroundings) -> Result<Self, GatewayError> {
         let client =
             builder(&spec).pool_max_idle_per_host(IDLE_CONNECTIONS).pool_idle_timeout(KEPT_IDLE).build()?;
-        let secret = match &spec.api_key {
-            None => None,
-            Some(key) => {
-                let value = shown(spec.kind, key).ok_or_else(|| {
-                    GatewayError::invalid(
-                        "providers",
-                        format!("the key of {} cannot stand in a header", spec.name),
-                    )
-                })?;
-                Some((spec.kind.secret().0, value))
-            }
-        };
-        let kept = spec.api_key_secret.as_ref().map(|name| RwLock::new(Err(unkept(name))));
-        Ok(Self { spec, client, sockets: OnceLock::new(), secret, kept })
+        let credentials = Credentials::new(&spec, &client, surroundings)?;
+        Ok(Self { spec, client, sockets: OnceLock::new(), credentials })
     }
 
     /// Takes the secret that it refers to as it is kept now.
     pub(crate) fn take_secret(&self, vault: &Vault) {
-        let (Some(name), Some(kept)) = (&self.spec.api_key_secret, &self.kept) else { return };
-        let value = match vault.find(name) {
-            Some(Opened::Open(text)) => shown(self.spec.kind, &text.0)
-                .ok_or_else(|| format!("the secret {name} cannot stand in a header")),
-            Some(Opened::Shut(_)) => Err(format!("the secret {name} cannot be opened")),
-            None => Err(unkept(name)),
-        };
-        *kept.write().unwrap_or_else(PoisonError::into_inner) = value;
-    }
-
-    /// What is missing without which the provider cannot be asked.
-    fn missing(&self) -> Option<ApiError> {
-        let kept = self.kept.as_ref()?.read().unwrap_or_else(PoisonError::into_inner);
-        let reason = kept.as_ref().err()?;
-        tracing::error!(provider = self.spec.name, reason, "a provider is not asked");
-        Some(ApiError::new(Cause::Upstream, "the provider cannot be asked: its secret is missing"))
+        self.credentials.take_from(vault);
     }
 
     pub(crate) fn kind(&self) -> ProviderKind {
@@ -98,8 +65,15 @@ impl Provider {
     /// Whether it is the one that `spec` describes.
     pub(crate) fn is_of(&self, spec: &ProviderSpec) -> bool {
         let own = &self.spec;
-        (own.kind, &own.base_url, &own.api_version, &own.api_key, own.connect_timeout)
-            == (spec.kind, &spec.base_url, &spec.api_version, &spec.api_key, spec.connect_timeout)
+        (own.kind, &own.base_url, &own.api_version, &own.api_key, &own.cloud, own.connect_timeout)
+            == (
+                spec.kind,
+                &spec.base_url,
+                &spec.api_version,
+                &spec.api_key,
+                &spec.cloud,
+                spec.connect_timeout,
+            )
             && own.api_key_secret == spec.api_key_secret
     }
 
@@ -110,14 +84,28 @@ impl Provider {
         mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response, (ApiError, bool)> {
-        if let Some(missing) = self.missing() {
-            return Err((missing, false));
-        }
         // Of a form the caller's says where its fields end.
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         let url = address::url(&self.spec, target);
-        let sent = self.client.post(url).headers(self.own(headers)).body(body).send().await;
-        sent.map_err(|error| (failure(&error), !error.is_connect()))
+        let is_anthropic = target.dialect == Dialect::AnthropicMessages;
+        let body = if self.spec.kind == ProviderKind::Vertex && is_anthropic {
+            for_vertex(&body, target.path == address::COUNT_TOKENS)
+        } else {
+            body
+        };
+        self.execute(self.client.post(url).headers(self.own(headers)).body(body)).await
+    }
+
+    /// Shows who asks, and sends.
+    async fn execute(&self, request: RequestBuilder) -> Result<Response, (ApiError, bool)> {
+        let mut request = request.build().map_err(|error| (failure(&error), false))?;
+        self.credentials.put(&mut request).await.map_err(|error| (error, false))?;
+        let sent = self.client.execute(request).await;
+        let response = sent.map_err(|error| (failure(&error), !error.is_connect()))?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.credentials.were_refused();
+        }
+        Ok(response)
     }
 
     /// Asks without a body; otherwise as [`Self::send`].
@@ -128,16 +116,12 @@ impl Provider {
         query: Option<&str>,
         headers: HeaderMap,
     ) -> Result<Response, (ApiError, bool)> {
-        if let Some(missing) = self.missing() {
-            return Err((missing, false));
-        }
         let mut url = address::url(&self.spec, target);
         if let Some(query) = query.filter(|query| !query.is_empty()) {
             let all = url.query().map_or_else(|| query.to_owned(), |own| format!("{own}&{query}"));
             url.set_query(Some(&all));
         }
-        let sent = self.client.request(method, url).headers(self.own(headers)).send().await;
-        sent.map_err(|error| (failure(&error), !error.is_connect()))
+        self.execute(self.client.request(method, url).headers(self.own(headers))).await
     }
 
     /// With the headers that every request to the provider has.
@@ -146,28 +130,8 @@ impl Provider {
         if self.spec.kind == ProviderKind::Anthropic {
             headers.entry("anthropic-version").or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
         }
-        if let Some((name, value)) = &self.secret {
-            headers.insert(name.clone(), value.clone());
-        }
-        if let Some(kept) = &self.kept
-            && let Ok(value) = &*kept.read().unwrap_or_else(PoisonError::into_inner)
-        {
-            headers.insert(self.spec.kind.secret().0, value.clone());
-        }
         headers
     }
-}
-
-/// A secret as the header of its provider has it.
-fn shown(kind: ProviderKind, key: &str) -> Option<HeaderValue> {
-    let (_, before) = kind.secret();
-    let mut value = HeaderValue::from_str(&format!("{before}{key}")).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-fn unkept(name: &str) -> String {
-    format!("the secret {name} is not kept: `shipway llm secrets put {name}`")
 }
 
 /// What all connections to a provider share.
@@ -236,13 +200,15 @@ pub(crate) fn answer_headers(upstream: &HeaderMap) -> HeaderMap {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_secret_is_shown_in_the_header_of_its_provider_and_never_printed() {
+    #[tokio::test]
+    async fn a_secret_is_shown_in_the_header_of_its_provider_and_never_printed() {
         for (kind, name, value) in [
             (ProviderKind::OpenAi, "authorization", "Bearer sk-hush"),
             (ProviderKind::Anthropic, "x-api-key", "sk-hush"),
             (ProviderKind::Gemini, "x-goog-api-key", "sk-hush"),
             (ProviderKind::Azure, "api-key", "sk-hush"),
+            (ProviderKind::Bedrock, "authorization", "Bearer sk-hush"),
+            (ProviderKind::Vertex, "authorization", "Bearer sk-hush"),
         ] {
             let spec = ProviderSpec {
                 name: "p".to_owned(),
@@ -251,12 +217,18 @@ mod tests {
                 api_version: None,
                 api_key: Some("sk-hush".to_owned()),
                 api_key_secret: None,
+                cloud: None,
                 connect_timeout: Duration::from_secs(1),
             };
-            let provider = Provider::new(spec).unwrap();
-            let (found, secret) = provider.secret.as_ref().unwrap();
-            assert_eq!((found.as_str(), secret.to_str().unwrap()), (name, value));
-            assert!(!format!("{provider:?} {secret:?}").contains("hush"));
+            let surroundings = Surroundings {
+                clock: std::sync::Arc::new(shipway_core::SystemClock),
+                tracker: tokio_util::task::TaskTracker::new(),
+            };
+            let provider = Provider::new(spec, &surroundings).unwrap();
+            let mut request = provider.client.post("http://127.0.0.1:1").build().unwrap();
+            provider.credentials.put(&mut request).await.unwrap();
+            assert_eq!(request.headers()[name], value);
+            assert!(!format!("{provider:?} {request:?}").contains("hush"));
         }
     }
 

@@ -4,6 +4,7 @@
 //! - `GET counters`
 //! - `GET journal?since=N&ended=N&wait_ms=N`: the requests after the one numbered `since`, once `ended` of them have ended or `wait_ms` are over
 //! - `GET journal/N/body`: the bytes of a request's body
+//! - `GET service_account`: the file of a service account whose access tokens Vertex asks for from then on
 //! - `DELETE journal`: forgets requests, counters, queued scripts and responses
 //! - `PUT scripts`: `{"model": "*", "scripts": ["status=429", ""]}`: the next requests for a model (`*`: for any) have these, one each
 
@@ -37,6 +38,13 @@ pub(crate) async fn answer(provider: &Provider, request: &Request, rest: &str) -
     match (request.method.as_str(), rest) {
         ("GET", "health") => Answer::json(200, &json!({"status": "ok"})),
         ("GET", "counters") => Answer::json(200, &provider.journal().counters()),
+        ("GET", "service_account") => {
+            let host = request.header("host").unwrap_or_default();
+            match provider.google().service_account(host) {
+                Some(account) => Answer::json(200, &account),
+                None => wrong(500, "no key could be made"),
+            }
+        }
         ("GET", "journal") => journal(provider, request).await,
         ("DELETE", "journal") => {
             provider.forget();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ask::Refused,
-    dialects::{House, anthropic, gemini, openai, sse::Event, status_of},
+    dialects::{House, anthropic, bedrock, gemini, openai, sse::Event, status_of},
     provider::Call,
     route::Route,
     script::{ErrorKind, Fault},
@@ -23,6 +23,7 @@ fn refused(call: &Call<'_>, kind: ErrorKind) -> Refused {
         House::OpenAi => openai::message(kind, call.model),
         House::Anthropic => anthropic::message(kind, call.model),
         House::Gemini => gemini::message(kind, call.model),
+        House::Bedrock => bedrock::message(kind, call.model),
     };
     Refused { kind, message, parameter: None }
 }
@@ -33,6 +34,9 @@ pub(crate) fn answer(call: &Call<'_>, refused: &Refused) -> Answer {
     let status = failure.status.unwrap_or_else(|| status_of(call.house(), refused.kind));
     let mut answer =
         speak::with_house_headers(Answer::json(status, &body(call, refused, status)), call, status == 429);
+    if call.house() == House::Bedrock {
+        answer = answer.with_header("x-amzn-errortype", bedrock::name(refused.kind));
+    }
     if let Some(seconds) = &failure.retry_after {
         answer = answer.with_header("retry-after", seconds.clone());
     }
@@ -49,6 +53,7 @@ fn body(call: &Call<'_>, refused: &Refused, status: u16) -> Value {
     match call.house() {
         House::OpenAi => openai::error(refused),
         House::Anthropic => anthropic::error(refused, &call.request_id()),
+        House::Bedrock => bedrock::error(refused),
         House::Gemini => gemini::error(refused, status, call.script.failure.retry_after.as_deref()),
     }
 }
@@ -61,6 +66,7 @@ pub(crate) fn frame(call: &Call<'_>) -> Event {
     let body = body(call, &refused, status_of(call.house(), kind));
     match (call.house(), call.route) {
         (House::Anthropic, _) => Event::named("error", body),
+        (House::Bedrock, _) => Event::named(bedrock::name_in_stream(kind), body),
         (House::OpenAi, Route::Responses) => {
             let at = match call.script.fault {
                 Some(Fault::ErrorFrame(at)) => at,
@@ -74,6 +80,11 @@ pub(crate) fn frame(call: &Call<'_>) -> Event {
         }
         (House::OpenAi | House::Gemini, _) => Event::unnamed(body),
     }
+}
+
+/// What AWS says to whom it does not let in.
+pub(crate) fn not_let_in(name: &'static str, message: &str) -> Answer {
+    Answer::json(403, &json!({"message": message})).with_header("x-amzn-errortype", name)
 }
 
 /// The answer on a path that nobody serves.

@@ -4,12 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use clap::Parser;
 
+use crate::clouds::AwsKey;
+
 /// Plays a provider of language models, for tests and benches.
 ///
 /// OpenAI: POST /v1/chat/completions, /v1/completions, /v1/responses (GET, DELETE, cancel, input_items), /v1/embeddings,
 /// /v1/files, /v1/batches, GET /v1/models. Anthropic: POST /v1/messages, /v1/messages/count_tokens. Gemini: POST /v1beta/models/{model}:generateContent,
-/// :streamGenerateContent, :countTokens, :batchEmbedContents. Control: GET /_mock/health, /_mock/counters, /_mock/journal,
-/// PUT /_mock/scripts.
+/// :streamGenerateContent, :countTokens, :batchEmbedContents. Bedrock: POST /model/{id}/converse, /converse-stream. Vertex: POST
+/// /v1/projects/…/publishers/google/models/{model}:generateContent and so on, …/publishers/anthropic/models/{model}:rawPredict,
+/// :streamRawPredict, POST /token. Control: GET /_mock/health, /_mock/counters, /_mock/journal,
+/// /_mock/service_account, PUT /_mock/scripts.
 #[derive(Debug, Parser)]
 #[command(name = "shipway-mock-provider", version, after_long_help = SCRIPTS)]
 pub(crate) struct Flags {
@@ -34,6 +38,12 @@ pub(crate) struct Flags {
     /// Keys that are accepted; without this flag every request is
     #[arg(long, value_delimiter = ',', value_name = "KEYS")]
     pub(crate) accept_keys: Vec<String>,
+    /// An access key of AWS whose signatures Bedrock asks for. Repeatable; without it Bedrock looks at no signature
+    #[arg(long = "aws-key", value_name = "ID:SECRET[:TOKEN]")]
+    pub(crate) aws_keys: Vec<AwsKey>,
+    /// Seconds that an access token of Google holds
+    #[arg(long, default_value_t = 3_600)]
+    pub(crate) token_seconds: u64,
     /// For benches: answers are prepared once for each model, path and script, and a request is only searched for its model and
     /// whether it wants a stream, never parsed or checked
     #[arg(long)]
@@ -95,6 +105,7 @@ Faults
   fault=end:K          a clean end of HTTP after K frames
   fault=no_terminator  everything but the terminator     fault=no_finish  everything but the reason why it ended
   fault=error_frame:K  an error within the stream, in place of frame K (0: the first)
+  fault=bad_checksum:K frame K of a binary stream is damaged
   fault=disconnect     not a byte                        fault=empty      200 and nothing
   fault=garbage        200 and no JSON                   fault=html       a proxy's page (502, or status=N)
 

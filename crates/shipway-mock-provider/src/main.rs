@@ -1,6 +1,6 @@
 //! A provider of language models that is played: a process of its own for tests and benches, never part of the server.
 //!
-//! It speaks OpenAI's, Anthropic's and Gemini's dialects truly enough that their own SDKs cannot tell, and misbehaves on demand: a
+//! It speaks OpenAI's, Anthropic's, Gemini's and Bedrock's dialects truly enough that their own SDKs cannot tell, and misbehaves on demand: a
 //! *script* says how an answer comes or fails, the *journal* says what arrived and whether the client stayed. Given a script and a
 //! request, the bytes of an answer are always the same.
 //!
@@ -10,6 +10,7 @@
 //! - `wire/`: HTTP/1.1 by hand, since what has to break must be in our hands: reading, writing, what a script does to bytes
 //! - `ask`, `reply`, `example`: what a request asks and what is answered, in words that all dialects share
 //! - `dialects/`: how each provider reads a request, and words an answer, a stream and an error
+//! - `clouds/`: signatures of AWS, access tokens of Google
 //! - `provider`, `route`: from a request to its answer, by its path
 //! - `speak`, `failures`: an honest answer, and errors
 //! - `files`: files, and batches that are worked off
@@ -22,6 +23,7 @@
 
 mod ask;
 mod choose;
+mod clouds;
 mod control;
 mod delay;
 mod dialects;

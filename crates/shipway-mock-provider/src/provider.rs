@@ -1,8 +1,11 @@
 //! From a request to its answer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use memchr::memmem;
@@ -11,6 +14,7 @@ use serde_json::Value;
 use crate::{
     ask::{Refused, flag, text},
     choose::{Scripts, Signs, model_and_script},
+    clouds::{Google, verify},
     control,
     delay::Chance,
     dialects::{House, openai, scripted},
@@ -35,6 +39,7 @@ pub(crate) struct Provider {
     prepared: Prepared,
     responses: Responses,
     files: Files,
+    google: Google,
     unscripted: Arc<Script>,
     numbers: AtomicU64,
 }
@@ -66,6 +71,7 @@ impl Provider {
             prepared: Prepared::default(),
             responses: Responses::default(),
             files: Files::default(),
+            google: Google::new(Duration::from_secs(flags.token_seconds)),
             unscripted: Arc::default(),
             numbers: AtomicU64::new(0),
             flags,
@@ -82,6 +88,10 @@ impl Provider {
 
     pub(crate) const fn responses(&self) -> &Responses {
         &self.responses
+    }
+
+    pub(crate) const fn google(&self) -> &Google {
+        &self.google
     }
 
     pub(crate) const fn files(&self) -> &Files {
@@ -103,6 +113,9 @@ impl Provider {
             return Arrived { answer, script: Arc::clone(&self.unscripted), entry: None, number: 0 };
         }
         let number = self.numbers.fetch_add(1, Relaxed) + 1;
+        if request.method == "POST" && request.path() == "/token" {
+            return self.token(&request, number);
+        }
         let route = Route::of(&request.method, request.path(), request.header("anthropic-version").is_some());
         match route {
             Some(route) if self.flags.prepared && route.has_body() => self.prepared(&request, &route, number),
@@ -116,6 +129,21 @@ impl Provider {
         }
     }
 
+    /// An access token of Google; scripts for the model `token` say how it comes.
+    fn token(&self, request: &Request, number: u64) -> Arrived {
+        let model = "token".to_owned();
+        let script = self.script(request, &model).unwrap_or_else(|_| Arc::clone(&self.unscripted));
+        let answer = match script.failure.status.filter(|status| *status >= 400) {
+            Some(status) => Answer::json(status, &serde_json::json!({"error": "internal_failure"})),
+            None => {
+                let (status, body) = self.google.grant(&request.body, number);
+                Answer::json(status, &body)
+            }
+        };
+        let checksum = Some(crc32fast::hash(&request.body));
+        self.arrived(request, Seen { number, model, stream: false, script, checksum }, answer)
+    }
+
     fn in_full(&self, request: &Request, route: &Route, number: u64) -> Arrived {
         let checksum = crc32fast::hash(&request.body);
         let (body, is_json) = match request.header("content-type") {
@@ -126,7 +154,7 @@ impl Provider {
             _ => serde_json::from_slice(&request.body).map_or((Value::Null, false), |body| (body, true)),
         };
         let model = route.model().or_else(|| text(&body, "model")).unwrap_or_default().to_owned();
-        let stream = flag(&body, "stream") || matches!(route, Route::Generate { stream: true, .. });
+        let stream = flag(&body, "stream") || route.streams();
         let (script, wrong) = match self.script(request, &model) {
             Ok(script) => (script, None),
             Err(wrong) => (Arc::clone(&self.unscripted), Some(wrong)),
@@ -220,10 +248,30 @@ impl Provider {
         accepted.is_empty() || request.key().is_some_and(|key| accepted.iter().any(|known| known == key))
     }
 
+    /// Whether who asks may; else what is answered.
+    fn lets_in(&self, request: &Request, call: &Call<'_>) -> Result<(), Box<Answer>> {
+        let is_bedrock = call.house() == House::Bedrock;
+        if is_bedrock && !self.flags.aws_keys.is_empty() && !self.shows_key(request) {
+            return verify(request, &self.flags.aws_keys)
+                .map_err(|(name, why)| Box::new(failures::not_let_in(name, &why)));
+        }
+        let is_vertex = request.path().contains("/projects/");
+        if is_vertex && self.google.insists() {
+            let shown = request.key().is_some_and(|token| self.google.accepts(token));
+            return if shown { Ok(()) } else { Err(Box::new(failures::of_kind(call, ErrorKind::Auth))) };
+        }
+        if self.accepts(request) { Ok(()) } else { Err(Box::new(failures::of_kind(call, ErrorKind::Auth))) }
+    }
+
+    /// Whether it comes with one of the keys that are accepted.
+    fn shows_key(&self, request: &Request) -> bool {
+        request.key().is_some_and(|key| self.flags.accept_keys.iter().any(|known| known == key))
+    }
+
     /// The answer, unless the key is wrong or the script wants an error.
     fn as_scripted(&self, request: &Request, call: &Call<'_>) -> Answer {
-        if !self.accepts(request) {
-            return failures::of_kind(call, ErrorKind::Auth);
+        if let Err(answer) = self.lets_in(request, call) {
+            return *answer;
         }
         match call.script.fault {
             Some(Fault::Garbage) => return failures::garbage(),
@@ -249,8 +297,7 @@ impl Provider {
     fn prepared(&self, request: &Request, route: &Route, number: u64) -> Arrived {
         let model =
             route.model().or_else(|| found_text(&request.body, b"\"model\"")).unwrap_or_default().to_owned();
-        let stream =
-            found_true(&request.body, b"\"stream\"") || matches!(route, Route::Generate { stream: true, .. });
+        let stream = found_true(&request.body, b"\"stream\"") || route.streams();
         let Ok(script) = self.script(request, &model) else { return self.in_full(request, route, number) };
         if script.failure.percent.is_some() || !self.accepts(request) {
             return self.in_full(request, route, number);

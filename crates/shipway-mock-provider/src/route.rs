@@ -27,7 +27,20 @@ pub(crate) enum Route {
     Realtime,
     Messages,
     CountTokens,
-    Generate { model: String, stream: bool },
+    Generate {
+        model: String,
+        stream: bool,
+    },
+    Converse {
+        model: String,
+        stream: bool,
+    },
+    /// Anthropic's messages as Vertex has them.
+    RawPredict {
+        model: String,
+    },
+    /// The counting of their tokens.
+    RawCount,
     GeminiCount(String),
     GeminiEmbeddings(String),
 }
@@ -39,6 +52,11 @@ impl Route {
             && let Some((_, model)) = before.split_once("/models/")
         {
             return Self::of_gemini(method, model, verb);
+        }
+        if let Some((_, rest)) = path.split_once("/model/")
+            && let Some((model, verb)) = rest.rsplit_once('/')
+        {
+            return Self::of_bedrock(method, model, verb);
         }
         let house = if is_anthropic { House::Anthropic } else { House::OpenAi };
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -73,11 +91,22 @@ impl Route {
         })
     }
 
+    fn of_bedrock(method: &str, model: &str, verb: &str) -> Option<Self> {
+        let model = percent_encoding::percent_decode_str(model).decode_utf8_lossy().into_owned();
+        match (method, verb) {
+            ("POST", "converse") => Some(Self::Converse { model, stream: false }),
+            ("POST", "converse-stream") => Some(Self::Converse { model, stream: true }),
+            _ => None,
+        }
+    }
+
     fn of_gemini(method: &str, model: &str, verb: &str) -> Option<Self> {
         let model = percent_encoding::percent_decode_str(model).decode_utf8_lossy().into_owned();
         match (method, verb) {
             ("POST", "generateContent") => Some(Self::Generate { model, stream: false }),
             ("POST", "streamGenerateContent") => Some(Self::Generate { model, stream: true }),
+            ("POST", "rawPredict") if model == "count-tokens" => Some(Self::RawCount),
+            ("POST", "rawPredict" | "streamRawPredict") => Some(Self::RawPredict { model }),
             ("POST", "countTokens") => Some(Self::GeminiCount(model)),
             ("POST", "batchEmbedContents") => Some(Self::GeminiEmbeddings(model)),
             _ => None,
@@ -88,7 +117,8 @@ impl Route {
     pub(crate) const fn house(&self) -> House {
         match self {
             Self::Models(house) | Self::Model(house, _) => *house,
-            Self::Messages | Self::CountTokens => House::Anthropic,
+            Self::Messages | Self::CountTokens | Self::RawPredict { .. } | Self::RawCount => House::Anthropic,
+            Self::Converse { .. } => House::Bedrock,
             Self::Generate { .. } | Self::GeminiCount(_) | Self::GeminiEmbeddings(_) => House::Gemini,
             _ => House::OpenAi,
         }
@@ -98,11 +128,18 @@ impl Route {
     pub(crate) fn model(&self) -> Option<&str> {
         match self {
             Self::Generate { model, .. }
+            | Self::Converse { model, .. }
+            | Self::RawPredict { model }
             | Self::GeminiCount(model)
             | Self::GeminiEmbeddings(model)
             | Self::Model(_, model) => Some(model),
             _ => None,
         }
+    }
+
+    /// Whether the path says that the answer is streamed.
+    pub(crate) const fn streams(&self) -> bool {
+        matches!(self, Self::Generate { stream: true, .. } | Self::Converse { stream: true, .. })
     }
 
     /// Whether it is about files or batches.
@@ -156,6 +193,21 @@ mod tests {
         assert_eq!(of("DELETE", "/v1/responses/resp_1"), Some(Route::Response("resp_1".to_owned())));
         assert_eq!(of("GET", "/v1/chat/completions"), None);
         assert_eq!(of("POST", "/v1/elsewhere"), None);
+    }
+
+    #[test]
+    fn bedrock_has_its_model_encoded_in_the_path() {
+        let of = |path| Route::of("POST", path, false);
+        let model = "us.anthropic.claude-v1:0".to_owned();
+        assert_eq!(
+            of("/model/us.anthropic.claude-v1%3A0/converse"),
+            Some(Route::Converse { model: model.clone(), stream: false })
+        );
+        assert_eq!(
+            of("/model/us.anthropic.claude-v1%3A0/converse-stream"),
+            Some(Route::Converse { model, stream: true })
+        );
+        assert_eq!(of("/model/x/invoke"), None);
     }
 
     #[test]

@@ -170,6 +170,7 @@ pub(crate) enum Fault {
     NoTerminator,
     NoFinish,
     ErrorFrame(usize),
+    BadChecksum(usize),
     Disconnect,
     Empty,
     Garbage,
@@ -189,6 +190,7 @@ impl Fault {
             "no_terminator" => Self::NoTerminator,
             "no_finish" => Self::NoFinish,
             "error_frame" => Self::ErrorFrame(at),
+            "bad_checksum" => Self::BadChecksum(at),
             "disconnect" => Self::Disconnect,
             "empty" => Self::Empty,
             "garbage" => Self::Garbage,
@@ -256,6 +258,7 @@ impl Script {
                     Fault::NoTerminator
                         | Fault::NoFinish
                         | Fault::ErrorFrame(_)
+                        | Fault::BadChecksum(_)
                         | Fault::Empty
                         | Fault::Garbage
                         | Fault::Html

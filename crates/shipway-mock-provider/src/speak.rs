@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     ask::{Ask, Refused, flag, text},
     dialects::{
-        House, anthropic, gemini, openai,
+        House, anthropic, bedrock, event_stream, gemini, openai,
         sse::{Event, frames},
     },
     failures,
@@ -61,16 +61,19 @@ pub(crate) fn answer(provider: &Provider, call: &Call<'_>) -> Result<Answer, Ref
         Route::Models(_) => whole(call, &openai::models(provider.models())),
         Route::Model(House::Anthropic, name) => whole(call, &anthropic::model(name)),
         Route::Model(_, name) => whole(call, &openai::model(name)),
-        Route::Messages => {
-            let ask = completed(anthropic::read(call.body, false)?, call);
+        Route::Messages => message(call, call.body)?,
+        Route::RawPredict { .. } => message(call, &on_vertex(call)?)?,
+        Route::Converse { model, stream: streams } => {
+            let ask = completed(bedrock::read(call.body, model, *streams)?, call);
             let reply = Reply::new(&ask, call.script, 0);
-            if ask.stream {
-                stream(call, anthropic::messages::events(&ask, &reply, call.script))
+            if *streams {
+                let events = bedrock::events(&reply, call.script);
+                Answer::binary_stream(event_stream::messages(events, call.script, || failures::frame(call)))
             } else {
-                whole(call, &anthropic::messages::whole(&ask, &reply, call.script))
+                whole(call, &bedrock::whole(&reply, call.script))
             }
         }
-        Route::CountTokens => whole(
+        Route::CountTokens | Route::RawCount => whole(
             call,
             &anthropic::messages::count(&completed(anthropic::read(call.body, true)?, call), call.script),
         ),
@@ -89,6 +92,35 @@ pub(crate) fn answer(provider: &Provider, call: &Call<'_>) -> Result<Answer, Ref
         Route::GeminiEmbeddings(_) => whole(call, &gemini::embeddings(call.body)),
     };
     Ok(with_house_headers(answer, call, false))
+}
+
+fn message(call: &Call<'_>, body: &Value) -> Result<Answer, Refused> {
+    let ask = completed(anthropic::read(body, false)?, call);
+    let reply = Reply::new(&ask, call.script, 0);
+    Ok(if ask.stream {
+        stream(call, anthropic::messages::events(&ask, &reply, call.script))
+    } else {
+        whole(call, &anthropic::messages::whole(&ask, &reply, call.script))
+    })
+}
+
+/// On Vertex the path names the model, and the body the version.
+fn on_vertex(call: &Call<'_>) -> Result<Value, Refused> {
+    if call.body.get("model").is_some() {
+        return Err(Refused::invalid("model: Extra inputs are not permitted"));
+    }
+    // Older clients say Vertex's own version, newer ones the day of Anthropic's.
+    let is_day = |version: &str| {
+        let parts: Vec<&str> = version.split('-').collect();
+        parts.len() == 3 && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let version = text(call.body, "anthropic_version");
+    if !version.is_some_and(|version| version == "vertex-2023-10-16" || is_day(version)) {
+        return Err(Refused::invalid("anthropic_version: Field required"));
+    }
+    let mut body = call.body.clone();
+    body["model"] = call.model.into();
+    Ok(body)
 }
 
 /// What no dialect knows: the name without its script, and what stands for the request.
@@ -185,5 +217,6 @@ pub(crate) fn with_house_headers(answer: Answer, call: &Call<'_>, exhausted: boo
             .with_header("anthropic-ratelimit-input-tokens-remaining", left("399000"))
             .with_header("anthropic-ratelimit-input-tokens-reset", "2026-01-01T00:00:00Z"),
         House::Gemini => answer.with_header("server-timing", "gfet4t7; dur=1"),
+        House::Bedrock => answer.with_header("x-amzn-requestid", call.request_id()),
     }
 }

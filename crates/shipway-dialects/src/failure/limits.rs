@@ -63,7 +63,7 @@ impl RateLimits {
                     headers
                         .push((format!("anthropic-ratelimit-{part}-reset"), Timestamp(moment).to_string()));
                 }
-                Family::OpenAi | Family::Gemini => {}
+                Family::OpenAi | Family::Gemini | Family::Bedrock => {}
             }
         }
         headers
@@ -76,7 +76,7 @@ impl RateLimits {
             let named = |what: &str| match dialect.family() {
                 Family::Anthropic => header(&format!("anthropic-ratelimit-{part}-{what}")),
                 Family::OpenAi => header(&format!("x-ratelimit-{what}-{part}")),
-                Family::Gemini => None,
+                Family::Gemini | Family::Bedrock => None,
             };
             let limit = named("limit")?.trim().parse().ok().filter(|limit| *limit > 0)?;
             let remaining = named("remaining")?.trim().parse().ok()?;

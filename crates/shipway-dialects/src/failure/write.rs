@@ -21,7 +21,7 @@ impl ApiError {
             Cause::RateLimit => 429,
             Cause::Overloaded => match dialect.family() {
                 Family::Anthropic => 529,
-                Family::OpenAi | Family::Gemini => 503,
+                Family::OpenAi | Family::Gemini | Family::Bedrock => 503,
             },
             Cause::Timeout => 504,
             Cause::Upstream => 502,
@@ -80,6 +80,7 @@ impl ApiError {
             Family::Gemini => json!({"error": {
                 "code": self.status(dialect), "message": self.message, "status": self.gemini_status(),
             }}),
+            Family::Bedrock => json!({"message": self.message}),
         }
     }
 

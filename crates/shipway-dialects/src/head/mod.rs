@@ -1,6 +1,7 @@
 //! What a gateway needs of a request, read in one walk over its bytes.
 
 mod anthropic;
+mod bedrock;
 mod form;
 mod gemini;
 mod media;
@@ -13,6 +14,7 @@ use crate::dialect::Dialect;
 use crate::json::{NotJson, Reader};
 
 pub use form::{FormField, form_fields};
+pub(crate) use preferences::without_member;
 pub use preferences::{MaxPrice, Preferences, SortBy, take_preferences};
 
 /// How many bytes of a request are taken for one token where nothing better is known.
@@ -140,6 +142,7 @@ impl Head {
         let whole = match dialect {
             Dialect::AnthropicMessages => anthropic::read(&mut reader, &mut head),
             Dialect::GeminiGenerate => gemini::read(&mut reader, &mut head),
+            Dialect::BedrockConverse => bedrock::read(&mut reader, &mut head),
             Dialect::OpenAiChat
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiResponses
@@ -150,7 +153,8 @@ impl Head {
         reader.finish()?;
         head.places.closes = whole.end - 1;
         head.choices = head.choices.max(1);
-        if head.model.is_empty() && dialect != Dialect::GeminiGenerate {
+        let is_said_by_path = matches!(dialect, Dialect::GeminiGenerate | Dialect::BedrockConverse);
+        if head.model.is_empty() && !is_said_by_path {
             return Err(BadRequest::NoModel);
         }
         Ok(head)

@@ -3,6 +3,8 @@
 //! It is for whoever chooses the provider, so it does not go on to one. What is not known here is refused: a wish such as
 //! `data_collection: deny` that is silently not kept would be worse than none.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -106,6 +108,13 @@ impl Head {
 /// back is the body that goes on, and its own head. Without preferences nothing is copied.
 pub fn take_preferences(dialect: Dialect, body: Bytes, head: Head) -> Result<(Bytes, Head), BadRequest> {
     let Some(member) = head.places.preferences.clone() else { return Ok((body, head)) };
+    let rest = without_member(&body, member);
+    let own = Head::read(dialect, &rest)?;
+    Ok((rest, Head { preferences: head.preferences, ..own }))
+}
+
+/// The body without a member of its object, and without the comma that belongs to it.
+pub(crate) fn without_member(body: &[u8], member: Range<usize>) -> Bytes {
     let (mut start, mut end) = (member.start, member.end);
     let after = body[end..].iter().position(|byte| !byte.is_ascii_whitespace()).map(|skipped| end + skipped);
     match after.filter(|at| body[*at] == b',') {
@@ -119,7 +128,5 @@ pub fn take_preferences(dialect: Dialect, body: Bytes, head: Head) -> Result<(By
     let mut rest = Vec::with_capacity(body.len() - (end - start));
     rest.extend_from_slice(&body[..start]);
     rest.extend_from_slice(&body[end..]);
-    let rest = Bytes::from(rest);
-    let own = Head::read(dialect, &rest)?;
-    Ok((rest, Head { preferences: head.preferences, ..own }))
+    Bytes::from(rest)
 }

@@ -4,6 +4,7 @@
 //! read that say what it is.
 
 mod anthropic;
+mod bedrock;
 mod gemini;
 mod media;
 mod openai;
@@ -145,6 +146,8 @@ impl Scanner {
             {
                 Ending::Complete
             }
+            // Only the usage is missing.
+            (false, false, true) if matches!(self.dialect, Dialect::BedrockConverse) => Ending::Unterminated,
             // Responses end with the event that says why; Anthropic's reason comes before the last usage is sure.
             (false, false, true) if Self::terminator(self.dialect).is_some() => Ending::Unterminated,
             (false, false, _) => Ending::Truncated,
@@ -160,7 +163,8 @@ impl Scanner {
             | Dialect::OpenAiEmbeddings
             | Dialect::OpenAiMedia
             | Dialect::OpenAiRealtime
-            | Dialect::GeminiGenerate => None,
+            | Dialect::GeminiGenerate
+            | Dialect::BedrockConverse => None,
         }
     }
 
@@ -253,6 +257,7 @@ impl State {
             Dialect::OpenAiMedia | Dialect::OpenAiRealtime => media::see(self, data),
             Dialect::AnthropicMessages => anthropic::see(self, event, data),
             Dialect::GeminiGenerate => gemini::see(self, data),
+            Dialect::BedrockConverse => bedrock::see(self, event, data),
         }
     }
 

@@ -133,6 +133,7 @@ pub(super) enum Origin {
     Anthropic,
     Responses,
     Gemini,
+    Bedrock,
 }
 
 impl Seal {
@@ -159,13 +160,14 @@ impl Seal {
 }
 
 impl Origin {
-    const ALL: [Self; 3] = [Self::Anthropic, Self::Responses, Self::Gemini];
+    const ALL: [Self; 4] = [Self::Anthropic, Self::Responses, Self::Gemini, Self::Bedrock];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Anthropic => "anthropic",
             Self::Responses => "responses",
             Self::Gemini => "gemini",
+            Self::Bedrock => "bedrock",
         }
     }
 }

@@ -8,9 +8,10 @@
 //! - `form`: the intermediate form
 //! - `fields`: takes members one by one
 //! - `policy`: what becomes of what is lost
-//! - `chat`, `messages`, `responses`, `gemini`: each dialect ↔ the form
+//! - `chat`, `messages`, `responses`, `gemini`: each dialect ↔ the form; `bedrock`: what providers alone speak
 //! - `stream`: streams, step by step
 
+mod bedrock;
 mod chat;
 mod fields;
 mod form;
@@ -30,7 +31,7 @@ use crate::usage::Usage;
 use form::Known;
 use policy::{Judge, refusal};
 
-pub use policy::{Dropped, Lossy, Options, OutputLimit};
+pub use policy::{Dropped, Lossy, Maker, Options, OutputLimit};
 pub use responses::answer::Echo;
 pub use stream::Stream;
 
@@ -71,8 +72,8 @@ pub struct Untranslatable {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Translated {
     /// The body to send, with the model's name as the client gave it; [`Head`](crate::Head) and
-    /// [`rewrite`](crate::rewrite()) set another one. Gemini's has none: its path says the model and whether the
-    /// answer is streamed.
+    /// [`rewrite`](crate::rewrite()) set another one. Gemini's and Bedrock's have none: their paths say the model and whether
+    /// the answer is streamed.
     pub body: Bytes,
     /// What was left out or moved on the way.
     pub dropped: Vec<Dropped>,
@@ -81,6 +82,14 @@ pub struct Translated {
 /// Whether requests `from` a client's dialect can go to a provider of dialect `to`, and answers come back.
 pub const fn can_translate(from: Dialect, to: Dialect) -> bool {
     match from {
+        Dialect::OpenAiChat
+        | Dialect::AnthropicMessages
+        | Dialect::OpenAiResponses
+        | Dialect::GeminiGenerate
+            if matches!(to, Dialect::BedrockConverse) =>
+        {
+            true
+        }
         Dialect::OpenAiChat => matches!(to, Dialect::AnthropicMessages | Dialect::GeminiGenerate),
         Dialect::AnthropicMessages => matches!(to, Dialect::OpenAiChat | Dialect::GeminiGenerate),
         Dialect::OpenAiResponses => {
@@ -90,7 +99,8 @@ pub const fn can_translate(from: Dialect, to: Dialect) -> bool {
         Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiMedia
-        | Dialect::OpenAiRealtime => false,
+        | Dialect::OpenAiRealtime
+        | Dialect::BedrockConverse => false,
     }
 }
 
@@ -120,6 +130,7 @@ pub fn request(
     let written = match to {
         Dialect::AnthropicMessages => messages::request_out::write(request, from, options, &mut judge),
         Dialect::GeminiGenerate => gemini::request_out::write(request, from, &mut judge),
+        Dialect::BedrockConverse => bedrock::request_out::write(request, from, options, &mut judge),
         _ => chat::request_out::write(request, from, options, &mut judge),
     }?;
     Ok(Translated { body: Bytes::from(written.to_string()), dropped: judge.dropped })
@@ -138,6 +149,7 @@ pub fn answer(from: Dialect, to: Dialect, body: &[u8], context: &Context<'_>) ->
     let answer = match from {
         Dialect::AnthropicMessages => messages::answer::read(value),
         Dialect::GeminiGenerate => gemini::answer_in::read(value),
+        Dialect::BedrockConverse => bedrock::answer_in::read(value, context.request_id),
         _ => chat::answer::read(value),
     };
     let answer = answer.map_err(|bad| broken(bad.to_string()))?;
@@ -181,6 +193,7 @@ fn write_known(
                 Family::OpenAi => "OpenAI's chat",
                 Family::Anthropic => "Anthropic",
                 Family::Gemini => "Gemini",
+                Family::Bedrock => "Bedrock",
             };
             judge.loses(loss, &name, &format!("{whose} {why}"))?;
         }

@@ -25,6 +25,35 @@ pub enum OutputLimit {
     MaxTokens,
 }
 
+/// Who made a model that Bedrock has. What Converse has no member for is said in the words of the model's maker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Maker {
+    /// Anthropic's models: Claude.
+    Anthropic,
+    /// Amazon's own: Nova.
+    Amazon,
+    /// OpenAI's open models.
+    OpenAi,
+    /// Somebody whose words are not known, or nobody knows who, as behind the address of an inference profile.
+    #[default]
+    Unknown,
+}
+
+impl Maker {
+    /// By the id of a model, of a profile across regions, or an ARN that has one of them in it, such as
+    /// `us.anthropic.claude-sonnet-4-5-20250929-v1:0`.
+    pub fn of_bedrock(model: &str) -> Self {
+        let id = model.rsplit_once('/').map_or(model, |(_, id)| id);
+        let mut makers = id.split('.').filter_map(|word| match word {
+            "anthropic" => Some(Self::Anthropic),
+            "amazon" => Some(Self::Amazon),
+            "openai" => Some(Self::OpenAi),
+            _ => None,
+        });
+        makers.next_back().unwrap_or_default()
+    }
+}
+
 /// How requests are translated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -34,6 +63,8 @@ pub struct Options {
     pub default_max_output_tokens: u64,
     /// What chat's limit is called.
     pub output_limit: OutputLimit,
+    /// Whose model Bedrock is asked for.
+    pub maker: Maker,
 }
 
 impl Default for Options {
@@ -42,6 +73,7 @@ impl Default for Options {
             lossy: Lossy::default(),
             default_max_output_tokens: 4_096,
             output_limit: OutputLimit::default(),
+            maker: Maker::default(),
         }
     }
 }

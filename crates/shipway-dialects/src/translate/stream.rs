@@ -7,6 +7,7 @@ use crate::dialect::Dialect;
 use crate::failure::{ApiError, Cause};
 use crate::scanner::{Ending, Frame, Scanner, Sort};
 use crate::sse::{Event, FrameTooLong};
+use crate::translate::bedrock::stream_in::BedrockReader;
 use crate::translate::chat::stream_in::ChatReader;
 use crate::translate::chat::stream_out::ChatWriter;
 use crate::translate::form::Step;
@@ -44,6 +45,7 @@ enum StepReader {
     Chat(ChatReader),
     Messages(MessagesReader),
     Gemini(GeminiReader),
+    Bedrock(BedrockReader),
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl Stream {
             Dialect::OpenAiChat => StepReader::Chat(ChatReader::default()),
             Dialect::AnthropicMessages => StepReader::Messages(MessagesReader::default()),
             Dialect::GeminiGenerate => StepReader::Gemini(GeminiReader::default()),
+            Dialect::BedrockConverse => StepReader::Bedrock(BedrockReader::default()),
             _ => return Err(unknown),
         };
         let writer = match to {
@@ -157,7 +160,7 @@ impl Stream {
                 self.fail(&error, context, out);
             }
             Sort::End => {
-                self.read(frame);
+                self.read(frame, context);
                 if self.scanner.finish().is_some() || !self.has_begun() {
                     return self.finish(context, out);
                 }
@@ -166,13 +169,13 @@ impl Stream {
                 self.fail(&error, context, out);
             }
             _ => {
-                self.read(frame);
+                self.read(frame, context);
                 self.write_steps(context, out);
             }
         }
     }
 
-    fn read(&mut self, frame: &Frame) {
+    fn read(&mut self, frame: &Frame, context: &Context<'_>) {
         let event = Event::read(&frame.bytes);
         // Clients of Anthropic pass over data without the name of an event.
         if event.name.is_empty() && matches!(self.reader, StepReader::Messages(_)) {
@@ -184,6 +187,9 @@ impl Stream {
             StepReader::Chat(reader) => reader.read(&value, &mut self.steps),
             StepReader::Messages(reader) => reader.read(&value, &mut self.steps),
             StepReader::Gemini(reader) => reader.read(&value, &mut self.steps),
+            StepReader::Bedrock(reader) => {
+                reader.read(event.name, &value, context.request_id, &mut self.steps);
+            }
         }
     }
 
@@ -199,6 +205,7 @@ impl Stream {
             StepReader::Chat(reader) => reader.end(&mut self.steps),
             StepReader::Messages(reader) => reader.end(&mut self.steps),
             StepReader::Gemini(reader) => reader.end(&mut self.steps),
+            StepReader::Bedrock(reader) => reader.end(&mut self.steps),
         }
         self.write_steps(context, out);
         if self.is_over() {

@@ -99,7 +99,10 @@ fn what_is_written_in_a_dialect_reads_the_same_in_it() {
                     Cause::ContextWindow | Cause::ContentPolicy | Cause::Conflict | Cause::TooLarge,
                     Dialect::GeminiGenerate,
                 )
-                | (Cause::ContextWindow | Cause::ContentPolicy, Dialect::AnthropicMessages) => read.cause,
+                | (
+                    Cause::ContextWindow | Cause::ContentPolicy,
+                    Dialect::AnthropicMessages | Dialect::BedrockConverse,
+                ) => read.cause,
                 (Cause::Budget, Dialect::GeminiGenerate) => Cause::Permission,
                 _ => cause,
             };

@@ -21,6 +21,8 @@ struct Case {
     asks_usage: bool,
     #[serde(default)]
     streams: bool,
+    /// What Bedrock calls the model.
+    bedrock_model: Option<String>,
     request: Option<Value>,
     answer: Option<Value>,
     frames: Option<Vec<String>>,
@@ -46,6 +48,9 @@ fn becomes(case: &Case) -> Map<String, Value> {
         }
         if case.max_tokens {
             options.output_limit = shipway_dialects::translate::OutputLimit::MaxTokens;
+        }
+        if let Some(model) = &case.bedrock_model {
+            options.maker = shipway_dialects::translate::Maker::of_bedrock(model);
         }
         match request(
             case.from,

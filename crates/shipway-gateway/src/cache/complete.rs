@@ -20,6 +20,8 @@ pub(crate) fn is_complete(dialect: Dialect, body: &[u8]) -> bool {
         // It has no words for its end.
         Dialect::OpenAiMedia | Dialect::OpenAiRealtime => false,
         Dialect::AnthropicMessages => answer["stop_reason"].is_string(),
+        // Nobody is answered in it.
+        Dialect::BedrockConverse => false,
         Dialect::GeminiGenerate => each("candidates", "finishReason"),
     }
 }

@@ -8,12 +8,7 @@ use http::{HeaderMap, Method, header};
 use shipway_dialects::{Dialect, Head};
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    Api, Asked,
-    attempt::{self, Chunks},
-    refuse_stopped, respond,
-    way::Way,
-};
+use super::{Api, Asked, attempt, refuse_stopped, respond, way::Way};
 use crate::{
     address::Target,
     error::GatewayError,
@@ -92,8 +87,7 @@ pub(crate) fn told(status: http::StatusCode, headers: &HeaderMap, body: Bytes) -
 /// A provider's answer as it comes. What breaks ends with its connection.
 pub(crate) fn passing(response: reqwest::Response) -> Response {
     let (status, headers) = (response.status(), upstream::answer_headers(response.headers()));
-    let chunks: Chunks = Box::pin(response.bytes_stream());
-    respond(status, headers, Body::from_stream(chunks))
+    respond(status, headers, Body::from_stream(response.bytes_stream()))
 }
 
 /// The deployment that takes calls which are not sent now: the first of the route that speaks their API as it is.

@@ -16,15 +16,26 @@ use super::{
     saying::Said,
     telling::Telling,
 };
-use crate::{error::GatewayError, service::Deployment, upstream};
+use crate::{error::GatewayError, event_stream, service::Deployment, upstream};
 
 /// The longest whole answer that is taken.
 const MOST_ANSWER_BYTES: usize = 64 << 20;
 /// The most that is read of an answer that says that it failed.
 const MOST_ERROR_BYTES: usize = 1 << 20;
+/// What a stream of events says that it is.
+const EVENTS: &str = "text/event-stream";
+/// Where AWS names what went wrong.
+const ERROR_TYPE: &str = "x-amzn-errortype";
 
 /// The rest of a stream, as it comes.
-pub(super) type Chunks = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
+pub(super) type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, ApiError>> + Send>>;
+
+/// The body of an answer, with what breaks it in our words. A binary stream is read as events.
+pub(super) fn chunks(response: Response) -> Chunks {
+    let is_binary = has_type(response.headers(), event_stream::CONTENT_TYPE);
+    let chunks = response.bytes_stream().map(|chunk| chunk.map_err(|error| upstream::failure(&error)));
+    if is_binary { event_stream::as_events(Box::pin(chunks)) } else { Box::pin(chunks) }
+}
 
 /// What is sent.
 pub(super) struct Outgoing<'a> {
@@ -179,8 +190,7 @@ pub(super) async fn begin(
     }
     let headers = response.headers().clone();
     if target.dialect == Dialect::OpenAiMedia && !is_json(&headers) {
-        let chunks: Chunks = Box::pin(response.bytes_stream());
-        return Ok(Began::Raw(Box::new(Raw { status, headers, chunks })));
+        return Ok(Began::Raw(Box::new(Raw { status, headers, chunks: chunks(response) })));
     }
     let body = whole(response, MOST_ANSWER_BYTES, first_by).await?;
     let no_answer = |_| broken("the provider answered with something that is no answer");
@@ -212,9 +222,11 @@ fn is_packed(headers: &HeaderMap) -> bool {
 
 /// Whether it is a stream of events.
 pub(super) fn is_events(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|content| content.as_bytes().starts_with(b"text/event-stream"))
+    has_type(headers, EVENTS) || has_type(headers, event_stream::CONTENT_TYPE)
+}
+
+fn has_type(headers: &HeaderMap, kind: &str) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|content| content.as_bytes().starts_with(kind.as_bytes()))
 }
 
 /// An answer whose status says that it failed.
@@ -234,7 +246,8 @@ pub(super) async fn failed(
             ..ApiError::new(Cause::Upstream, "the provider sent the call elsewhere")
         }
     } else {
-        ApiError::of_answer(status.as_u16(), &body)
+        let name = headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok());
+        ApiError::of_named_answer(status.as_u16(), name, &body)
     };
     let retry_after = wait.or(error.retry_after);
     let answer = match telling {
@@ -245,9 +258,7 @@ pub(super) async fn failed(
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|content| content.as_bytes().starts_with(b"application/json"))
+    has_type(headers, "application/json")
 }
 
 /// A failure in the caller's API, beside the headers that the provider said it with.
@@ -278,8 +289,9 @@ pub(super) async fn whole(response: Response, most_bytes: usize, by: Instant) ->
 
 /// Reads a stream until it says something: an error then still leads to another deployment.
 async fn first_event(mut reading: Reading, response: Response, by: Instant) -> Result<First, Stopped> {
-    let (status, headers) = (response.status(), response.headers().clone());
-    let mut chunks: Chunks = Box::pin(response.bytes_stream());
+    let (status, mut headers) = (response.status(), response.headers().clone());
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
+    let mut chunks = chunks(response);
     loop {
         match timeout_at(by, chunks.next()).await {
             Ok(Some(Ok(chunk))) => {
@@ -287,7 +299,7 @@ async fn first_event(mut reading: Reading, response: Response, by: Instant) -> R
                     .feed(&chunk)
                     .map_err(|error| Stopped::given_up(ApiError::new(Cause::Upstream, error.to_string())))?;
             }
-            Ok(Some(Err(error))) => return Err(Stopped::given_up(upstream::failure(&error))),
+            Ok(Some(Err(error))) => return Err(Stopped::given_up(error)),
             Ok(None) => return Err(ended(reading)),
             Err(_) => return Err(too_late()),
         }

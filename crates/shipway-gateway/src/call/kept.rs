@@ -96,8 +96,7 @@ async fn pass_on(gateway: &Gateway, asked: FollowUp) -> Result<Response, Gateway
     };
     let (status, answered) = (response.status(), upstream::answer_headers(response.headers()));
     if attempt::is_events(response.headers()) {
-        let chunks: Chunks = Box::pin(response.bytes_stream());
-        return Ok(respond(status, answered, watched(chunks, by)));
+        return Ok(respond(status, answered, watched(attempt::chunks(response), by)));
     }
     match attempt::whole(response, MOST_BYTES, by).await {
         Ok(body) => {
@@ -145,7 +144,7 @@ impl Watch {
                         Ending::Unterminated | Ending::Truncated => ApiError::truncated(),
                     }
                 }
-                Ok(Some(Err(error))) => upstream::failure(&error),
+                Ok(Some(Err(error))) => error,
                 Err(_) => ApiError::new(Cause::Timeout, "the provider's stream stood still for too long"),
             };
             self.is_over = true;

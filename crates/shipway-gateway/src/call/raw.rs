@@ -14,7 +14,7 @@ use super::{
     attempt::{Chunks, Raw},
     charge::{Call, Charge},
 };
-use crate::{ledger::Outcome, upstream};
+use crate::ledger::Outcome;
 
 /// The body of the answer. `call` is settled when it is over, or when it is dropped.
 pub(super) fn body(raw: Raw, call: Call, idle: Duration) -> Body {
@@ -49,7 +49,7 @@ impl Passing {
                 self.settle(Outcome::Answered);
                 return None;
             }
-            Ok(Some(Err(error))) => upstream::failure(&error).message,
+            Ok(Some(Err(error))) => error.message,
             Err(_) => "the provider's answer stood still for too long".to_owned(),
         };
         self.call.went_wrong(message.clone());

@@ -152,7 +152,8 @@ impl Reading {
             | Dialect::OpenAiEmbeddings
             | Dialect::OpenAiMedia
             | Dialect::OpenAiRealtime
-            | Dialect::GeminiGenerate => true,
+            | Dialect::GeminiGenerate
+            | Dialect::BedrockConverse => true,
         };
         let end = passing.frames.iter().position(|frame| frame.sort == Sort::End);
         match end.filter(|_| !says_why) {

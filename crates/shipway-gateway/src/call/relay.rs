@@ -18,7 +18,7 @@ use super::{
     on_the_way::OnTheWay,
     reading::{Progress, Reading},
 };
-use crate::{guard::Violation, ledger::Outcome, traces::Stage, upstream};
+use crate::{guard::Violation, ledger::Outcome, traces::Stage};
 
 /// How long is waited for the end of a connection whose stream is over, so that it can be used again.
 const PATIENCE_AFTER_END: Duration = Duration::from_millis(500);
@@ -100,7 +100,7 @@ impl Relay {
                 Err(too_long) => ApiError::new(Cause::Upstream, too_long.to_string()),
             },
             Ok(None) => return self.end(),
-            Ok(Some(Err(error))) => upstream::failure(&error),
+            Ok(Some(Err(error))) => error,
             Err(_) => ApiError::new(Cause::Timeout, "the provider's stream stood still for too long"),
         };
         self.is_over = true;

@@ -23,17 +23,17 @@ pub(super) struct Said<'a> {
 impl Deployment {
     /// As [`spoken_to`], of its provider.
     pub(super) fn spoken_to(&self, api: Api) -> Option<(Dialect, &'static str)> {
-        spoken_to(self.provider.as_ref()?.kind(), api)
+        spoken_to(self.provider.as_ref()?.kind(), &self.spec.model, api)
     }
 }
 
-/// In which dialect, and on which path, a provider of this kind is asked for a call: in that of the call where its bytes can pass, in
+/// In which dialect, and on which path, a provider of this kind is asked for a call of `model`: in that of the call where its bytes can pass, in
 /// another one where the call is translated. None: it cannot be asked.
-fn spoken_to(kind: ProviderKind, api: Api) -> Option<(Dialect, &'static str)> {
-    if kind.family() == api.dialect.family() {
+fn spoken_to(kind: ProviderKind, model: &str, api: Api) -> Option<(Dialect, &'static str)> {
+    if kind.family(model) == api.dialect.family() {
         return Some((api.dialect, api.path));
     }
-    let (dialect, path) = kind.chat();
+    let (dialect, path) = kind.chat(model);
     // What is only counted or embedded has no counterpart elsewhere.
     (api.writes && translate::can_translate(api.dialect, dialect)).then_some((dialect, path))
 }
@@ -61,6 +61,7 @@ pub(super) fn say<'a>(
         lossy: model.lossy,
         default_max_output_tokens: deployment.max_output_tokens,
         output_limit: deployment.output_limit,
+        maker: translate::Maker::of_bedrock(&deployment.model),
     };
     let said = Some((head.model.as_str(), is_stream));
     let translated = translate::request(asked.api.dialect, dialect, said, &asked.body, &options)?;
@@ -83,6 +84,7 @@ mod tests {
         let chat = api(Dialect::OpenAiChat, "chat/completions", true);
         let messages = api(Dialect::AnthropicMessages, "messages", true);
         let responses = api(Dialect::OpenAiResponses, "responses", true);
+        let spoken_to = |kind, api| spoken_to(kind, "m", api);
         assert_eq!(spoken_to(ProviderKind::Azure, chat), Some((Dialect::OpenAiChat, "chat/completions")));
         assert_eq!(spoken_to(ProviderKind::OpenAi, responses), Some((Dialect::OpenAiResponses, "responses")));
         assert_eq!(spoken_to(ProviderKind::Anthropic, chat), Some((Dialect::AnthropicMessages, "messages")));
@@ -94,7 +96,14 @@ mod tests {
             spoken_to(ProviderKind::OpenAi, messages),
             Some((Dialect::OpenAiChat, "chat/completions"))
         );
+        assert_eq!(spoken_to(ProviderKind::Bedrock, messages), Some((Dialect::BedrockConverse, "converse")));
+        assert_eq!(
+            super::spoken_to(ProviderKind::Vertex, "claude-x", messages),
+            Some((Dialect::AnthropicMessages, "messages"))
+        );
+        assert_eq!(spoken_to(ProviderKind::Vertex, chat), Some((Dialect::GeminiGenerate, "generateContent")));
         for (kind, api) in [
+            (ProviderKind::Bedrock, api(Dialect::OpenAiEmbeddings, "embeddings", false)),
             (ProviderKind::Anthropic, api(Dialect::OpenAiEmbeddings, "embeddings", false)),
             (ProviderKind::Gemini, api(Dialect::OpenAiCompletions, "completions", true)),
             (ProviderKind::OpenAi, api(Dialect::AnthropicMessages, "messages/count_tokens", false)),

@@ -168,7 +168,10 @@ fn somewhere(gateway: &Gateway, principal: &Principal, headers: &HeaderMap) -> R
     });
     let providers: BTreeSet<&str> = models
         .flat_map(|model| &model.deployments)
-        .filter(|one| one.provider.as_ref().is_some_and(|one| one.kind().family() == Family::OpenAi))
+        .filter(|one| {
+            let provider = one.provider.as_ref();
+            provider.is_some_and(|provider| provider.kind().family(&one.spec.model) == Family::OpenAi)
+        })
         .map(|one| one.spec.provider.as_str())
         .collect();
     let mut providers = providers.into_iter();

@@ -8,8 +8,10 @@
 //! - `guardrail`: what requests and answers must not hold
 //! - `kept`: responses that providers keep for later calls
 //! - `route`: in which order deployments are tried
+//! - `cloud`: regions, projects and credentials of clouds
 //! - `spec`: models and deployments, as the binary installs them
 
+mod cloud;
 mod directory;
 mod group;
 mod guardrail;
@@ -22,6 +24,7 @@ mod spec;
 mod stored;
 mod window;
 
+pub use cloud::{AwsKeys, Cloud};
 pub(crate) use directory::Directory;
 pub use group::{Group, GroupKind};
 pub use guardrail::{GuardrailAction, GuardrailOn, GuardrailSpec, Side};

@@ -6,7 +6,7 @@ use shipway_core::Sampling;
 use shipway_dialects::translate::{Lossy, OutputLimit};
 use url::Url;
 
-use super::{Detours, Hedge, Route};
+use super::{Cloud, Detours, Hedge, Route};
 
 /// What a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum ProviderKind {
     Gemini,
     /// OpenAI's API as Azure has it.
     Azure,
+    /// Amazon Bedrock's Converse.
+    Bedrock,
+    /// Google's Vertex AI: Gemini, and Anthropic's models in Anthropic's API.
+    Vertex,
 }
 
 /// A provider: where it is, and the secret that opens it. Only operators write these.
@@ -28,14 +32,16 @@ pub struct ProviderSpec {
     pub name: String,
     /// What it speaks.
     pub kind: ProviderKind,
-    /// Where its API begins, with the version: `https://api.openai.com/v1`; of Azure the address of the resource alone.
+    /// Where its API begins, with the version: `https://api.openai.com/v1`; of Azure, Bedrock and Vertex without a path.
     pub base_url: Url,
     /// Of Azure: the version of the older paths, which name the deployment. None: the paths of `/openai/v1`.
     pub api_version: Option<String>,
-    /// The secret; none for servers that ask for none.
+    /// The secret; none for servers that ask for none. Of Vertex: an access token.
     pub api_key: Option<String>,
     /// The name of a secret that is kept, in the place of `api_key`.
     pub api_key_secret: Option<String>,
+    /// Of Bedrock and Vertex: where it lies within its cloud, and the cloud's credentials.
+    pub cloud: Option<Cloud>,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
 }

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    credentials::Surroundings,
     error::GatewayError,
     figures::Figures,
     guard::{Guardrail, Guardrails, Guards},
@@ -46,12 +47,13 @@ impl Installed {
         guardrails: Vec<GuardrailSpec>,
         providers: &[ProviderSpec],
         before: &Self,
+        surroundings: &Surroundings,
     ) -> Result<Self, GatewayError> {
         let mut kept = HashMap::new();
         for spec in providers {
             let provider = match before.providers.get(&spec.name).filter(|provider| provider.is_of(spec)) {
                 Some(provider) => Arc::clone(provider),
-                None => Arc::new(Provider::new(spec.clone())?),
+                None => Arc::new(Provider::new(spec.clone(), surroundings)?),
             };
             kept.insert(spec.name.clone(), provider);
         }

@@ -48,6 +48,7 @@ pub use secrets::KeptSecret;
 
 use crate::{
     cache::AnswerCache,
+    credentials::Surroundings,
     error::GatewayError,
     kept::KeptResponses,
     ledger::{CallTable, Ledger},
@@ -214,7 +215,9 @@ impl Gateway {
         guardrails: Vec<GuardrailSpec>,
         providers: &[ProviderSpec],
     ) -> Result<(), GatewayError> {
-        let installed = Installed::new(models, guardrails, providers, &self.installed())?;
+        let surroundings =
+            Surroundings { clock: Arc::clone(&self.inner.clock), tracker: self.inner.tracker.clone() };
+        let installed = Installed::new(models, guardrails, providers, &self.installed(), &surroundings)?;
         *self.inner.installed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(installed);
         self.show_secrets();
         Ok(())

@@ -46,8 +46,11 @@ impl Provider {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         headers.insert(header::SEC_WEBSOCKET_KEY, proof.map_err(|_| broken())?);
-        let sent = self.sockets()?.get(url).headers(self.own(headers)).send().await;
-        let response = sent.map_err(|error| failure(&error))?;
+        let client = self.sockets()?;
+        let mut request =
+            client.get(url).headers(self.own(headers)).build().map_err(|error| failure(&error))?;
+        self.credentials.put(&mut request).await?;
+        let response = client.execute(request).await.map_err(|error| failure(&error))?;
         Ok(Handshake { response, accept: derive_accept_key(key.as_bytes()) })
     }
 

@@ -337,6 +337,7 @@ impl World {
             api_version: None,
             api_key: Some("sk-of-the-operator".to_owned()),
             api_key_secret: None,
+            cloud: None,
             connect_timeout: Duration::from_secs(5),
         };
         let older =

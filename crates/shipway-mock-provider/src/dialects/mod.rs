@@ -1,9 +1,11 @@
 //! How each provider reads a request, and words an answer, a stream and an error.
 //!
-//! - `openai/`, `anthropic/`, `gemini/`: the dialects
-//! - `sse`: events as the bytes of a stream
+//! - `openai/`, `anthropic/`, `gemini/`, `bedrock/`: the dialects
+//! - `sse`, `event_stream`: events as the bytes of a stream
 
 pub(crate) mod anthropic;
+pub(crate) mod bedrock;
+pub(crate) mod event_stream;
 pub(crate) mod gemini;
 pub(crate) mod openai;
 pub(crate) mod sse;
@@ -16,6 +18,7 @@ pub(crate) enum House {
     OpenAi,
     Anthropic,
     Gemini,
+    Bedrock,
 }
 
 /// The moment at which everything was created, in seconds: answers must not depend on the clock.
@@ -23,6 +26,12 @@ pub(crate) const CREATED: u64 = 1_767_225_600;
 
 /// The status of an error, where the script gives none.
 pub(crate) const fn status_of(house: House, kind: ErrorKind) -> u16 {
+    match (house, kind) {
+        (House::Bedrock, ErrorKind::Auth) => return 403,
+        (House::Bedrock, ErrorKind::Timeout) => return 408,
+        (House::Bedrock, ErrorKind::Quota) => return 400,
+        _ => {}
+    }
     match kind {
         ErrorKind::Invalid | ErrorKind::Context | ErrorKind::ContentPolicy => 400,
         ErrorKind::Auth => 401,
@@ -35,11 +44,11 @@ pub(crate) const fn status_of(house: House, kind: ErrorKind) -> u16 {
         ErrorKind::Unavailable => 503,
         ErrorKind::Overloaded => match house {
             House::Anthropic => 529,
-            House::OpenAi | House::Gemini => 503,
+            House::OpenAi | House::Gemini | House::Bedrock => 503,
         },
         ErrorKind::Timeout => match house {
             House::OpenAi => 408,
-            House::Anthropic | House::Gemini => 504,
+            House::Anthropic | House::Gemini | House::Bedrock => 504,
         },
     }
 }

@@ -49,6 +49,11 @@ impl Event {
 
 /// The frames of a stream; `error` is what the provider says when it breaks in the middle.
 pub(crate) fn frames(events: Vec<Event>, script: &Script, error: impl FnOnce() -> Event) -> Vec<Bytes> {
+    faulty(events, script, error).iter().map(|event| frame(event, script)).collect()
+}
+
+/// The events without those that a fault leaves out, and with those that it puts in.
+pub(super) fn faulty(events: Vec<Event>, script: &Script, error: impl FnOnce() -> Event) -> Vec<Event> {
     let mut events = events;
     match script.fault {
         Some(Fault::NoTerminator) => events.retain(|event| event.kind != Kind::End),
@@ -60,7 +65,7 @@ pub(crate) fn frames(events: Vec<Event>, script: &Script, error: impl FnOnce() -
         Some(Fault::Empty) => events.clear(),
         _ => {}
     }
-    events.iter().map(|event| frame(event, script)).collect()
+    events
 }
 
 fn frame(event: &Event, script: &Script) -> Bytes {

@@ -47,6 +47,13 @@ impl Answer {
         Self { status: 200, headers, body: Body::Frames(frames), encoded: OnceLock::new() }
     }
 
+    /// A binary stream of AWS.
+    pub(crate) fn binary_stream(messages: Vec<Bytes>) -> Self {
+        let headers = vec![("content-type", "application/vnd.amazon.eventstream".to_owned())];
+        let frames = messages.into_iter().map(|message| vec![message]).collect();
+        Self { status: 200, headers, body: Body::Frames(frames), encoded: OnceLock::new() }
+    }
+
     /// The answer to what is no request.
     pub(crate) fn wrong(wrong: &Wrong) -> Self {
         let status = if matches!(wrong, Wrong::TooLarge) { 413 } else { 400 };

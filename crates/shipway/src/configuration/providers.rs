@@ -1,6 +1,6 @@
 //! Providers of models of language: where they are, and the secrets that open them.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use figment::{
     providers::Env,
@@ -9,7 +9,7 @@ use figment::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shipway_core::Name;
-use shipway_gateway::{ProviderKind, ProviderSpec};
+use shipway_gateway::{AwsKeys, Cloud, ProviderKind, ProviderSpec};
 use url::Url;
 
 use super::put_text;
@@ -19,16 +19,32 @@ use crate::failure::CommandFailure;
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ProviderConfiguration {
-    /// What it speaks: `openai`, which whatever is compatible with OpenAI's API speaks too, `anthropic`, `gemini` or `azure`
+    /// What it speaks: `openai`, which whatever is compatible with OpenAI's API speaks too, `anthropic`, `gemini`, `azure`, `bedrock` or `vertex`
     pub(crate) kind: String,
-    /// Where its API begins, with the version: `https://api.openai.com/v1`. Without it, the provider's own; `azure` needs the address of the resource, `https://NAME.openai.azure.com`
+    /// Where its API begins, with the version: `https://api.openai.com/v1`. Without it, the provider's own; `azure` needs the address of the resource, `https://NAME.openai.azure.com`; of `bedrock` and `vertex` it has no path
     pub(crate) base_url: Option<String>,
     /// Of `azure`: the version of its older paths, `/openai/deployments/MODEL/…`. Without it, the paths of `/openai/v1` are asked
     pub(crate) api_version: Option<String>,
-    /// The secret that opens it; better in the environment, as `SHIPWAY_PROVIDERS__NAME__API_KEY`
+    /// The secret that opens it; better in the environment, as `SHIPWAY_PROVIDERS__NAME__API_KEY`. Of `bedrock` an API key of Bedrock, of `vertex` an access token
     pub(crate) api_key: Option<String>,
     /// In the place of `api_key`: the name of a secret that Shipway keeps (`shipway llm secrets put NAME`)
     pub(crate) api_key_secret: Option<String>,
+    /// Of `bedrock`: its region, such as `eu-central-1`
+    pub(crate) region: Option<String>,
+    /// Of `bedrock` without an API key: the id of the access key that requests are signed with
+    pub(crate) access_key_id: Option<String>,
+    /// Its secret; better in the environment, as `SHIPWAY_PROVIDERS__NAME__SECRET_ACCESS_KEY`
+    pub(crate) secret_access_key: Option<String>,
+    /// Of temporary access keys: the token that belongs to them
+    pub(crate) session_token: Option<String>,
+    /// Of `vertex`: the project that is charged
+    pub(crate) project: Option<String>,
+    /// Of `vertex`: a region, `us`, `eu` or `global`, which is what counts without it
+    pub(crate) location: Option<String>,
+    /// Of `vertex` without an access token: the service account whose access tokens are fetched, as the JSON that Google hands out; better in the environment, as `SHIPWAY_PROVIDERS__NAME__SERVICE_ACCOUNT`
+    pub(crate) service_account: Option<String>,
+    /// The same as the path of a file
+    pub(crate) service_account_file: Option<PathBuf>,
     /// Milliseconds that a connection may take to be made
     pub(crate) connect_timeout_ms: u64,
 }
@@ -41,6 +57,14 @@ impl Default for ProviderConfiguration {
             api_version: None,
             api_key: None,
             api_key_secret: None,
+            region: None,
+            access_key_id: None,
+            secret_access_key: None,
+            session_token: None,
+            project: None,
+            location: None,
+            service_account: None,
+            service_account_file: None,
             connect_timeout_ms: 5_000,
         }
     }
@@ -85,14 +109,21 @@ pub(crate) fn specs(
 
 impl ProviderConfiguration {
     fn spec(&self, name: &str) -> Result<ProviderSpec, String> {
+        let cloud = self.cloud()?;
         let (kind, usual) = match self.kind.as_str() {
-            "openai" => (ProviderKind::OpenAi, "https://api.openai.com/v1"),
-            "anthropic" => (ProviderKind::Anthropic, "https://api.anthropic.com/v1"),
-            "gemini" => (ProviderKind::Gemini, "https://generativelanguage.googleapis.com/v1beta"),
-            "azure" => (ProviderKind::Azure, ""),
-            other => return Err(format!("kind {other} is none of openai, anthropic, gemini, azure")),
+            "openai" => (ProviderKind::OpenAi, "https://api.openai.com/v1".to_owned()),
+            "anthropic" => (ProviderKind::Anthropic, "https://api.anthropic.com/v1".to_owned()),
+            "gemini" => (ProviderKind::Gemini, "https://generativelanguage.googleapis.com/v1beta".to_owned()),
+            "azure" => (ProviderKind::Azure, String::new()),
+            "bedrock" => (ProviderKind::Bedrock, usual_address(cloud.as_ref())),
+            "vertex" => (ProviderKind::Vertex, usual_address(cloud.as_ref())),
+            other => {
+                return Err(format!(
+                    "kind {other} is none of openai, anthropic, gemini, azure, bedrock, vertex"
+                ));
+            }
         };
-        let text = self.base_url.as_deref().unwrap_or(usual);
+        let text = self.base_url.as_deref().unwrap_or(&usual);
         if text.is_empty() {
             return Err("base_url is missing: kind azure needs the address of the resource".to_owned());
         }
@@ -122,10 +153,106 @@ impl ProviderConfiguration {
             kind,
             base_url,
             api_version,
-            api_key,
+            api_key: filled(self.api_key.as_ref()),
             api_key_secret,
+            cloud,
             connect_timeout: Duration::from_millis(self.connect_timeout_ms),
         })
+    }
+
+    /// Where it lies within a cloud, and with which credentials. Members of another kind are refused: whoever wrote them expects
+    /// something of them.
+    fn cloud(&self) -> Result<Option<Cloud>, String> {
+        let of_bedrock = [
+            ("region", self.region.is_some()),
+            ("access_key_id", self.access_key_id.is_some()),
+            ("secret_access_key", self.secret_access_key.is_some()),
+            ("session_token", self.session_token.is_some()),
+        ];
+        let of_vertex = [
+            ("project", self.project.is_some()),
+            ("location", self.location.is_some()),
+            ("service_account", self.service_account.is_some()),
+            ("service_account_file", self.service_account_file.is_some()),
+        ];
+        for (kind, members) in [("bedrock", of_bedrock), ("vertex", of_vertex)] {
+            if let Some((name, _)) = members.iter().find(|(_, is_given)| *is_given && self.kind != kind) {
+                return Err(format!("{name} is of kind {kind}, and this is kind {}", self.kind));
+            }
+        }
+        match self.kind.as_str() {
+            "bedrock" => self.aws().map(Some),
+            "vertex" => self.google().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn aws(&self) -> Result<Cloud, String> {
+        let region = needs_word("region", self.region.as_ref(), "such as eu-central-1")?;
+        let keys = match (filled(self.access_key_id.as_ref()), filled(self.secret_access_key.as_ref())) {
+            (Some(access_key_id), Some(secret_access_key)) => {
+                let session_token = filled(self.session_token.as_ref());
+                Some(AwsKeys { access_key_id, secret_access_key, session_token })
+            }
+            (None, None) => None,
+            (Some(_), None) => return Err("secret_access_key is missing".to_owned()),
+            (None, Some(_)) => return Err("access_key_id is missing".to_owned()),
+        };
+        match (keys.is_some(), filled(self.api_key.as_ref()).is_some()) {
+            (true, true) => Err("api_key and access_key_id are both given; one of them opens it".to_owned()),
+            (false, false) => Err("api_key, or access_key_id and secret_access_key, are missing".to_owned()),
+            _ => Ok(Cloud::Aws { region, keys }),
+        }
+    }
+
+    fn google(&self) -> Result<Cloud, String> {
+        let project = needs_word("project", self.project.as_ref(), "the id of the project")?;
+        let location = match &self.location {
+            Some(_) => needs_word("location", self.location.as_ref(), "such as europe-west4")?,
+            None => "global".to_owned(),
+        };
+        let file = self.service_account_file.as_ref().map(|path| {
+            fs_err::read_to_string(path).map_err(|error| format!("service_account_file: {error}"))
+        });
+        let given = [filled(self.service_account.as_ref()), file.transpose()?];
+        let [written, read] = given;
+        match (written, read, filled(self.api_key.as_ref())) {
+            (Some(service_account), None, None) | (None, Some(service_account), None) => {
+                Ok(Cloud::Google { project, location, service_account: Some(service_account) })
+            }
+            (None, None, Some(_)) => Ok(Cloud::Google { project, location, service_account: None }),
+            (None, None, None) => {
+                Err("service_account, service_account_file or api_key is missing".to_owned())
+            }
+            _ => Err("service_account, service_account_file and api_key: one of them opens it".to_owned()),
+        }
+    }
+}
+
+fn filled(text: Option<&String>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).cloned()
+}
+
+/// A word that becomes a part of an address.
+fn needs_word(name: &str, text: Option<&String>, what: &str) -> Result<String, String> {
+    let text = filled(text).ok_or_else(|| format!("{name} is missing: {what}"))?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':' | b'.');
+    if text.bytes().all(plain) { Ok(text) } else { Err(format!("{name} {text:?} is not {what}")) }
+}
+
+/// Where a cloud has it.
+fn usual_address(cloud: Option<&Cloud>) -> String {
+    match cloud {
+        Some(Cloud::Aws { region, .. }) => {
+            let end = if region.starts_with("cn-") { ".cn" } else { "" };
+            format!("https://bedrock-runtime.{region}.amazonaws.com{end}")
+        }
+        Some(Cloud::Google { location, .. }) => match location.as_str() {
+            "global" => "https://aiplatform.googleapis.com".to_owned(),
+            "us" | "eu" => format!("https://aiplatform.{location}.rep.googleapis.com"),
+            region => format!("https://{region}-aiplatform.googleapis.com"),
+        },
+        None => String::new(),
     }
 }
 
@@ -152,6 +279,25 @@ mod tests {
     }
 
     #[test]
+    fn a_cloud_says_where_its_provider_is() {
+        let address = |toml: &str| of(toml).unwrap()[0].base_url.to_string();
+        let bedrock =
+            "[b]\nkind = 'bedrock'\nregion = 'eu-central-1'\naccess_key_id = 'a'\nsecret_access_key = 'hush'";
+        assert_eq!(address(bedrock), "https://bedrock-runtime.eu-central-1.amazonaws.com/");
+        assert!(!format!("{:?}", of(bedrock).unwrap()).contains("hush"));
+        for (location, expected) in [
+            ("", "https://aiplatform.googleapis.com/"),
+            ("location = 'eu'", "https://aiplatform.eu.rep.googleapis.com/"),
+            ("location = 'europe-west4'", "https://europe-west4-aiplatform.googleapis.com/"),
+        ] {
+            assert_eq!(
+                address(&format!("[v]\nkind = 'vertex'\nproject = 'p'\napi_key = 'hush'\n{location}")),
+                expected
+            );
+        }
+    }
+
+    #[test]
     #[expect(clippy::result_large_err, reason = "the closure of figment's jail has this signature")]
     fn a_secret_of_the_environment_is_text_whatever_it_looks_like() {
         figment::Jail::expect_with(|jail| {
@@ -168,7 +314,27 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_by_name_when_the_server_starts() {
         for (toml, words) in [
-            ("[main]\nkind = 'bedrock'", "providers.main: kind bedrock is none of"),
+            ("[main]\nkind = 'cohere'", "providers.main: kind cohere is none of"),
+            ("[main]\nkind = 'bedrock'\napi_key = 'x'", "region is missing"),
+            ("[main]\nkind = 'bedrock'\nregion = 'eu/x'\napi_key = 'x'", "region \"eu/x\" is not"),
+            (
+                "[main]\nkind = 'bedrock'\nregion = 'eu-west-1'",
+                "api_key, or access_key_id and secret_access_key",
+            ),
+            (
+                "[main]\nkind = 'bedrock'\nregion = 'eu-west-1'\naccess_key_id = 'a'",
+                "secret_access_key is missing",
+            ),
+            ("[main]\nkind = 'vertex'\nregion = 'eu-west-1'", "region is of kind bedrock"),
+            ("[main]\nproject = 'p'", "project is of kind vertex"),
+            (
+                "[main]\nkind = 'vertex'\nproject = 'p'",
+                "service_account, service_account_file or api_key is missing",
+            ),
+            (
+                "[main]\nkind = 'vertex'\nproject = 'p'\nservice_account_file = '/nowhere/key.json'",
+                "/nowhere/key.json",
+            ),
             ("[main]\nkind = 'azure'", "providers.main: base_url is missing"),
             ("[main]\napi_version = '2024-10-21'", "api_version is of kind azure"),
             ("[main]\nbase_url = 'file:///etc/passwd'", "is not https://host/path"),

@@ -121,7 +121,12 @@ fn temperature(request: &Request, judge: &mut Judge) -> Result<Option<Value>, Ba
 }
 
 /// An effort in words becomes a share of the limit, since thoughts count towards it.
-fn thinking(reasoning: Option<&Reasoning>, from: Dialect, limit: u64, judge: &mut Judge) -> Option<Value> {
+pub(in crate::translate) fn thinking(
+    reasoning: Option<&Reasoning>,
+    from: Dialect,
+    limit: u64,
+    judge: &mut Judge,
+) -> Option<Value> {
     let budget = match reasoning? {
         Reasoning::Off => return Some(json!({"type": "disabled"})),
         Reasoning::Adaptive => return Some(json!({"type": "adaptive"})),
@@ -174,7 +179,7 @@ fn output_config(
 }
 
 /// A member of chat as the client's dialect calls it.
-fn field(from: Dialect, name: &'static str) -> &'static str {
+pub(in crate::translate) fn field(from: Dialect, name: &'static str) -> &'static str {
     match (from, name) {
         (Dialect::OpenAiResponses, "max_tokens") => "max_output_tokens",
         (Dialect::OpenAiResponses, "reasoning_effort") => "reasoning.effort",

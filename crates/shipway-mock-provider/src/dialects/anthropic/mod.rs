@@ -61,14 +61,14 @@ pub(crate) fn model(name: &str) -> Value {
 }
 
 /// What stands below a thought: whoever sends the thought again must send this with it, and neither may be changed.
-fn signature(thought: &str) -> String {
+pub(crate) fn signature(thought: &str) -> String {
     use base64::Engine as _;
     let sum = crc32fast::hash(format!("signed:{thought}").as_bytes());
     base64::engine::general_purpose::STANDARD.encode(format!("mock-signature-{sum:08x}"))
 }
 
 /// A thought that nobody but the provider can read.
-fn redacted(thought: &str) -> String {
+pub(crate) fn redacted(thought: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD
         .encode(format!("mock-redacted-{:08x}", crc32fast::hash(thought.as_bytes())))
