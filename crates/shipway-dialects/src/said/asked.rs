@@ -46,8 +46,8 @@ pub fn asked(dialect: Dialect, body: &[u8]) -> Option<Vec<Message>> {
             says("user", "prompt");
             says("user", "input");
         }
-        // What is said over a connection is in no body.
-        Dialect::OpenAiRealtime => {}
+        // What is said over a connection is in no body, and no caller speaks Bedrock's.
+        Dialect::OpenAiRealtime | Dialect::BedrockConverse => {}
     }
     messages.retain(|message| !message.parts.is_empty());
     Some(messages)

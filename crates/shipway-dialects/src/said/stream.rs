@@ -79,7 +79,7 @@ impl Answering {
                     self.piece(0, &Kind::Text, delta);
                 }
             }
-            Dialect::OpenAiEmbeddings | Dialect::OpenAiRealtime => {}
+            Dialect::OpenAiEmbeddings | Dialect::OpenAiRealtime | Dialect::BedrockConverse => {}
         }
     }
 

@@ -144,7 +144,8 @@ const fn operation(api: Dialect) -> &'static str {
         Dialect::OpenAiChat
         | Dialect::OpenAiResponses
         | Dialect::OpenAiRealtime
-        | Dialect::AnthropicMessages => "chat",
+        | Dialect::AnthropicMessages
+        | Dialect::BedrockConverse => "chat",
         Dialect::OpenAiCompletions => "text_completion",
         Dialect::OpenAiEmbeddings => "embeddings",
         Dialect::OpenAiMedia | Dialect::GeminiGenerate => "generate_content",
@@ -157,5 +158,7 @@ const fn provider(kind: ProviderKind) -> &'static str {
         ProviderKind::Anthropic => "anthropic",
         ProviderKind::Gemini => "gcp.gemini",
         ProviderKind::Azure => "azure.ai.openai",
+        ProviderKind::Bedrock => "aws.bedrock",
+        ProviderKind::Vertex => "gcp.vertex_ai",
     }
 }

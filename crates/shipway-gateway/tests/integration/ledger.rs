@@ -128,6 +128,10 @@ impl CallTable for SlowTable {
         *self.next.lock().unwrap() = next;
         Ok(())
     }
+
+    async fn append_from(&self, _: &str, _: Vec<CallFact>, _: u64) -> Result<(), CarryError> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

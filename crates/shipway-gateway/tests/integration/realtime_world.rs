@@ -119,6 +119,8 @@ impl Realtime {
             base_url: format!("http://{provider}/v1").parse().unwrap(),
             api_version: None,
             api_key: Some("sk-of-the-operator".to_owned()),
+            api_key_secret: None,
+            cloud: None,
             connect_timeout: Duration::from_secs(5),
         };
         let older = ProviderSpec {

@@ -153,7 +153,7 @@ impl ProviderConfiguration {
             kind,
             base_url,
             api_version,
-            api_key: filled(self.api_key.as_ref()),
+            api_key,
             api_key_secret,
             cloud,
             connect_timeout: Duration::from_millis(self.connect_timeout_ms),
