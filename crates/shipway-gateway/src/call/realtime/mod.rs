@@ -128,9 +128,6 @@ fn reserve(
     asked: &Asked,
     way: &Way,
 ) -> Result<(Call, Ahead), GatewayError> {
-    if !gateway.ledger().ink().flows() {
-        return Err(GatewayError::LedgerBehind);
-    }
     let chain = &asked.principal.chain;
     let ahead = Ahead::reserve(gateway, chain, way.reserve(model, asked)?)?;
     let reservation = gateway.meter().connect(chain, gateway.now());
