@@ -59,7 +59,9 @@ def voice(binary: str, mock: MockProvider, tmp_path_factory: pytest.TempPathFact
 
 
 def client(voice: Gateway, key: str | None = None) -> openai.OpenAI:
-    return openai.OpenAI(base_url=voice.openai, api_key=key or voice.key, max_retries=0)
+    # The older part of the client takes every address for one with TLS, unless it is told.
+    sockets = voice.openai.replace("http", "ws", 1)
+    return openai.OpenAI(base_url=voice.openai, websocket_base_url=sockets, api_key=key or voice.key, max_retries=0)
 
 
 def spent(voice: Gateway, key: str) -> Decimal:

@@ -15,7 +15,9 @@ TOOLS = [{"type": "function", "name": name, "description": name, "parameters": W
 
 @pytest.fixture
 def client(mock: MockProvider):
-    with openai.OpenAI(base_url=f"{mock.url}/v1", api_key="sk-own", max_retries=0) as opened:
+    # The older part of the client takes every address for one with TLS, unless it is told.
+    sockets = f"{mock.url.replace('http', 'ws', 1)}/v1"
+    with openai.OpenAI(base_url=f"{mock.url}/v1", websocket_base_url=sockets, api_key="sk-own", max_retries=0) as opened:
         yield opened
 
 

@@ -5,9 +5,12 @@ use std::time::Duration;
 use futures::SinkExt as _;
 use http::Method;
 use serde_json::json;
-use shipway_gateway::{Budget, CallFact, CreateKey, Limits, Outcome, Timeouts, Window};
+use shipway_gateway::{
+    Budget, CallFact, CreateKey, GuardrailAction, GuardrailOn, Limits, Outcome, Timeouts, Window,
+};
 use tokio_tungstenite::tungstenite::{Bytes, Message, protocol::CloseFrame};
 
+use crate::guardrails::{MAIL, guardrail};
 use crate::realtime_world::{
     COST, RESERVED, Realtime, answer, closed, created, event, next, priced, said, say, text, voice,
 };
@@ -326,7 +329,7 @@ async fn what_was_heard_is_charged_when_it_is_written_down() {
     // A price that is not known is that of the deployment, and says so; seconds are ten tokens of sound each.
     assert_eq!(costs, [(by_tokens, false), (by_tokens, true), (20 * 32_000, true)]);
     assert!(
-        facts[0].attempts[0].why.starts_with("transcription by gpt-4o-transcribe within call"),
+        facts[0].attempts[0].why.starts_with("transcription by gpt-4o-transcribe within "),
         "{facts:?}"
     );
 }
@@ -376,6 +379,17 @@ async fn what_leads_past_the_books_and_what_is_no_connection_is_refused() {
     }
     let plain = realtime.world.native(Method::GET, "/v1/realtime?model=voice", None).await;
     assert_eq!((plain.status, plain.json()["error"]["type"].as_str()), (400, Some("invalid_request_error")));
+}
+
+#[tokio::test]
+async fn what_guardrails_cannot_look_at_is_refused() {
+    let realtime = Realtime::new(vec![voice()]).await;
+    let mut guarded = voice();
+    guarded.guardrails = vec!["mail".to_owned()];
+    let mail = guardrail("mail", GuardrailOn::Both, GuardrailAction::Block, MAIL);
+    realtime.world.gateway.install_guarded(vec![guarded], vec![mail], &realtime.providers).unwrap();
+    let refusal = realtime.connect("?model=voice", &[]).await.err().unwrap();
+    assert_eq!((refusal.status, refusal.code()), (400, "gateway.realtime_unguarded"));
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ pub(crate) struct Realtime {
     pub(crate) address: SocketAddr,
     opened: mpsc::UnboundedReceiver<(Asked, Socket)>,
     refusals: Arc<Mutex<VecDeque<u16>>>,
+    pub(crate) providers: Vec<ProviderSpec>,
 }
 
 /// 4 dollars for a million tokens of text, 32 for sound, 0.40 out of the cache; written 16 and 64.
@@ -129,15 +130,19 @@ impl Realtime {
             ..spec("older", ProviderKind::Azure)
         };
         let azure = ProviderSpec { api_version: None, name: "azure".to_owned(), ..older.clone() };
-        let providers =
-            [spec("openai", ProviderKind::OpenAi), spec("anthropic", ProviderKind::Anthropic), older, azure];
+        let providers = vec![
+            spec("openai", ProviderKind::OpenAi),
+            spec("anthropic", ProviderKind::Anthropic),
+            older,
+            azure,
+        ];
         world.gateway.install(models, &providers).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = shipway_gateway::routes(world.gateway.clone());
         let router = routes.into_router(Arc::new(Guard::open_on_loopback()));
         tasks.spawn(async move { axum::serve(listener, router).await });
-        Self { world, address, opened, refusals }
+        Self { world, address, opened, refusals, providers }
     }
 
     /// The next connections are refused with these statuses.

@@ -40,6 +40,9 @@ pub(super) struct Ahead {
 
 impl Ahead {
     pub(super) fn reserve(gateway: &Gateway, chain: &Chain, asked: Amount) -> Result<Self, GatewayError> {
+        if !gateway.ledger().ink().flows() {
+            return Err(GatewayError::LedgerBehind);
+        }
         let reserved = gateway.meter().reserve_ahead(chain, asked, gateway.now());
         let reservation = reserved.map_err(|(scope, bound)| GatewayError::Limit { scope, bound })?;
         Ok(Self { gateway: gateway.clone(), reservation: Some(reservation) })
@@ -231,10 +234,6 @@ impl Books {
 
     /// A response is asked for: it must have room within the minute as it is now.
     fn create(&mut self) -> Result<(), GatewayError> {
-        let gateway = &self.terms.gateway;
-        if !gateway.ledger().ink().flows() {
-            return Err(GatewayError::LedgerBehind);
-        }
         self.keep_ahead(self.asked_for.0)?;
         let tokens = self.most().tokens;
         let gateway = &self.terms.gateway;

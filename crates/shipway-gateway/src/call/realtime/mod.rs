@@ -131,9 +131,6 @@ fn reserve(
     if gateway.shares_limits() {
         return Err(GatewayError::RealtimeShared);
     }
-    if !gateway.ledger().ink().flows() {
-        return Err(GatewayError::LedgerBehind);
-    }
     let chain = &asked.principal.chain;
     let ahead = Ahead::reserve(gateway, chain, way.reserve(model, asked)?)?;
     let reservation = gateway.meter().connect(chain, gateway.now());
