@@ -74,8 +74,10 @@ async fn serve(flags: Flags) -> io::Result<()> {
     println!("{}", listener.local_addr()?.port());
     let outlives_parent = flags.outlive_parent;
     if let Some(to) = flags.relay_to {
-        tokio::spawn(relay::relay(listener, to));
-        return until_the_end(outlives_parent).await;
+        return tokio::select! {
+            relayed = relay::relay(listener, to) => relayed,
+            ended = until_the_end(outlives_parent) => ended,
+        };
     }
     let provider =
         Arc::new(Provider::new(flags).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?);

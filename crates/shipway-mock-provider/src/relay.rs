@@ -6,12 +6,14 @@ use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
 };
+use tokio_util::task::TaskTracker;
 
 /// Passes every connection on to `to`, for ever.
 pub(crate) async fn relay(listener: TcpListener, to: SocketAddr) -> io::Result<()> {
+    let connections = TaskTracker::new();
     loop {
         let (mut caller, _) = listener.accept().await?;
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let mut provider = TcpStream::connect(to).await?;
             caller.set_nodelay(true)?;
             provider.set_nodelay(true)?;
