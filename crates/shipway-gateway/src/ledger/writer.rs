@@ -80,6 +80,13 @@ impl Ink {
 async fn write(topic: Topic, mut waiting: mpsc::UnboundedReceiver<Waiting>, state: Arc<State>) {
     let mut taken = Vec::with_capacity(ENTRIES_AT_ONCE);
     while waiting.recv_many(&mut taken, ENTRIES_AT_ONCE).await > 0 {
+        // Before the write, not after it: so a call that takes less is written once, and not while it runs.
+        tokio::time::sleep(GATHER).await;
+        while taken.len() < ENTRIES_AT_ONCE
+            && let Ok(more) = waiting.try_recv()
+        {
+            taken.push(more);
+        }
         let (mut entries, mut closing) = (Vec::with_capacity(taken.len()), None);
         for item in taken.drain(..) {
             match item {
@@ -101,7 +108,6 @@ async fn write(topic: Topic, mut waiting: mpsc::UnboundedReceiver<Waiting>, stat
             let _ = answer.send(());
             return;
         }
-        tokio::time::sleep(GATHER).await;
     }
 }
 
