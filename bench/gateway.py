@@ -113,11 +113,11 @@ class GatewayBench:
                         raise Failed(f"{side.name}: {head.decode(errors='replace')}")
             return Sample(statistics.median(taken), {"p99 us": _percentile(taken, 0.99)})
 
-        measured = self._sides_in_turn(run)
+        measured = self._sides_in_turn(run, self.sides.relay)
         direct = measured.pop()
         lane = Lane(f"added latency, {kilobytes} KB of prompt, 1 connection", "us added at p50", True, [_added(side, direct) for side in measured])
         whole, tail = direct.median(), statistics.median(direct.extra("p99 us"))
-        added = "what is added is the difference to it in the same round, of p50 and of p99"
+        added = "what is added is the difference to it in the same round, of p50 and of p99; the bare relay passes bytes on and does nothing else, on the core of the gateways"
         lane.notes.extend([f"directly: p50 {whole:.0f} us, p99 {tail:.0f} us; {added}", *self.sides.notes])
         if kilobytes == min(PROMPTS):
             ours = lane.sides[0]
@@ -254,8 +254,10 @@ class GatewayBench:
             lane.goals.append(Goal(f"flat: below {FLAT_MIB_A_MINUTE} MiB a minute", f"{slope:+.2f}", slope < FLAT_MIB_A_MINUTE))
         return lane
 
-    def _sides_in_turn(self, run: Callable[[GatewaySide], Sample]) -> list[Side]:
-        return self.in_turn({side.name: lambda side=side: run(side) for side in self.sides.all})
+    def _sides_in_turn(self, run: Callable[[GatewaySide], Sample], *more: GatewaySide) -> list[Side]:
+        """Directly is last."""
+        sides = [*self.sides.gateways, *more, self.sides.direct]
+        return self.in_turn({side.name: lambda side=side: run(side) for side in sides})
 
     def _request(self, side: GatewaySide, words: str, **more: object) -> bytes:
         return prepared(side.path(CHAT), side.headers, _chat(side, words, **more))

@@ -24,7 +24,7 @@ from server import Failed, Server
 from setting import HERE, Setting
 from tools import litellm_python, tensorzero_python
 
-DIRECT, OURS, LITELLM, TENSORZERO = "direct", "Shipway", "LiteLLM", "TensorZero"
+DIRECT, RELAY, OURS, LITELLM, TENSORZERO = "direct", "bare relay", "Shipway", "LiteLLM", "TensorZero"
 #: The core of the gateways. The provider, the load generator and this process have the others.
 CORE = {0}
 OPERATOR = "the token of the operator"
@@ -90,6 +90,8 @@ class GatewaySides:
 
     mock: Mock
     shipway: Server
+    #: What only passes bytes on, on the core of the gateways: what anything in between costs on this machine.
+    relay: GatewaySide
     all: list[GatewaySide] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -121,7 +123,7 @@ def running(setting: Setting, *flags: str, recording: bool = False) -> Iterator[
         os.sched_setaffinity(0, CORE)
         try:
             ours, server = stack.enter_context(_shipway(setting, mock))
-            sides = GatewaySides(mock, server, [ours])
+            sides = GatewaySides(mock, server, stack.enter_context(_relay(setting, mock)), [ours])
             recorder = settled_by_litellm(setting) if recording else None
             peers = {LITELLM: lambda: litellm(setting, mock, "litellm", {}, recorder), TENSORZERO: lambda: _tensorzero(setting, mock)}
             for name, start in peers.items():
@@ -140,6 +142,12 @@ def running(setting: Setting, *flags: str, recording: bool = False) -> Iterator[
 def mock_program(shipway: str) -> str:
     """The provider's program, beside the server's; or the one that SHIPWAY_MOCK_PROVIDER names."""
     return os.environ.get("SHIPWAY_MOCK_PROVIDER") or str(Path(shipway).resolve().with_name("shipway-mock-provider"))
+
+
+@contextmanager
+def _relay(setting: Setting, mock: Mock) -> Iterator[GatewaySide]:
+    with _mock(setting, "--relay-to", f"127.0.0.1:{mock.port}") as relay:
+        yield GatewaySide(RELAY, relay.version, relay.port, {}, "gpt-upstream", "claude-upstream", pid=relay.pid)
 
 
 @contextmanager

@@ -15,12 +15,14 @@
 //! - `finish`: why an answer ended
 //! - `failure`: what went wrong, read from one dialect and written in another; limits and retries in headers
 //! - `realtime`: the events of a connection of OpenAI's realtime API
+//! - `batch`: files of calls that are worked off later
 //! - `price`: what usage costs, in whole nano-units
 //! - `translate`: requests, answers and streams of one dialect in the words of another
 //! - `json`: the reader under heads and scanner
 
 #![deny(missing_docs)]
 
+mod batch;
 mod canonical;
 mod dialect;
 mod failure;
@@ -38,11 +40,12 @@ mod texts;
 pub mod translate;
 mod usage;
 
+pub use batch::{BatchCall, BatchFile, batch_api, batch_usage};
 pub use canonical::canonical;
 pub use dialect::{Dialect, Family, gemini_call};
 pub use failure::{ApiError, Cause, Limit, RateLimits, retry_after, retry_headers};
 pub use finish::Finish;
-pub use head::{BadRequest, Head, MaxPrice, Preferences, SortBy, take_preferences};
+pub use head::{BadRequest, FormField, Head, MaxPrice, Preferences, SortBy, form_fields, take_preferences};
 pub use json::{DEEPEST, NotJson};
 pub use kept::response_id;
 pub use made::Made;

@@ -54,6 +54,21 @@ impl Usage {
         self.total_input().saturating_add(self.output)
     }
 
+    /// Adds what another call used.
+    pub const fn add(&mut self, other: &Self) {
+        self.input = self.input.saturating_add(other.input);
+        self.cache_read = self.cache_read.saturating_add(other.cache_read);
+        self.cache_write = self.cache_write.saturating_add(other.cache_write);
+        self.cache_write_long = self.cache_write_long.saturating_add(other.cache_write_long);
+        self.output = self.output.saturating_add(other.output);
+        self.reasoning = self.reasoning.saturating_add(other.reasoning);
+        self.input_audio = self.input_audio.saturating_add(other.input_audio);
+        self.input_image = self.input_image.saturating_add(other.input_image);
+        self.output_audio = self.output_audio.saturating_add(other.output_audio);
+        self.output_image = self.output_image.saturating_add(other.output_image);
+        self.searches = self.searches.saturating_add(other.searches);
+    }
+
     /// The usage that a whole answer states; `None` if it states none. The answer must be JSON of `dialect`.
     pub fn of_answer(dialect: Dialect, body: &[u8]) -> Result<Option<Self>, NotJson> {
         let wanted = if dialect.family() == Family::Gemini { "usageMetadata" } else { "usage" };

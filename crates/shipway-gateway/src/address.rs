@@ -74,9 +74,10 @@ pub(crate) fn url(spec: &ProviderSpec, target: &Target<'_>) -> Url {
         }
         (ProviderKind::Azure, None) => url.set_path(&format!("{base}/{AZURE}/v1/{}", target.path)),
         (ProviderKind::Azure, Some(version)) => {
-            // Responses name their model in the body there, too.
+            // Responses name their model in the body there, too; files belong to none.
             let deployment = match target.dialect {
                 Dialect::OpenAiResponses => String::new(),
+                _ if target.model.is_empty() => String::new(),
                 _ => format!("deployments/{}/", target.model),
             };
             url.set_path(&format!("{base}/{AZURE}/{deployment}{}", target.path));

@@ -22,6 +22,10 @@ pub enum Thing {
     Guardrail,
     /// A response that a provider keeps.
     Response,
+    /// A file that lies at a provider.
+    File,
+    /// A batch of calls that a provider works off.
+    Batch,
     /// Something that could be done with a model.
     Verb,
 }
@@ -34,6 +38,8 @@ impl Thing {
             Self::Model => "model",
             Self::Guardrail => "guardrail",
             Self::Response => "response",
+            Self::File => "file",
+            Self::Batch => "batch",
             Self::Verb => "method",
         }
     }
@@ -111,6 +117,15 @@ pub enum GatewayError {
     /// Providers of the model are not in the configuration.
     #[error("model {model}: no provider of it is configured")]
     NoProvider {
+        /// The model.
+        model: String,
+    },
+    /// Nobody says at which provider a file shall lie.
+    #[error("at which provider the file shall lie is not said")]
+    WhichProvider,
+    /// Guardrails look at calls of the model, and would not see those of a file.
+    #[error("guardrails look at calls of model {model}, and see none that stand in a file")]
+    GuardedFile {
         /// The model.
         model: String,
     },
@@ -241,6 +256,8 @@ impl Failure for GatewayError {
         match self {
             Self::Missing { .. } => Kind::NotFound,
             Self::Invalid { .. }
+            | Self::WhichProvider
+            | Self::GuardedFile { .. }
             | Self::NoSuchApi { .. }
             | Self::NotTranslatable(_)
             | Self::NoneWished { .. }
@@ -277,6 +294,8 @@ impl Failure for GatewayError {
             Self::PreviousElsewhere { .. } => "gateway.previous_response_elsewhere",
             Self::NoProvider { .. } | Self::ProviderGone { .. } => "gateway.no_provider",
             Self::NoneWished { .. } => "gateway.none_wished",
+            Self::WhichProvider => "gateway.which_provider",
+            Self::GuardedFile { .. } => "gateway.guarded_file",
             Self::NoPrice { .. } => "gateway.no_price",
             Self::RealtimeUnguarded { .. } => "gateway.realtime_unguarded",
             Self::RealtimeUnmetered { .. } => "gateway.realtime_unmetered",
@@ -318,6 +337,10 @@ impl Failure for GatewayError {
             Self::NoneWished { .. } => {
                 "name deployments of the model or their providers in `order`, `only` and `ignore`, and allow a `max_price` that one of them has"
             }
+            Self::WhichProvider => {
+                "name a model in the header x-shipway-model: the file goes where the first deployment of it is that has such an API"
+            }
+            Self::GuardedFile { .. } => "send the calls one by one, or ask for a model without guardrails",
             Self::NoPrice { .. } => {
                 "give the deployment a price, or write `unknown_price: flag` in the model's definition"
             }

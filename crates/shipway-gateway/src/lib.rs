@@ -12,6 +12,7 @@
 //! - `guard`: what requests and answers must not hold
 //! - `cache`: answers that are given again to who asks the same
 //! - `kept`: where responses lie that providers keep
+//! - `files`: files at providers, and batches of calls that they work off later
 //! - `call`: one call from its body to its answer
 //! - `upstream`: requests to providers
 //! - `address`: where a call lies at a provider, by its kind
@@ -29,6 +30,7 @@ mod cache;
 mod call;
 mod error;
 mod figures;
+mod files;
 mod guard;
 mod health;
 mod kept;

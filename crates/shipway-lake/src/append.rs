@@ -108,11 +108,25 @@ impl Lake {
         batches: SendableRecordBatchStream,
         options: AppendOptions,
     ) -> Result<Appended, LakeError> {
+        let (lake, name, runtime) = (self.clone(), name.to_owned(), Handle::current());
+        tokio::task::spawn_blocking(move || runtime.block_on(lake.append_here(&name, batches, options)))
+            .await
+            .map_err(LakeError::task("append rows"))?
+    }
+
+    /// Encoding is long computing without a pause, and so is reading the log after a commit: on a thread for blocking work neither
+    /// delays requests.
+    async fn append_here(
+        &self,
+        name: &str,
+        batches: SendableRecordBatchStream,
+        options: AppendOptions,
+    ) -> Result<Appended, LakeError> {
         let (handle, table) = self.existing(name).await?;
         if let Some(skipped) = skipped(name, &table, &options).await? {
             return Ok(skipped);
         }
-        let written = write_off_the_runtime(name, table, batches).await?;
+        let written = write(name, &table, batches).await?;
         if written.adds.is_empty() && options.transaction.is_none() {
             let (_, table) = self.existing(name).await?;
             return Ok(Appended {

@@ -1,13 +1,13 @@
 //! The command line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use clap::Parser;
 
 /// Plays a provider of language models, for tests and benches.
 ///
 /// OpenAI: POST /v1/chat/completions, /v1/completions, /v1/responses (GET, DELETE, cancel, input_items), /v1/embeddings,
-/// GET /v1/models. Anthropic: POST /v1/messages, /v1/messages/count_tokens. Gemini: POST /v1beta/models/{model}:generateContent,
+/// /v1/files, /v1/batches, GET /v1/models. Anthropic: POST /v1/messages, /v1/messages/count_tokens. Gemini: POST /v1beta/models/{model}:generateContent,
 /// :streamGenerateContent, :countTokens, :batchEmbedContents. Control: GET /_mock/health, /_mock/counters, /_mock/journal,
 /// PUT /_mock/scripts.
 #[derive(Debug, Parser)]
@@ -48,6 +48,9 @@ pub(crate) struct Flags {
     /// Longer bodies are refused with 413
     #[arg(long, default_value_t = 67_108_864)]
     pub(crate) body_limit_bytes: usize,
+    /// For benches: play nothing, and only pass bytes on to this address
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) relay_to: Option<SocketAddr>,
     /// Stay when the process that started this one ends
     #[arg(long)]
     pub(crate) outlive_parent: bool,

@@ -13,7 +13,9 @@
 //! - `provider`, `route`: from a request to its answer, by its path
 //! - `speak`, `failures`: an honest answer, and errors
 //! - `realtime/`: connections over which both sides speak
+//! - `files`: files, and batches that are worked off
 //! - `kept`: answers that were prepared, and responses that later requests name
+//! - `relay`: passes bytes on to another one
 //! - `journal`, `control`: what arrived, and the paths under `/_mock/`
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the port is told on standard output")]
@@ -25,11 +27,13 @@ mod delay;
 mod dialects;
 mod example;
 mod failures;
+mod files;
 mod flags;
 mod journal;
 mod kept;
 mod provider;
 mod realtime;
+mod relay;
 mod reply;
 mod route;
 mod script;
@@ -67,13 +71,14 @@ async fn serve(flags: Flags) -> io::Result<()> {
     let listener = TcpListener::bind((flags.host, flags.port)).await?;
     println!("{}", listener.local_addr()?.port());
     let outlives_parent = flags.outlive_parent;
+    if let Some(to) = flags.relay_to {
+        tokio::spawn(relay::relay(listener, to));
+        return until_the_end(outlives_parent).await;
+    }
     let provider =
         Arc::new(Provider::new(flags).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?);
     let connections = TaskTracker::new();
-    let mut terminated = unix::signal(unix::SignalKind::terminate())?;
-    let mut interrupted = unix::signal(unix::SignalKind::interrupt())?;
-    let parent = std::os::unix::process::parent_id();
-    let mut looks = tokio::time::interval(LOOKS_FOR_PARENT_EVERY);
+    let mut ends = std::pin::pin!(until_the_end(outlives_parent));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -83,6 +88,19 @@ async fn serve(flags: Flags) -> io::Result<()> {
                 // Too many open files, or a client that has left already: the next one may fare better.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
+            ended = &mut ends => return ended,
+        }
+    }
+}
+
+/// Returns when somebody wants it to end, or when its parent has.
+async fn until_the_end(outlives_parent: bool) -> io::Result<()> {
+    let mut terminated = unix::signal(unix::SignalKind::terminate())?;
+    let mut interrupted = unix::signal(unix::SignalKind::interrupt())?;
+    let parent = std::os::unix::process::parent_id();
+    let mut looks = tokio::time::interval(LOOKS_FOR_PARENT_EVERY);
+    loop {
+        tokio::select! {
             _ = terminated.recv() => return Ok(()),
             _ = interrupted.recv() => return Ok(()),
             _ = looks.tick() => if !outlives_parent && std::os::unix::process::parent_id() != parent {

@@ -15,6 +15,7 @@ use crate::{
     delay::Chance,
     dialects::{House, openai, scripted},
     failures,
+    files::{self, Files},
     flags::Flags,
     journal::{Entry, Journal, Seen},
     kept::{Prepared, PreparedKey, Responses},
@@ -33,6 +34,7 @@ pub(crate) struct Provider {
     journal: Journal,
     prepared: Prepared,
     responses: Responses,
+    files: Files,
     unscripted: Arc<Script>,
     numbers: AtomicU64,
 }
@@ -63,6 +65,7 @@ impl Provider {
             journal: Journal::new(flags.journal, flags.keep_body_bytes),
             prepared: Prepared::default(),
             responses: Responses::default(),
+            files: Files::default(),
             unscripted: Arc::default(),
             numbers: AtomicU64::new(0),
             flags,
@@ -79,6 +82,10 @@ impl Provider {
 
     pub(crate) const fn responses(&self) -> &Responses {
         &self.responses
+    }
+
+    pub(crate) const fn files(&self) -> &Files {
+        &self.files
     }
 
     pub(crate) const fn body_limit(&self) -> usize {
@@ -112,7 +119,7 @@ impl Provider {
     fn in_full(&self, request: &Request, route: &Route, number: u64) -> Arrived {
         let checksum = crc32fast::hash(&request.body);
         let (body, is_json) = match request.header("content-type") {
-            _ if !route.has_body() => (Value::Null, true),
+            _ if !route.has_body() || request.method == "GET" => (Value::Null, true),
             Some(form) if form.starts_with("multipart/") => {
                 openai::media::form(form, &request.body).map_or((Value::Null, false), |body| (body, true))
             }
@@ -230,6 +237,9 @@ impl Provider {
         if matches!(call.route, Route::Response(_) | Route::ResponseInput(_) | Route::ResponseCancel(_)) {
             return speak::kept(self, call, &request.method);
         }
+        if call.route.is_of_files() {
+            return files::answer(self, request, call);
+        }
         speak::answer(self, call)
             .unwrap_or_else(|refused| failures::answer(call, &refused))
             .framed(&call.script.framing)
@@ -282,6 +292,7 @@ impl Provider {
         self.journal.forget();
         self.scripts.forget();
         self.responses.forget();
+        self.files.forget();
     }
 }
 

@@ -16,6 +16,12 @@ pub(crate) enum Route {
     Speech,
     Heard,
     Moderation,
+    Files,
+    File(String),
+    FileContent(String),
+    Batches,
+    Batch(String),
+    BatchCancel(String),
     Models(House),
     Model(House, String),
     Realtime,
@@ -52,6 +58,12 @@ impl Route {
             ("GET" | "DELETE", ["responses", id]) => Self::Response((*id).to_owned()),
             ("GET", ["responses", id, "input_items"]) => Self::ResponseInput((*id).to_owned()),
             ("POST", ["responses", id, "cancel"]) => Self::ResponseCancel((*id).to_owned()),
+            ("GET" | "POST", ["files"]) => Self::Files,
+            ("GET" | "DELETE", ["files", id]) => Self::File((*id).to_owned()),
+            ("GET", ["files", id, "content"]) => Self::FileContent((*id).to_owned()),
+            ("GET" | "POST", ["batches"]) => Self::Batches,
+            ("GET", ["batches", id]) => Self::Batch((*id).to_owned()),
+            ("POST", ["batches", id, "cancel"]) => Self::BatchCancel((*id).to_owned()),
             ("GET", ["models"]) => Self::Models(house),
             ("GET", ["models", name @ ..]) => Self::Model(house, name.join("/")),
             ("GET", ["realtime"]) => Self::Realtime,
@@ -93,11 +105,28 @@ impl Route {
         }
     }
 
+    /// Whether it is about files or batches.
+    pub(crate) const fn is_of_files(&self) -> bool {
+        matches!(
+            self,
+            Self::Files
+                | Self::File(_)
+                | Self::FileContent(_)
+                | Self::Batches
+                | Self::Batch(_)
+                | Self::BatchCancel(_)
+        )
+    }
+
     /// Whether a body belongs to it, of JSON or a form.
     pub(crate) const fn has_body(&self) -> bool {
         !matches!(
             self,
-            Self::Response(_)
+            Self::File(_)
+                | Self::FileContent(_)
+                | Self::Batch(_)
+                | Self::BatchCancel(_)
+                | Self::Response(_)
                 | Self::ResponseInput(_)
                 | Self::ResponseCancel(_)
                 | Self::Realtime

@@ -47,7 +47,15 @@ pub(crate) fn answer(provider: &Provider, call: &Call<'_>) -> Result<Answer, Ref
         Route::Heard => openai::media::heard(call.body)?,
         Route::Moderation => whole(call, &openai::media::moderation(call.body)?),
         Route::Responses => responses(provider, call)?,
-        Route::Response(_) | Route::ResponseInput(_) | Route::ResponseCancel(_) => whole(call, &Value::Null),
+        Route::Response(_)
+        | Route::ResponseInput(_)
+        | Route::ResponseCancel(_)
+        | Route::Files
+        | Route::File(_)
+        | Route::FileContent(_)
+        | Route::Batches
+        | Route::Batch(_)
+        | Route::BatchCancel(_) => whole(call, &Value::Null),
         Route::Realtime => return Err(Refused::invalid("This endpoint is for WebSocket connections.")),
         Route::Models(House::Anthropic) => whole(call, &anthropic::models(provider.models())),
         Route::Models(_) => whole(call, &openai::models(provider.models())),

@@ -17,7 +17,7 @@ impl Head {
             boundary(content_type).ok_or_else(|| bad("content-type", "the form has no boundary"))?;
         let mut head = Self { choices: 1, stream_usage: true, is_form: true, ..Self::default() };
         for part in Parts::new(body, boundary) {
-            let Part { name, is_file, value } = part?;
+            let FormField { name, is_file, value } = part?;
             let bytes = body.get(value.clone()).unwrap_or_default();
             if is_file {
                 head.media += 1;
@@ -64,11 +64,21 @@ fn boundary(content_type: &str) -> Option<&str> {
 }
 
 /// A field of a form.
-struct Part {
-    name: String,
-    is_file: bool,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormField {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a file.
+    pub is_file: bool,
     /// Where its value lies in the body.
-    value: Range<usize>,
+    pub value: Range<usize>,
+}
+
+/// The fields of a form, in order, as `content_type` says that `body` is one. Costs a search for the boundaries.
+pub fn form_fields(content_type: &str, body: &[u8]) -> Result<Vec<FormField>, BadRequest> {
+    let boundary =
+        boundary(content_type).ok_or_else(|| bad("content-type", "it is no form with a boundary"))?;
+    Parts::new(body, boundary).collect()
 }
 
 /// The fields of a form, in order.
@@ -123,7 +133,7 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn field(&mut self) -> Result<Part, BadRequest> {
+    fn field(&mut self) -> Result<FormField, BadRequest> {
         self.fields += 1;
         if self.fields > MOST_FIELDS {
             return Err(bad("body", "the form has too many fields"));
@@ -142,12 +152,12 @@ impl<'a> Parts<'a> {
         let end = (search + length).max(value);
         self.at = search + length + self.delimiter.len();
         self.after_delimiter()?;
-        Ok(Part { name, is_file, value: value..end })
+        Ok(FormField { name, is_file, value: value..end })
     }
 }
 
 impl Iterator for Parts<'_> {
-    type Item = Result<Part, BadRequest>;
+    type Item = Result<FormField, BadRequest>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.state == State::Before

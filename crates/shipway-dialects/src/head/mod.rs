@@ -12,6 +12,7 @@ use std::ops::Range;
 use crate::dialect::Dialect;
 use crate::json::{NotJson, Reader};
 
+pub use form::{FormField, form_fields};
 pub use preferences::{MaxPrice, Preferences, SortBy, take_preferences};
 
 /// How many bytes of a request are taken for one token where nothing better is known.

@@ -17,9 +17,11 @@
 //! - `on_the_way`: what is done with a stream besides passing it on
 //! - `relay`: a stream is passed on
 //! - `realtime`: a connection over which both sides speak
+//! - `ask`: one provider is asked about what lies there
 //! - `kept`: what is asked about a response that its provider keeps
 //! - here: what comes before and after
 
+mod ask;
 mod attempt;
 mod attempts;
 mod cached;
@@ -46,6 +48,7 @@ use shipway_core::Permission;
 use shipway_dialects::{ApiError, Cause, Dialect, Head, Made, Nanos, take_preferences};
 use shipway_web::Caller;
 
+pub(crate) use ask::{Question, TOTAL, ask, passing, read, told, who_takes};
 pub(crate) use charge::Charge;
 use charge::{Call, Description};
 pub(crate) use kept::{FollowUp, follow_up};

@@ -10,9 +10,9 @@ use super::{BYTES_AT_ONCE, CallFact, Entry, Ledger};
 /// How often what was settled since is carried over, at most.
 const EVERY: Duration = Duration::from_secs(1);
 /// After a round that took its time this many times as long is waited, so that calls have the processors and the disk.
-const PAUSE: u32 = 10;
+const PAUSE: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const RECORDS_AT_ONCE: usize = 10_000;
+const RECORDS_AT_ONCE: usize = 20_000;
 
 /// Why a table could not take calls.
 pub type CarryError = Box<dyn Failure + Send + Sync>;
@@ -49,7 +49,10 @@ impl Ledger {
 
     async fn carry_once(&self, table: &dyn CallTable) -> Result<(), CarryError> {
         let mut next = table.carried().await?.max(self.topic.start());
-        loop {
+        // What comes meanwhile is the next round's: otherwise a round under load would never end, and each of its commits would be smaller
+        // than the one before.
+        let end = self.topic.end();
+        while next < end {
             let records = self
                 .topic
                 .read(next, RECORDS_AT_ONCE, BYTES_AT_ONCE)

@@ -120,6 +120,11 @@ impl Ledger {
         &self.ink
     }
 
+    /// Is cancelled when no call is to begin any more.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     /// What every key and group has spent, by the entries that are durable.
     pub(crate) async fn spent(&self) -> Result<HashMap<Scope, Spent>, GatewayError> {
         let mut books = self.books.lock().await;

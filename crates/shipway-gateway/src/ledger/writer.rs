@@ -18,6 +18,8 @@ use super::Entry;
 /// More entries than this that are not on disk: something is wrong with the disk, and no new call is let in.
 const MOST_WAITING: usize = 100_000;
 const ENTRIES_AT_ONCE: usize = 4_096;
+/// Entries of so long share a write and its way to the disk: nobody waits for it, and one for every few entries takes a tenth of a core.
+const GATHER: Duration = Duration::from_millis(1);
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Where entries go. Cheap to clone.
@@ -99,6 +101,7 @@ async fn write(topic: Topic, mut waiting: mpsc::UnboundedReceiver<Waiting>, stat
             let _ = answer.send(());
             return;
         }
+        tokio::time::sleep(GATHER).await;
     }
 }
 

@@ -240,6 +240,14 @@ impl Meter {
         }
     }
 
+    /// Changes what a call of the moment `began` was charged, after it was settled.
+    pub(crate) fn correct(&self, chain: &Chain, began: Timestamp, nanos: i64) {
+        let mut accounts = self.accounts();
+        for scope in chain {
+            accounts.entry(scope.clone()).or_default().spent.add(began, nanos);
+        }
+    }
+
     /// What a key or a group has used so far.
     pub fn usage(&self, scope: &Scope, now: Timestamp) -> Usage {
         let accounts = self.accounts();

@@ -19,6 +19,7 @@ mod limits;
 mod route;
 mod scope;
 mod spec;
+mod stored;
 mod window;
 
 pub(crate) use directory::Directory;
@@ -33,4 +34,5 @@ pub use spec::{
     CacheScope, CacheSpec, Cooldown, DeploymentSpec, ModelSpec, ProviderKind, ProviderSpec, Retries,
     Timeouts, UnknownPrice,
 };
+pub(crate) use stored::{BatchCharge, BatchPlan, StoredBatch, StoredFile};
 pub use window::Window;

@@ -1,5 +1,6 @@
 //! The calendar windows of budgets, in UTC. Pure.
 
+use chrono::{DateTime, Datelike as _, Months, NaiveTime};
 use serde::{Deserialize, Serialize};
 use shipway_core::Timestamp;
 
@@ -65,14 +66,11 @@ impl Window {
     }
 }
 
-/// The first moment of the month of `at`, or of one `later`.
-fn start_of_month(at: Timestamp, later: i64) -> Timestamp {
-    let text = at.to_string();
-    let year: i64 = text.get(0..4).and_then(|year| year.parse().ok()).unwrap_or(1970);
-    let month: i64 = text.get(5..7).and_then(|month| month.parse().ok()).unwrap_or(1);
-    let months = year * 12 + (month - 1) + later;
-    let text = format!("{:04}-{:02}-01", months.div_euclid(12), months.rem_euclid(12) + 1);
-    Timestamp::parse(&text).unwrap_or(at)
+/// The first moment of the month of `at`, or of one `later`. Asked several times for each call, so it makes no text.
+fn start_of_month(at: Timestamp, later: u32) -> Timestamp {
+    let day = DateTime::from_timestamp_micros(at.0).and_then(|moment| moment.date_naive().with_day(1));
+    let first = day.and_then(|day| day.checked_add_months(Months::new(later)));
+    first.map_or(at, |first| Timestamp(first.and_time(NaiveTime::MIN).and_utc().timestamp_micros()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! - `calls`: the APIs of OpenAI and Anthropic, under the paths that their clients ask
 //! - `media`: images, sound, moderations
 //! - `realtime`: connections over which both sides speak
+//! - `files`: files and batches
 //! - `responses`: what is asked about responses that providers keep
 //! - `gemini`: Google's API for Gemini, likewise
 //! - `models`: which models a caller may ask
@@ -10,6 +11,7 @@
 //! - `keys`, `groups`: virtual keys and groups, with what they have used
 
 mod calls;
+mod files;
 mod gemini;
 mod groups;
 mod guardrails;
@@ -134,6 +136,7 @@ fn openai() -> Routes<Gateway> {
         )
         .post_with_limit("/v1/audio/translations", Permission::Known, CALL_LIMIT_BYTES, media::translations)
         .post_with_limit("/v1/moderations", Permission::Known, CALL_LIMIT_BYTES, media::moderations)
+        .merge(stored())
         .with_problem_renderer(in_openai)
         .with_unknown_path_renderer("/v1/", in_openai)
 }
@@ -149,6 +152,20 @@ fn realtime() -> Routes<Gateway> {
         .post("/v1/realtime/calls/{*call}", Permission::Known, realtime::calls)
         .with_key_in_subprotocol(realtime::KEY_IN_SUBPROTOCOL)
         .with_problem_renderer(in_openai)
+}
+
+/// What lies at providers.
+fn stored() -> Routes<Gateway> {
+    Routes::new()
+        .post_with_limit("/v1/files", Permission::Known, CALL_LIMIT_BYTES, files::upload)
+        .get("/v1/files", Permission::Known, files::list_files)
+        .get("/v1/files/{file}", Permission::Known, files::show_file)
+        .delete("/v1/files/{file}", Permission::Known, files::delete_file)
+        .get("/v1/files/{file}/content", Permission::Known, files::file_content)
+        .post("/v1/batches", Permission::Known, files::begin_batch)
+        .get("/v1/batches", Permission::Known, files::list_batches)
+        .get("/v1/batches/{batch}", Permission::Known, files::show_batch)
+        .post("/v1/batches/{batch}/cancel", Permission::Known, files::cancel_batch)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a renderer takes the problem")]

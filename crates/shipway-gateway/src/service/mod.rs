@@ -40,6 +40,7 @@ pub use keys::{CreateKey, NewKey};
 use crate::{
     cache::AnswerCache,
     error::GatewayError,
+    files,
     kept::KeptResponses,
     ledger::{CallTable, Ledger},
     meter::{Meter, Usage},
@@ -130,7 +131,9 @@ impl Gateway {
             connections: TaskTracker::new(),
             connections_end: CancellationToken::new(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let gateway = Self { inner: Arc::new(inner) };
+        gateway.tracker().spawn(files::watch(gateway.clone()));
+        Ok(gateway)
     }
 
     /// Says which models this server itself serves, under the same API.
@@ -207,6 +210,19 @@ impl Gateway {
 
     pub(crate) fn answers(&self) -> &AnswerCache {
         &self.inner.answers
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.inner.tracker
+    }
+
+    /// Asks providers about batches that nobody has asked about for a while, and books what is over. It is done every minute.
+    pub async fn settle_forgotten_batches(&self) -> Result<(), GatewayError> {
+        files::settle_forgotten(self).await
     }
 
     pub(crate) fn kept(&self) -> &KeptResponses {

@@ -104,6 +104,43 @@ async fn settled_calls_are_carried_into_a_table_each_once_although_it_refuses_at
     assert_eq!(*table.rows.lock().unwrap(), settled);
 }
 
+/// A table that takes its time, and counts how often it is appended to in each round.
+#[derive(Default)]
+struct SlowTable {
+    next: Mutex<u64>,
+    rounds: Mutex<Vec<u32>>,
+}
+
+#[async_trait]
+impl CallTable for SlowTable {
+    async fn carried(&self) -> Result<u64, CarryError> {
+        self.rounds.lock().unwrap().push(0);
+        Ok(*self.next.lock().unwrap())
+    }
+
+    async fn append(&self, _: Vec<CallFact>, next: u64) -> Result<(), CarryError> {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        *self.rounds.lock().unwrap().last_mut().unwrap() += 1;
+        *self.next.lock().unwrap() = next;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_round_of_carrying_ends_while_calls_go_on() {
+    let world = World::new().await;
+    let table = Arc::new(SlowTable::default());
+    world.gateway.carry_calls_to(Arc::clone(&table) as Arc<dyn CallTable>);
+    let two_rounds = async {
+        while table.rounds.lock().unwrap().iter().filter(|appends| **appends > 0).count() < 2 {
+            world.provider.answers("up-one", Reply::json(200, &completion()));
+            assert_eq!(world.ask("/v1/chat/completions", &[], &question("chat")).await.status, 200);
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), two_rounds).await.unwrap();
+    assert_eq!(table.rounds.lock().unwrap().iter().max(), Some(&1));
+}
+
 #[tokio::test]
 async fn what_was_spent_goes_on_from_the_books_where_the_event_log_was_lost() {
     let world = World::new().await;

@@ -328,10 +328,7 @@ async fn what_was_heard_is_charged_when_it_is_written_down() {
     let by_tokens = 10 * 32_000 + 2 * 16_000;
     // A price that is not known is that of the deployment, and says so; seconds are ten tokens of sound each.
     assert_eq!(costs, [(by_tokens, false), (by_tokens, true), (20 * 32_000, true)]);
-    assert!(
-        facts[0].attempts[0].why.starts_with("transcription by gpt-4o-transcribe within "),
-        "{facts:?}"
-    );
+    assert!(facts[0].attempts[0].why.starts_with("transcription by gpt-4o-transcribe within "), "{facts:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 
 pub(crate) use self::{
-    answer::Answer,
+    answer::{Answer, Body},
     request::{Request, Wrong, headers},
 };
 use self::{deliver::deliver, request::Wire};

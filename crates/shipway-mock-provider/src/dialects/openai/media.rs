@@ -103,22 +103,34 @@ pub(crate) fn moderation(body: &Value) -> Result<Value, Refused> {
     }))
 }
 
-/// A form as JSON: texts as they are, of files the number of their bytes. None where it is no form.
-pub(crate) fn form(content_type: &str, body: &[u8]) -> Option<Value> {
+/// The fields of a form, with their headers. None where it is no form.
+fn parts<'a>(content_type: &str, body: &'a [u8]) -> Option<Vec<&'a [u8]>> {
     let boundary =
         content_type.strip_prefix("multipart/form-data")?.split_once("boundary=")?.1.trim_matches('"');
     let delimiter = format!("--{boundary}");
-    let mut fields = serde_json::Map::new();
-    let mut rest = body;
+    let (mut parts, mut rest) = (Vec::new(), body);
     while let Some(at) = memchr::memmem::find(rest, delimiter.as_bytes()) {
         let part = &rest[at + delimiter.len()..];
         let end = memchr::memmem::find(part, delimiter.as_bytes()).unwrap_or(part.len());
-        if let Some((name, value)) = field(&part[..end]) {
-            fields.insert(name, value);
-        }
+        parts.push(&part[..end]);
         rest = part;
     }
-    Some(Value::Object(fields))
+    Some(parts)
+}
+
+/// A form as JSON: texts as they are, of files the number of their bytes. None where it is no form.
+pub(crate) fn form(content_type: &str, body: &[u8]) -> Option<Value> {
+    Some(Value::Object(parts(content_type, body)?.into_iter().filter_map(field).collect()))
+}
+
+/// The name and the bytes of the first file of a form.
+pub(crate) fn file_of(content_type: &str, body: &[u8]) -> Option<(String, Bytes)> {
+    parts(content_type, body)?.into_iter().find_map(|part| {
+        let at = memchr::memmem::find(part, b"\r\n\r\n")?;
+        let headers = String::from_utf8_lossy(&part[..at]).into_owned();
+        let name = headers.split("filename=\"").nth(1)?.split('"').next()?.to_owned();
+        Some((name, Bytes::copy_from_slice(part[at + 4..].strip_suffix(b"\r\n")?)))
+    })
 }
 
 fn field(part: &[u8]) -> Option<(String, Value)> {
