@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import anthropic
 import openai
@@ -63,7 +64,10 @@ def client(kept: Gateway) -> openai.OpenAI:
     return openai.OpenAI(base_url=kept.openai, api_key=kept.key, max_retries=0)
 
 
-def soon[T](found: Callable[[], T | None], seconds: float = 40) -> T:
+T = TypeVar("T")
+
+
+def soon(found: Callable[[], T | None], seconds: float = 40) -> T:
     """What is there a moment later: calls are carried into their tables."""
     deadline = time.monotonic() + seconds
     while (value := found()) is None:
