@@ -242,4 +242,4 @@ def test_who_leaves_ends_the_call(clouds, stream):
         except httpx.ReadTimeout:
             pass
     [left] = clouds.mock.requests(since=before, ended=1)
-    assert left["ended"] == "client_left"
+    assert left["sent"]["ended"] == "client_left"
