@@ -1,6 +1,7 @@
 //! What callers see of the gateway, and what its ledger says of them, with providers that answer as they are told to.
 //!
 //! - `world`: a gateway over a folder of its own, and providers
+//! - `models`: models, and what they cost
 //! - `cache`: answers that are given again
 //! - `calls`: whole answers: what passes through, fallback, errors
 //! - `contents`: what is kept of what is asked and answered
@@ -29,6 +30,7 @@ mod guardrails_kept;
 mod ledger;
 mod limits;
 mod media;
+mod models;
 mod realtime;
 mod realtime_world;
 mod responses;

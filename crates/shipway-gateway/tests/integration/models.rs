@@ -1,0 +1,56 @@
+//! Models that tests ask for, and what they cost.
+
+use std::time::Duration;
+
+use shipway_dialects::{
+    Nanos, Price, Rates,
+    translate::{Lossy, OutputLimit},
+};
+use shipway_gateway::{Cooldown, DeploymentSpec, Detours, ModelSpec, Retries, Route, Timeouts, UnknownPrice};
+
+/// 2 dollars for a million tokens in, 10 out: 2,000 and 10,000 nanos for one.
+fn price() -> Price {
+    let rates = Rates {
+        input: Nanos(2_000_000_000),
+        output: Nanos(10_000_000_000),
+        cache_read: Some(Nanos(200_000_000)),
+        ..Rates::default()
+    };
+    Price { per_million_tokens: rates, ..Price::default() }
+}
+
+pub(crate) fn deployment(name: &str, provider: &str) -> DeploymentSpec {
+    DeploymentSpec {
+        name: name.to_owned(),
+        provider: provider.to_owned(),
+        model: format!("up-{name}"),
+        price: Some(price()),
+        price_as_of: None,
+        max_output_tokens: 1_000,
+        output_limit: OutputLimit::default(),
+    }
+}
+
+pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
+    let route = Route::Fallback((0..deployments.len()).map(Route::Deployment).collect());
+    ModelSpec {
+        name: name.to_owned(),
+        called: vec![format!("{name}-latest")],
+        deployments,
+        route,
+        hedge: None,
+        detours: Detours::default(),
+        timeouts: Timeouts {
+            first_token: Duration::from_secs(5),
+            idle: Duration::from_secs(5),
+            total: Duration::from_secs(20),
+        },
+        retries: Retries::default(),
+        cooldown: Cooldown { failures: 2, pause: Duration::from_secs(30) },
+        unknown_price: UnknownPrice::Block,
+        cache: None,
+        guardrails: Vec::new(),
+        lossy: Lossy::default(),
+        content: None,
+    }
+}
