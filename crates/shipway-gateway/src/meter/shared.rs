@@ -73,6 +73,27 @@ impl Meter {
     ) -> Result<Reservation, (Scope, Short)> {
         let usual = Contact { is_fresh: true, is_away: false };
         let contact = self.sharing.as_ref().map_or(usual, Freshness::contact);
+        self.take_by(chain, asked, now, contact)
+    }
+
+    /// The same while the store does not answer, although that may not be known yet.
+    pub(crate) fn take_in_an_outage(
+        &self,
+        chain: &Chain,
+        asked: Option<Amount>,
+        now: Timestamp,
+    ) -> Result<Reservation, (Scope, Short)> {
+        let is_fresh = self.sharing.as_ref().is_some_and(|freshness| freshness.contact().is_fresh);
+        self.take_by(chain, asked, now, Contact { is_fresh, is_away: true })
+    }
+
+    fn take_by(
+        &self,
+        chain: &Chain,
+        asked: Option<Amount>,
+        now: Timestamp,
+        contact: Contact,
+    ) -> Result<Reservation, (Scope, Short)> {
         self.reserve_if(chain, (asked.unwrap_or_default(), Counts::CALL), now, |account| {
             account.refuses_shared(asked, now, contact)
         })

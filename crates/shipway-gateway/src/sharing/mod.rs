@@ -238,10 +238,13 @@ impl Inner {
             return;
         }
         let seen = tokio::time::timeout(PATIENCE, self.look_around(round)).await;
-        let has_seen = matches!(seen, Ok(Ok(())));
+        if let Err(error) = seen.unwrap_or(Err(GatewayError::StoreSlow)) {
+            // Calls that wait are told at once; the next full round tries again.
+            return self.is_not_answered(&error, std::iter::empty());
+        }
         let due = self.meter.due(round);
-        // A full round goes out whatever was seen: what fails then is said, and that this server lives is noted.
-        if round == Round::Full || has_seen && !due.is_empty() {
+        // A full round goes out with nothing to say too: that this server lives is noted with it.
+        if round == Round::Full || !due.is_empty() {
             // It has said by itself what failed.
             let _ = self.exchange_all(due.into_iter().map(|scope| (scope, None)).collect(), true).await;
         }
@@ -276,25 +279,29 @@ impl Inner {
             Ok(answered) => answered,
             Err(_) => Err(GatewayError::StoreSlow),
         };
-        let is_reached = answered.is_ok();
-        metrics::counter!("shipway_llm_lease_messages_total", "result" => if is_reached { "answered" } else { "failed" })
-            .increment(1);
-        metrics::gauge!("shipway_llm_lease_store_reachable").set(if is_reached { 1.0 } else { 0.0 });
         match answered {
             Ok(told) => {
                 self.meter.hears(told, asked);
+                metrics::counter!("shipway_llm_lease_messages_total", "result" => "answered").increment(1);
+                metrics::gauge!("shipway_llm_lease_store_reachable").set(1.0);
                 if self.is_failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("limits are shared again: the metadata database answers");
                 }
                 Ok(())
             }
             Err(error) => {
-                self.meter.hears_nothing(scopes.keys().cloned());
-                if !self.is_failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(error = %shipway_core::failure::chain(&error), "the metadata database does not answer: calls go on as far as leases go");
-                }
+                self.is_not_answered(&error, scopes.keys().cloned());
                 Err(error)
             }
+        }
+    }
+
+    fn is_not_answered(&self, error: &GatewayError, scopes: impl Iterator<Item = Scope>) {
+        self.meter.hears_nothing(scopes);
+        metrics::counter!("shipway_llm_lease_messages_total", "result" => "failed").increment(1);
+        metrics::gauge!("shipway_llm_lease_store_reachable").set(0.0);
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error = %shipway_core::failure::chain(error), "the metadata database does not answer: calls go on as far as leases go");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use shipway_core::Clock as _;
 use tokio::sync::oneshot;
 
 use super::{Sharing, Waiting};
@@ -11,8 +12,8 @@ use crate::{
     model::{Chain, Scope},
 };
 
-/// How long a call waits at most.
-const LONGEST: Duration = Duration::from_millis(1_500);
+/// How long a call waits at most: a little longer than the store may take for a message.
+const LONGEST: Duration = Duration::from_millis(2_500);
 /// How long it is waited for what others give back before the store is asked again.
 const BETWEEN: Duration = Duration::from_millis(60);
 
@@ -41,14 +42,14 @@ impl Sharing {
             }
             metrics::counter!("shipway_llm_lease_waits_total").increment(1);
             if !self.more(chain, asked, LONGEST.saturating_sub(began.elapsed())).await {
-                // A key that is let through in an outage is, now that it is one.
-                return self.take(chain, asked).map_err(|(scope, _)| away(scope));
+                // A key that is let through in an outage is now: it is one for this call, whatever is known of it yet.
+                let taken = self.inner.meter.take_in_an_outage(chain, asked, self.inner.clock.now());
+                return taken.map_err(|(scope, _)| away(scope));
             }
         }
     }
 
     fn take(&self, chain: &Chain, asked: Option<Amount>) -> Result<Reservation, (Scope, Short)> {
-        use shipway_core::Clock as _;
         self.inner.meter.take(chain, asked, self.inner.clock.now())
     }
 
