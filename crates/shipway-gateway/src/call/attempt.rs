@@ -290,7 +290,9 @@ pub(super) async fn whole(response: Response, most_bytes: usize, by: Instant) ->
 /// Reads a stream until it says something: an error then still leads to another deployment.
 async fn first_event(mut reading: Reading, response: Response, by: Instant) -> Result<First, Stopped> {
     let (status, mut headers) = (response.status(), response.headers().clone());
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
+    if !has_type(&headers, EVENTS) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
+    }
     let mut chunks = chunks(response);
     loop {
         match timeout_at(by, chunks.next()).await {
