@@ -203,7 +203,13 @@ fn what_comes_out_and_is_no_event_is_a_dead_letter() {
     // The last one is seen, so those before it are done with.
     world.ingests("sales", &[sale("dead", NOON, 25), sale("small", NOON, 5), sale("fine", NOON, 15)]);
     assert_eq!(counted(&world)[0], 1);
-    world.restarts();
+    // What is archived when a server stops is what its archiver has read by then.
+    for _ in 0..10 {
+        world.restarts();
+        if world.has_table("large__dead_letters") {
+            break;
+        }
+    }
     let letters =
         "SELECT count(*) FROM large__dead_letters WHERE code = 'features.event_refused' AND topic = 'sales'";
     assert_eq!(world.number(letters), 1);

@@ -339,6 +339,11 @@ impl World {
         self.reads(&[shop()], Timestamp(100 * DAY), Some(&token)).unwrap();
     }
 
+    /// Whether the lake has a table.
+    pub(crate) fn has_table(&self, name: &str) -> bool {
+        self.block_on(self.running().lake.schema(name)).is_ok()
+    }
+
     /// The number that a query gives.
     pub(crate) fn number(&self, sql: &str) -> i64 {
         let batches: Vec<RecordBatch> =

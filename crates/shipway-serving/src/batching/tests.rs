@@ -144,12 +144,12 @@ async fn a_full_queue_and_a_hopeless_deadline_are_refused_at_once() {
     while runner.batches().len() < 2 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let soon = Urgency { priority: 0, timeout: Some(Duration::from_millis(20)) };
+    let soon = Urgency { priority: 0, timeout: Some(Duration::from_millis(500)) };
     let late = submitted(&batcher, 2, soon).await;
     let waiting = submitted(&batcher, 3, Urgency::default()).await;
     let full = batcher.submit(4, Urgency::default()).await.unwrap_err();
     assert!(matches!(full, ServingError::QueueFull { waiting: 2, limit: 2 }), "{full}");
-    tokio::time::sleep(Duration::from_millis(40)).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
     runner.open();
     assert_eq!(running.await.unwrap().unwrap(), 2);
     let late = late.await.unwrap().unwrap_err();
@@ -157,7 +157,7 @@ async fn a_full_queue_and_a_hopeless_deadline_are_refused_at_once() {
     assert_eq!(waiting.await.unwrap().unwrap(), 6);
     assert_eq!(runner.batches(), [vec![7], vec![1], vec![3]], "who is late does not run");
 
-    // A batch has just taken more than 40 ms, so who may wait a millisecond behind another has no hope.
+    // A batch has just taken more than half a second, so who may wait a millisecond behind another has no hope.
     runner.close();
     let running = submitted(&batcher, 1, Urgency::default()).await;
     let waiting = submitted(&batcher, 8, Urgency::default()).await;

@@ -125,7 +125,8 @@ async fn spans_of_the_semantic_conventions_are_understood() {
 async fn spans_of_langfuse_are_understood() {
     let app = App::new().await;
     let info = info_of(&app, LANGFUSE, "answers").await;
-    assert_eq!(info["response_preview"], "Paris is the capital.");
+    // As MLflow shows what is a text and no conversation.
+    assert_eq!(info["response_preview"], "\"Paris is the capital.\"");
     assert_eq!(info["tags"]["mlflow.traceName"], "named");
     assert_eq!(info["tags"]["tags"], "[\"beta\"]");
     // Both generations, and the agent above them has none of its own.
