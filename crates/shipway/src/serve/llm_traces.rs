@@ -406,10 +406,10 @@ mod tests {
         );
         assert_eq!(store.search(&asked(" late ", 1)).await.unwrap(), (vec![new.call.clone()], None));
         let behind = Question { before: Some(new.call.clone()), ..asked(" late ", 5) };
-        assert_eq!(store.search(&behind).await.unwrap().0, [old.call.clone()]);
+        assert_eq!(store.search(&behind).await.unwrap().0, std::slice::from_ref(&old.call));
         let today = Question { since: Some(Timestamp(noon - 1)), ..asked(" late ", 5) };
-        assert_eq!(store.search(&today).await.unwrap().0, [new.call.clone()]);
-        assert_eq!(store.search(&asked(" arrival ", 5)).await.unwrap().0, [old.call.clone()]);
+        assert_eq!(store.search(&today).await.unwrap().0, std::slice::from_ref(&new.call));
+        assert_eq!(store.search(&asked(" arrival ", 5)).await.unwrap().0, std::slice::from_ref(&old.call));
         assert_eq!(store.tidy(Some(Timestamp(noon)), Timestamp(noon)).await.unwrap(), 1);
         assert_eq!(store.content(&old.call).await.unwrap(), None);
         assert_eq!(store.search(&asked(" late ", 5)).await.unwrap().0, [new.call]);
