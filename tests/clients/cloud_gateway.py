@@ -6,13 +6,17 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import anthropic
+import openai
 import pytest
 import requests
 from gateway_setup import PATIENT, Gateway
+from google import genai
+from google.genai import types
 from mock_provider import MockProvider, program
 from real_binary import Server
 
-__all__ = ["API_KEY", "ID", "REGION", "SECRET", "TOKEN", "clouds", "signed_mock"]
+__all__ = ["API_KEY", "ID", "REGION", "SECRET", "TOKEN", "chat", "claude", "clouds", "gemini", "signed_mock", "user"]
 
 ID, SECRET, TOKEN, REGION = "AKIDMOCK", "mock/secret+key", "session-token", "eu-central-1"
 API_KEY = "bedrock-api-key"
@@ -106,3 +110,26 @@ def clouds(binary: str, signed_mock: MockProvider, tmp_path_factory: pytest.Temp
     log = server.log()
     assert SECRET not in log and "PRIVATE KEY" not in log and "ya29." not in log
     server.stop()
+
+
+@pytest.fixture
+def chat(clouds: Gateway):
+    with openai.OpenAI(base_url=clouds.openai, api_key=clouds.key, max_retries=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def claude(clouds: Gateway):
+    with anthropic.Anthropic(base_url=clouds.url, api_key=clouds.key, max_retries=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def gemini(clouds: Gateway):
+    options = types.HttpOptions(base_url=clouds.url, retry_options=types.HttpRetryOptions(attempts=1))
+    with genai.Client(api_key=clouds.key, http_options=options) as opened:
+        yield opened
+
+
+def user(said) -> list[dict]:
+    return [{"role": "user", "content": said}]

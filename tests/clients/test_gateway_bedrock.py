@@ -13,9 +13,8 @@ import openai
 import pydantic
 import pytest
 import requests
-from cloud_gateway import API_KEY, CLAUDE, ID, SECRET
+from cloud_gateway import API_KEY, CLAUDE, ID, SECRET, chat, claude, gemini, user  # noqa: F401
 from gateway_setup import Gateway
-from google import genai
 from google.genai import types
 from mock_provider import PIXEL, WEATHER, script
 
@@ -26,29 +25,6 @@ CLAUDE_TOOLS = [{"name": "weather", "input_schema": WEATHER}]
 class Trip(pydantic.BaseModel):
     city: str
     nights: int
-
-
-@pytest.fixture
-def chat(clouds: Gateway):
-    with openai.OpenAI(base_url=clouds.openai, api_key=clouds.key, max_retries=0) as opened:
-        yield opened
-
-
-@pytest.fixture
-def claude(clouds: Gateway):
-    with anthropic.Anthropic(base_url=clouds.url, api_key=clouds.key, max_retries=0) as opened:
-        yield opened
-
-
-@pytest.fixture
-def gemini(clouds: Gateway):
-    options = types.HttpOptions(base_url=clouds.url, retry_options=types.HttpRetryOptions(attempts=1))
-    with genai.Client(api_key=clouds.key, http_options=options) as opened:
-        yield opened
-
-
-def user(said) -> list[dict]:
-    return [{"role": "user", "content": said}]
 
 
 def test_a_call_is_told_in_converse_and_signed(chat, clouds):

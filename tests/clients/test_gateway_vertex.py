@@ -5,39 +5,14 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-import anthropic
 import openai
 import pytest
+from cloud_gateway import chat, claude, gemini, user  # noqa: F401
 from gateway_setup import Gateway
-from google import genai
-from google.genai import types
 from mock_provider import WEATHER, script
 
 GEMINI = "/v1/projects/mock-project/locations/europe-west4/publishers/google/models/gemini-upstream"
 CLAUDE = "/v1/projects/mock-project/locations/europe-west4/publishers/anthropic/models/claude-upstream@20260101"
-
-
-@pytest.fixture
-def chat(clouds: Gateway):
-    with openai.OpenAI(base_url=clouds.openai, api_key=clouds.key, max_retries=0) as opened:
-        yield opened
-
-
-@pytest.fixture
-def claude(clouds: Gateway):
-    with anthropic.Anthropic(base_url=clouds.url, api_key=clouds.key, max_retries=0) as opened:
-        yield opened
-
-
-@pytest.fixture
-def gemini(clouds: Gateway):
-    options = types.HttpOptions(base_url=clouds.url, retry_options=types.HttpRetryOptions(attempts=1))
-    with genai.Client(api_key=clouds.key, http_options=options) as opened:
-        yield opened
-
-
-def user(said) -> list[dict]:
-    return [{"role": "user", "content": said}]
 
 
 def test_bytes_of_gemini_pass(gemini, clouds):

@@ -12,20 +12,17 @@ use shipway_web::Caller;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    ask::{Question, TOTAL, ask, read, told},
     attempt::{self, Chunks},
-    refuse_stopped, respond,
+    respond,
 };
 use crate::{
-    address::Target,
     error::{GatewayError, Thing},
     model::{KeptResponse, owner},
     service::{Gateway, Principal},
     upstream, wire,
 };
 
-/// The most that is read of an answer that is not streamed.
-const MOST_BYTES: usize = 64 << 20;
-const TOTAL: Duration = Duration::from_secs(600);
 const IDLE: Duration = Duration::from_secs(60);
 const DIALECT: Dialect = Dialect::OpenAiResponses;
 /// The longest id that is looked up.
@@ -78,34 +75,33 @@ async fn pass_on(gateway: &Gateway, asked: FollowUp) -> Result<Response, Gateway
     let principal = gateway.principal(caller, &headers).await?;
     let kept = find(gateway, &principal, &id).await?;
     let kept = kept.ok_or_else(|| GatewayError::missing(Thing::Response, &id))?;
-    let installed = gateway.installed();
-    let provider = installed.provider(&kept.provider);
-    let provider = provider.ok_or_else(|| GatewayError::ProviderGone { provider: kept.provider.clone() })?;
     let by = Instant::now() + TOTAL;
-    let path = format!("responses/{id}{tail}");
-    let target = Target { dialect: DIALECT, path: &path, model: "", is_stream: false };
-    let passed_on = upstream::passed_on(&headers, true);
-    let asking = provider.ask(method.clone(), &target, query.as_deref(), passed_on);
-    let response = match timeout_at(by, asking).await {
-        Ok(Ok(response)) if response.status().is_success() => response,
-        Ok(Ok(response)) => {
-            return Ok(refuse_stopped(DIALECT, attempt::failed(response, None, by, gateway.now()).await));
-        }
-        Ok(Err((error, _))) => return Ok(wire::refuse(DIALECT, &error, None, None)),
-        Err(_) => return Ok(refuse_stopped(DIALECT, attempt::too_late())),
+    let is_over = method == Method::DELETE;
+    let question = Question {
+        dialect: DIALECT,
+        provider: &kept.provider,
+        method,
+        path: &format!("responses/{id}{tail}"),
+        query: query.as_deref(),
+        body: None,
     };
-    let (status, answered) = (response.status(), upstream::answer_headers(response.headers()));
-    if attempt::is_events(response.headers()) {
-        return Ok(respond(status, answered, watched(attempt::chunks(response), by)));
+    let response = match ask(gateway, &headers, question, by).await {
+        Ok(response) => response,
+        Err(told) => return Ok(told),
+    };
+    let (status, answered) = (response.status(), response.headers().clone());
+    if attempt::is_events(&answered) {
+        let events = watched(attempt::chunks(response), by);
+        return Ok(respond(status, upstream::answer_headers(&answered), events));
     }
-    match attempt::whole(response, MOST_BYTES, by).await {
+    match read(DIALECT, response, by).await {
         Ok(body) => {
-            if method == Method::DELETE {
+            if is_over {
                 gateway.kept().forget(&id).await?;
             }
-            Ok(respond(status, answered, Body::from(body)))
+            Ok(told(status, &answered, body))
         }
-        Err(stopped) => Ok(refuse_stopped(DIALECT, stopped)),
+        Err(told) => Ok(told),
     }
 }
 

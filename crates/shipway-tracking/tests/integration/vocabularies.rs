@@ -57,6 +57,16 @@ async fn finds(app: &App, filter: &str) -> bool {
     app.finds_traces(filter).await == [trace_name(7)]
 }
 
+async fn is_found_by_its_model(app: &App) {
+    for filter in [
+        "span.type = 'CHAT_MODEL'".to_owned(),
+        format!("span.attributes.mlflow.llm.model = '{MODEL}'"),
+        "span.attributes.mlflow.llm.provider = 'openai'".to_owned(),
+    ] {
+        assert!(finds(app, &filter).await, "{filter}");
+    }
+}
+
 #[tokio::test]
 async fn spans_of_openinference_are_understood() {
     let app = App::new().await;
@@ -98,13 +108,7 @@ async fn spans_of_openllmetry_are_understood() {
         usage(&info),
         json!({ "input_tokens": 12, "output_tokens": 7, "total_tokens": 19, "cache_read_input_tokens": 4 })
     );
-    for filter in [
-        "span.type = 'CHAT_MODEL'".to_owned(),
-        format!("span.attributes.mlflow.llm.model = '{MODEL}'"),
-        "span.attributes.mlflow.llm.provider = 'openai'".to_owned(),
-    ] {
-        assert!(finds(&app, &filter).await, "{filter}");
-    }
+    is_found_by_its_model(&app).await;
 }
 
 #[tokio::test]
@@ -112,13 +116,7 @@ async fn spans_of_the_semantic_conventions_are_understood() {
     let app = App::new().await;
     let info = info_of(&app, SEMANTIC_CONVENTIONS, "chat gpt-5-mini").await;
     assert_eq!(usage(&info), json!({ "input_tokens": 12, "output_tokens": 7, "total_tokens": 19 }));
-    for filter in [
-        "span.type = 'CHAT_MODEL'".to_owned(),
-        format!("span.attributes.mlflow.llm.model = '{MODEL}'"),
-        "span.attributes.mlflow.llm.provider = 'openai'".to_owned(),
-    ] {
-        assert!(finds(&app, &filter).await, "{filter}");
-    }
+    is_found_by_its_model(&app).await;
 }
 
 #[tokio::test]
