@@ -36,7 +36,10 @@ use shipway_store::{
     Store, Transaction,
     audit::{self, AuditEntry},
 };
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, MutexGuard},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use groups::PutGroup;
@@ -88,6 +91,7 @@ struct Inner {
     answers: AnswerCache,
     contents: Contents,
     tracker: TaskTracker,
+    later: Handle,
     stop: CancellationToken,
     /// Connections over which both sides speak.
     connections: TaskTracker,
@@ -110,6 +114,8 @@ pub struct GatewayParts {
     pub clock: Arc<dyn Clock>,
     /// Where tasks run.
     pub tracker: TaskTracker,
+    /// On which threads tasks run that nobody waits for, and that are long: calls into their table, their words.
+    pub later: Handle,
     /// The bytes that answers may have together that are kept to be given again.
     pub cache_bytes: u64,
     /// The words of calls, where models keep them.
@@ -131,7 +137,8 @@ impl Gateway {
     /// Opens the gateway: creates or migrates its tables, reads keys and groups, and brings the books up to the end of the ledger. What a
     /// crash left running is charged what it had reserved.
     pub async fn open(parts: GatewayParts) -> Result<Self, GatewayError> {
-        let GatewayParts { store, log, clock, tracker, cache_bytes, content, servers, keyring } = parts;
+        let GatewayParts { store, log, clock, tracker, later, cache_bytes, content, servers, keyring } =
+            parts;
         store.migrate(store::OWNER, store::MIGRATIONS).await?;
         let shared = match servers {
             Servers::One => {
@@ -180,6 +187,7 @@ impl Gateway {
             answers: AnswerCache::new(cache_bytes),
             contents: Contents::new(content),
             tracker,
+            later,
             stop: CancellationToken::new(),
             connections: TaskTracker::new(),
             connections_end: CancellationToken::new(),
@@ -249,14 +257,23 @@ impl Gateway {
     pub fn carry_calls_to(&self, table: Arc<dyn CallTable>) {
         if self.inner.sharing.is_some() {
             let (store, stop) = (self.inner.store.clone(), self.inner.stop.clone());
-            self.inner.tracker.spawn(sharing::gather(store, Arc::clone(&table), stop));
+            self.spawn_later(sharing::gather(store, Arc::clone(&table), stop));
         }
-        self.inner.tracker.spawn(self.inner.ledger.clone().carry_to(table));
+        self.spawn_later(self.inner.ledger.clone().carry_to(table));
+    }
+
+    /// Spawns what nobody waits for.
+    fn spawn_later(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tracker.spawn_on(work, &self.inner.later);
     }
 
     /// Keeps the words of calls in this store from here on, where models say so, and finds calls in it. Once.
     pub fn keep_traces_in(&self, store: Arc<dyn TraceStore>) {
-        self.inner.contents.start(store, Arc::clone(&self.inner.clock), &self.inner.tracker);
+        self.inner.contents.start(
+            store,
+            Arc::clone(&self.inner.clock),
+            (&self.inner.tracker, &self.inner.later),
+        );
     }
 
     /// What a key or a group has used.

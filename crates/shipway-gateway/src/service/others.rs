@@ -51,6 +51,6 @@ impl Gateway {
             return;
         };
         let table = CallsForOwner { store: self.inner.store.clone(), server: sharing.server().id.clone() };
-        self.inner.tracker.spawn(self.inner.ledger.clone().carry_to(Arc::new(table)));
+        self.spawn_later(self.inner.ledger.clone().carry_to(Arc::new(table)));
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use shipway_core::{Clock, Timestamp};
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -87,7 +87,12 @@ impl Contents {
     }
 
     /// Plugs the store in, once, and begins to write.
-    pub(crate) fn start(&self, store: Arc<dyn TraceStore>, clock: Arc<dyn Clock>, tracker: &TaskTracker) {
+    pub(crate) fn start(
+        &self,
+        store: Arc<dyn TraceStore>,
+        clock: Arc<dyn Clock>,
+        (tracker, later): (&TaskTracker, &Handle),
+    ) {
         let (queue, waiting) = mpsc::unbounded_channel();
         if self.store.set(Arc::clone(&store)).is_err() || self.queue.set(queue).is_err() {
             return;
@@ -97,7 +102,7 @@ impl Contents {
         }
         let (days, room, tracker_of_reading) = (self.days, Arc::clone(&self.room), tracker.clone());
         let writer = Writer { store, waiting, clock, days, room, tracker: tracker_of_reading };
-        tracker.spawn(writer.run(self.stop.clone()));
+        tracker.spawn_on(writer.run(self.stop.clone()), later);
     }
 
     /// Writes what waits, and ends. Called after the last call is over.

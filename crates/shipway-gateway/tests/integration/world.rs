@@ -243,6 +243,7 @@ fn parts(
         log: log.clone(),
         clock,
         tracker: TaskTracker::new(),
+        later: tokio::runtime::Handle::current(),
         cache_bytes: 8 << 20,
         content: ContentLimits { most_bytes: 8 << 20, days: 7, in_spans: false },
         servers: servers.clone(),

@@ -15,6 +15,7 @@ use shipway_lake::{Lake, LakeOptions};
 use shipway_log::EventLog;
 use shipway_serving::OpenAiModels;
 use shipway_store::Store;
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::{llm_calls::CallsInLake, llm_models, llm_traces::TracesInLakes};
@@ -39,9 +40,9 @@ impl Models {
         configuration: &Configuration,
         (log, store, lake): (&EventLog, &Store, &Lake),
         clock: &Arc<dyn Clock>,
-        tracker: &TaskTracker,
+        tasks: (&TaskTracker, &Handle),
     ) -> Result<Self, CommandFailure> {
-        let models = Self::without_table(configuration, (log, store), clock, tracker).await?;
+        let models = Self::without_table(configuration, (log, store), clock, tasks).await?;
         models.gateway.carry_calls_to(Arc::new(CallsInLake(lake.clone())));
         let contents = open_contents(configuration)?;
         models.gateway.keep_traces_in(Arc::new(TracesInLakes { facts: lake.clone(), contents }));
@@ -53,9 +54,9 @@ impl Models {
         configuration: &Configuration,
         (log, store): (&EventLog, &Store),
         clock: &Arc<dyn Clock>,
-        tracker: &TaskTracker,
+        tasks: (&TaskTracker, &Handle),
     ) -> Result<Self, CommandFailure> {
-        let models = Self::without_table(configuration, (log, store), clock, tracker).await?;
+        let models = Self::without_table(configuration, (log, store), clock, tasks).await?;
         models.gateway.carry_calls_to_owner();
         Ok(models)
     }
@@ -64,7 +65,7 @@ impl Models {
         configuration: &Configuration,
         (log, store): (&EventLog, &Store),
         clock: &Arc<dyn Clock>,
-        tracker: &TaskTracker,
+        (tracker, later): (&TaskTracker, &Handle),
     ) -> Result<Self, CommandFailure> {
         let providers = Arc::new(provider_specs(&configuration.providers)?);
         let parts = GatewayParts {
@@ -72,6 +73,7 @@ impl Models {
             log: log.clone(),
             clock: Arc::clone(clock),
             tracker: tracker.clone(),
+            later: later.clone(),
             cache_bytes: configuration.llm.cache_mib << 20,
             content: ContentLimits {
                 most_bytes: configuration.llm.content_mib << 20,

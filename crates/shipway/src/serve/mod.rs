@@ -9,8 +9,10 @@
 //! - `health`: health, readiness, metrics, status
 //! - `permissions`: the page of every route with what it demands
 //! - `unpacking`: bodies that come packed
+//! - `background`: threads for work that nobody waits for
 //! - `observe`: logs and metrics of the process; `log_lines` which request a line belongs to; `spans` what sampled requests did, for a collector
 
+mod background;
 mod gateway;
 mod health;
 mod intake;
@@ -41,6 +43,7 @@ use crate::{
     configuration::{Configuration, Flags, LlmRole, Role},
     failure::CommandFailure,
 };
+use background::Background;
 pub(crate) use llm_models::price as price_of_definition;
 pub(crate) use permissions::page as permissions_page;
 use platform::Platform;
@@ -61,11 +64,16 @@ pub(crate) fn run(options: &arguments::Serve, token: Option<String>) -> Result<E
         .thread_stack_size(WORKER_STACK_BYTES)
         .thread_name("shipway")
         .build()?;
-    runtime.block_on(serve(configuration, metrics))?;
+    let background = Background::start()?;
+    runtime.block_on(serve(configuration, metrics, &background))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Result<(), CommandFailure> {
+async fn serve(
+    configuration: Configuration,
+    metrics: observe::Metrics,
+    background: &Background,
+) -> Result<(), CommandFailure> {
     let guard = guard(&configuration)?;
     guard.check_bind(configuration.listen).map_err(|refused| CommandFailure::of(&refused))?;
     let spans = spans::Spans::start(&configuration.spans)?;
@@ -75,8 +83,12 @@ async fn serve(configuration: Configuration, metrics: observe::Metrics) -> Resul
     })?;
     let address = listener.local_addr()?;
     let served = match (configuration.read_copy.role, configuration.llm.role) {
-        (Role::Owner, LlmRole::Replica) => Served::Replica(Arc::new(Replica::open(&configuration).await?)),
-        (Role::Owner, _) => Served::Platform(Arc::new(Platform::open(&configuration).await?)),
+        (Role::Owner, LlmRole::Replica) => {
+            Served::Replica(Arc::new(Replica::open(&configuration, background.handle()).await?))
+        }
+        (Role::Owner, _) => {
+            Served::Platform(Arc::new(Platform::open(&configuration, background.handle()).await?))
+        }
         (Role::Reader, _) => Served::Reading(Arc::new(Reading::open(&configuration)?)),
     };
     let guard = served.known_to(guard);

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::PathBuf, sync::Arc};
 
 use shipway_core::Permission;
 use shipway_web::{RouteDescription, Routes};
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
 use super::{health, observe::Metrics, platform::Platform};
 use crate::{configuration::Configuration, failure::CommandFailure};
@@ -39,7 +39,7 @@ pub(crate) fn page() -> Result<String, CommandFailure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let configuration = Configuration { data: scratch.0.clone(), ..Configuration::default() };
-        let platform = Arc::new(Platform::open(&configuration).await?);
+        let platform = Arc::new(Platform::open(&configuration, &Handle::current()).await?);
         let routes = platform.routes();
         let stop = watch::channel(false).1;
         let page =

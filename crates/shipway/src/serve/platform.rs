@@ -23,6 +23,7 @@ use shipway_store::{
 use shipway_streams::{Sinks, Streams, StreamsOptions};
 use shipway_tracking::{Interface, Tracking};
 use shipway_web::{Identify, Routes};
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -64,7 +65,7 @@ pub(super) struct Platform {
 
 impl Platform {
     /// Opens the data folder, creating what is missing, and finishes what a crash left half-way.
-    pub(super) async fn open(configuration: &Configuration) -> Result<Self, CommandFailure> {
+    pub(super) async fn open(configuration: &Configuration, later: &Handle) -> Result<Self, CommandFailure> {
         let data = &configuration.data;
         fs_err::create_dir_all(data)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -93,7 +94,7 @@ impl Platform {
         .map_err(because)?;
         let streams = open_streams(configuration, &features, &clock, &tracker)?;
         let sinks = Sinks::new(&streams, Arc::new(OutflowForSinks(features.clone())));
-        let models = Models::open(configuration, (&log, &store, &lake), &clock, &tracker).await?;
+        let models = Models::open(configuration, (&log, &store, &lake), &clock, (&tracker, later)).await?;
         let install = InstallViews {
             features: features.clone(),
             streams: streams.clone(),

@@ -15,7 +15,7 @@ use shipway_gateway::IdentifyKeys;
 use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
 use shipway_web::{Caller, Credentials, Identify, Json, Problem, Routes};
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{gateway::Models, observe::Metrics, platform::open_accounts};
@@ -49,7 +49,7 @@ impl Identify for NoAccounts {
 
 impl Replica {
     /// Opens the ledger in the data folder, and the metadata of the owner.
-    pub(super) async fn open(configuration: &Configuration) -> Result<Self, CommandFailure> {
+    pub(super) async fn open(configuration: &Configuration, later: &Handle) -> Result<Self, CommandFailure> {
         fs_err::create_dir_all(&configuration.data)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tracker = TaskTracker::new();
@@ -59,7 +59,7 @@ impl Replica {
         let store = metadata::open_of_owner(configuration).await?;
         // It knows no users, but where there are some it does not let everybody in as the operator.
         open_accounts(configuration, &store, &clock).await?;
-        let models = Models::replica(configuration, (&log, &store), &clock, &tracker).await?;
+        let models = Models::replica(configuration, (&log, &store), &clock, (&tracker, later)).await?;
         let definitions = Definitions { store: store.clone(), clock, models: models.clone() };
         let mark = definitions.install().await?;
         let stop = CancellationToken::new();
