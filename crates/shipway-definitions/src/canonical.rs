@@ -11,8 +11,8 @@ use shipway_core::{DataType, Digest, Name};
 use shipway_expression::LANGUAGE_VERSION;
 
 use crate::{
-    Entity, Gate, LlmGuardrail, LlmModel, LlmPrice, LlmRates, Requirement, Rule, Service, Sink, SinkFrom,
-    SinkTo, Source, View, ViewBody,
+    Entity, Gate, LlmEmbeddings, LlmGuardrail, LlmModel, LlmPrice, LlmRates, Requirement, Rule, Service,
+    Sink, SinkFrom, SinkTo, Source, View, ViewBody,
 };
 
 struct Canonical(Vec<u8>);
@@ -289,6 +289,22 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
     }
     if let Some(cache) = &model.cache {
         canonical.field("cache_us", cache.time.micros().to_string()).field("cache_scope", cache.scope.word());
+        if cache.together {
+            canonical.field("cache_together", "true");
+        }
+        if let Some(similar) = &cache.similar {
+            let (embeddings, name) = match &similar.embeddings {
+                LlmEmbeddings::Model(name) => ("similar_embeddings", name),
+                LlmEmbeddings::Served(name) => ("similar_served", name),
+            };
+            canonical
+                .field(embeddings, name)
+                .field("similar_mode", similar.mode.word())
+                .field("similar_least", similar.least.to_string())
+                .field("similar_same", similar.same.to_string())
+                .field("similar_wrong", similar.wrong.to_string())
+                .field("similar_check", format!("{:?}", similar.check));
+        }
     }
     for guardrail in &model.guardrails {
         canonical.field("guardrail", guardrail);

@@ -28,11 +28,12 @@ pub use litellm::{LeftOut, LitellmImport, NotLitellm};
 pub use model::{
     Batch, BatchFormat, BatchFrom, Beyond, ColumnOrigin, Corrections, DefinitionKind, DefinitionSet,
     Deprecation, Derived, Entity, Feature, FeatureMetadata, Freshness, Gate, LlmCache, LlmCacheScope,
-    LlmContent, LlmContentKeep, LlmCooldown, LlmDeployment, LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn,
-    LlmHedge, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmPriceTier, LlmRates, LlmRetries, LlmRoute,
-    LlmStickiness, LlmTimeouts, Pii, Requirement, Rule, Selection, SelectionJoin, Service, ServiceColumn,
-    Sink, SinkFormat, SinkFrom, SinkTo, Source, Stream, StreamChanges, StreamEnvelope, StreamFormat,
-    StreamStart, TimeUnit, UnknownFields, UnknownPrice, Unsendable, Versioned, View, ViewBody, ViewReference,
+    LlmContent, LlmContentKeep, LlmCooldown, LlmDeployment, LlmEmbeddings, LlmGuardrail, LlmGuardrailAction,
+    LlmGuardrailOn, LlmHedge, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmPriceTier, LlmRates,
+    LlmRetries, LlmRoute, LlmSimilar, LlmSimilarMode, LlmStickiness, LlmTimeouts, Pii, Requirement, Rule,
+    Selection, SelectionJoin, Service, ServiceColumn, Sink, SinkFormat, SinkFrom, SinkTo, Source, Stream,
+    StreamChanges, StreamEnvelope, StreamFormat, StreamStart, TimeUnit, UnknownFields, UnknownPrice,
+    Unsendable, Versioned, View, ViewBody, ViewReference,
 };
 pub use parse::DefinitionFile;
 pub use schema::schema;

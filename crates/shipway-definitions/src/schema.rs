@@ -434,6 +434,8 @@ mod tests {
             ("LlmRetriesDocument", parse::LLM_RETRY_FIELDS),
             ("LlmCooldownDocument", parse::LLM_COOLDOWN_FIELDS),
             ("LlmCacheDocument", parse::LLM_CACHE_FIELDS),
+            ("LlmSimilarDocument", parse::LLM_SIMILAR_FIELDS),
+            ("LlmServedDocument", parse::LLM_SERVED_FIELDS),
             ("LlmContentDocument", parse::LLM_CONTENT_FIELDS),
         ];
         let kinds = documents.iter().map(String::as_str).zip(parse::FIELDS.map(|(_, fields)| fields));

@@ -4,6 +4,7 @@
 //! Within one dialect nothing is parsed that need not be: a request is walked over once for its [`Head`], its model
 //! is replaced in place by [`rewrite`], and a stream passes through a [`Scanner`] frame by frame as it came.
 //!
+//! - `alike`: requests that may be about the same
 //! - `canonical`: one form for all requests that ask for the same answer
 //! - `dialect`: the APIs
 //! - `head`: what a gateway needs of a request
@@ -24,6 +25,7 @@
 
 #![deny(missing_docs)]
 
+mod alike;
 mod batch;
 mod canonical;
 mod dialect;
@@ -44,6 +46,7 @@ pub mod translate;
 mod usage;
 mod vertex;
 
+pub use alike::{LastWords, last_words};
 pub use batch::{BatchCall, BatchFile, batch_api, batch_usage};
 pub use canonical::canonical;
 pub use dialect::{Dialect, Family, gemini_call};

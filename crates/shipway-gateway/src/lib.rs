@@ -67,9 +67,9 @@ pub use ledger::{
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
     AwsKeys, Budget, CacheScope, CacheSpec, Chain, Cloud, ContentKeep, ContentSpec, Cooldown, DeploymentSpec,
-    Detours, Group, GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec,
-    OnOutage, ProviderKind, ProviderSpec, Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice,
-    VirtualKey, Window,
+    Detours, Embedder, Group, GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits,
+    ModelSpec, OnOutage, ProviderKind, ProviderSpec, Retries, Route, Scope, Side, SimilarSpec, Stickiness,
+    Timeouts, UnknownPrice, VirtualKey, Window,
 };
 pub use ports::LocalModels;
 pub use routes::routes;

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use shipway_core::{Failure, Kind, Name};
-use shipway_definitions::{DefinitionKind, DefinitionSet, Selection, Service, View};
+use shipway_definitions::{DefinitionKind, DefinitionSet, LlmEmbeddings, LlmModel, Selection, Service, View};
 
 use crate::{
     Binding,
@@ -89,8 +89,13 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
         users.map(consumer).collect()
     };
     let consumers = match subject.kind {
-        DefinitionKind::Gate | DefinitionKind::Sink | DefinitionKind::LlmModel => Vec::new(),
-        DefinitionKind::LlmGuardrail => llm_models(result, "is guarded by it", name),
+        DefinitionKind::Gate | DefinitionKind::Sink => Vec::new(),
+        DefinitionKind::LlmModel => {
+            llm_models(result, "compares questions by it", |model| compares_by(model, name))
+        }
+        DefinitionKind::LlmGuardrail => {
+            llm_models(result, "is guarded by it", |model| model.guardrails.contains(name))
+        }
         DefinitionKind::Entity => views(result, "describes it", |view| view.entity == *name),
         DefinitionKind::Source => {
             let mut consumers = selections(result, "is selected from it", |select| select.from == *name);
@@ -132,9 +137,14 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
     (!consumers.is_empty()).then(|| Used { subject: subject.clone(), consumers, hint })
 }
 
-fn llm_models(set: &DefinitionSet, effect: &str, guardrail: &Name) -> Vec<Consumer> {
-    let models = set.llm_models.values().map(|model| &model.definition);
-    let models = models.filter(|model| model.guardrails.contains(guardrail));
+/// Whether a model takes its questions for alike by the embeddings of another one.
+fn compares_by(model: &LlmModel, embeddings: &Name) -> bool {
+    let similar = model.cache.as_ref().and_then(|cache| cache.similar.as_ref());
+    similar.is_some_and(|similar| similar.embeddings == LlmEmbeddings::Model(embeddings.clone()))
+}
+
+fn llm_models(set: &DefinitionSet, effect: &str, uses: impl Fn(&LlmModel) -> bool) -> Vec<Consumer> {
+    let models = set.llm_models.values().map(|model| &model.definition).filter(|model| uses(model));
     models.map(|model| Consumer::new(ConsumerKind::LlmModel, &model.name, effect.to_owned())).collect()
 }
 

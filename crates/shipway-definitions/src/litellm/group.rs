@@ -6,7 +6,7 @@ use super::{
     Losses, as_name,
     deployment::Deployment,
     not_yet,
-    settings::{Fallback, RetriesByCause, Settings},
+    settings::{Fallback, RetriesByCause, Settings, Strategy},
 };
 
 /// More than a model can have.
@@ -21,6 +21,9 @@ pub(super) struct Model {
     /// Each with a name of its own.
     pub(super) deployments: Vec<(String, Deployment)>,
     pub(super) route: Route,
+    /// Where prompts go that are too long, and those that a policy refuses.
+    pub(super) on_context_window: Option<Route>,
+    pub(super) on_content_policy: Option<Route>,
     pub(super) retries: Option<[u32; 4]>,
     pub(super) total_seconds: Option<f64>,
     pub(super) first_token_seconds: Option<f64>,
@@ -36,6 +39,8 @@ pub(super) enum Route {
     Deployment(String),
     Fallback(Vec<Route>),
     Weighted(Vec<(Route, u32)>),
+    Latency(Vec<Route>),
+    Cost(Vec<Route>),
 }
 
 /// Entries by the name that callers ask for.
@@ -73,7 +78,8 @@ impl Groups {
     /// Lists fallbacks and aliases of models that are not there.
     fn look_for_strangers(&self, settings: &Settings, losses: &mut Losses) {
         let is_there = |name: &str| self.0.iter().any(|group| group.called == name);
-        for fallback in settings.fallbacks.iter().chain(&settings.default_fallbacks) {
+        let detours = settings.on_context_window.iter().chain(&settings.on_content_policy);
+        for fallback in settings.fallbacks.iter().chain(&settings.default_fallbacks).chain(detours) {
             for name in [&fallback.of, &fallback.to] {
                 if !name.is_empty() && !is_there(name) {
                     losses.say(fallback.line, &fallback.place, format!("model {name} was not carried"));
@@ -89,13 +95,34 @@ impl Groups {
 
     fn model(&self, group: &Group, settings: &Settings, losses: &mut Losses) -> Model {
         let mut deployments: Vec<(String, Deployment)> = Vec::new();
-        let mut routes = vec![routed(group, "", &mut deployments, losses)];
-        for other in self.fallbacks_of(group, settings) {
-            if deployments.len() + other.deployments.len() <= MOST_DEPLOYMENTS {
-                routes.push(routed(other, &other.name, &mut deployments, losses));
-            }
-        }
-        let route = if routes.len() == 1 { routes.remove(0) } else { Route::Fallback(flat(routes)) };
+        let strategy = settings.strategy;
+        let mut routes = vec![routed(group, ("", strategy), &mut deployments, losses)];
+        // A model that stands in for several reasons has its deployments once.
+        let mut others: BTreeMap<&str, Route> = BTreeMap::new();
+        let mut through =
+            |found: Vec<&Group>, deployments: &mut Vec<(String, Deployment)>, losses: &mut Losses| {
+                let mut routes = Vec::new();
+                for other in found {
+                    let has_room = deployments.len() + other.deployments.len() <= MOST_DEPLOYMENTS;
+                    if !others.contains_key(other.called.as_str()) && has_room {
+                        let route = routed(other, (&other.name, strategy), deployments, losses);
+                        others.insert(&other.called, route);
+                    }
+                    routes.extend(others.get(other.called.as_str()).cloned());
+                }
+                routes
+            };
+        let every = settings.fallbacks.iter().filter(|fallback| fallback.of == group.called);
+        let every = self.named(group, every.chain(&settings.default_fallbacks));
+        routes.extend(through(every, &mut deployments, losses));
+        let route = one_of(routes);
+        let mut detour = |fallbacks: &[Fallback], losses: &mut Losses| {
+            let own = fallbacks.iter().filter(|one| one.of == group.called || one.of.is_empty());
+            let routes = through(self.named(group, own), &mut deployments, losses);
+            (!routes.is_empty()).then(|| one_of(routes))
+        };
+        let on_context_window = detour(&settings.on_context_window, losses);
+        let on_content_policy = detour(&settings.on_content_policy, losses);
         let called = [&group.called].into_iter().filter(|called| **called != group.name).chain(
             settings.aliases.iter().filter(|alias| alias.model == group.called).map(|alias| &alias.name),
         );
@@ -115,6 +142,8 @@ impl Groups {
             name: group.name.clone(),
             called: called.cloned().collect(),
             route,
+            on_context_window,
+            on_content_policy,
             retries: by_cause(retries, settings.retries),
             total_seconds: total.or(settings.timeout_seconds),
             first_token_seconds: first.or(settings.stream_timeout_seconds),
@@ -125,11 +154,10 @@ impl Groups {
         }
     }
 
-    /// The models that answer when this one does not, in their order; those of every model last.
-    fn fallbacks_of<'g>(&'g self, group: &'g Group, settings: &'g Settings) -> Vec<&'g Group> {
-        let own = settings.fallbacks.iter().filter(|fallback| fallback.of == group.called);
+    /// The models that answer when `group` does not, in their order, each once.
+    fn named<'g>(&'g self, group: &Group, fallbacks: impl Iterator<Item = &'g Fallback>) -> Vec<&'g Group> {
         let mut found: Vec<&Group> = Vec::new();
-        for Fallback { to, .. } in own.chain(&settings.default_fallbacks) {
+        for Fallback { to, .. } in fallbacks {
             let other = self.0.iter().find(|other| other.called == *to && other.called != group.called);
             if let Some(other) = other.filter(|other| !found.iter().any(|known| known.called == other.called))
             {
@@ -143,7 +171,7 @@ impl Groups {
 /// Adds the deployments of a group under names that nobody has yet; the route over them.
 fn routed(
     group: &Group,
-    prefix: &str,
+    (prefix, strategy): (&str, Strategy),
     deployments: &mut Vec<(String, Deployment)>,
     losses: &mut Losses,
 ) -> Route {
@@ -159,14 +187,24 @@ fn routed(
         deployments.push((name.clone(), deployment.clone()));
         levels.entry(deployment.order.unwrap_or(u64::MAX)).or_default().push((name, deployment));
     }
-    let mut routes: Vec<Route> = levels.values().map(|level| spread(level, losses)).collect();
+    one_of(levels.values().map(|level| spread(level, strategy, losses)).collect())
+}
+
+/// The only route, or one after the other.
+fn one_of(mut routes: Vec<Route>) -> Route {
     if routes.len() == 1 { routes.remove(0) } else { Route::Fallback(flat(routes)) }
 }
 
 /// Calls spread over deployments: by weight, else by the requests or the tokens that they may take, else evenly.
-fn spread(level: &[(String, &Deployment)], losses: &mut Losses) -> Route {
+fn spread(level: &[(String, &Deployment)], strategy: Strategy, losses: &mut Losses) -> Route {
     if let [(name, _)] = level {
         return Route::Deployment(name.clone());
+    }
+    let all = || level.iter().map(|(name, _)| Route::Deployment(name.clone())).collect();
+    match strategy {
+        Strategy::Latency => return Route::Latency(all()),
+        Strategy::Cost => return Route::Cost(all()),
+        Strategy::Chance => {}
     }
     let by: [fn(&Deployment) -> Option<f64>; 3] =
         [|each| each.weight, |each| each.requests, |each| each.tokens];

@@ -5,12 +5,14 @@
 //!
 //! - `section`: the maps of the file, of which every entry is either taken or listed
 //! - `provider`: which provider a deployment is at, and how the server is told of it
+//! - `cloud`: where in a cloud that is, and with which credentials it is asked
 //! - `deployment`: an entry of `model_list`
 //! - `price`: what LiteLLM's prices for a token are for a million
 //! - `settings`: what holds for all models: retries, timeouts, cooldown, fallbacks, aliases
 //! - `group`: entries of one name as a model with a route
 //! - `write`: the texts
 
+mod cloud;
 mod deployment;
 mod group;
 mod price;

@@ -4,15 +4,17 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use self::Address::{At, MustBeGiven, Usual};
 use super::{
-    Losses, as_name, not_yet,
+    Losses, as_name,
+    cloud::{self, Members},
+    not_yet,
     section::{Field, Section},
 };
 
 /// A provider that speaks an API which the server speaks: LiteLLM's word for it, what it is here, where it is, and where LiteLLM looks for
 /// its secret.
-struct Known {
-    word: &'static str,
-    kind: &'static str,
+pub(super) struct Known {
+    pub(super) word: &'static str,
+    pub(super) kind: &'static str,
     address: Address,
     secret: Option<&'static str>,
 }
@@ -39,10 +41,12 @@ const OPENAI: &str = "openai";
 const ANTHROPIC: &str = "anthropic";
 const AZURE: &str = "azure";
 
-const KNOWN: &[Known] = &[
+pub(super) const KNOWN: &[Known] = &[
     known("openai", OPENAI, Usual, Some("OPENAI_API_KEY")),
     known("anthropic", ANTHROPIC, Usual, Some("ANTHROPIC_API_KEY")),
     known("gemini", "gemini", Usual, Some("GEMINI_API_KEY")),
+    known("bedrock", "bedrock", Usual, None),
+    known("vertex_ai", "vertex", Usual, None),
     known("azure", AZURE, MustBeGiven, Some("AZURE_API_KEY")),
     known("hosted_vllm", OPENAI, MustBeGiven, Some("HOSTED_VLLM_API_KEY")),
     known("openai_like", OPENAI, MustBeGiven, Some("OPENAI_LIKE_API_KEY")),
@@ -78,14 +82,14 @@ const FROM_ENVIRONMENT: &str = "os.environ/";
 
 /// A value of the file, or the variable of the environment that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Given {
+pub(super) enum Given {
     /// As it is written. Of a secret only to tell two of them apart: it is never written.
     Written(String),
     Variable(String),
 }
 
 impl Given {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         match text.strip_prefix(FROM_ENVIRONMENT) {
             Some(name) => Self::Variable(name.trim().to_owned()),
             None => Self::Written(text.to_owned()),
@@ -102,6 +106,7 @@ struct Provider {
     /// Of Azure's older paths.
     version: Option<Given>,
     secret: Option<Given>,
+    cloud: Members,
 }
 
 /// The providers of the file, each once, with their names.
@@ -138,17 +143,19 @@ impl Providers {
             Some((_, text)) => Some(Given::of(text)),
             None => known.secret.map(|name| Given::Variable(name.to_owned())),
         };
+        // An API key opens Bedrock alone, and an access token Vertex.
+        let (cloud, in_file) = cloud::members(known, params, losses);
+        let cloud = if secret.is_some() { Members { secret: Vec::new(), ..cloud } } else { cloud };
         let provider =
-            Provider { word: known.word, kind: known.kind, address, version, secret: secret.clone() };
+            Provider { word: known.word, kind: known.kind, address, version, secret: secret.clone(), cloud };
         let name = self.named(provider);
-        if let (Some((field, _)), Some(Given::Written(_))) = (given, secret) {
-            let variable = variable(&name, "API_KEY");
-            let reason = format!(
-                "the secret stands in the file and is not copied: start the server with it as {variable}"
-            );
-            losses.say(field.line, field.place, reason);
+        for (member, line, place) in in_file {
+            losses.say(line, place, secret_in_file(&variable(&name, &member.to_uppercase())));
         }
-        Some((name, model.to_owned()))
+        if let (Some((field, _)), Some(Given::Written(_))) = (given, secret) {
+            losses.say(field.line, field.place, secret_in_file(&variable(&name, "API_KEY")));
+        }
+        Some((name, cloud::model(known, model).to_owned()))
     }
 
     fn named(&mut self, provider: Provider) -> String {
@@ -165,19 +172,25 @@ impl Providers {
         let (mut text, mut environment) = (String::new(), BTreeMap::new());
         for (name, provider) in &self.0 {
             let mut section = format!("[providers.{name}]\nkind = \"{}\"\n", provider.kind);
-            for (member, value) in [("base_url", &provider.address), ("api_version", &provider.version)] {
+            let own = [("base_url", &provider.address), ("api_version", &provider.version)];
+            let own = own.into_iter().filter_map(|(member, value)| Some((member, value.as_ref()?)));
+            let cloud = provider.cloud.open.iter().map(|(member, value)| (*member, value));
+            for (member, value) in own.chain(cloud) {
                 match value {
-                    Some(Given::Written(value)) => {
+                    Given::Written(value) => {
                         let _ = writeln!(section, "{member} = {}", serde_json::Value::from(value.as_str()));
                     }
-                    Some(Given::Variable(theirs)) => {
+                    Given::Variable(theirs) => {
                         environment.insert(variable(name, &member.to_uppercase()), theirs.clone());
                     }
-                    None => {}
                 }
             }
-            if let Some(Given::Variable(theirs)) = &provider.secret {
-                environment.insert(variable(name, "API_KEY"), theirs.clone());
+            let secret = provider.secret.iter().map(|secret| ("api_key", secret));
+            let cloud = provider.cloud.secret.iter().map(|(member, secret)| (*member, secret));
+            for (member, secret) in secret.chain(cloud) {
+                if let Given::Variable(theirs) = secret {
+                    environment.insert(variable(name, &member.to_uppercase()), theirs.clone());
+                }
             }
             if !text.is_empty() {
                 text.push('\n');
@@ -186,6 +199,10 @@ impl Providers {
         }
         (text, environment)
     }
+}
+
+fn secret_in_file(variable: &str) -> String {
+    format!("the secret stands in the file and is not copied: start the server with it as {variable}")
 }
 
 /// The variable that gives the server a value of a provider.

@@ -18,7 +18,21 @@ pub(super) struct Settings {
     pub(super) fallbacks: Vec<Fallback>,
     /// For every model.
     pub(super) default_fallbacks: Vec<Fallback>,
+    /// For prompts that are too long.
+    pub(super) on_context_window: Vec<Fallback>,
+    /// For prompts that a policy refuses.
+    pub(super) on_content_policy: Vec<Fallback>,
+    pub(super) strategy: Strategy,
     pub(super) aliases: Vec<Alias>,
+}
+
+/// How calls are spread over the deployments of a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Strategy {
+    #[default]
+    Chance,
+    Latency,
+    Cost,
 }
 
 /// How often something is tried again; none: as the server has it.
@@ -38,6 +52,14 @@ pub(super) struct Fallback {
     pub(super) to: String,
     pub(super) place: String,
     pub(super) line: u64,
+}
+
+/// Why a model did not answer.
+#[derive(Debug, Clone, Copy)]
+enum FallbackKind {
+    Any,
+    ContextWindow,
+    ContentPolicy,
 }
 
 /// A further name of a model.
@@ -98,8 +120,14 @@ impl Settings {
             self.failures = Some(NEVER);
             self.pause_seconds = Some(1.0);
         }
-        if let Some(field) = section.take("fallbacks") {
-            self.add_fallbacks(&field.place, field.node, losses);
+        for (name, kind) in [
+            ("fallbacks", FallbackKind::Any),
+            ("context_window_fallbacks", FallbackKind::ContextWindow),
+            ("content_policy_fallbacks", FallbackKind::ContentPolicy),
+        ] {
+            if let Some(field) = section.take(name) {
+                self.add_fallbacks(kind, &field.place, field.node, losses);
+            }
         }
         if let Some(field) = section.take("default_fallbacks") {
             let named = names(&field.place, field.node, losses);
@@ -110,17 +138,20 @@ impl Settings {
         if let Some(aliases) = section.inner("model_group_alias", losses) {
             self.add_aliases(aliases, losses);
         }
-        if let Some((field, strategy)) = section.text("routing_strategy", losses)
-            && strategy != "simple-shuffle"
-        {
-            let reason = format!(
-                "calls are spread by chance, by weight; {strategy} is not carried: a route may be by latency or by cost"
-            );
-            losses.say(field.line, field.place, reason);
+        match section.text("routing_strategy", losses) {
+            None | Some((_, "simple-shuffle")) => {}
+            Some((_, "latency-based-routing")) => self.strategy = Strategy::Latency,
+            Some((_, "cost-based-routing")) => self.strategy = Strategy::Cost,
+            Some((field, strategy)) => {
+                let reason = format!(
+                    "calls are spread by chance, by weight; {strategy} is not carried: a route may be by latency or by cost"
+                );
+                losses.say(field.line, field.place, reason);
+            }
         }
     }
 
-    fn add_fallbacks(&mut self, path: &str, node: &Node, losses: &mut Losses) {
+    fn add_fallbacks(&mut self, kind: FallbackKind, path: &str, node: &Node, losses: &mut Losses) {
         let Content::List(items) = &node.content else {
             losses.say(node.line, path, "a list is expected");
             return;
@@ -135,7 +166,12 @@ impl Settings {
                 let of = if key.text == "*" { String::new() } else { key.text.clone() };
                 for (to, place, line) in names(&format!("{path}.{}", key.text), to, losses) {
                     let fallback = Fallback { of: of.clone(), to, place, line };
-                    let those = if of.is_empty() { &mut self.default_fallbacks } else { &mut self.fallbacks };
+                    let those = match kind {
+                        FallbackKind::Any if of.is_empty() => &mut self.default_fallbacks,
+                        FallbackKind::Any => &mut self.fallbacks,
+                        FallbackKind::ContextWindow => &mut self.on_context_window,
+                        FallbackKind::ContentPolicy => &mut self.on_content_policy,
+                    };
                     those.push(fallback);
                 }
             }
@@ -189,11 +225,11 @@ fn names(path: &str, node: &Node, losses: &mut Losses) -> Vec<(String, String, u
 
 fn reason_in_settings(name: &str) -> String {
     match name {
-        "context_window_fallbacks" => "a fallback for prompts that are too long is not carried: write on_context_window into the definition",
-        "content_policy_fallbacks" => "a fallback for prompts that a policy refuses is not carried: write on_content_policy into the definition",
         "model_group_retry_policy" => "retries by model and cause: write `retries` into the model",
         "allowed_fails_policy" => "a cooldown counts failures of every kind: write `cooldown` into the model",
-        "cache" | "cache_params" | "cache_responses" => "answers that are kept are not carried",
+        "cache" | "cache_params" | "cache_responses" => {
+            "answers that are kept are not carried: write `cache` into the models that keep theirs"
+        }
         "callbacks" | "success_callback" | "failure_callback" | "service_callback" => {
             "calls are in the table llm_calls; nothing is called back"
         }

@@ -26,6 +26,13 @@ fn definition(model: &Model) -> String {
     if model.deployments.len() > 1 {
         let _ = writeln!(text, "route: {}", route(&model.route));
     }
+    for (name, detour) in
+        [("on_context_window", &model.on_context_window), ("on_content_policy", &model.on_content_policy)]
+    {
+        if let Some(detour) = detour {
+            let _ = writeln!(text, "{name}: {}", route(detour));
+        }
+    }
     let timeouts: Vec<String> = [("first_token", model.first_token_seconds), ("total", model.total_seconds)]
         .into_iter()
         .filter_map(|(name, seconds)| Some(format!("{name}: {}", length(seconds?))))
@@ -75,10 +82,9 @@ fn deployed(name: &str, deployment: &Deployment) -> String {
 fn route(written: &Route) -> String {
     match written {
         Route::Deployment(name) => name.clone(),
-        Route::Fallback(routes) => {
-            let routes: Vec<String> = routes.iter().map(route).collect();
-            format!("{{ fallback: [{}] }}", routes.join(", "))
-        }
+        Route::Fallback(routes) => listed("fallback", routes),
+        Route::Latency(routes) => listed("latency", routes),
+        Route::Cost(routes) => listed("cost", routes),
         Route::Weighted(shares) => {
             let shares: Vec<String> = shares
                 .iter()
@@ -90,6 +96,11 @@ fn route(written: &Route) -> String {
             format!("{{ weighted: [{}] }}", shares.join(", "))
         }
     }
+}
+
+fn listed(strategy: &str, routes: &[Route]) -> String {
+    let routes: Vec<String> = routes.iter().map(route).collect();
+    format!("{{ {strategy}: [{}] }}", routes.join(", "))
 }
 
 /// Whole seconds: what is less than one becomes one.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[cfg(test)]
-pub(crate) use cache::FIELDS as CACHE_FIELDS;
+pub(crate) use cache::{FIELDS as CACHE_FIELDS, SERVED_FIELDS, SIMILAR_FIELDS};
 #[cfg(test)]
 pub(crate) use content::FIELDS as CONTENT_FIELDS;
 #[cfg(test)]
@@ -64,6 +64,7 @@ const LONGEST_NAME: usize = 256;
 /// A model as it is written; `None` where a part could not be read.
 #[derive(Debug)]
 pub(crate) struct LlmModelDraft {
+    pub(crate) name: Name,
     pub(crate) model: Option<LlmModel>,
     /// Where it stands, and how messages call it.
     pub(crate) place: (Arc<str>, u64, String),
@@ -71,6 +72,7 @@ pub(crate) struct LlmModelDraft {
 
 pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> LlmModelDraft {
     let place = (head.path.clone(), head.line, head.thing.clone());
+    let name = head.name.clone();
     let called = fields.optional("called").map(|node| read_called(node, reader)).unwrap_or_default();
     let deployments = match fields.required("deployments", reader) {
         Some(node) => read_deployments(node, reader),
@@ -107,7 +109,7 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
     let lossy =
         word_or("lossy", fields.optional("lossy"), &LlmLossy::ALL.map(|one| (one.word(), one)), reader);
     if deployments.is_empty() || reader.has_refused() {
-        return LlmModelDraft { model: None, place };
+        return LlmModelDraft { name, model: None, place };
     }
     let model = || {
         Some(LlmModel {
@@ -136,7 +138,7 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
         let line = fields.optional("route").map_or(fields.line, |node| node.line);
         refuse_the_forgotten(model, line, reader);
     }
-    LlmModelDraft { model: model.filter(|_| !reader.has_refused()), place }
+    LlmModelDraft { name, model: model.filter(|_| !reader.has_refused()), place }
 }
 
 /// A deployment that is never tried is a mistake.

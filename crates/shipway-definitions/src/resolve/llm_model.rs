@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shipway_core::{Name, nearest};
 
 use crate::{
-    DefinitionKind, LlmContentKeep, LlmModel, Versioned,
+    DefinitionKind, LlmContentKeep, LlmEmbeddings, LlmModel, Versioned,
     parse::{LlmGuardrailDraft, LlmModelDraft},
     resolve::Resolver,
 };
@@ -44,8 +44,29 @@ impl Resolver<'_> {
         redacts && named.all(|name| known(name).is_some_and(|one| !one.definition.find.reads_texts()))
     }
 
+    /// What is wrong with the model that is to turn its texts into vectors, with the hint for it. `names`: of all models that are defined
+    /// together with it, those that were refused too.
+    fn wrong_embeddings(&self, model: &LlmModel, names: &[Name]) -> Option<(String, String)> {
+        let similar = model.cache.as_ref()?.similar.as_ref()?;
+        let LlmEmbeddings::Model(embeddings) = &similar.embeddings else { return None };
+        if *embeddings == model.name {
+            let message = "its embeddings would be its own answers".to_owned();
+            return Some((message, "name a model that answers embeddings".to_owned()));
+        }
+        let known = || names.iter().chain(self.base.llm_models.keys());
+        if self.incomplete || known().any(|known| known == embeddings) {
+            return None;
+        }
+        let hint = nearest(embeddings.as_str(), known().map(Name::as_str)).map_or_else(
+            || "define it; one that this server serves is written { served: NAME }".to_owned(),
+            |nearest| format!("did you mean {nearest}?"),
+        );
+        Some((format!("llm_model {embeddings} does not exist"), hint))
+    }
+
     pub(super) fn llm_models(&mut self, drafts: Vec<LlmModelDraft>) {
-        for LlmModelDraft { model, place } in drafts {
+        let together: Vec<Name> = drafts.iter().map(|draft| draft.name.clone()).collect();
+        for LlmModelDraft { model, place, .. } in drafts {
             let Some(model) = model else { continue };
             let names =
                 || std::iter::once(model.name.as_str()).chain(model.called.iter().map(String::as_str));
@@ -71,6 +92,11 @@ impl Resolver<'_> {
                 let (path, line, thing) = &place;
                 let message = format!("{thing}: llm_guardrail {missing} does not exist");
                 self.report.refuse(path, *line, message, Some(hint));
+                continue;
+            }
+            if let Some((message, hint)) = self.wrong_embeddings(&model, &together) {
+                let (path, line, thing) = &place;
+                self.report.refuse(path, *line, format!("{thing}: {message}"), Some(hint));
                 continue;
             }
             if self.redacts_nothing(&model) {

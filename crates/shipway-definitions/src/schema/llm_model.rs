@@ -76,6 +76,58 @@ pub(crate) struct LlmCacheDocument {
     time: Length,
     /// Who shares them; a key that is in no such group shares within the next smaller one that it is in. Default key.
     scope: Option<CacheScopeWord>,
+    /// Who asks while the same is being answered to somebody else waits for that answer; whole answers only. Default false.
+    together: Option<bool>,
+    /// Whether they are given to who asks about the same in other words. Default: only to who asks exactly the same.
+    similar: Option<LlmSimilarDocument>,
+}
+
+/// Whether an answer is given to who asks about the same in other words.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LlmSimilarDocument {
+    /// What turns texts into vectors: a model of language, or a model that this server serves.
+    embeddings: EmbeddingsDocument,
+    /// Whether answers are given (`serve`), or only counted how often they would have been the same. Default shadow.
+    mode: Option<SimilarModeWord>,
+    /// How alike questions are at least: a cosine. Default 0.95.
+    #[schemars(range(min = 0.5, max = 1))]
+    least: Option<f64>,
+    /// From where on two answers count as the same: a cosine. Default 0.9.
+    #[schemars(range(min = 0.5, max = 1))]
+    same: Option<f64>,
+    /// The share of answers that are given that may be others than would have come; beyond it none is given. Default 0.02.
+    #[schemars(range(min = 0, max = 1))]
+    wrong: Option<f64>,
+    /// The share of calls that are asked although an answer could be given, to know how many would be wrong. Default 0.05.
+    #[schemars(range(min = 0, max = 1))]
+    check: Option<f64>,
+}
+
+/// What turns texts into vectors.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+enum EmbeddingsDocument {
+    Model(Name),
+    Served(LlmServedDocument),
+}
+
+/// A model that this server serves itself.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LlmServedDocument {
+    /// Its deployment.
+    served: Name,
+}
+
+/// What is done where somebody asks about the same.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum SimilarModeWord {
+    Shadow,
+    Serve,
 }
 
 /// A level, or a level with a share and a bound.

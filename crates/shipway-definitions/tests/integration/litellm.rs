@@ -166,7 +166,7 @@ model_list:
       input_cost_per_second: 0.1
     model_info: { id: one, mode: chat }
   - { model_name: chat, litellm_params: { model: openai/other, weight: 0, input_cost_per_token: 0.1e-6 } }
-  - { model_name: cloud, litellm_params: { model: bedrock/anthropic.claude, aws_secret_access_key: sk-aws } }
+  - { model_name: cloud, litellm_params: { model: sagemaker/anthropic.claude, aws_secret_access_key: sk-aws } }
   - { model_name: 'openai/*', litellm_params: { model: 'openai/*' } }
   - { model_name: nameless, litellm_params: { model: mystery } }
   - { model_name: no-address, litellm_params: { model: hosted_vllm/qwen3 } }
@@ -179,7 +179,7 @@ litellm_settings:
   num_retries: 9
   context_window_fallbacks: [{ chat: [long] }]
   fallbacks: [{ chat: [cloud, { model: x, temperature: 0 }] }, oops]
-router_settings: { routing_strategy: latency-based-routing, model_group_alias: { old: cloud } }
+router_settings: { routing_strategy: least-busy, model_group_alias: { old: cloud } }
 general_settings: { master_key: sk-1234, database_url: 'postgres://u:p@db/x', alerting: [slack] }
 environment_variables: { OPENAI_API_KEY: sk-in-the-file }
 guardrails: [{ guardrail_name: pii }]
@@ -212,7 +212,7 @@ mcp_servers: {}
     line 10, model_list[1]: it has no weight beside others that have one: it is asked when none of them answers
     line 10, model_list[1]: no price is written, and LiteLLM's table of prices is not copied: write input_cost_per_token and output_cost_per_token, or the price into the definition; until then its calls go through and are flagged
     line 10, model_list[1].litellm_params: a price needs input_cost_per_token and output_cost_per_token: one of them is missing
-    line 11, model_list[2].litellm_params.model: no kind of provider speaks the API of bedrock; if an address of it is compatible with OpenAI's, write openai/ and that address
+    line 11, model_list[2].litellm_params.model: no kind of provider speaks the API of sagemaker; if an address of it is compatible with OpenAI's, write openai/ and that address
     line 12, model_list[3].model_name: a pattern, or no name that a caller can ask for: define each model by its name
     line 13, model_list[4].litellm_params.model: which provider it is at is not said: write provider/model
     line 14, model_list[5].litellm_params.model: hosted_vllm needs an api_base, and there is none
@@ -221,12 +221,12 @@ mcp_servers: {}
     line 17, model_list[8]: a map is expected, this is a number
     line 19, litellm_settings.drop_params: calls go on as they came
     line 21, litellm_settings.num_retries: 5 at most: 5 is written
-    line 22, litellm_settings.context_window_fallbacks: a fallback for prompts that are too long is not carried: write on_context_window into the definition
+    line 22, litellm_settings.context_window_fallbacks[0].chat[0]: model long was not carried
     line 23, litellm_settings.fallbacks[0].chat[0]: model cloud was not carried
     line 23, litellm_settings.fallbacks[0].chat[1]: a fallback is the name of a model; other parameters are not carried
     line 23, litellm_settings.fallbacks[1]: a map from a model to its fallbacks is expected
     line 24, router_settings.model_group_alias.old: model cloud was not carried
-    line 24, router_settings.routing_strategy: calls are spread by chance, by weight; latency-based-routing is not carried: a route may be by latency or by cost
+    line 24, router_settings.routing_strategy: calls are spread by chance, by weight; least-busy is not carried: a route may be by latency or by cost
     line 25, general_settings.alerting: the server has no setting of the kind
     line 25, general_settings.database_url: keys, budgets and what was spent stay there: make them anew with `llm keys` and `llm groups`
     line 25, general_settings.master_key: not copied: make keys with `llm keys create`; the operator's token is SHIPWAY_TOKEN
@@ -310,4 +310,42 @@ model_list:
     SHIPWAY_PROVIDERS__AZURE__API_KEY from AZURE_KEY
     SHIPWAY_PROVIDERS__GEMINI__API_KEY from GEMINI_API_KEY
     "#);
+}
+
+#[test]
+fn clouds_are_carried_with_their_places_and_without_their_secrets() {
+    let text = "
+model_list:
+  - model_name: claude
+    litellm_params:
+      model: bedrock/converse/eu.anthropic.claude-sonnet-4-5-20250929-v1:0
+      aws_region_name: eu-central-1
+      aws_access_key_id: os.environ/OUR_ID
+      aws_secret_access_key: sk-aws-secret
+      aws_role_name: arn:aws:iam::1:role/x
+      input_cost_per_token: 0.000003
+      output_cost_per_token: 0.000015
+  - { model_name: nova, litellm_params: { model: bedrock/amazon.nova-lite-v1:0, input_cost_per_token: 0, output_cost_per_token: 0 } }
+  - { model_name: nova, litellm_params: { model: bedrock/amazon.nova-pro-v1:0, api_key: os.environ/BEDROCK_KEY, input_cost_per_token: 0, output_cost_per_token: 0 } }
+  - { model_name: gemini, litellm_params: { model: vertex_ai/gemini-2.5-pro, vertex_project: ours, vertex_location: europe-west4, vertex_credentials: /etc/vertex.json, input_cost_per_token: 0, output_cost_per_token: 0 } }
+  - { model_name: gemini-claude, litellm_params: { model: vertex_ai/claude-sonnet-4-5@20250929, vertex_credentials: '{\"private_key\": \"sk-vertex\"}', input_cost_per_token: 0, output_cost_per_token: 0 } }
+";
+    assert_snapshot!(imported(text), @r#""#);
+}
+
+#[test]
+fn fallbacks_for_a_reason_are_detours_and_strategies_are_routes() {
+    let text = "
+model_list:
+  - { model_name: small, litellm_params: { model: openai/small, input_cost_per_token: 0, output_cost_per_token: 0 } }
+  - { model_name: small, litellm_params: { model: anthropic/claude-small, input_cost_per_token: 0, output_cost_per_token: 0 } }
+  - { model_name: long, litellm_params: { model: gemini/long, input_cost_per_token: 0, output_cost_per_token: 0 } }
+  - { model_name: mild, litellm_params: { model: groq/mild, input_cost_per_token: 0, output_cost_per_token: 0 } }
+router_settings:
+  routing_strategy: latency-based-routing
+  fallbacks: [{ small: [mild] }]
+  context_window_fallbacks: [{ small: [long] }, { mild: [long] }]
+  content_policy_fallbacks: [{ small: [mild, long] }]
+";
+    assert_snapshot!(imported(text), @r#""#);
 }

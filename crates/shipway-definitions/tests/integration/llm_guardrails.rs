@@ -39,7 +39,7 @@ fn a_guardrail_says_what_is_found_where_and_what_is_done() {
     assert_eq!(set.llm_guardrails["own"].definition.on, LlmGuardrailOn::Output);
     let model = &set.llm_models["chat"].definition;
     assert_eq!(model.guardrails.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["people", "large"]);
-    let cache = model.cache.unwrap();
+    let cache = model.cache.as_ref().unwrap();
     assert_eq!((cache.time.micros(), cache.scope), (3_600_000_000, LlmCacheScope::Team));
 }
 

@@ -3,7 +3,8 @@
 use insta::assert_snapshot;
 use shipway_core::Sampling;
 use shipway_definitions::{
-    DefinitionKind, DefinitionSet, LlmContentKeep, LlmLossy, LlmOutputLimit, UnknownPrice,
+    DefinitionKind, DefinitionSet, LlmContentKeep, LlmEmbeddings, LlmLossy, LlmOutputLimit, LlmSimilarMode,
+    UnknownPrice,
 };
 
 use crate::{refused, valid};
@@ -361,5 +362,97 @@ fn content_that_cannot_be_kept_so_is_refused() {
       hint: write a whole number from 1 to 4096
     a.yaml:4: llm_model m: share 2 is no share
       hint: write the share of calls whose content is kept, from 0 to 1: 0.1 for one in ten
+    ");
+}
+
+const SIMILAR: &str = "
+kind: llm_model
+name: embed
+deployments: [{ provider: openai, model: text-embedding-3-small }]
+---
+kind: llm_model
+name: answers
+deployments: [{ provider: openai, model: gpt-5-mini }]
+cache:
+  time: 1h
+  scope: team
+  together: true
+  similar: { embeddings: embed, mode: serve, least: 0.93, same: 0.85, wrong: 0.01, check: 0.1 }
+";
+
+#[test]
+fn answers_may_be_given_to_who_asks_about_the_same() {
+    let set = valid(&[SIMILAR]);
+    let cache = set.llm_models["answers"].definition.cache.as_ref().unwrap();
+    let similar = cache.similar.as_ref().unwrap();
+    assert!(cache.together);
+    assert_eq!(similar.embeddings, LlmEmbeddings::Model("embed".parse().unwrap()));
+    assert_eq!((similar.mode, similar.check), (LlmSimilarMode::Serve, Sampling::PerMillion(100_000)));
+    assert_eq!((similar.least, similar.same, similar.wrong), (930_000, 850_000, 10_000));
+    let version = |text: &str| valid(&[text]).llm_models["answers"].hash;
+    for (from, to) in [
+        ("together: true", "together: false"),
+        ("embeddings: embed", "embeddings: { served: embed }"),
+        ("mode: serve", "mode: shadow"),
+        ("0.93", "0.94"),
+        ("0.85", "0.86"),
+        ("0.01", "0.02"),
+        ("check: 0.1", "check: 0"),
+    ] {
+        assert!(SIMILAR.contains(from), "{from}");
+        assert_ne!(version(SIMILAR), version(&SIMILAR.replace(from, to)), "{to}");
+    }
+    let (stored, hash) = set.stored(DefinitionKind::LlmModel, "answers").unwrap();
+    let mut restored = DefinitionSet::default();
+    restored.restore(DefinitionKind::LlmModel, &stored.to_string(), hash, true).unwrap();
+    assert_eq!(restored.llm_models["answers"], set.llm_models["answers"]);
+    // A model that is served here is not defined here.
+    let served = valid(&["
+kind: llm_model
+name: m
+deployments: [{ provider: a, model: x }]
+cache: { time: 1h, similar: { embeddings: { served: minilm } } }
+"]);
+    let similar = served.llm_models["m"].definition.cache.as_ref().unwrap().similar.as_ref().unwrap();
+    assert_eq!(similar.embeddings, LlmEmbeddings::Served("minilm".parse().unwrap()));
+    assert_eq!((similar.mode, similar.check), (LlmSimilarMode::Shadow, Sampling::PerMillion(50_000)));
+    assert_eq!((similar.least, similar.same, similar.wrong), (950_000, 900_000, 20_000));
+}
+
+#[test]
+fn similar_answers_that_cannot_be_are_refused_at_their_line() {
+    let text = "
+kind: llm_model
+name: m
+deployments: [{ provider: a, model: x }]
+cache:
+  time: 1h
+  together: perhaps
+  similar:
+    embeddings: 5
+    mode: always
+    least: 0.2
+    wrong: 2
+";
+    assert_snapshot!(refused(text.trim_start()), @r"
+    a.yaml:6: llm_model m: together is neither true nor false
+    a.yaml:8: llm_model m: embeddings must be a mapping
+    a.yaml:9: llm_model m: mode always does not exist
+      hint: write shadow or serve
+    a.yaml:10: llm_model m: least 0.2 is none
+      hint: write a cosine from 0.5 to 1
+    a.yaml:11: llm_model m: wrong 2 is none
+      hint: write a share from 0 to 1: 0.02 for two of a hundred
+    ");
+    let named = |name: &str| {
+        refused(SIMILAR.replace("embeddings: embed,", &format!("embeddings: {name},")).trim_start())
+    };
+    assert_snapshot!(named("embeds"), @r"
+    a.yaml:5: llm_model answers: llm_model embeds does not exist
+      hint: did you mean embed?
+    ");
+    assert_snapshot!(named("answers"), @r"
+    a.yaml:5: llm_model answers: its embeddings would be its own answers
+      hint: name a model that answers embeddings
     ");
 }

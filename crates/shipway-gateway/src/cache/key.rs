@@ -30,12 +30,21 @@ pub(crate) struct Question<'a> {
 /// The key of a question; none where its body is not to be read.
 pub(crate) fn key(question: &Question<'_>, body: &[u8]) -> Option<Key> {
     let form = canonical(question.dialect, body).ok()?;
+    digest(b"shipway llm answer 1", question, &form)
+}
+
+/// The key that all questions share that differ in their last words only; `form` is the canonical one of the rest.
+pub(crate) fn key_around(question: &Question<'_>, form: &[u8]) -> Option<Key> {
+    digest(b"shipway llm question 1", question, form)
+}
+
+fn digest(what: &[u8], question: &Question<'_>, form: &[u8]) -> Option<Key> {
     let mut digest = Context::new(&SHA256);
     let mut part = |bytes: &[u8]| {
         digest.update(&(bytes.len() as u64).to_le_bytes());
         digest.update(bytes);
     };
-    part(b"shipway llm answer 1");
+    part(what);
     part(question.tenant.as_bytes());
     part(question.model.name.as_bytes());
     // Where another provider answers, or another model of it, the answer is another one.
@@ -57,7 +66,7 @@ pub(crate) fn key(question: &Question<'_>, body: &[u8]) -> Option<Key> {
             part(value.as_bytes());
         }
     }
-    part(&form);
+    part(form);
     Some(Key(digest.finish().as_ref().try_into().ok()?))
 }
 

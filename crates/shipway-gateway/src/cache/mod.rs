@@ -5,22 +5,28 @@
 //! stream is given again as a stream only, what was asked whole only whole: neither is made out of the other. They are in memory, within a
 //! bound of bytes; those that were not used lately go first, and a restart forgets all of them.
 //!
+//! - `similar`: questions that are about the same
+//! - `flights`: one call for all that ask the same at once
 //! - `complete`: whether a whole answer is one
 //! - `key`: what decides an answer, and what its request says of caches
 //! - `kept`: an answer, while it is written down and when it is given again
 //! - here: all of them
 
 mod complete;
+mod flights;
 mod kept;
 mod key;
+mod similar;
 
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter, sync::Cache};
 use shipway_core::Timestamp;
 use std::sync::Arc;
 
 pub(crate) use complete::is_complete;
+pub(crate) use flights::{Boarding, Flight, Flights};
 pub(crate) use kept::{Kept, Made, Origin, Recorder};
-pub(crate) use key::{Key, Question, Word, cache_word, key};
+pub(crate) use key::{Key, Question, Word, cache_word, key, key_around};
+pub(crate) use similar::{Compared, Match, Meant, Measure, Shelves, Tally, Words, cosine, normalised};
 
 /// About what an entry takes besides its answer.
 const ENTRY_BYTES: u64 = 256;
@@ -28,11 +34,17 @@ const ENTRY_BYTES: u64 = 256;
 const USUAL_BYTES: u64 = 4_096;
 /// Few, so that one answer may have a good part of all bytes.
 const SHARDS: usize = 4;
+/// Questions have this part of the bytes of answers, beside them.
+const SHARE_OF_SHELVES: u64 = 4;
 
 /// All answers that are kept.
 pub(crate) struct AnswerCache {
     answers: Cache<Key, Arc<Kept>, Bytes, DefaultHashBuilder, Evictions>,
     bytes: u64,
+    /// What was asked, by what it means.
+    pub(crate) shelves: Shelves,
+    /// What is being asked.
+    pub(crate) flights: Arc<Flights>,
 }
 
 impl std::fmt::Debug for AnswerCache {
@@ -77,7 +89,14 @@ impl AnswerCache {
             // All that is asked for is given above.
             Err(_) => Cache::with(answers, bytes, Bytes, DefaultHashBuilder::default(), Evictions),
         };
-        Self { answers, bytes }
+        // Beside the answers: vectors are of no use without them.
+        let shelves = Shelves::new(usize::try_from(bytes / SHARE_OF_SHELVES).unwrap_or(usize::MAX));
+        Self { answers, bytes, shelves, flights: Arc::default() }
+    }
+
+    /// Whether an answer is kept under `key`; that somebody looks does not make it one that was used.
+    pub(crate) fn has(&self, key: &Key, now: Timestamp) -> bool {
+        self.answers.peek(key).is_some_and(|kept| kept.is_good_at(now))
     }
 
     /// The longest answer that is worth writing down.

@@ -27,6 +27,13 @@ pub(super) fn labels(asked: &Asked) -> Labels {
     }
 }
 
+/// The headers of a call that say what it belongs to, for another one that belongs to the same.
+pub(super) fn of_beside(headers: &HeaderMap) -> HeaderMap {
+    let is_kept = |name: &str| [SESSION, PROMPT, TRACE_PARENT].contains(&name) || name.starts_with(TAG);
+    let kept = headers.iter().filter(|(name, _)| is_kept(name.as_str()));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 fn said(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).and_then(value)
 }

@@ -5,6 +5,8 @@
 //!
 //! - `guarded`: the guardrails of a call
 //! - `cached`: an answer that is kept is given again
+//! - `similar`: an answer to a question that is about the same
+//! - `beside`: what the gateway asks by itself
 //! - `charge`: what a call has reserved and what it costs; settles by itself when the call is dropped
 //! - `way`: who may answer, in which order, and what is reserved for that; `outlook` is what the strategies look at
 //! - `attempts`: deployments are tried in order
@@ -27,6 +29,7 @@
 mod ask;
 mod attempt;
 mod attempts;
+mod beside;
 mod cached;
 mod charge;
 mod guarded;
@@ -41,6 +44,7 @@ mod relay;
 mod remembering;
 mod saying;
 mod send;
+mod similar;
 mod span;
 mod telling;
 mod way;
@@ -136,6 +140,13 @@ impl From<GatewayError> for Refusal {
 }
 
 impl Refusal {
+    fn message(&self) -> String {
+        match self {
+            Self::Ours(error) => error.to_string(),
+            Self::Theirs(error) => error.message.clone(),
+        }
+    }
+
     fn answer(self, dialect: Dialect) -> Response {
         match self {
             Self::Ours(error) => wire::refuse_ours(dialect, &error, None),
@@ -190,10 +201,21 @@ async fn call_local(
     local: &dyn crate::ports::LocalModels,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let name = asked.head.model.clone();
-    if !asked.principal.may_use_local(&name, Permission::Use) {
-        return Err(GatewayError::ModelNotAllowed { key: asked.principal.name, model: name }.into());
+    let name = &asked.head.model;
+    if !asked.principal.may_use_local(name, Permission::Use) {
+        let (key, model) = (asked.principal.name, asked.head.model);
+        return Err(GatewayError::ModelNotAllowed { key, model }.into());
     }
+    answer_locally(gateway, local, asked).await
+}
+
+/// The same for who may.
+async fn answer_locally(
+    gateway: &Gateway,
+    local: &dyn crate::ports::LocalModels,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let name = asked.head.model.clone();
     let tokens = asked.head.estimated_input_tokens();
     let reserved = Amount { nanos: 0, tokens: i64::try_from(tokens).unwrap_or(i64::MAX) };
     let mut call = open(gateway, &asked, &name, Some(reserved), LOCAL_TOTAL).await?;
@@ -210,11 +232,16 @@ enum Source {
     Way(Box<Way>),
 }
 
-async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> Result<Response, Refusal> {
+async fn call_model(gateway: &Gateway, model: Arc<Model>, asked: Asked) -> Result<Response, Refusal> {
     if !asked.principal.may_use(&asked.head.model, &model.spec.name) {
         let (key, model) = (asked.principal.name, asked.head.model);
         return Err(GatewayError::ModelNotAllowed { key, model }.into());
     }
+    call_allowed(gateway, model, asked).await
+}
+
+/// A call of who may use the model.
+async fn call_allowed(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> Result<Response, Refusal> {
     let kept = match &asked.head.previous_response {
         Some(id) => Some(kept::previous(gateway, &asked.principal, id).await?),
         None => None,
@@ -225,7 +252,7 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
     if let Some(violation) = screened.violation.take() {
         return blocked(gateway, &model, (&asked, written), screened, &violation).await;
     }
-    let cached = cached::look(gateway, &model, &asked).await?;
+    let mut cached = cached::look(gateway, &model, &asked).await?;
     let (source, reserved) = match cached.as_ref().and_then(|cached| cached.hit.clone()) {
         Some(answer) => (Source::Kept(answer), None),
         None => {
@@ -249,7 +276,7 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
     };
     let mut response = match began {
         Ok(began) => {
-            let keeper = cached.as_ref().and_then(|cached| cached.recorder(gateway, &began));
+            let keeper = cached.as_mut().and_then(|cached| cached.recorder(gateway, &began));
             carry_out(gateway, &model, (&asked, began), call, After { keeper, screened })
         }
         Err(failed) => refused(gateway, asked.api.dialect, failed, call),

@@ -34,8 +34,8 @@ pub use limits::{Budget, Limits, OnOutage};
 pub use route::{Detours, Hedge, Route, Stickiness};
 pub use scope::{Chain, Scope};
 pub use spec::{
-    CacheScope, CacheSpec, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, ModelSpec, ProviderKind,
-    ProviderSpec, Retries, Timeouts, UnknownPrice,
+    CacheScope, CacheSpec, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, Embedder, ModelSpec,
+    ProviderKind, ProviderSpec, Retries, SimilarSpec, Timeouts, UnknownPrice,
 };
 pub(crate) use stored::{BatchCharge, BatchPlan, StoredBatch, StoredFile};
 pub use window::Window;

@@ -122,12 +122,42 @@ impl ContentKeep {
 }
 
 /// How answers are kept to be given again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheSpec {
     /// For how long.
     pub time: Duration,
     /// To whom they are given.
     pub scope: CacheScope,
+    /// Who asks for a whole answer that is on its way to somebody else waits for it.
+    pub together: bool,
+    /// Whether they are given to who asks about the same; none: only to who asks exactly the same.
+    pub similar: Option<SimilarSpec>,
+}
+
+/// Whether an answer is given to who asks about the same in other words. Parts of one are in millionths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimilarSpec {
+    /// What turns texts into vectors.
+    pub embeddings: Embedder,
+    /// Nothing is given: it is only measured.
+    pub is_shadow: bool,
+    /// How alike questions are at least: a cosine.
+    pub least: u32,
+    /// From where on two answers count as the same: a cosine.
+    pub same: u32,
+    /// The part of answers that are given that may be others than would have come. Where more are, none is given.
+    pub wrong: u32,
+    /// Which calls are asked although an answer could be given, so that it is known how many would be wrong.
+    pub check: Sampling,
+}
+
+/// What turns texts into vectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Embedder {
+    /// A model of the gateway, by its name.
+    Model(String),
+    /// A model that this server serves itself.
+    Served(String),
 }
 
 /// Who shares answers that are kept. Whoever calls without a key shares with nobody; where a key is in no such group, the next smaller

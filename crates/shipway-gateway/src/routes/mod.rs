@@ -7,11 +7,13 @@
 //! - `responses`: what is asked about responses that providers keep
 //! - `gemini`: Google's API for Gemini, likewise
 //! - `models`: which models a caller may ask
+//! - `cache`: how often answers to questions that are about the same were given, and would have been wrong
 //! - `guardrails`: what they found, and what they would find in a text
 //! - `secrets`: secrets of providers
 //! - `traces`: calls that were made, found and shown
 //! - `keys`, `groups`: virtual keys and groups, with what they have used
 
+mod cache;
 mod calls;
 mod files;
 mod gemini;
@@ -90,6 +92,7 @@ fn contents() -> Routes<Gateway> {
 fn native() -> Routes<Gateway> {
     Routes::new()
         .get("/api/v1/llm/models", Permission::Read, models::native)
+        .get("/api/v1/llm/cache", Permission::Read, cache::list)
         .get("/api/v1/llm/guardrails", Permission::Read, guardrails::list)
         .post_with_limit(
             "/api/v1/llm/guardrails/try",

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    cache::Measure,
     credentials::Surroundings,
     error::GatewayError,
     figures::Figures,
@@ -28,6 +29,8 @@ pub(crate) struct Model {
     /// At the places of the specification.
     pub(crate) deployments: Vec<Deployment>,
     pub(crate) guards: Guards,
+    /// How often an answer to a question that is about the same would have been the right one.
+    pub(crate) likeness: Arc<Measure>,
 }
 
 /// A deployment with its provider and how it fared.
@@ -140,5 +143,12 @@ fn model(
             kept.map(|kept| (Arc::clone(&kept.health), Arc::clone(&kept.figures))).unwrap_or_default();
         Deployment { spec: deployment.clone(), provider, health, figures }
     });
-    Model { deployments: deployments.collect(), guards, spec }
+    // What was measured by other vectors says nothing about these.
+    let similar = |spec: &ModelSpec| {
+        let similar = spec.cache.as_ref()?.similar.as_ref()?;
+        Some((similar.embeddings.clone(), similar.same))
+    };
+    let same_likeness = earlier.filter(|model| similar(&model.spec) == similar(&spec));
+    let likeness = same_likeness.map(|model| Arc::clone(&model.likeness)).unwrap_or_default();
+    Model { deployments: deployments.collect(), guards, likeness, spec }
 }

@@ -38,7 +38,7 @@ use shipway_store::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -66,6 +66,8 @@ use crate::{
 
 /// How long connections may take to say goodbye.
 const CONNECTIONS_END_WITHIN: Duration = Duration::from_secs(5);
+/// Answers that are compared at once; more are not measured.
+const MOST_COMPARED: usize = 32;
 
 /// The gateway. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -89,6 +91,8 @@ struct Inner {
     installed: RwLock<Arc<Installed>>,
     local: OnceLock<Arc<dyn LocalModels>>,
     answers: AnswerCache,
+    /// Places for answers that are compared.
+    comparing: Arc<Semaphore>,
     contents: Contents,
     tracker: TaskTracker,
     later: Handle,
@@ -185,6 +189,7 @@ impl Gateway {
             installed: RwLock::default(),
             local: OnceLock::new(),
             answers: AnswerCache::new(cache_bytes),
+            comparing: Arc::new(Semaphore::new(MOST_COMPARED)),
             contents: Contents::new(content),
             tracker,
             later,
@@ -326,6 +331,17 @@ impl Gateway {
 
     pub(crate) fn contents(&self) -> &Contents {
         &self.inner.contents
+    }
+
+    /// Compares answers beside the calls that got them, unless too many are compared already or the gateway stops. Whether it does.
+    pub(crate) fn compares(&self, work: impl Future<Output = ()> + Send + 'static) -> bool {
+        let Ok(place) = Arc::clone(&self.inner.comparing).try_acquire_owned() else { return false };
+        let stop = self.inner.stop.clone();
+        self.inner.tracker.spawn(async move {
+            stop.run_until_cancelled(work).await;
+            drop(place);
+        });
+        true
     }
 
     pub(crate) fn answers(&self) -> &AnswerCache {

@@ -75,7 +75,8 @@ impl Question {
     /// Judges what is asked for. `now` is what lengths of time reach back from.
     pub fn of(asked: AskedFor, now: Timestamp) -> Result<Self, GatewayError> {
         let outcome = asked.outcome.map(|word| one_of("outcome", word, &Outcome::ALL.map(Outcome::word)));
-        let cache = asked.cache.map(|word| one_of("cache", word, &["hit", "miss", "bypass"]));
+        let cache =
+            asked.cache.map(|word| one_of("cache", word, &["hit", "together", "similar", "miss", "bypass"]));
         let verdicts = ["blocked", "redacted", "annotated", "shadowed"];
         let verdict = asked.verdict.map(|word| one_of("verdict", word, &verdicts)).transpose()?;
         let equal = [

@@ -20,7 +20,7 @@ const DONE: &str = "data: [DONE]\n\n";
 async fn world(scope: CacheScope) -> World {
     let world = World::new().await;
     let mut chat = model("chat", vec![deployment("one", "openai")]);
-    chat.cache = Some(CacheSpec { time: Duration::from_secs(3_600), scope });
+    chat.cache = Some(CacheSpec { time: Duration::from_secs(3_600), scope, together: false, similar: None });
     world.install(vec![chat]);
     world
 }
@@ -155,7 +155,12 @@ async fn an_answer_is_good_for_its_time_and_for_the_model_that_gave_it() {
     assert_eq!(beta.header("x-shipway-cache"), Some("miss"));
     // So is a model that another provider answers for.
     let mut chat = model("chat", vec![deployment("two", "openai")]);
-    chat.cache = Some(CacheSpec { time: Duration::from_secs(3_600), scope: CacheScope::Key });
+    chat.cache = Some(CacheSpec {
+        time: Duration::from_secs(3_600),
+        scope: CacheScope::Key,
+        together: false,
+        similar: None,
+    });
     world.install(vec![chat]);
     world.provider.answers("up-two", Reply::json(200, &completion()));
     assert_eq!(ask(&world, &question("chat")).await.header("x-shipway-cache"), Some("miss"));

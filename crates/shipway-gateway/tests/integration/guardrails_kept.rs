@@ -19,7 +19,12 @@ use crate::{
 async fn a_cached_answer_is_looked_at_every_time_and_what_is_put_back_is_the_callers_own() {
     let world = World::new().await;
     let cached = |model: &mut ModelSpec| {
-        model.cache = Some(CacheSpec { time: Duration::from_secs(60), scope: CacheScope::Key });
+        model.cache = Some(CacheSpec {
+            time: Duration::from_secs(60),
+            scope: CacheScope::Key,
+            together: false,
+            similar: None,
+        });
     };
     install(&world, vec![guardrail("people", Input, Redact, MAIL)], cached);
     world.provider.answers("up-one", answers("hello <EMAIL_1>, AKIAIOSFODNN7EXAMPLE"));
@@ -44,7 +49,12 @@ async fn a_cached_answer_is_looked_at_every_time_and_what_is_put_back_is_the_cal
 async fn what_is_translated_is_looked_at_and_kept_as_its_caller_gets_it() {
     let world = World::new().await;
     install(&world, vec![guardrail("people", Both, Redact, MAIL)], |model| {
-        model.cache = Some(CacheSpec { time: Duration::from_secs(60), scope: CacheScope::Key });
+        model.cache = Some(CacheSpec {
+            time: Duration::from_secs(60),
+            scope: CacheScope::Key,
+            together: false,
+            similar: None,
+        });
     });
     let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}\n\n";
     let block = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";

@@ -2,7 +2,7 @@
 //!
 //! - `world`: a gateway over a folder of its own, and providers
 //! - `models`: models, and what they cost
-//! - `cache`: answers that are given again
+//! - `cache`: answers that are given again; `alike`: to who asks the same at once, or about the same
 //! - `calls`: whole answers: what passes through, fallback, errors
 //! - `contents`: what is kept of what is asked and answered
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
@@ -21,6 +21,7 @@
 #![expect(clippy::duplicate_mod, reason = "several servers are tried over both engines")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
+mod alike;
 mod cache;
 mod calls;
 mod contents;

@@ -29,6 +29,7 @@ use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
 use shipway_web::Guard;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
@@ -92,6 +93,10 @@ pub(crate) struct Provider {
     /// By the name of the model, as the provider is asked for it; by method and path where it is asked without a body.
     replies: Arc<Mutex<HashMap<String, VecDeque<Reply>>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    /// What texts mean, for who asks for embeddings.
+    meanings: Arc<Mutex<HashMap<String, Vec<f32>>>>,
+    /// Models whose answers wait until each is let go.
+    held: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
     /// Answers whose body was given up before its end.
     pub(crate) cancelled: Arc<AtomicUsize>,
 }
@@ -126,6 +131,45 @@ impl Provider {
         self.replies.lock().unwrap().entry(model.to_owned()).or_default().push_back(reply);
     }
 
+    /// Answers embeddings of this text with this vector.
+    pub(crate) fn means(&self, text: &str, vector: &[f32]) {
+        self.meanings.lock().unwrap().insert(text.to_owned(), vector.to_vec());
+    }
+
+    /// The embeddings that were asked for, if that is what was asked; a text whose meaning is not known fails.
+    fn embeddings(&self, path: &str, body: &[u8]) -> Option<Reply> {
+        if !path.ends_with("/embeddings") || self.meanings.lock().unwrap().is_empty() {
+            return None;
+        }
+        let asked: Value = serde_json::from_slice(body).unwrap();
+        let meanings = self.meanings.lock().unwrap();
+        let vectors: Option<Vec<Value>> = asked["input"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .enumerate()
+            .map(|(index, text)| {
+                Some(json!({ "index": index, "embedding": meanings.get(text.as_str().unwrap())? }))
+            })
+            .collect();
+        Some(match vectors {
+            // The last first: whoever reads them looks at their index.
+            Some(vectors) => {
+                let vectors: Vec<Value> = vectors.into_iter().rev().collect();
+                let usage = json!({ "prompt_tokens": 3, "total_tokens": 3 });
+                Reply::json(200, &json!({ "object": "list", "data": vectors, "usage": usage }))
+            }
+            None => Reply::json(400, &json!({ "error": { "message": "a text without a meaning" } })),
+        })
+    }
+
+    /// Answers of this model wait; each permit lets one go.
+    pub(crate) fn holds(&self, model: &str) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        self.held.lock().unwrap().insert(model.to_owned(), Arc::clone(&gate));
+        gate
+    }
+
     /// From here on this, whatever was to come.
     pub(crate) fn answers_only(&self, model: &str, reply: Reply) {
         self.replies.lock().unwrap().insert(model.to_owned(), VecDeque::from([reply]));
@@ -153,13 +197,20 @@ impl Provider {
             false => model_asked(&body, parts.uri.path()),
         };
         let path = parts.uri.path().to_owned();
+        let embeddings = provider.embeddings(&path, &body);
         provider.seen.lock().unwrap().push(Seen {
             path,
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
             body,
         });
-        let reply = {
+        let gate = provider.held.lock().unwrap().get(&asked).cloned();
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        let reply = if let Some(embeddings) = embeddings {
+            embeddings
+        } else {
             let mut replies = provider.replies.lock().unwrap();
             let queue = replies.get_mut(&asked).unwrap_or_else(|| panic!("{asked} was not expected"));
             if queue.len() > 1 { queue.pop_front().unwrap() } else { queue.front().unwrap().clone() }

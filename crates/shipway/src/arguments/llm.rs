@@ -22,6 +22,11 @@ pub(crate) enum Llm {
         #[command(subcommand)]
         action: Option<LlmGuardrails>,
     },
+    /// List the models that keep their answers, and how often one that is given to who asks about the same would have been wrong
+    Cache {
+        /// One model, with what was measured by how alike questions were
+        model: Option<String>,
+    },
     /// Show what keys and groups have spent in the present windows
     Cost,
     /// Show the last calls

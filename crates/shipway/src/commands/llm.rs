@@ -1,5 +1,6 @@
 //! `llm`: models of language, virtual keys, groups, what they cost.
 
+mod cache;
 mod guardrails;
 mod recompute;
 mod secrets;
@@ -28,6 +29,7 @@ pub(super) async fn run(context: &Context, action: &Llm) -> Result<ExitCode, Com
         Llm::Guardrails { action: Some(LlmGuardrails::Try { file, guardrails: named }) } => {
             guardrails::try_them(context, file.as_deref(), named).await
         }
+        Llm::Cache { model } => cache::list(context, model.as_deref()).await,
         Llm::Cost => cost(context).await,
         Llm::Tail { limit } => tail::run(context, *limit).await,
         Llm::Traces { action: None, filter } => traces::list(context, filter).await,

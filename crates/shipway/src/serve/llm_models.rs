@@ -4,17 +4,18 @@ use std::{collections::BTreeMap, time::Duration};
 
 use shipway_core::Name;
 use shipway_definitions::{
-    LlmCacheScope, LlmContent, LlmContentKeep, LlmDeployment, LlmGuardrail, LlmGuardrailAction,
-    LlmGuardrailOn, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmRates, LlmRoute, LlmStickiness,
+    LlmCache, LlmCacheScope, LlmContent, LlmContentKeep, LlmDeployment, LlmEmbeddings, LlmGuardrail,
+    LlmGuardrailAction, LlmGuardrailOn, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmRates, LlmRoute,
+    LlmSimilar, LlmSimilarMode, LlmStickiness,
 };
 use shipway_dialects::{
     Modifier, Nanos, Price, Rates, Tier,
     translate::{Lossy, OutputLimit},
 };
 use shipway_gateway::{
-    CacheScope, CacheSpec, Condition, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, Detours,
-    GatewayError, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, ModelSpec, Retries, Route, Stickiness,
-    Timeouts, UnknownPrice,
+    CacheScope, CacheSpec, Condition, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, Detours, Embedder,
+    GatewayError, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, ModelSpec, Retries, Route, SimilarSpec,
+    Stickiness, Timeouts, UnknownPrice,
 };
 
 type Places<'a> = BTreeMap<&'a Name, usize>;
@@ -62,9 +63,7 @@ pub(super) fn model(model: &LlmModel) -> Result<ModelSpec, GatewayError> {
             LlmLossy::Refuse => Lossy::Refuse,
             LlmLossy::Drop => Lossy::Drop,
         },
-        cache: model
-            .cache
-            .map(|cache| CacheSpec { time: duration(cache.time), scope: cache_scope(cache.scope) }),
+        cache: model.cache.as_ref().map(cache),
         guardrails: model.guardrails.iter().map(ToString::to_string).collect(),
         content: model.content.as_ref().map(content),
     })
@@ -78,6 +77,29 @@ fn content(content: &LlmContent) -> ContentSpec {
         },
         share: content.share,
         most_bytes: content.most_bytes as usize,
+    }
+}
+
+fn cache(cache: &LlmCache) -> CacheSpec {
+    CacheSpec {
+        time: duration(cache.time),
+        scope: cache_scope(cache.scope),
+        together: cache.together,
+        similar: cache.similar.as_ref().map(similar),
+    }
+}
+
+fn similar(similar: &LlmSimilar) -> SimilarSpec {
+    SimilarSpec {
+        embeddings: match &similar.embeddings {
+            LlmEmbeddings::Model(name) => Embedder::Model(name.to_string()),
+            LlmEmbeddings::Served(name) => Embedder::Served(name.to_string()),
+        },
+        is_shadow: similar.mode == LlmSimilarMode::Shadow,
+        least: similar.least,
+        same: similar.same,
+        wrong: similar.wrong,
+        check: similar.check,
     }
 }
 

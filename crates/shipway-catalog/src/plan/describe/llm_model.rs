@@ -1,7 +1,9 @@
 //! A model of language in words.
 
 use shipway_core::Sampling;
-use shipway_definitions::{LlmContent, LlmGuardrail, LlmModel, LlmPrice, LlmRates};
+use shipway_definitions::{
+    LlmContent, LlmEmbeddings, LlmGuardrail, LlmModel, LlmPrice, LlmRates, LlmSimilar,
+};
 
 use super::{Fields, for_people, joined, put, put_optional};
 
@@ -49,6 +51,12 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
     put(&mut fields, "unknown price", model.unknown_price.word());
     if let Some(cache) = &model.cache {
         put(&mut fields, "cache", format!("for {}, shared by the same {}", cache.time, cache.scope.word()));
+        if cache.together {
+            put(&mut fields, "together", "who asks the same waits for the answer that is on its way");
+        }
+        if let Some(similar) = &cache.similar {
+            put(&mut fields, "similar", similar_in_words(similar));
+        }
     }
     if !model.guardrails.is_empty() {
         put(&mut fields, "guardrails", joined(&model.guardrails));
@@ -61,6 +69,26 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
     }
     for_people(&mut fields, model.description.as_ref(), model.owner.as_ref(), &model.tags);
     fields
+}
+
+fn similar_in_words(similar: &LlmSimilar) -> String {
+    let part = |millionths: u32| f64::from(millionths) / 1e6;
+    let embeddings = match &similar.embeddings {
+        LlmEmbeddings::Model(name) => name.to_string(),
+        LlmEmbeddings::Served(name) => format!("{name}, which is served here"),
+    };
+    let check = match similar.check {
+        Sampling::PerMillion(share) => part(share),
+        Sampling::All => 1.0,
+        Sampling::Off => 0.0,
+    };
+    format!(
+        "{} by {embeddings} from {}; answers are the same from {}; {} of them may be wrong, {check} are checked",
+        similar.mode.word(),
+        part(similar.least),
+        part(similar.same),
+        part(similar.wrong)
+    )
 }
 
 fn content_in_words(content: &LlmContent) -> String {
