@@ -68,8 +68,8 @@ pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
     AwsKeys, Budget, CacheScope, CacheSpec, Chain, Cloud, ContentKeep, ContentSpec, Cooldown, DeploymentSpec,
     Detours, Group, GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits, ModelSpec,
-    OnOutage, ProviderKind, ProviderSpec, Retries, Route, Scope, Side, Stickiness, Timeouts, UnknownPrice,
-    VirtualKey, Window,
+    OnOutage, ProviderKind, ProviderSpec, Retries, Route, Scope, ServedApi, Side, Stickiness, Timeouts,
+    UnknownPrice, VirtualKey, Window,
 };
 pub use ports::LocalModels;
 pub use routes::routes;

@@ -73,6 +73,31 @@ pub struct LlmDeployment {
     /// What its server calls the limit of an answer, in calls that are translated to OpenAI's chat.
     #[serde(default, skip_serializing_if = "LlmOutputLimit::is_usual")]
     pub output_limit: LlmOutputLimit,
+    /// Those of OpenAI's APIs that its server has, in the order of [`LlmApi::ALL`]; empty: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apis: Vec<LlmApi>,
+}
+
+/// One of OpenAI's APIs, as a server has it or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LlmApi {
+    /// `/v1/chat/completions`.
+    Chat,
+    /// `/v1/completions`.
+    Completions,
+    /// `/v1/responses` and what belongs to it.
+    Responses,
+    /// `/v1/embeddings`.
+    Embeddings,
+    /// `/v1/images/…`.
+    Images,
+    /// `/v1/audio/…`.
+    Audio,
+    /// `/v1/moderations`.
+    Moderations,
+    /// `/v1/realtime`.
+    Realtime,
 }
 
 /// What a call costs, in billionths of a dollar. Exact integers, never negative.
@@ -401,6 +426,34 @@ impl LlmLossy {
     /// Whether it is what holds where nothing is written.
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl LlmApi {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Responses,
+        Self::Embeddings,
+        Self::Images,
+        Self::Audio,
+        Self::Moderations,
+        Self::Realtime,
+    ];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completions => "completions",
+            Self::Responses => "responses",
+            Self::Embeddings => "embeddings",
+            Self::Images => "images",
+            Self::Audio => "audio",
+            Self::Moderations => "moderations",
+            Self::Realtime => "realtime",
+        }
     }
 }
 

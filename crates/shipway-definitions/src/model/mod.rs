@@ -32,9 +32,9 @@ pub use entity::Entity;
 pub use gate::{Gate, Requirement, Rule};
 pub use llm_guardrail::{LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn};
 pub use llm_model::{
-    LlmCache, LlmCacheScope, LlmContent, LlmContentKeep, LlmCooldown, LlmDeployment, LlmHedge, LlmLossy,
-    LlmModel, LlmOutputLimit, LlmPrice, LlmPriceTier, LlmRates, LlmRetries, LlmRoute, LlmStickiness,
-    LlmTimeouts, UnknownPrice,
+    LlmApi, LlmCache, LlmCacheScope, LlmContent, LlmContentKeep, LlmCooldown, LlmDeployment, LlmHedge,
+    LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmPriceTier, LlmRates, LlmRetries, LlmRoute,
+    LlmStickiness, LlmTimeouts, UnknownPrice,
 };
 pub use metadata::{Deprecation, FeatureMetadata, Pii};
 pub(crate) use selection::compiled;
