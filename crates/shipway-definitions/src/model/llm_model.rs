@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use shipway_core::{Length, Name, Sampling};
 
+use super::LlmApi;
+
 /// A model of language: the name that callers ask for, and what answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -76,28 +78,6 @@ pub struct LlmDeployment {
     /// Those of OpenAI's APIs that its server has, in the order of [`LlmApi::ALL`]; empty: all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub apis: Vec<LlmApi>,
-}
-
-/// One of OpenAI's APIs, as a server has it or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LlmApi {
-    /// `/v1/chat/completions`.
-    Chat,
-    /// `/v1/completions`.
-    Completions,
-    /// `/v1/responses` and what belongs to it.
-    Responses,
-    /// `/v1/embeddings`.
-    Embeddings,
-    /// `/v1/images/…`.
-    Images,
-    /// `/v1/audio/…`.
-    Audio,
-    /// `/v1/moderations`.
-    Moderations,
-    /// `/v1/realtime`.
-    Realtime,
 }
 
 /// What a call costs, in billionths of a dollar. Exact integers, never negative.
@@ -426,34 +406,6 @@ impl LlmLossy {
     /// Whether it is what holds where nothing is written.
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-impl LlmApi {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Chat,
-        Self::Completions,
-        Self::Responses,
-        Self::Embeddings,
-        Self::Images,
-        Self::Audio,
-        Self::Moderations,
-        Self::Realtime,
-    ];
-
-    /// As it is written.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Completions => "completions",
-            Self::Responses => "responses",
-            Self::Embeddings => "embeddings",
-            Self::Images => "images",
-            Self::Audio => "audio",
-            Self::Moderations => "moderations",
-            Self::Realtime => "realtime",
-        }
     }
 }
 

@@ -122,9 +122,9 @@ pub(super) fn tokens(answer: &Value) -> Option<u64> {
 }
 
 pub(super) fn answer(vectors: Vectors, is_one: bool, usage: Option<Usage>) -> Value {
-    let embeddings = vectors.into_iter().map(|values| json!({"values": values}));
+    let mut embeddings = vectors.into_iter().map(|values| json!({"values": values}));
     let mut body = match is_one {
-        true => json!({"embedding": embeddings.last()}),
+        true => json!({"embedding": embeddings.next()}),
         false => json!({"embeddings": embeddings.collect::<Vec<_>>()}),
     };
     if let Some(usage) = usage {

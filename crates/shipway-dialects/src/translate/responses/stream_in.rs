@@ -33,10 +33,10 @@ impl ResponsesReader {
                 self.opens(Opening::Refusal, steps);
                 self.writes(Step::Refusal(text("delta").to_owned()), steps);
             }
-            "response.reasoning_summary_part.added" if self.has_written => {
-                if self.open == Some(Opening::Thinking) {
-                    steps.push(Step::Thinking("\n\n".to_owned()));
-                }
+            "response.reasoning_summary_part.added"
+                if self.has_written && self.open == Some(Opening::Thinking) =>
+            {
+                steps.push(Step::Thinking("\n\n".to_owned()));
             }
             "response.reasoning_summary_text.delta" => {
                 self.opens(Opening::Thinking, steps);
