@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import zlib
 
 import boto3
@@ -110,3 +111,27 @@ def test_an_api_key_is_let_in_without_a_signature_and_nothing_else_is(signed_moc
     for headers in ({"authorization": "Bearer another"}, {}):
         refused = ask(headers)
         assert (refused.status_code, refused.headers["x-amzn-errortype"]) == (403, "MissingAuthenticationTokenException")
+
+
+def test_tokens_are_counted_for_models_by_their_own_names(client):
+    asked = {"converse": {"messages": user({"text": script("input=321")}), "system": [{"text": "be brief"}]}}
+    assert client.count_tokens(modelId="anthropic.claude-mock-v1:0", input=asked)["inputTokens"] == 321
+    for model in (MODEL, "amazon.nova-mock-v1:0"):
+        with pytest.raises(botocore.exceptions.ClientError, match="doesn't support counting tokens"):
+            client.count_tokens(modelId=model, input=asked)
+
+
+def test_texts_are_embedded_in_the_words_of_the_models_maker(client):
+    def invoke(model: str, **body) -> tuple[dict, str]:
+        answer = client.invoke_model(modelId=model, body=json.dumps(body))
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        return json.loads(answer["body"].read()), headers["x-amzn-bedrock-input-token-count"]
+
+    titan, tokens = invoke("amazon.titan-embed-text-v2:0", inputText="eight by", dimensions=8)
+    assert len(titan["embedding"]) == 8 and (titan["inputTextTokenCount"], tokens) == (2, "2")
+    asked = {"texts": ["eight by", "b"], "input_type": "search_query", "embedding_types": ["float"], "output_dimension": 8}
+    cohere, tokens = invoke("cohere.embed-v4:0", **asked)
+    assert cohere["embeddings"]["float"][0] == titan["embedding"] != cohere["embeddings"]["float"][1] and tokens == "3"
+    for model, body in [("amazon.titan-embed-text-v2:0", {"texts": ["a"]}), ("cohere.embed-v4:0", {"texts": ["a"]}), (MODEL, {"inputText": "a"})]:
+        with pytest.raises(botocore.exceptions.ClientError):
+            invoke(model, **body)

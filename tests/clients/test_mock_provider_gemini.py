@@ -6,6 +6,7 @@ import base64
 
 import pydantic
 import pytest
+import requests
 from google import genai
 from google.genai import errors, types
 from mock_provider import PIXEL, MockProvider, script
@@ -91,3 +92,17 @@ def test_tokens_are_counted_and_texts_embedded(client):
     assert client.models.count_tokens(model="gemini-mock", contents=script("input=321")).total_tokens == 321
     embeddings = client.models.embed_content(model="embed-mock", contents=["a", "b", "a"]).embeddings
     assert embeddings[0].values == embeddings[2].values != embeddings[1].values
+
+
+def test_a_batch_is_of_one_model_and_of_a_hundred_contents(client, mock):
+    with pytest.raises(errors.ClientError, match="at most 100"):
+        client.models.embed_content(model="embed-mock", contents=["a"] * 101)
+    place = f"{mock.url}/v1beta/models/embed-mock"
+    content = {"parts": [{"text": "a"}]}
+    wrong = requests.post(f"{place}:batchEmbedContents", json={"requests": [{"model": "models/other", "content": content}]}, timeout=30)
+    assert wrong.status_code == 400 and "not the model of the batch" in wrong.text
+    one = requests.post(f"{place}:embedContent", json={"content": content, "outputDimensionality": 8}, timeout=30).json()
+    assert len(one["embedding"]["values"]) == 8 and one["usageMetadata"]["promptTokenCount"] == 1
+    within = {"model": "models/embed-mock", "contents": [content], "systemInstruction": content}
+    counted = requests.post(f"{place}:countTokens", json={"generateContentRequest": within}, timeout=30).json()
+    assert counted["totalTokens"] > 0

@@ -110,3 +110,9 @@ def test_an_error_within_a_stream_is_its_last_event(client):
     events = list(client.responses.create(model="gpt-mock", input=script("fault=error_frame:3"), stream=True))
     assert [event.type for event in events][-1] == "error" and len(events) == 4
     assert events[-1].message.startswith("The server had an error") and events[-1].sequence_number == 3
+
+
+def test_tokens_are_counted_and_nothing_else_is_taken(client):
+    assert client.responses.input_tokens.count(model="gpt-mock", input=script("input=321"), tools=TOOLS).input_tokens == 321
+    with pytest.raises(openai.BadRequestError, match="Unknown parameter: 'max_output_tokens'"):
+        client.responses.input_tokens.count(model="gpt-mock", input="hello", extra_body={"max_output_tokens": 5})

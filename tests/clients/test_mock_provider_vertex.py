@@ -42,6 +42,10 @@ def test_googles_client_fetches_a_token_and_is_answered(vertex, credentials):
         chunks = client.models.generate_content_stream(model="gemini-mock", contents=script("chunks=3"))
         assert "word2" in "".join(chunk.text for chunk in chunks)
         assert client.models.count_tokens(model="gemini-mock", contents=script("input=7")).total_tokens == 7
+        for model in ("text-embedding-005", "gemini-embedding-2"):
+            # The client asks by `predict`, and for models of Gemini by `embedContent`.
+            embedded = client.models.embed_content(model=model, contents="a", config={"output_dimensionality": 8})
+            assert embedded.embeddings and len(embedded.embeddings[0].values) == 8
     asked = [request for request in vertex.requests() if request["target"] == "/token"]
     assert asked and "assertion=" in asked[0]["body"]
 

@@ -257,6 +257,9 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
         if !deployment.output_limit.is_usual() {
             canonical.field("output_limit", deployment.output_limit.word());
         }
+        for api in &deployment.apis {
+            canonical.field("api", api.word());
+        }
         let Some(price) = &deployment.price else { continue };
         price_of_model(&mut canonical, price);
     }

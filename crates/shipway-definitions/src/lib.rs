@@ -27,7 +27,7 @@ pub use error::{DefinitionError, DefinitionErrors, RestoreError, UnknownDefiniti
 pub use litellm::{LeftOut, LitellmImport, NotLitellm};
 pub use model::{
     Batch, BatchFormat, BatchFrom, Beyond, ColumnOrigin, Corrections, DefinitionKind, DefinitionSet,
-    Deprecation, Derived, Entity, Feature, FeatureMetadata, Freshness, Gate, LlmCache, LlmCacheScope,
+    Deprecation, Derived, Entity, Feature, FeatureMetadata, Freshness, Gate, LlmApi, LlmCache, LlmCacheScope,
     LlmContent, LlmContentKeep, LlmCooldown, LlmDeployment, LlmEmbeddings, LlmGuardrail, LlmGuardrailAction,
     LlmGuardrailOn, LlmHedge, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmPriceTier, LlmRates,
     LlmRetries, LlmRoute, LlmSimilar, LlmSimilarMode, LlmStickiness, LlmTimeouts, Pii, Requirement, Rule,

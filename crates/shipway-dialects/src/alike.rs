@@ -35,7 +35,10 @@ pub fn last_words(dialect: Dialect, body: &[u8]) -> Option<LastWords> {
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiMedia
         | Dialect::OpenAiRealtime
-        | Dialect::BedrockConverse => return None,
+        | Dialect::BedrockConverse
+        | Dialect::GeminiEmbeddings
+        | Dialect::VertexPredict
+        | Dialect::BedrockInvoke => return None,
     };
     let Value::String(text) = said else { return None };
     let text = std::mem::take(text);

@@ -27,6 +27,13 @@ pub enum Dialect {
     /// `POST /model/{id}/converse` and `/converse-stream` of Amazon Bedrock. Model and streaming are said by the path; the binary
     /// stream is read as events, each under the name of its message. Only providers speak it, never clients.
     BedrockConverse,
+    /// `POST /v1beta/models/{model}:embedContent` and `:batchEmbedContents` of Google. The model is said by the path.
+    GeminiEmbeddings,
+    /// `POST …/publishers/google/models/{model}:predict` of Vertex, for embeddings. Only providers speak it, never clients.
+    VertexPredict,
+    /// `POST /model/{id}/invoke` of Amazon Bedrock, for embeddings, in the words of the model's maker. Only providers speak it, never
+    /// clients.
+    BedrockInvoke,
 }
 
 /// Whose conventions a dialect follows in errors and headers.
@@ -44,7 +51,7 @@ pub enum Family {
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiResponses,
@@ -54,14 +61,17 @@ impl Dialect {
         Self::AnthropicMessages,
         Self::GeminiGenerate,
         Self::BedrockConverse,
+        Self::GeminiEmbeddings,
+        Self::VertexPredict,
+        Self::BedrockInvoke,
     ];
 
     /// Whose conventions hold.
     pub const fn family(self) -> Family {
         match self {
             Self::AnthropicMessages => Family::Anthropic,
-            Self::GeminiGenerate => Family::Gemini,
-            Self::BedrockConverse => Family::Bedrock,
+            Self::GeminiGenerate | Self::GeminiEmbeddings | Self::VertexPredict => Family::Gemini,
+            Self::BedrockConverse | Self::BedrockInvoke => Family::Bedrock,
             Self::OpenAiChat
             | Self::OpenAiCompletions
             | Self::OpenAiResponses
@@ -83,6 +93,9 @@ impl Dialect {
             Self::AnthropicMessages => "anthropic_messages",
             Self::GeminiGenerate => "gemini_generate",
             Self::BedrockConverse => "bedrock_converse",
+            Self::GeminiEmbeddings => "gemini_embeddings",
+            Self::VertexPredict => "vertex_predict",
+            Self::BedrockInvoke => "bedrock_invoke",
         }
     }
 }

@@ -62,7 +62,14 @@ pub fn request_texts(dialect: Dialect, body: &[u8]) -> Result<Texts, NotJson> {
         | (Dialect::OpenAiCompletions, "prompt" | "suffix")
         | (Dialect::OpenAiEmbeddings, "input")
         | (Dialect::OpenAiMedia, "prompt" | "input" | "instructions")
-        | (Dialect::GeminiGenerate, "systemInstruction" | "system_instruction") => said(value, &mut texts),
+        | (
+            Dialect::GeminiGenerate,
+            "systemInstruction"
+            | "system_instruction"
+            | "generateContentRequest"
+            | "generate_content_request",
+        )
+        | (Dialect::GeminiEmbeddings, "content" | "requests" | "title") => said(value, &mut texts),
         _ => value.pass(),
     })?;
     Ok(texts)
@@ -144,7 +151,7 @@ fn is_structure(name: &str, text: &[u8]) -> bool {
         | "name" | "status" | "object" | "model" | "modelVersion" | "responseId" | "finish_reason"
         | "finishReason" | "stop_reason" | "detail" | "format" | "mime_type" | "mimeType" | "media_type"
         | "signature" | "thoughtSignature" | "thought_signature" | "encrypted_content" | "file_id"
-        | "phase" => true,
+        | "phase" | "taskType" | "task_type" => true,
         // A document of plain text stands in the same place as one in base64.
         "data" | "file_data" | "bytes" => is_media(text),
         "url" | "image_url" | "file_url" | "fileUri" | "file_uri" => text.starts_with(b"\"data:"),

@@ -11,6 +11,12 @@ use crate::model::{Cloud, ProviderKind, ProviderSpec};
 const WITHIN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Where Anthropic counts.
 pub(crate) const COUNT_TOKENS: &str = "messages/count_tokens";
+/// Where OpenAI does.
+pub(crate) const INPUT_TOKENS: &str = "responses/input_tokens";
+/// What Google calls it.
+pub(crate) const COUNT_TOKENS_OF_GEMINI: &str = "countTokens";
+/// What Bedrock does.
+pub(crate) const COUNT_TOKENS_OF_BEDROCK: &str = "count-tokens";
 
 /// Where calls of Azure lie behind the address of a resource.
 const AZURE: &str = "openai";

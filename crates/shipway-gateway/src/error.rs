@@ -386,7 +386,7 @@ impl Failure for GatewayError {
                 "ask for a key with this model, or for another model that GET /v1/models lists"
             }
             Self::NoSuchApi { .. } => {
-                "ask by the API that its providers speak: completions, embeddings and the counting of tokens are not translated"
+                "ask by the API that its providers speak: images, sound and moderations are not translated, and not every provider embeds or counts"
             }
             Self::NotTranslatable(_) => {
                 "leave it out, or ask for a model whose provider speaks the API of the call"

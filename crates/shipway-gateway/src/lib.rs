@@ -68,8 +68,8 @@ pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
     AwsKeys, Budget, CacheScope, CacheSpec, Chain, Cloud, ContentKeep, ContentSpec, Cooldown, DeploymentSpec,
     Detours, Embedder, Group, GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits,
-    ModelSpec, OnOutage, ProviderKind, ProviderSpec, Retries, Route, Scope, Side, SimilarSpec, Stickiness,
-    Timeouts, UnknownPrice, VirtualKey, Window,
+    ModelSpec, OnOutage, ProviderKind, ProviderSpec, Retries, Route, Scope, ServedApi, Side, SimilarSpec,
+    Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
 };
 pub use ports::LocalModels;
 pub use routes::routes;

@@ -8,10 +8,11 @@ use crate::clouds::AwsKey;
 
 /// Plays a provider of language models, for tests and benches.
 ///
-/// OpenAI: POST /v1/chat/completions, /v1/completions, /v1/responses (GET, DELETE, cancel, input_items), /v1/embeddings,
+/// OpenAI: POST /v1/chat/completions, /v1/completions, /v1/responses (GET, DELETE, cancel, input_items, input_tokens), /v1/embeddings,
 /// /v1/files, /v1/batches, GET /v1/models. Anthropic: POST /v1/messages, /v1/messages/count_tokens. Gemini: POST /v1beta/models/{model}:generateContent,
-/// :streamGenerateContent, :countTokens, :batchEmbedContents. Bedrock: POST /model/{id}/converse, /converse-stream. Vertex: POST
-/// /v1/projects/…/publishers/google/models/{model}:generateContent and so on, …/publishers/anthropic/models/{model}:rawPredict,
+/// :streamGenerateContent, :countTokens, :embedContent, :batchEmbedContents. Bedrock: POST /model/{id}/converse, /converse-stream,
+/// /count-tokens, /invoke (embeddings of Titan and Cohere). Vertex: POST
+/// /v1/projects/…/publishers/google/models/{model}:generateContent, :predict and so on, …/publishers/anthropic/models/{model}:rawPredict,
 /// :streamRawPredict, POST /token. Control: GET /_mock/health, /_mock/counters, /_mock/journal,
 /// /_mock/service_account, PUT /_mock/scripts.
 #[derive(Debug, Parser)]

@@ -43,6 +43,14 @@ pub(crate) enum Route {
     RawCount,
     GeminiCount(String),
     GeminiEmbeddings(String),
+    GeminiEmbedding(String),
+    /// Embeddings as Vertex has them.
+    Predict(String),
+    /// The counting of OpenAI's tokens.
+    InputTokens,
+    BedrockCount(String),
+    /// A model of Bedrock in its maker's words.
+    Invoke(String),
 }
 
 impl Route {
@@ -73,6 +81,7 @@ impl Route {
             ("POST", ["audio", "transcriptions" | "translations"]) => Self::Heard,
             ("POST", ["moderations"]) => Self::Moderation,
             ("POST", ["responses"]) => Self::Responses,
+            ("POST", ["responses", "input_tokens"]) => Self::InputTokens,
             ("GET" | "DELETE", ["responses", id]) => Self::Response((*id).to_owned()),
             ("GET", ["responses", id, "input_items"]) => Self::ResponseInput((*id).to_owned()),
             ("POST", ["responses", id, "cancel"]) => Self::ResponseCancel((*id).to_owned()),
@@ -96,6 +105,8 @@ impl Route {
         match (method, verb) {
             ("POST", "converse") => Some(Self::Converse { model, stream: false }),
             ("POST", "converse-stream") => Some(Self::Converse { model, stream: true }),
+            ("POST", "count-tokens") => Some(Self::BedrockCount(model)),
+            ("POST", "invoke") => Some(Self::Invoke(model)),
             _ => None,
         }
     }
@@ -109,6 +120,8 @@ impl Route {
             ("POST", "rawPredict" | "streamRawPredict") => Some(Self::RawPredict { model }),
             ("POST", "countTokens") => Some(Self::GeminiCount(model)),
             ("POST", "batchEmbedContents") => Some(Self::GeminiEmbeddings(model)),
+            ("POST", "embedContent") => Some(Self::GeminiEmbedding(model)),
+            ("POST", "predict") => Some(Self::Predict(model)),
             _ => None,
         }
     }
@@ -118,8 +131,12 @@ impl Route {
         match self {
             Self::Models(house) | Self::Model(house, _) => *house,
             Self::Messages | Self::CountTokens | Self::RawPredict { .. } | Self::RawCount => House::Anthropic,
-            Self::Converse { .. } => House::Bedrock,
-            Self::Generate { .. } | Self::GeminiCount(_) | Self::GeminiEmbeddings(_) => House::Gemini,
+            Self::Converse { .. } | Self::BedrockCount(_) | Self::Invoke(_) => House::Bedrock,
+            Self::Generate { .. }
+            | Self::GeminiCount(_)
+            | Self::GeminiEmbeddings(_)
+            | Self::GeminiEmbedding(_)
+            | Self::Predict(_) => House::Gemini,
             _ => House::OpenAi,
         }
     }
@@ -132,6 +149,10 @@ impl Route {
             | Self::RawPredict { model }
             | Self::GeminiCount(model)
             | Self::GeminiEmbeddings(model)
+            | Self::GeminiEmbedding(model)
+            | Self::Predict(model)
+            | Self::BedrockCount(model)
+            | Self::Invoke(model)
             | Self::Model(_, model) => Some(model),
             _ => None,
         }
@@ -207,7 +228,9 @@ mod tests {
             of("/model/us.anthropic.claude-v1%3A0/converse-stream"),
             Some(Route::Converse { model, stream: true })
         );
-        assert_eq!(of("/model/x/invoke"), None);
+        assert_eq!(of("/model/x/invoke"), Some(Route::Invoke("x".to_owned())));
+        assert_eq!(of("/model/x/count-tokens"), Some(Route::BedrockCount("x".to_owned())));
+        assert_eq!(of("/model/x/unheard-of"), None);
     }
 
     #[test]

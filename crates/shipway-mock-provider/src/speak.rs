@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use crate::{
     ask::{Ask, Refused, flag, text},
     dialects::{
-        House, anthropic, bedrock, event_stream, gemini, openai,
+        House, anthropic, bedrock, counts, event_stream, gemini, openai,
         sse::{Event, frames},
+        vectors,
     },
     failures,
     provider::{Call, Provider},
@@ -73,10 +74,14 @@ pub(crate) fn answer(provider: &Provider, call: &Call<'_>) -> Result<Answer, Ref
                 whole(call, &bedrock::whole(&reply, call.script))
             }
         }
-        Route::CountTokens | Route::RawCount => whole(
-            call,
-            &anthropic::messages::count(&completed(anthropic::read(call.body, true)?, call), call.script),
-        ),
+        Route::CountTokens | Route::RawCount | Route::InputTokens | Route::BedrockCount(_) => counted(call)?,
+        Route::GeminiEmbeddings(model) => whole(call, &vectors::batch(call.body, model, call.script)?),
+        Route::GeminiEmbedding(_) => whole(call, &vectors::one(call.body, call.script)?),
+        Route::Predict(model) => whole(call, &vectors::predict(call.body, model, call.script)?),
+        Route::Invoke(model) => {
+            let (answer, tokens) = vectors::invoke(call.body, model, call.script)?;
+            whole(call, &answer).with_header("x-amzn-bedrock-input-token-count", tokens.to_string())
+        }
         Route::Generate { model, stream: streams } => {
             let ask = completed(gemini::read(call.body, model, *streams)?, call);
             let replies = replies(&ask, call);
@@ -87,11 +92,31 @@ pub(crate) fn answer(provider: &Provider, call: &Call<'_>) -> Result<Answer, Ref
             }
         }
         Route::GeminiCount(model) => {
-            whole(call, &gemini::count(&completed(gemini::read(call.body, model, false)?, call), call.script))
+            let asked = counts::google(call.body, model)?;
+            whole(call, &gemini::count(&completed(gemini::read(asked, model, false)?, call), call.script))
         }
-        Route::GeminiEmbeddings(_) => whole(call, &gemini::embeddings(call.body)),
     };
     Ok(with_house_headers(answer, call, false))
+}
+
+/// The tokens of a request that would be answered: what could not be is refused.
+fn counted(call: &Call<'_>) -> Result<Answer, Refused> {
+    Ok(match call.route {
+        Route::InputTokens => {
+            counts::check_openai(call.body)?;
+            let ask = completed(openai::responses::read(call.body, &[])?, call);
+            whole(call, &counts::openai(ask.body_bytes, call.script))
+        }
+        Route::BedrockCount(model) => {
+            let ask = completed(bedrock::read(counts::bedrock(call.body, model)?, model, false)?, call);
+            whole(call, &counts::of_bedrock(ask.body_bytes, call.script))
+        }
+        _ => {
+            counts::check_anthropic(call.body)?;
+            let ask = completed(anthropic::read(call.body, true)?, call);
+            whole(call, &anthropic::messages::count(&ask, call.script))
+        }
+    })
 }
 
 fn message(call: &Call<'_>, body: &Value) -> Result<Answer, Refused> {

@@ -3,7 +3,7 @@
 use super::{
     Losses,
     price::{self, Price},
-    provider::Providers,
+    provider::{Placed, Providers},
     section::{Field, Section, whole},
 };
 use crate::yaml::Node;
@@ -17,6 +17,8 @@ pub(super) struct Deployment {
     pub(super) model: String,
     pub(super) price: Option<Price>,
     pub(super) max_output_tokens: Option<u64>,
+    /// Those of OpenAI's APIs that it is known to have alone; empty: all of them.
+    pub(super) apis: &'static [&'static str],
     /// The lowest is asked first; none: last.
     pub(super) order: Option<u64>,
     /// How often it is chosen: by the weight, or by what it may take.
@@ -51,8 +53,8 @@ pub(super) fn read(
         losses.say(field.line, field.place, reason);
         return None;
     }
-    let (provider, model) = providers.of(&mut params, losses)?;
-    let mut deployment = from_params(path, node.line, (provider, model), &mut params, losses);
+    let placed = providers.of(&mut params, losses)?;
+    let mut deployment = from_params(path, node.line, placed, &mut params, losses);
     params.leave(losses, reason_in_params);
     if let Some(info) = info {
         add_info(&mut deployment, info, losses);
@@ -67,7 +69,7 @@ fn can_be_called(name: &str) -> bool {
 fn from_params(
     path: &str,
     line: u64,
-    (provider, model): (String, String),
+    Placed { provider, model, apis }: Placed,
     params: &mut Section<'_>,
     losses: &mut Losses,
 ) -> Deployment {
@@ -89,6 +91,7 @@ fn from_params(
         model,
         price,
         max_output_tokens: None,
+        apis,
         order: params.number("order", losses).and_then(|(_, order)| whole(order)),
         weight: params.number("weight", losses).map(|(_, weight)| weight),
         requests,

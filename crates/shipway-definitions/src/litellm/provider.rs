@@ -17,6 +17,8 @@ pub(super) struct Known {
     pub(super) kind: &'static str,
     address: Address,
     secret: Option<&'static str>,
+    /// Those of OpenAI's APIs that it has; empty: nobody knows of one that it lacks.
+    apis: &'static [&'static str],
 }
 
 /// Where a provider is when the file does not say.
@@ -34,7 +36,12 @@ const fn known(
     address: Address,
     secret: Option<&'static str>,
 ) -> Known {
-    Known { word, kind, address, secret }
+    Known { word, kind, address, secret, apis: &[] }
+}
+
+/// One that is known to have these of OpenAI's APIs and no others.
+const fn having(known: Known, apis: &'static [&'static str]) -> Known {
+    Known { apis, ..known }
 }
 
 const OPENAI: &str = "openai";
@@ -55,17 +62,32 @@ pub(super) const KNOWN: &[Known] = &[
     known("ollama", OPENAI, At("http://localhost:11434/v1"), None),
     known("ollama_chat", OPENAI, At("http://localhost:11434/v1"), None),
     known("groq", OPENAI, At("https://api.groq.com/openai/v1"), Some("GROQ_API_KEY")),
-    known("deepseek", OPENAI, At("https://api.deepseek.com/v1"), Some("DEEPSEEK_API_KEY")),
-    known("mistral", OPENAI, At("https://api.mistral.ai/v1"), Some("MISTRAL_API_KEY")),
-    known("together_ai", OPENAI, At("https://api.together.xyz/v1"), Some("TOGETHERAI_API_KEY")),
+    having(known("deepseek", OPENAI, At("https://api.deepseek.com/v1"), Some("DEEPSEEK_API_KEY")), &["chat"]),
+    having(
+        known("mistral", OPENAI, At("https://api.mistral.ai/v1"), Some("MISTRAL_API_KEY")),
+        &["chat", "embeddings"],
+    ),
+    having(
+        known("together_ai", OPENAI, At("https://api.together.xyz/v1"), Some("TOGETHERAI_API_KEY")),
+        &["chat", "completions", "embeddings", "images", "audio"],
+    ),
     known("fireworks_ai", OPENAI, At("https://api.fireworks.ai/inference/v1"), Some("FIREWORKS_AI_API_KEY")),
     known("openrouter", OPENAI, At("https://openrouter.ai/api/v1"), Some("OPENROUTER_API_KEY")),
     known("xai", OPENAI, At("https://api.x.ai/v1"), Some("XAI_API_KEY")),
     known("perplexity", OPENAI, At("https://api.perplexity.ai"), Some("PERPLEXITYAI_API_KEY")),
     known("nvidia_nim", OPENAI, At("https://integrate.api.nvidia.com/v1"), Some("NVIDIA_NIM_API_KEY")),
-    known("cerebras", OPENAI, At("https://api.cerebras.ai/v1"), Some("CEREBRAS_API_KEY")),
-    known("sambanova", OPENAI, At("https://api.sambanova.ai/v1"), Some("SAMBANOVA_API_KEY")),
-    known("deepinfra", OPENAI, At("https://api.deepinfra.com/v1/openai"), Some("DEEPINFRA_API_KEY")),
+    having(
+        known("cerebras", OPENAI, At("https://api.cerebras.ai/v1"), Some("CEREBRAS_API_KEY")),
+        &["chat", "completions"],
+    ),
+    having(
+        known("sambanova", OPENAI, At("https://api.sambanova.ai/v1"), Some("SAMBANOVA_API_KEY")),
+        &["chat", "embeddings"],
+    ),
+    having(
+        known("deepinfra", OPENAI, At("https://api.deepinfra.com/v1/openai"), Some("DEEPINFRA_API_KEY")),
+        &["chat", "completions", "embeddings"],
+    ),
 ];
 
 /// What LiteLLM takes for OpenAI's or Anthropic's where no provider is named.
@@ -109,13 +131,23 @@ struct Provider {
     cloud: Members,
 }
 
+/// Where a deployment is.
+pub(super) struct Placed {
+    /// The name of the provider.
+    pub(super) provider: String,
+    /// What that calls the model.
+    pub(super) model: String,
+    /// Those of OpenAI's APIs that it is known to have alone.
+    pub(super) apis: &'static [&'static str],
+}
+
 /// The providers of the file, each once, with their names.
 #[derive(Debug, Default)]
 pub(super) struct Providers(Vec<(String, Provider)>);
 
 impl Providers {
-    /// The name of the provider that a deployment is at, and what that calls the model. What cannot be asked here is listed.
-    pub(super) fn of(&mut self, params: &mut Section<'_>, losses: &mut Losses) -> Option<(String, String)> {
+    /// Where a deployment is. What cannot be asked here is listed.
+    pub(super) fn of(&mut self, params: &mut Section<'_>, losses: &mut Losses) -> Option<Placed> {
         let (place, written) = params.text("model", losses)?;
         let custom = params.text("custom_llm_provider", losses).map(|(_, word)| word);
         let Some((word, model)) = split(written, custom) else {
@@ -155,7 +187,7 @@ impl Providers {
         if let (Some((field, _)), Some(Given::Written(_))) = (given, secret) {
             losses.say(field.line, field.place, secret_in_file(&variable(&name, "API_KEY")));
         }
-        Some((name, cloud::model(known, model).to_owned()))
+        Some(Placed { provider: name, model: cloud::model(known, model).to_owned(), apis: known.apis })
     }
 
     fn named(&mut self, provider: Provider) -> String {

@@ -76,6 +76,9 @@ fn deployed(name: &str, deployment: &Deployment) -> String {
     if let Some(tokens) = deployment.max_output_tokens {
         parts.push(format!("max_output_tokens: {tokens}"));
     }
+    if !deployment.apis.is_empty() {
+        parts.push(format!("apis: [{}]", deployment.apis.join(", ")));
+    }
     format!("{{ {} }}", parts.join(", "))
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use shipway_core::{Length, Name, Sampling};
 
+use super::LlmApi;
+
 /// A model of language: the name that callers ask for, and what answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -73,6 +75,9 @@ pub struct LlmDeployment {
     /// What its server calls the limit of an answer, in calls that are translated to OpenAI's chat.
     #[serde(default, skip_serializing_if = "LlmOutputLimit::is_usual")]
     pub output_limit: LlmOutputLimit,
+    /// Those of OpenAI's APIs that its server has, in the order of [`LlmApi::ALL`]; empty: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apis: Vec<LlmApi>,
 }
 
 /// What a call costs, in billionths of a dollar. Exact integers, never negative.

@@ -3,7 +3,7 @@
 //! The structs can be read by everyone and built only here: from text, through `parse` and `resolve`, or from their own
 //! stored form, whose hash is checked. The stored form is the serde form; a change of it needs a new format version.
 //!
-//! - `entity`, `source`, `view`, `service`, `gate`, `sink`, `llm_model`, `llm_guardrail`: one kind each
+//! - `entity`, `source`, `view`, `service`, `gate`, `sink`, `llm_model`, `llm_guardrail`: one kind each; `llm_api`: which APIs a server has
 //! - `metadata`: what people and policies want to know about a feature
 //! - `batch`: where the history of a source comes from; `stream` and `selection` where its events come from
 //! - `derived`: columns that views and services compute; `carried` what of a view rests on other views
@@ -14,6 +14,7 @@ mod carried;
 mod derived;
 mod entity;
 mod gate;
+mod llm_api;
 mod llm_guardrail;
 mod llm_model;
 mod metadata;
@@ -30,6 +31,7 @@ pub use carried::Unsendable;
 pub use derived::Derived;
 pub use entity::Entity;
 pub use gate::{Gate, Requirement, Rule};
+pub use llm_api::LlmApi;
 pub use llm_guardrail::{LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn};
 pub use llm_model::{
     LlmCache, LlmCacheScope, LlmContent, LlmContentKeep, LlmCooldown, LlmDeployment, LlmEmbeddings, LlmHedge,

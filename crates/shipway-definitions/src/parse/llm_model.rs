@@ -10,8 +10,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use shipway_core::{Length, Name};
 
 use crate::{
-    LlmCooldown, LlmDeployment, LlmLossy, LlmModel, LlmOutputLimit, LlmRetries, LlmRoute, LlmTimeouts,
-    UnknownPrice,
+    LlmApi, LlmCooldown, LlmDeployment, LlmLossy, LlmModel, LlmOutputLimit, LlmRetries, LlmRoute,
+    LlmTimeouts, UnknownPrice,
     parse::reader::{Fields, Head, Reader},
     yaml::{Content, Node},
 };
@@ -47,7 +47,7 @@ pub(super) const FIELDS: &[&str] = &[
     "tags",
 ];
 pub(crate) const DEPLOYMENT_FIELDS: &[&str] =
-    &["name", "provider", "model", "price", "max_output_tokens", "output_limit"];
+    &["name", "provider", "model", "price", "max_output_tokens", "output_limit", "apis"];
 pub(crate) const TIMEOUT_FIELDS: &[&str] = &["first_token", "idle", "total"];
 pub(crate) const RETRY_FIELDS: &[&str] = &["rate_limit", "overloaded", "connection", "timeout"];
 pub(crate) const COOLDOWN_FIELDS: &[&str] = &["failures", "pause"];
@@ -237,7 +237,33 @@ fn read_deployment(node: &Node, reader: &mut Reader<'_>) -> Option<LlmDeployment
         price,
         max_output_tokens,
         output_limit,
+        apis: match fields.optional("apis") {
+            Some(node) => read_apis(node, reader)?,
+            None => Vec::new(),
+        },
     })
+}
+
+/// The APIs that a server has: at least one, each once, whatever their order.
+fn read_apis(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<LlmApi>> {
+    let known = LlmApi::ALL.map(|one| (one.word(), one));
+    let mut apis = Vec::new();
+    let items = reader.list("apis", node);
+    if items.is_empty() {
+        let hint = Some("leave it out where the server has all of them".to_owned());
+        reader.refuse(node.line, "apis names none".to_owned(), hint);
+        return None;
+    }
+    for item in items {
+        let api = word_of("api", item, &known, reader)?;
+        if apis.contains(&api) {
+            reader.refuse(item.line, format!("{} is twice in apis", api.word()), None);
+            return None;
+        }
+        apis.push(api);
+    }
+    apis.sort_unstable();
+    Some(apis)
 }
 
 fn whole(

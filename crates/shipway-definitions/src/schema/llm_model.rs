@@ -183,6 +183,20 @@ enum LossyWord {
 #[derive(JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
+enum ApiWord {
+    Chat,
+    Completions,
+    Responses,
+    Embeddings,
+    Images,
+    Audio,
+    Moderations,
+    Realtime,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 enum OutputLimitWord {
     MaxCompletionTokens,
     MaxTokens,
@@ -205,6 +219,10 @@ pub(crate) struct LlmDeploymentDocument {
     max_output_tokens: Option<u64>,
     /// What its server calls the limit of an answer, in calls that are translated to OpenAI's chat. Default max_completion_tokens.
     output_limit: Option<OutputLimitWord>,
+    /// Those of OpenAI's APIs that its server has. A call by another one is translated where that can be done, and left to other
+    /// deployments where not. Default: all of them.
+    #[schemars(length(min = 1, max = 8))]
+    apis: Option<Vec<ApiWord>>,
 }
 
 /// What a call costs: dollars for a million tokens, and for what is no token.

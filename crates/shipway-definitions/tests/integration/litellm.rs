@@ -87,6 +87,17 @@ model_list:
 }
 
 #[test]
+fn what_a_provider_is_known_to_lack_is_said_with_its_deployments() {
+    let text = "
+model_list:
+  - model_name: coder
+    litellm_params: { model: deepseek/deepseek-chat, input_cost_per_token: 0.000001, output_cost_per_token: 0.000002 }
+";
+    let shown = imported(text);
+    assert!(shown.contains("apis: [chat] }"), "{shown}");
+}
+
+#[test]
 fn the_routers_settings_hold_for_every_model() {
     let text = "
 model_list:

@@ -3,8 +3,8 @@
 use insta::assert_snapshot;
 use shipway_core::Sampling;
 use shipway_definitions::{
-    DefinitionKind, DefinitionSet, LlmContentKeep, LlmEmbeddings, LlmLossy, LlmOutputLimit, LlmSimilarMode,
-    UnknownPrice,
+    DefinitionKind, DefinitionSet, LlmApi, LlmContentKeep, LlmEmbeddings, LlmLossy, LlmOutputLimit,
+    LlmSimilarMode, UnknownPrice,
 };
 
 use crate::{refused, valid};
@@ -76,6 +76,34 @@ fn a_model_says_what_becomes_of_what_cannot_be_translated() {
         .unwrap();
     assert!(!stored.contains("lossy") && !stored.contains("output_limit"), "{stored}");
     DefinitionSet::default().restore(DefinitionKind::LlmModel, &stored, hash, true).unwrap();
+}
+
+#[test]
+fn a_deployment_says_which_apis_its_server_has() {
+    let text =
+        |apis: &str| format!("kind: llm_model\nname: m\ndeployments: [{{ provider: b, model: x{apis} }}]\n");
+    let set = valid(&[&text(", apis: [embeddings, chat]")]);
+    let model = &set.llm_models["m"];
+    assert_eq!(model.definition.deployments[0].apis, [LlmApi::Chat, LlmApi::Embeddings]);
+    // Their order says nothing, and without any the version is what it was before there were any.
+    let hash = |apis: &str| valid(&[&text(apis)]).llm_models["m"].hash;
+    assert_eq!(model.hash, hash(", apis: [chat, embeddings]"));
+    assert_ne!(model.hash, hash(", apis: [chat]"));
+    assert_ne!(hash(""), hash(", apis: [chat]"));
+    let (stored, hash) = set.stored(DefinitionKind::LlmModel, "m").unwrap();
+    let mut restored = DefinitionSet::default();
+    restored.restore(DefinitionKind::LlmModel, &stored.to_string(), hash, true).unwrap();
+    assert_eq!(restored.llm_models, set.llm_models);
+    let (plain, _) = valid(&[&text("")]).stored(DefinitionKind::LlmModel, "m").unwrap();
+    assert!(!plain.to_string().contains("apis"), "{plain}");
+    for (apis, problem) in [
+        ("[]", "apis names none"),
+        ("[chat, chat]", "chat is twice in apis"),
+        ("[chatter]", "api chatter does not exist"),
+    ] {
+        let told = refused(&text(&format!(", apis: {apis}")));
+        assert!(told.contains(problem), "{told}");
+    }
 }
 
 #[test]

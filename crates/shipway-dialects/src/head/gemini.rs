@@ -5,11 +5,15 @@ use std::ops::Range;
 
 use crate::head::openai::count;
 use crate::head::{BadRequest, Head};
-use crate::json::{NotJson, Reader};
+use crate::json::{Kind, NotJson, Reader};
 
 pub(super) fn read(reader: &mut Reader<'_>, head: &mut Head) -> Result<Range<usize>, BadRequest> {
     head.stream_usage = true;
     let range = reader.object(|name, value| match name {
+        // What is counted may stand within.
+        "generateContentRequest" | "generate_content_request" => {
+            value.object_or_skip(|name, member| within(head, name, member)).map(drop)
+        }
         "contents" | "systemInstruction" | "system_instruction" => head.read_content(value),
         "tools" => {
             let start = *value;
@@ -44,6 +48,48 @@ fn config(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<(), Not
             head.reasoning = value.filled_or_skip()?;
             Ok(())
         }
+        _ => value.pass(),
+    }
+}
+
+/// A request within another one names its model.
+fn within(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
+    match name {
+        "contents" | "systemInstruction" | "system_instruction" => head.read_content(value),
+        "tools" => head.read_input(value),
+        "model" => model(head, value),
+        _ => value.pass(),
+    }
+}
+
+/// Notes where a name of the model stands that the path says as well.
+fn model(head: &mut Head, value: &mut Reader<'_>) -> Result<(), NotJson> {
+    let is_text = value.kind()? == Kind::Text;
+    let range = value.skip()?;
+    if is_text {
+        head.places.models.push(range);
+    }
+    Ok(())
+}
+
+/// Of embeddings: one content, or several requests of one each.
+pub(super) fn read_embeddings(reader: &mut Reader<'_>, head: &mut Head) -> Result<Range<usize>, BadRequest> {
+    let range = reader.object(|name, value| match name {
+        "requests" => {
+            let one = |request: &mut Reader<'_>, head: &mut Head| {
+                request.object_or_skip(|name, member| embedded(head, name, member)).map(drop)
+            };
+            value.array_or_skip(|request| one(request, head)).map(drop)
+        }
+        _ => embedded(head, name, value),
+    })?;
+    Ok(range)
+}
+
+fn embedded(head: &mut Head, name: &str, value: &mut Reader<'_>) -> Result<(), NotJson> {
+    match name {
+        "content" => head.read_content(value),
+        "model" => model(head, value),
         _ => value.pass(),
     }
 }

@@ -10,7 +10,7 @@ mod preferences;
 
 use std::ops::Range;
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Family};
 use crate::json::{NotJson, Reader};
 
 pub use form::{FormField, form_fields};
@@ -31,7 +31,7 @@ const TOKENS_PER_MEDIUM: u64 = 1_000;
 /// the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Head {
-    /// The model that is asked for. Empty only for Gemini, where the path says it.
+    /// The model that is asked for. Empty only for Google's and Bedrock's APIs, where the path says it.
     pub model: String,
     /// Whether the answer shall be streamed. Always false for Gemini, where the path says it.
     pub stream: bool,
@@ -142,7 +142,10 @@ impl Head {
         let whole = match dialect {
             Dialect::AnthropicMessages => anthropic::read(&mut reader, &mut head),
             Dialect::GeminiGenerate => gemini::read(&mut reader, &mut head),
-            Dialect::BedrockConverse => bedrock::read(&mut reader, &mut head),
+            Dialect::GeminiEmbeddings => gemini::read_embeddings(&mut reader, &mut head),
+            Dialect::BedrockConverse | Dialect::VertexPredict | Dialect::BedrockInvoke => {
+                bedrock::read(&mut reader, &mut head)
+            }
             Dialect::OpenAiChat
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiResponses
@@ -153,7 +156,7 @@ impl Head {
         reader.finish()?;
         head.places.closes = whole.end - 1;
         head.choices = head.choices.max(1);
-        let is_said_by_path = matches!(dialect, Dialect::GeminiGenerate | Dialect::BedrockConverse);
+        let is_said_by_path = matches!(dialect.family(), Family::Gemini | Family::Bedrock);
         if head.model.is_empty() && !is_said_by_path {
             return Err(BadRequest::NoModel);
         }

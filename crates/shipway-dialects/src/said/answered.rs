@@ -23,7 +23,12 @@ pub fn answered(dialect: Dialect, body: &[u8]) -> Option<Vec<Message>> {
         Dialect::GeminiGenerate => list("candidates").map(candidate).collect(),
         Dialect::OpenAiMedia => vec![made(&body)],
         // Numbers, which nobody reads; what is said over a connection, which has no answer with an end; and what no caller speaks.
-        Dialect::OpenAiEmbeddings | Dialect::OpenAiRealtime | Dialect::BedrockConverse => Vec::new(),
+        Dialect::OpenAiEmbeddings
+        | Dialect::GeminiEmbeddings
+        | Dialect::VertexPredict
+        | Dialect::BedrockInvoke
+        | Dialect::OpenAiRealtime
+        | Dialect::BedrockConverse => Vec::new(),
     };
     messages.retain(|message| !message.parts.is_empty() || message.finish_reason.is_some());
     Some(messages)

@@ -41,13 +41,21 @@ pub fn asked(dialect: Dialect, body: &[u8]) -> Option<Vec<Message>> {
         }
         Dialect::OpenAiCompletions => says("user", "prompt"),
         Dialect::OpenAiEmbeddings => says("user", "input"),
+        Dialect::GeminiEmbeddings => {
+            let one = body.get("content").into_iter();
+            let several = list(&body, "requests").filter_map(|request| request.get("content"));
+            messages.extend(one.chain(several).map(gemini));
+        }
         Dialect::OpenAiMedia => {
             says("system", "instructions");
             says("user", "prompt");
             says("user", "input");
         }
         // What is said over a connection is in no body, and no caller speaks Bedrock's.
-        Dialect::OpenAiRealtime | Dialect::BedrockConverse => {}
+        Dialect::OpenAiRealtime
+        | Dialect::BedrockConverse
+        | Dialect::VertexPredict
+        | Dialect::BedrockInvoke => {}
     }
     messages.retain(|message| !message.parts.is_empty());
     Some(messages)

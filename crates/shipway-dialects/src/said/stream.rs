@@ -79,7 +79,12 @@ impl Answering {
                     self.piece(0, &Kind::Text, delta);
                 }
             }
-            Dialect::OpenAiEmbeddings | Dialect::OpenAiRealtime | Dialect::BedrockConverse => {}
+            Dialect::OpenAiEmbeddings
+            | Dialect::GeminiEmbeddings
+            | Dialect::VertexPredict
+            | Dialect::BedrockInvoke
+            | Dialect::OpenAiRealtime
+            | Dialect::BedrockConverse => {}
         }
     }
 

@@ -164,7 +164,10 @@ impl Scanner {
             | Dialect::OpenAiMedia
             | Dialect::OpenAiRealtime
             | Dialect::GeminiGenerate
-            | Dialect::BedrockConverse => None,
+            | Dialect::BedrockConverse
+            | Dialect::GeminiEmbeddings
+            | Dialect::VertexPredict
+            | Dialect::BedrockInvoke => None,
         }
     }
 
@@ -256,8 +259,10 @@ impl State {
             Dialect::OpenAiResponses => responses::see(self, data),
             Dialect::OpenAiMedia | Dialect::OpenAiRealtime => media::see(self, data),
             Dialect::AnthropicMessages => anthropic::see(self, event, data),
-            Dialect::GeminiGenerate => gemini::see(self, data),
-            Dialect::BedrockConverse => bedrock::see(self, event, data),
+            Dialect::GeminiGenerate | Dialect::GeminiEmbeddings | Dialect::VertexPredict => {
+                gemini::see(self, data)
+            }
+            Dialect::BedrockConverse | Dialect::BedrockInvoke => bedrock::see(self, event, data),
         }
     }
 

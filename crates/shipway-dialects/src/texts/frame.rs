@@ -53,8 +53,11 @@ pub fn frame_texts(dialect: Dialect, data: &[u8]) -> FrameTexts {
         Dialect::AnthropicMessages => messages(&mut reader, &mut texts),
         Dialect::OpenAiResponses => responses(&mut reader, &mut texts),
         Dialect::GeminiGenerate => gemini(&mut reader, &mut texts),
-        // Nobody is answered in it.
-        Dialect::BedrockConverse => return texts,
+        // Nobody is answered in it, or with a stream.
+        Dialect::BedrockConverse
+        | Dialect::GeminiEmbeddings
+        | Dialect::VertexPredict
+        | Dialect::BedrockInvoke => return texts,
     };
     // A terminator, or what no client can read.
     if read.is_err() {

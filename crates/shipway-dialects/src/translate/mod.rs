@@ -8,11 +8,17 @@
 //! - `form`: the intermediate form
 //! - `fields`: takes members one by one
 //! - `policy`: what becomes of what is lost
-//! - `chat`, `messages`, `responses`, `gemini`: each dialect ↔ the form; `bedrock`: what providers alone speak
+//! - `chat`, `messages`, `responses`, `gemini`: each dialect ↔ the form; `bedrock`: what providers alone speak; `completions`: what clients
+//!   alone do
+//! - `count`: the counting of tokens
+//! - `embeddings`: embeddings, which have a form of their own
 //! - `stream`: streams, step by step
 
 mod bedrock;
 mod chat;
+mod completions;
+mod count;
+mod embeddings;
 mod fields;
 mod form;
 mod gemini;
@@ -31,6 +37,10 @@ use crate::usage::Usage;
 use form::Known;
 use policy::{Judge, refusal};
 
+pub use count::{Counted, can_count, count_answer, count_request};
+pub use embeddings::{
+    Embedder, Embedding, MOST_ONE_BY_ONE, Shape, can_embed, embed_answer, embed_request, embed_usage,
+};
 pub use policy::{Dropped, Lossy, Maker, Options, OutputLimit};
 pub use responses::answer::Echo;
 pub use stream::Stream;
@@ -81,27 +91,27 @@ pub struct Translated {
 
 /// Whether requests `from` a client's dialect can go to a provider of dialect `to`, and answers come back.
 pub const fn can_translate(from: Dialect, to: Dialect) -> bool {
-    match from {
+    let is_asked = matches!(
+        to,
         Dialect::OpenAiChat
-        | Dialect::AnthropicMessages
-        | Dialect::OpenAiResponses
-        | Dialect::GeminiGenerate
-            if matches!(to, Dialect::BedrockConverse) =>
-        {
-            true
-        }
-        Dialect::OpenAiChat => matches!(to, Dialect::AnthropicMessages | Dialect::GeminiGenerate),
-        Dialect::AnthropicMessages => matches!(to, Dialect::OpenAiChat | Dialect::GeminiGenerate),
-        Dialect::OpenAiResponses => {
-            matches!(to, Dialect::OpenAiChat | Dialect::AnthropicMessages | Dialect::GeminiGenerate)
-        }
-        Dialect::GeminiGenerate => matches!(to, Dialect::OpenAiChat | Dialect::AnthropicMessages),
-        Dialect::OpenAiCompletions
-        | Dialect::OpenAiEmbeddings
-        | Dialect::OpenAiMedia
-        | Dialect::OpenAiRealtime
-        | Dialect::BedrockConverse => false,
-    }
+            | Dialect::OpenAiResponses
+            | Dialect::AnthropicMessages
+            | Dialect::GeminiGenerate
+            | Dialect::BedrockConverse
+    );
+    let asks = matches!(
+        from,
+        Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiResponses
+            | Dialect::AnthropicMessages
+            | Dialect::GeminiGenerate
+    );
+    asks && is_asked && !is_same(from, to)
+}
+
+const fn is_same(one: Dialect, other: Dialect) -> bool {
+    one as u8 == other as u8
 }
 
 /// Translates a request from the client's dialect to the provider's. Refuses, naming the member, what cannot be
@@ -117,23 +127,42 @@ pub fn request(
     if !can_translate(from, to) {
         return Err(refusal("model", Untranslatable { from, to }.to_string()));
     }
-    let body = parse(body)?;
     let mut judge = Judge::new(options.lossy);
-    let request = match from {
-        Dialect::AnthropicMessages => messages::request_in::read(body, &mut judge),
-        Dialect::OpenAiResponses => responses::request_in::read(body, &mut judge),
-        Dialect::GeminiGenerate => {
-            gemini::request_in::read(body, call.ok_or(BadRequest::NoModel)?, &mut judge)
-        }
-        _ => chat::request_in::read(body, &mut judge),
-    }?;
-    let written = match to {
-        Dialect::AnthropicMessages => messages::request_out::write(request, from, options, &mut judge),
-        Dialect::GeminiGenerate => gemini::request_out::write(request, from, &mut judge),
-        Dialect::BedrockConverse => bedrock::request_out::write(request, from, options, &mut judge),
-        _ => chat::request_out::write(request, from, options, &mut judge),
-    }?;
+    let request = read(from, call, parse(body)?, &mut judge)?;
+    let written = write((from, to), request, options, &mut judge)?;
     Ok(Translated { body: Bytes::from(written.to_string()), dropped: judge.dropped })
+}
+
+/// A request of a client in the intermediate form.
+fn read(
+    from: Dialect,
+    call: Option<(&str, bool)>,
+    body: Value,
+    judge: &mut Judge,
+) -> Result<form::Request, BadRequest> {
+    match from {
+        Dialect::AnthropicMessages => messages::request_in::read(body, judge),
+        Dialect::OpenAiResponses => responses::request_in::read(body, judge),
+        Dialect::GeminiGenerate => gemini::request_in::read(body, call.ok_or(BadRequest::NoModel)?, judge),
+        Dialect::OpenAiCompletions => completions::request_in::read(body),
+        _ => chat::request_in::read(body, judge),
+    }
+}
+
+/// A request in a provider's dialect.
+fn write(
+    (from, to): (Dialect, Dialect),
+    request: form::Request,
+    options: &Options,
+    judge: &mut Judge,
+) -> Result<Value, BadRequest> {
+    match to {
+        Dialect::AnthropicMessages => messages::request_out::write(request, from, options, judge),
+        Dialect::GeminiGenerate => gemini::request_out::write(request, from, judge),
+        Dialect::BedrockConverse => bedrock::request_out::write(request, from, options, judge),
+        Dialect::OpenAiResponses => responses::request_out::write(request, from, judge),
+        _ => chat::request_out::write(request, from, options, judge),
+    }
 }
 
 /// Translates a whole answer `from` the provider's dialect `to` the client's. An answer that cannot be read, or has
@@ -150,6 +179,7 @@ pub fn answer(from: Dialect, to: Dialect, body: &[u8], context: &Context<'_>) ->
         Dialect::AnthropicMessages => messages::answer::read(value),
         Dialect::GeminiGenerate => gemini::answer_in::read(value),
         Dialect::BedrockConverse => bedrock::answer_in::read(value, context.request_id),
+        Dialect::OpenAiResponses => responses::answer_in::read(value),
         _ => chat::answer::read(value),
     };
     let answer = answer.map_err(|bad| broken(bad.to_string()))?;
@@ -157,6 +187,7 @@ pub fn answer(from: Dialect, to: Dialect, body: &[u8], context: &Context<'_>) ->
         Dialect::AnthropicMessages => messages::answer::write(answer, context),
         Dialect::OpenAiResponses => responses::answer::write(answer, context),
         Dialect::GeminiGenerate => gemini::answer_out::write(answer, context),
+        Dialect::OpenAiCompletions => completions::answer::write(answer, context),
         _ => chat::answer::write(answer, context),
     }?;
     Ok(Bytes::from(written.to_string()))
@@ -178,22 +209,28 @@ const COMMON: [&str; 8] = [
     "verbosity",
 ];
 
+/// Members that completions and chat have in common beside those.
+const OF_CHAT: [&str; 4] = ["frequency_penalty", "presence_penalty", "logit_bias", "seed"];
+
 /// Writes members that only the source knows where the target is of the same family, and judges the others.
 fn write_known(
     body: &mut Map<String, Value>,
     known: Vec<Known>,
-    (from, to): (Family, Family),
+    (from, to): (Dialect, Dialect),
     judge: &mut Judge,
 ) -> Result<(), BadRequest> {
     for Known { name, value, loss, why } in known {
-        if from == to && COMMON.contains(&name.as_str()) {
+        let has = |names: &[&str]| names.contains(&name.as_str());
+        let is_common = has(&COMMON) || to == Dialect::OpenAiChat && has(&OF_CHAT);
+        if from.family() == to.family() && is_common {
             body.entry(name).or_insert(value);
         } else {
-            let whose = match to {
-                Family::OpenAi => "OpenAI's chat",
-                Family::Anthropic => "Anthropic",
-                Family::Gemini => "Gemini",
-                Family::Bedrock => "Bedrock",
+            let whose = match (to, to.family()) {
+                (Dialect::OpenAiResponses, _) => "OpenAI's API of responses",
+                (_, Family::OpenAi) => "OpenAI's chat",
+                (_, Family::Anthropic) => "Anthropic",
+                (_, Family::Gemini) => "Gemini",
+                (_, Family::Bedrock) => "Bedrock",
             };
             judge.loses(loss, &name, &format!("{whose} {why}"))?;
         }

@@ -10,11 +10,13 @@ use crate::sse::{Event, FrameTooLong};
 use crate::translate::bedrock::stream_in::BedrockReader;
 use crate::translate::chat::stream_in::ChatReader;
 use crate::translate::chat::stream_out::ChatWriter;
+use crate::translate::completions::stream_out::CompletionsWriter;
 use crate::translate::form::Step;
 use crate::translate::gemini::answer_out::GeminiWriter;
 use crate::translate::gemini::stream_in::GeminiReader;
 use crate::translate::messages::stream_in::MessagesReader;
 use crate::translate::messages::stream_out::MessagesWriter;
+use crate::translate::responses::stream_in::ResponsesReader;
 use crate::translate::responses::stream_out::ResponsesWriter;
 use crate::translate::{Context, Totals, Untranslatable};
 
@@ -46,6 +48,7 @@ enum StepReader {
     Messages(MessagesReader),
     Gemini(GeminiReader),
     Bedrock(BedrockReader),
+    Responses(ResponsesReader),
 }
 
 #[derive(Debug)]
@@ -54,6 +57,7 @@ enum StepWriter {
     Messages(MessagesWriter),
     Responses(ResponsesWriter),
     Gemini(GeminiWriter),
+    Completions(CompletionsWriter),
 }
 
 impl Stream {
@@ -65,6 +69,7 @@ impl Stream {
             Dialect::AnthropicMessages => StepReader::Messages(MessagesReader::default()),
             Dialect::GeminiGenerate => StepReader::Gemini(GeminiReader::default()),
             Dialect::BedrockConverse => StepReader::Bedrock(BedrockReader::default()),
+            Dialect::OpenAiResponses => StepReader::Responses(ResponsesReader::default()),
             _ => return Err(unknown),
         };
         let writer = match to {
@@ -72,6 +77,7 @@ impl Stream {
             Dialect::AnthropicMessages => StepWriter::Messages(MessagesWriter::new()),
             Dialect::OpenAiResponses => StepWriter::Responses(ResponsesWriter::default()),
             Dialect::GeminiGenerate => StepWriter::Gemini(GeminiWriter::default()),
+            Dialect::OpenAiCompletions => StepWriter::Completions(CompletionsWriter::default()),
             _ => return Err(unknown),
         };
         let scanner = Scanner::new(from);
@@ -187,6 +193,7 @@ impl Stream {
             StepReader::Chat(reader) => reader.read(&value, &mut self.steps),
             StepReader::Messages(reader) => reader.read(&value, &mut self.steps),
             StepReader::Gemini(reader) => reader.read(&value, &mut self.steps),
+            StepReader::Responses(reader) => reader.read(&value, &mut self.steps),
             StepReader::Bedrock(reader) => {
                 reader.read(event.name, &value, context.request_id, &mut self.steps);
             }
@@ -206,6 +213,7 @@ impl Stream {
             StepReader::Messages(reader) => reader.end(&mut self.steps),
             StepReader::Gemini(reader) => reader.end(&mut self.steps),
             StepReader::Bedrock(reader) => reader.end(&mut self.steps),
+            StepReader::Responses(reader) => reader.end(&mut self.steps),
         }
         self.write_steps(context, out);
         if self.is_over() {
@@ -218,6 +226,7 @@ impl Stream {
             StepWriter::Messages(writer) => writer.end(&totals, out),
             StepWriter::Responses(writer) => writer.end(&totals, context, out),
             StepWriter::Gemini(writer) => writer.end(&totals, context, out),
+            StepWriter::Completions(writer) => writer.end(&totals, context, out),
         }
         self.state = Writing::Ended;
     }
@@ -238,6 +247,11 @@ impl Stream {
                         return self.fail(&error, context, out);
                     }
                 }
+                StepWriter::Completions(writer) => {
+                    if let Err(error) = writer.write(step, context, out) {
+                        return self.fail(&error, context, out);
+                    }
+                }
             }
         }
     }
@@ -246,7 +260,10 @@ impl Stream {
         if !self.is_over() {
             let sequence = match &self.writer {
                 StepWriter::Responses(writer) => writer.sequence(),
-                StepWriter::Chat(_) | StepWriter::Messages(_) | StepWriter::Gemini(_) => 0,
+                StepWriter::Chat(_)
+                | StepWriter::Messages(_)
+                | StepWriter::Gemini(_)
+                | StepWriter::Completions(_) => 0,
             };
             out.extend_from_slice(&error.frame(self.to, context.request_id, sequence));
             self.state = Writing::Ended;

@@ -40,6 +40,9 @@ class Clients:
         if dialect == "open_ai_chat":
             chunks = list(self.openai.chat.completions.create(model="m", messages=SAID, stream=True))
             assert any(choice.finish_reason for chunk in chunks for choice in chunk.choices)
+        elif dialect == "open_ai_completions":
+            chunks = list(self.openai.completions.create(model="m", prompt="hello", stream=True))
+            assert any(choice.finish_reason for chunk in chunks for choice in chunk.choices)
         elif dialect == "anthropic_messages":
             with self.anthropic.messages.stream(model="m", max_tokens=9, messages=SAID) as stream:
                 assert stream.get_final_message().stop_reason

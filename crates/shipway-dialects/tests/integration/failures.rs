@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shipway_core::Timestamp;
-use shipway_dialects::{ApiError, Cause, Dialect, Limit, RateLimits, retry_after, retry_headers};
+use shipway_dialects::{ApiError, Cause, Dialect, Family, Limit, RateLimits, retry_after, retry_headers};
 
 const NOW: &str = "2026-05-01T10:00:00Z";
 
@@ -91,19 +91,18 @@ fn what_is_written_in_a_dialect_reads_the_same_in_it() {
             let written = ApiError::new(cause, "something happened");
             let read = ApiError::of_answer(written.status(dialect), &written.body(dialect, Some("req_1")));
 
-            let wanted = match (cause, dialect) {
+            let wanted = match (cause, dialect.family()) {
                 // What a gateway breaks looks like a broken provider to a client; some causes have no word of their
                 // own.
                 (Cause::Internal, _) => Cause::Upstream,
                 (
                     Cause::ContextWindow | Cause::ContentPolicy | Cause::Conflict | Cause::TooLarge,
-                    Dialect::GeminiGenerate,
+                    Family::Gemini,
                 )
-                | (
-                    Cause::ContextWindow | Cause::ContentPolicy,
-                    Dialect::AnthropicMessages | Dialect::BedrockConverse,
-                ) => read.cause,
-                (Cause::Budget, Dialect::GeminiGenerate) => Cause::Permission,
+                | (Cause::ContextWindow | Cause::ContentPolicy, Family::Anthropic | Family::Bedrock) => {
+                    read.cause
+                }
+                (Cause::Budget, Family::Gemini) => Cause::Permission,
                 _ => cause,
             };
             assert_eq!(read.cause, wanted, "{dialect}: {cause:?}");

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use shipway_dialects::{
-    Dialect, Ends, answer_texts, canonical, decode_text, encode_text, frame_texts, request_texts, splice,
+    Changes, Dialect, Ends, Head, answer_texts, canonical, decode_text, encode_text, frame_texts,
+    request_texts, rewrite, splice,
 };
 
 /// A text, and what it is a piece of.
@@ -119,5 +120,23 @@ proptest! {
         let (left, right): (serde_json::Value, serde_json::Value) =
             (serde_json::from_slice(&form).unwrap(), serde_json::from_str(&body).unwrap());
         prop_assert_eq!(left, right);
+    }
+}
+
+#[test]
+fn what_google_embeds_and_counts_is_looked_at_and_its_models_are_replaced() {
+    let said = |dialect, body: &str| {
+        let texts = request_texts(dialect, body.as_bytes()).unwrap().texts;
+        texts.into_iter().map(|place| decode_text(&body.as_bytes()[place.range])).collect::<Vec<_>>()
+    };
+    let batch = r#"{"requests":[{"model":"models/m","content":{"parts":[{"text":"a"}]},"taskType":"CLUSTERING"},{"model":"models/m","content":{"parts":[{"text":"b"}]},"title":"c"}]}"#;
+    assert_eq!(said(Dialect::GeminiEmbeddings, batch), ["a", "b", "c"]);
+    let within = r#"{"generateContentRequest":{"model":"models/m","contents":[{"role":"user","parts":[{"text":"d"}]}]}}"#;
+    assert_eq!(said(Dialect::GeminiGenerate, within), ["d"]);
+    for (dialect, body) in [(Dialect::GeminiEmbeddings, batch), (Dialect::GeminiGenerate, within)] {
+        let head = Head::read(dialect, body.as_bytes()).unwrap();
+        let changes = Changes { model: Some("models/up"), stream_usage: true };
+        let sent = rewrite(dialect, Bytes::from_static(body.as_bytes()), &head, &changes);
+        assert_eq!(sent, body.replace("models/m", "models/up"));
     }
 }

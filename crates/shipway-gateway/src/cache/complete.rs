@@ -20,8 +20,12 @@ pub(crate) fn is_complete(dialect: Dialect, body: &[u8]) -> bool {
         // It has no words for its end.
         Dialect::OpenAiMedia | Dialect::OpenAiRealtime => false,
         Dialect::AnthropicMessages => answer["stop_reason"].is_string(),
+        Dialect::GeminiEmbeddings => {
+            let is_filled = |list: &Value| list.as_array().is_some_and(|items| !items.is_empty());
+            is_filled(&answer["embeddings"]) || is_filled(&answer["embedding"]["values"])
+        }
         // Nobody is answered in it.
-        Dialect::BedrockConverse => false,
+        Dialect::BedrockConverse | Dialect::VertexPredict | Dialect::BedrockInvoke => false,
         Dialect::GeminiGenerate => each("candidates", "finishReason"),
     }
 }
@@ -41,6 +45,8 @@ mod tests {
             (Dialect::OpenAiCompletions, r#"{"choices":[{"finish_reason":"length"}]}"#, r#"{"choices":[]}"#),
             (Dialect::OpenAiResponses, r#"{"status":"completed","error":null}"#, r#"{"status":"queued"}"#),
             (Dialect::OpenAiEmbeddings, r#"{"data":[{}]}"#, r#"{"data":[]}"#),
+            (Dialect::GeminiEmbeddings, r#"{"embeddings":[{}]}"#, r#"{"embeddings":[]}"#),
+            (Dialect::GeminiEmbeddings, r#"{"embedding":{"values":[1]}}"#, r#"{"embedding":{}}"#),
             (Dialect::AnthropicMessages, r#"{"stop_reason":"end_turn"}"#, r#"{"stop_reason":null}"#),
             (
                 Dialect::GeminiGenerate,

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, header};
 use shipway_dialects::{Dialect, Head};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Api, Asked, attempt, refuse_stopped, respond, way::Way};
+use super::{Api, Asked, attempt, refuse_stopped, respond, spoken::How, way::Way};
 use crate::{
     address::Target,
     error::GatewayError,
@@ -103,7 +103,7 @@ pub(crate) fn who_takes(
     let way = Way::of(gateway, model, &asked, None)?;
     let speaks = |place: &usize| {
         let spoken = model.deployments[*place].spoken_to(api);
-        spoken.is_some_and(|(dialect, _)| dialect == api.dialect)
+        spoken.is_some_and(|spoken| spoken.how == How::Passing)
     };
     let no_such_api = || GatewayError::NoSuchApi {
         model: model.spec.name.clone(),

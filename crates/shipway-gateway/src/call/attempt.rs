@@ -11,15 +11,22 @@ use shipway_dialects::{ApiError, BadRequest, Cause, Dialect, Usage, response_id,
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    embedding::{Asking, embed},
     reading::Reading,
     realtime::{Socket, open_socket},
     saying::Said,
-    telling::Telling,
+    telling::{Telling, Told},
 };
-use crate::{error::GatewayError, event_stream, service::Deployment, upstream};
+use crate::{
+    address::Target,
+    error::GatewayError,
+    event_stream,
+    service::Deployment,
+    upstream::{self, Provider},
+};
 
 /// The longest whole answer that is taken.
-const MOST_ANSWER_BYTES: usize = 64 << 20;
+pub(super) const MOST_ANSWER_BYTES: usize = 64 << 20;
 /// The most that is read of an answer that says that it failed.
 const MOST_ERROR_BYTES: usize = 1 << 20;
 /// What a stream of events says that it is.
@@ -155,7 +162,7 @@ pub(super) async fn begin(
     let Some(provider) = &deployment.provider else {
         return Err(Stopped::said(ApiError::new(Cause::Upstream, "the provider is not configured")));
     };
-    let Outgoing { said: Said { target, body, telling, .. }, headers, hides_usage, now } = outgoing;
+    let Outgoing { said: Said { target, body, more, telling, .. }, headers, hides_usage, now } = outgoing;
     if target.dialect == Dialect::OpenAiRealtime {
         let socket = open_socket(provider, &target, (headers, &body), first_by, now).await?;
         return Ok(Began::Socket(Box::new(socket)));
@@ -166,21 +173,16 @@ pub(super) async fn begin(
     if let Some(form) = form {
         headers.insert(header::CONTENT_TYPE, form);
     }
-    let sent = timeout_at(first_by, provider.send(&target, headers, body)).await;
-    let response = match sent {
-        Ok(Ok(response)) => response,
-        Ok(Err((error, may_have_worked))) => {
-            return Err(Stopped { may_have_worked, ..Stopped::given_up(error) });
-        }
-        Err(_) => return Err(too_late()),
-    };
+    if let Some((telling, Told::Embeddings(embedder, shape))) =
+        telling.as_ref().map(|telling| (telling, telling.told))
+    {
+        let asking = Asking { provider, target, headers, telling, by: first_by, now };
+        let bodies = std::iter::once(body).chain(more);
+        return embed(&asking, bodies.collect(), (embedder, shape)).await;
+    }
+    let asking = Sending { provider, target: &target, telling: telling.as_ref(), by: first_by, now };
+    let response = send(&asking, headers, body).await?;
     let status = response.status();
-    if !status.is_success() {
-        return Err(failed(response, telling.as_ref(), first_by, now).await);
-    }
-    if is_packed(response.headers()) {
-        return Err(broken("the provider packed its answer although it was asked not to"));
-    }
     if target.is_stream && is_events(response.headers()) {
         let reading = match telling {
             None => Reading::passing(target.dialect, hides_usage),
@@ -204,6 +206,39 @@ pub(super) async fn begin(
             .map_err(|error| Stopped { used: usage, ..Stopped::given_up(error) })?,
     };
     Ok(Began::Whole(Box::new(Whole { status, headers, body, usage, service_tier })))
+}
+
+/// To whom a request goes, and how its failure is told.
+pub(super) struct Sending<'a> {
+    pub(super) provider: &'a Provider,
+    pub(super) target: &'a Target<'a>,
+    pub(super) telling: Option<&'a Telling>,
+    /// Until when is waited.
+    pub(super) by: Instant,
+    pub(super) now: Timestamp,
+}
+
+/// Sends a request, and waits for the head of a good answer.
+pub(super) async fn send(
+    sending: &Sending<'_>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Stopped> {
+    let Sending { provider, target, telling, by, now } = *sending;
+    let response = match timeout_at(by, provider.send(target, headers, body)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err((error, may_have_worked))) => {
+            return Err(Stopped { may_have_worked, ..Stopped::given_up(error) });
+        }
+        Err(_) => return Err(too_late()),
+    };
+    if !response.status().is_success() {
+        return Err(failed(response, telling, by, now).await);
+    }
+    if is_packed(response.headers()) {
+        return Err(broken("the provider packed its answer although it was asked not to"));
+    }
+    Ok(response)
 }
 
 /// Clients that wait for events would take a whole answer for none at all.

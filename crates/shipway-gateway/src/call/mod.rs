@@ -11,8 +11,9 @@
 //! - `way`: who may answer, in which order, and what is reserved for that; `outlook` is what the strategies look at
 //! - `attempts`: deployments are tried in order
 //! - `send`: one attempt, and what is noted of it
-//! - `saying`: how a call is said to one deployment: as it came, or translated
+//! - `spoken`: in which API a deployment is asked; `saying`: how a call is said to it: as it came, or translated
 //! - `attempt`: one request to one deployment, up to the beginning of its answer
+//! - `embedding`: the requests for the embeddings of one call
 //! - `telling`: how the answer of one API is told in the words of another
 //! - `reading`: a stream as it is read, and what of it goes to the caller
 //! - `raw`: an answer that is neither JSON nor events
@@ -32,6 +33,7 @@ mod attempts;
 mod beside;
 mod cached;
 mod charge;
+mod embedding;
 mod guarded;
 mod kept;
 mod labels;
@@ -46,6 +48,7 @@ mod saying;
 mod send;
 mod similar;
 mod span;
+mod spoken;
 mod telling;
 mod way;
 

@@ -153,7 +153,10 @@ impl Reading {
             | Dialect::OpenAiMedia
             | Dialect::OpenAiRealtime
             | Dialect::GeminiGenerate
-            | Dialect::BedrockConverse => true,
+            | Dialect::BedrockConverse
+            | Dialect::GeminiEmbeddings
+            | Dialect::VertexPredict
+            | Dialect::BedrockInvoke => true,
         };
         let end = passing.frames.iter().position(|frame| frame.sort == Sort::End);
         match end.filter(|_| !says_why) {

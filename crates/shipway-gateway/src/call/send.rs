@@ -8,12 +8,14 @@ use super::{
     attempt::{self, Began, Outgoing, Stopped},
     charge::{Call, micros},
     saying::{Said, say},
+    spoken::{How, Spoken},
     telling::Telling,
 };
 use crate::{
     figures::Waiting,
     health::Turn,
     ledger::AttemptFact,
+    model::ProviderKind,
     retry,
     service::{Deployment, Gateway, Model},
 };
@@ -96,9 +98,12 @@ impl<'a> Sending<'a> {
     fn in_its_words(&self, deployment: &'a Deployment) -> Result<Said<'a>, BadRequest> {
         let asked = self.asked;
         // Only those are tried that can be spoken to.
-        let way = deployment.spoken_to(asked.api).unwrap_or((asked.api.dialect, asked.api.path));
-        let telling = || Telling::new(way.0, asked, (&self.call_id, self.input_tokens), self.gateway.now());
-        say(asked, way, &self.model.spec, &deployment.spec, telling)
+        let as_it_is = Spoken { dialect: asked.api.dialect, path: asked.api.path, how: How::Passing };
+        let spoken = deployment.spoken_to(asked.api).unwrap_or(as_it_is);
+        let kind = deployment.provider.as_ref().map_or(ProviderKind::OpenAi, |provider| provider.kind());
+        let call = (self.call_id.as_str(), self.input_tokens);
+        let telling = |told| Telling::new((spoken.dialect, told), asked, call, self.gateway.now());
+        say(asked, spoken, (&self.model.spec, kind), &deployment.spec, telling)
     }
 
     /// Notes what came of an attempt, and hands it on.
@@ -140,7 +145,9 @@ impl<'a> Sending<'a> {
                     Some(usage) => call.attempt_used(spec.price.as_ref(), usage),
                     None => call.attempt_is_over(spec.price.as_ref(), stopped.may_have_worked),
                 }
-                if retry::blames_deployment(error.cause) {
+                // A server that counts no tokens may well write.
+                let knows_no_count = self.asked.api.counts() && error.cause == Cause::NotFound;
+                if retry::blames_deployment(error.cause) && !knows_no_count {
                     let asked_us = stopped.retry_after.and_then(|wait| i64::try_from(wait.as_micros()).ok());
                     deployment.health.failed(&self.model.spec.cooldown, asked_us, now);
                 }

@@ -147,7 +147,10 @@ const fn operation(api: Dialect) -> &'static str {
         | Dialect::AnthropicMessages
         | Dialect::BedrockConverse => "chat",
         Dialect::OpenAiCompletions => "text_completion",
-        Dialect::OpenAiEmbeddings => "embeddings",
+        Dialect::OpenAiEmbeddings
+        | Dialect::GeminiEmbeddings
+        | Dialect::VertexPredict
+        | Dialect::BedrockInvoke => "embeddings",
         Dialect::OpenAiMedia | Dialect::GeminiGenerate => "generate_content",
     }
 }

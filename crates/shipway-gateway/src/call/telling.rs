@@ -2,11 +2,22 @@
 
 use bytes::Bytes;
 use shipway_dialects::{
-    ApiError, Dialect,
-    translate::{self, Context, Echo, Stream, Untranslatable},
+    ApiError, Dialect, Usage,
+    translate::{self, Context, Echo, Embedder, Shape, Stream, Untranslatable},
 };
 
 use super::Asked;
+
+/// What is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// What a model wrote.
+    Answer,
+    /// How many tokens there are.
+    Count,
+    /// Embeddings, of a provider that is asked in this way, in this shape.
+    Embeddings(Embedder, Shape),
+}
 
 /// What is needed to tell an answer to its caller.
 #[derive(Debug)]
@@ -23,18 +34,19 @@ pub(super) struct Telling {
     stream_usage: bool,
     call: String,
     echo: Option<Echo>,
+    pub(super) told: Told,
 }
 
 impl Telling {
     /// `call` is its id, and about how many tokens its input has.
     pub(super) fn new(
-        from: Dialect,
+        (from, told): (Dialect, Told),
         asked: &Asked,
         (call, input_tokens): (&str, u64),
         now: shipway_core::Timestamp,
     ) -> Self {
         let to = asked.api.dialect;
-        let echoes = to == Dialect::OpenAiResponses;
+        let echoes = to == Dialect::OpenAiResponses && told == Told::Answer;
         Self {
             from,
             to,
@@ -44,6 +56,7 @@ impl Telling {
             stream_usage: asked.head.stream_usage,
             call: call.to_owned(),
             echo: echoes.then(|| Echo::of_request(&asked.body)),
+            told,
         }
     }
 
@@ -58,9 +71,24 @@ impl Telling {
         }
     }
 
-    /// A whole answer.
+    /// A whole answer; of embeddings see [`Self::embeddings`].
     pub(super) fn whole(&self, body: &[u8]) -> Result<Bytes, ApiError> {
-        translate::answer(self.from, self.to, body, &self.context())
+        match self.told {
+            Told::Count => translate::count_answer(self.from, self.to, body),
+            Told::Answer | Told::Embeddings(..) => {
+                translate::answer(self.from, self.to, body, &self.context())
+            }
+        }
+    }
+
+    /// The answers to all requests of a call for embeddings, which used this together, where that is known.
+    pub(super) fn embeddings(
+        &self,
+        (embedder, shape): (Embedder, Shape),
+        bodies: &[Bytes],
+        usage: Option<Usage>,
+    ) -> Result<Bytes, ApiError> {
+        translate::embed_answer(embedder, self.to, (bodies, shape), usage, &self.context())
     }
 
     /// A failure.

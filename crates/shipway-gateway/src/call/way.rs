@@ -63,7 +63,7 @@ impl Way {
                 (Some(kept), _) => GatewayError::PreviousElsewhere { model, provider: kept.provider.clone() },
                 (None, Some(_)) => GatewayError::NoneWished { model },
                 // The branch that a condition chose has nobody who speaks the API.
-                (None, None) => GatewayError::NoSuchApi { model, api: asked.api.dialect.to_string() },
+                (None, None) => GatewayError::NoSuchApi { model, api: asked.api.name() },
             });
         }
         Ok(Self { first, hedge, on_context_window, on_content_policy })
@@ -101,7 +101,7 @@ fn refuse_nobody(model: &Model, asked: &Asked, view: &View<'_>) -> Result<(), Ga
         return Err(GatewayError::NoProvider { model: name() });
     }
     if !(0..model.deployments.len()).any(|place| view.is_there(place)) {
-        return Err(GatewayError::NoSuchApi { model: name(), api: asked.api.dialect.to_string() });
+        return Err(GatewayError::NoSuchApi { model: name(), api: asked.api.name() });
     }
     Ok(())
 }

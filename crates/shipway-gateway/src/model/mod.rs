@@ -35,7 +35,7 @@ pub use route::{Detours, Hedge, Route, Stickiness};
 pub use scope::{Chain, Scope};
 pub use spec::{
     CacheScope, CacheSpec, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, Embedder, ModelSpec,
-    ProviderKind, ProviderSpec, Retries, SimilarSpec, Timeouts, UnknownPrice,
+    ProviderKind, ProviderSpec, Retries, ServedApi, SimilarSpec, Timeouts, UnknownPrice,
 };
 pub(crate) use stored::{BatchCharge, BatchPlan, StoredBatch, StoredFile};
 pub use window::Window;

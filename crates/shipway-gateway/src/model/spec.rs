@@ -191,6 +191,53 @@ pub struct DeploymentSpec {
     pub max_output_tokens: u64,
     /// What its server calls the limit of an answer in calls that are translated to OpenAI's chat.
     pub output_limit: OutputLimit,
+    /// Those of OpenAI's APIs that its server has; empty: all of them. Of a provider of another kind it says nothing.
+    pub apis: Vec<ServedApi>,
+}
+
+/// One of OpenAI's APIs, as a server has it or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServedApi {
+    /// `/v1/chat/completions`.
+    Chat,
+    /// `/v1/completions`.
+    Completions,
+    /// `/v1/responses` and what belongs to it.
+    Responses,
+    /// `/v1/embeddings`.
+    Embeddings,
+    /// `/v1/images/…`.
+    Images,
+    /// `/v1/audio/…`.
+    Audio,
+    /// `/v1/moderations`.
+    Moderations,
+    /// `/v1/realtime`.
+    Realtime,
+}
+
+impl ServedApi {
+    /// The one that a call on `path` behind a provider's address belongs to, by its first part.
+    pub(crate) fn of_path(path: &str) -> Option<Self> {
+        Some(match path.split('/').next()? {
+            "chat" => Self::Chat,
+            "completions" => Self::Completions,
+            "responses" => Self::Responses,
+            "embeddings" => Self::Embeddings,
+            "images" => Self::Images,
+            "audio" => Self::Audio,
+            "moderations" => Self::Moderations,
+            "realtime" => Self::Realtime,
+            _ => return None,
+        })
+    }
+}
+
+impl DeploymentSpec {
+    /// Whether its server, if it speaks OpenAI's API, has the one that lies on `path`.
+    pub(crate) fn serves(&self, path: &str) -> bool {
+        self.apis.is_empty() || ServedApi::of_path(path).is_none_or(|api| self.apis.contains(&api))
+    }
 }
 
 /// How long is waited.

@@ -6,6 +6,7 @@ use shipway_dialects::Dialect;
 use shipway_web::{BodyBytes, Caller};
 
 use crate::{
+    address,
     call::{self, Api, Request},
     service::Gateway,
 };
@@ -17,12 +18,8 @@ const COMPLETIONS: Api =
 const RESPONSES: Api =
     Api { dialect: Dialect::OpenAiResponses, path: "responses", writes: true, is_charged: true };
 /// Providers count tokens for nothing.
-const INPUT_TOKENS: Api = Api {
-    dialect: Dialect::OpenAiResponses,
-    path: "responses/input_tokens",
-    writes: false,
-    is_charged: false,
-};
+const INPUT_TOKENS: Api =
+    Api { dialect: Dialect::OpenAiResponses, path: address::INPUT_TOKENS, writes: false, is_charged: false };
 const EMBEDDINGS: Api =
     Api { dialect: Dialect::OpenAiEmbeddings, path: "embeddings", writes: false, is_charged: true };
 const MESSAGES: Api =
@@ -30,7 +27,7 @@ const MESSAGES: Api =
 /// Providers count tokens for nothing.
 const COUNT_TOKENS: Api = Api {
     dialect: Dialect::AnthropicMessages,
-    path: "messages/count_tokens",
+    path: address::COUNT_TOKENS,
     writes: false,
     is_charged: false,
 };

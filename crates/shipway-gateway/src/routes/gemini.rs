@@ -13,7 +13,7 @@ use shipway_web::{BodyBytes, Caller, Path, Query};
 
 use super::models::names;
 use crate::{
-    address::{GENERATE, STREAM},
+    address::{COUNT_TOKENS_OF_GEMINI, GENERATE, STREAM},
     call::{self, Api, Request},
     error::{GatewayError, Thing},
     service::Gateway,
@@ -26,9 +26,15 @@ pub(super) const KEY: &str = "key";
 const DIALECT: Dialect = Dialect::GeminiGenerate;
 const CONTENT: Api = Api { dialect: DIALECT, path: GENERATE, writes: true, is_charged: true };
 /// Providers count tokens for nothing.
-const COUNT_TOKENS: Api = Api { dialect: DIALECT, path: "countTokens", writes: false, is_charged: false };
+const COUNT_TOKENS: Api =
+    Api { dialect: DIALECT, path: COUNT_TOKENS_OF_GEMINI, writes: false, is_charged: false };
+/// The embedding of one content.
+const EMBED: Api =
+    Api { dialect: Dialect::GeminiEmbeddings, path: "embedContent", writes: false, is_charged: true };
+/// The embeddings of several.
+const EMBED_ALL: Api = Api { path: "batchEmbedContents", ..EMBED };
 /// What can be done with a model here.
-const VERBS: [&str; 3] = [GENERATE, STREAM, "countTokens"];
+const VERBS: [&str; 5] = [GENERATE, STREAM, COUNT_TOKENS_OF_GEMINI, EMBED.path, EMBED_ALL.path];
 
 /// How a stream is told.
 #[derive(Deserialize)]
@@ -36,7 +42,7 @@ pub(super) struct Form {
     alt: Option<String>,
 }
 
-/// A call: `{model}:generateContent`, `:streamGenerateContent` or `:countTokens`.
+/// A call: `{model}:generateContent`, `:streamGenerateContent`, `:countTokens`, `:embedContent` or `:batchEmbedContents`.
 pub(super) async fn call(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -49,7 +55,9 @@ pub(super) async fn call(
     let (api, is_stream) = match verb {
         GENERATE => (CONTENT, false),
         STREAM => (CONTENT, true),
-        "countTokens" => (COUNT_TOKENS, false),
+        COUNT_TOKENS_OF_GEMINI => (COUNT_TOKENS, false),
+        "embedContent" => (EMBED, false),
+        "batchEmbedContents" => (EMBED_ALL, false),
         _ => return refuse(&GatewayError::missing(Thing::Verb, verb)),
     };
     if is_stream && form.alt.as_deref() != Some("sse") {

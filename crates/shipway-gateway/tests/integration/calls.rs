@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::json;
-use shipway_gateway::{CreateKey, Outcome, Retries, Route, UnknownPrice};
+use shipway_gateway::{CreateKey, DeploymentSpec, Outcome, Retries, Route, ServedApi, UnknownPrice};
 
 use crate::world::{COST, Reply, World, completion, deployment, model, question};
 
@@ -67,6 +67,8 @@ async fn an_anthropic_client_is_answered_in_its_own_api() {
         (got.status, &got.json()["type"], &got.json()["error"]["type"]),
         (404, &json!("error"), &json!("not_found_error"))
     );
+    let only_chat = DeploymentSpec { apis: vec![ServedApi::Chat], ..deployment("one", "openai") };
+    world.install(vec![model("chat", vec![only_chat])]);
     let got = world.ask("/v1/messages/count_tokens", &headers, &question("chat")).await;
     assert_eq!((got.status, got.header("x-shipway-error")), (400, Some("gateway.no_such_api")));
     assert!(got.text().contains("no deployment that speaks"), "{}", got.text());

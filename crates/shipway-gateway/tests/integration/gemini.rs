@@ -148,14 +148,14 @@ async fn what_is_asked_wrongly_is_refused_in_the_words_of_gemini() {
     let world = world().await;
     for (path, body, status, words) in [
         ("/v1beta/models/m", hello(), 404, "method  does not exist"),
-        ("/v1beta/models/m:embedContent", hello(), 404, "method embedContent does not exist"),
+        ("/v1beta/models/m:unheardOf", hello(), 404, "method unheardOf does not exist"),
         ("/v1beta/models/none:generateContent", hello(), 404, "model none does not exist"),
         ("/v1beta/models/:generateContent", hello(), 404, "does not exist"),
         ("/v1beta/models/m:streamGenerateContent", hello(), 400, "alt=sse"),
         ("/v1beta/models/m:streamGenerateContent?alt=json", hello(), 400, "alt=sse"),
         ("/v1beta/models/m:generateContent", json!([]), 400, "not a JSON object"),
         ("/v1beta/elsewhere", hello(), 404, "nothing is there"),
-        ("/v1/models/m:embedContent", hello(), 404, "method embedContent does not exist"),
+        ("/v1/models/m:unheardOf", hello(), 404, "method unheardOf does not exist"),
         ("/v1/models/m:streamGenerateContent", hello(), 400, "alt=sse"),
     ] {
         let got = world.ask(path, &[], &body).await;
@@ -168,9 +168,10 @@ async fn what_is_asked_wrongly_is_refused_in_the_words_of_gemini() {
         assert!(got.text().contains(words), "{path}: {}", got.text());
     }
     assert_eq!(world.provider.seen().len(), 0);
-    // Tokens are counted by who has the model, and nobody else.
+    // Embeddings come from who has them, and nobody else.
     world.install(vec![model("m", vec![deployment("claude", "anthropic")])]);
-    let got = world.ask("/v1beta/models/m:countTokens", &[], &hello()).await;
+    let one = json!({ "content": { "parts": [{ "text": "hello" }] } });
+    let got = world.ask("/v1beta/models/m:embedContent", &[], &one).await;
     assert_eq!((got.status, got.header("x-shipway-error")), (400, Some("gateway.no_such_api")));
 }
 

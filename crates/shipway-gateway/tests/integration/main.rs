@@ -3,8 +3,12 @@
 //! - `world`: a gateway over a folder of its own, and providers
 //! - `models`: models, and what they cost
 //! - `cache`: answers that are given again; `alike`: to who asks the same at once, or about the same
+//! - `apis`: servers that have some of OpenAI's APIs only
 //! - `calls`: whole answers: what passes through, fallback, errors
+//! - `completions`: prompts and their texts, across APIs
 //! - `contents`: what is kept of what is asked and answered
+//! - `counting`: the counting of tokens, across APIs
+//! - `embeddings`: embeddings, across APIs
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
 //! - `guardrails`: what requests and answers must not hold; `guardrails_kept`: also of answers that are kept or translated
 //! - `limits`: keys, budgets, rates
@@ -22,9 +26,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
 mod alike;
+mod apis;
 mod cache;
 mod calls;
+mod completions;
 mod contents;
+mod counting;
+mod embeddings;
 mod gemini;
 mod guardrails;
 mod guardrails_kept;

@@ -28,6 +28,7 @@ pub(crate) fn deployment(name: &str, provider: &str) -> DeploymentSpec {
         price_as_of: None,
         max_output_tokens: 1_000,
         output_limit: OutputLimit::default(),
+        apis: Vec::new(),
     }
 }
 

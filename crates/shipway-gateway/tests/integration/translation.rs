@@ -413,7 +413,7 @@ async fn what_is_wrong_in_a_call_is_named_and_nothing_is_sent() {
     // What is no chat at all goes to nobody who has none.
     let got = world.ask("/v1/embeddings", &[], &json!({ "model": "m", "input": "a" })).await;
     assert_eq!(refusal(&got), (400, Some("gateway.no_such_api")));
-    let got = world.ask("/v1/completions", &[], &json!({ "model": "m", "prompt": "a" })).await;
+    let got = world.ask("/v1/moderations", &[], &json!({ "model": "m", "input": "a" })).await;
     assert_eq!(refusal(&got), (400, Some("gateway.no_such_api")));
     assert!(got.text().contains("are not translated"), "{}", got.text());
 }

@@ -355,6 +355,8 @@ impl World {
             spec("anthropic", ProviderKind::Anthropic),
             spec("gemini", ProviderKind::Gemini),
             spec("azure", ProviderKind::Azure),
+            spec("bedrock", ProviderKind::Bedrock),
+            spec("vertex", ProviderKind::Vertex),
             older,
             kept,
         ];

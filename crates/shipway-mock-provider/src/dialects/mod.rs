@@ -1,14 +1,17 @@
 //! How each provider reads a request, and words an answer, a stream and an error.
 //!
 //! - `openai/`, `anthropic/`, `gemini/`, `bedrock/`: the dialects
+//! - `counts`, `vectors`: the counting of tokens, and embeddings, of all of them
 //! - `sse`, `event_stream`: events as the bytes of a stream
 
 pub(crate) mod anthropic;
 pub(crate) mod bedrock;
+pub(crate) mod counts;
 pub(crate) mod event_stream;
 pub(crate) mod gemini;
 pub(crate) mod openai;
 pub(crate) mod sse;
+pub(crate) mod vectors;
 
 use crate::script::{ErrorKind, Failure};
 

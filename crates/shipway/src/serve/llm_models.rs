@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use shipway_core::Name;
 use shipway_definitions::{
-    LlmCache, LlmCacheScope, LlmContent, LlmContentKeep, LlmDeployment, LlmEmbeddings, LlmGuardrail,
+    LlmApi, LlmCache, LlmCacheScope, LlmContent, LlmContentKeep, LlmDeployment, LlmEmbeddings, LlmGuardrail,
     LlmGuardrailAction, LlmGuardrailOn, LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmRates, LlmRoute,
     LlmSimilar, LlmSimilarMode, LlmStickiness,
 };
@@ -14,8 +14,8 @@ use shipway_dialects::{
 };
 use shipway_gateway::{
     CacheScope, CacheSpec, Condition, ContentKeep, ContentSpec, Cooldown, DeploymentSpec, Detours, Embedder,
-    GatewayError, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, ModelSpec, Retries, Route, SimilarSpec,
-    Stickiness, Timeouts, UnknownPrice,
+    GatewayError, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, ModelSpec, Retries, Route, ServedApi,
+    SimilarSpec, Stickiness, Timeouts, UnknownPrice,
 };
 
 type Places<'a> = BTreeMap<&'a Name, usize>;
@@ -146,6 +146,20 @@ fn deployment(deployment: &LlmDeployment) -> DeploymentSpec {
             LlmOutputLimit::MaxCompletionTokens => OutputLimit::MaxCompletionTokens,
             LlmOutputLimit::MaxTokens => OutputLimit::MaxTokens,
         },
+        apis: deployment.apis.iter().map(|api| served(*api)).collect(),
+    }
+}
+
+const fn served(api: LlmApi) -> ServedApi {
+    match api {
+        LlmApi::Chat => ServedApi::Chat,
+        LlmApi::Completions => ServedApi::Completions,
+        LlmApi::Responses => ServedApi::Responses,
+        LlmApi::Embeddings => ServedApi::Embeddings,
+        LlmApi::Images => ServedApi::Images,
+        LlmApi::Audio => ServedApi::Audio,
+        LlmApi::Moderations => ServedApi::Moderations,
+        LlmApi::Realtime => ServedApi::Realtime,
     }
 }
 

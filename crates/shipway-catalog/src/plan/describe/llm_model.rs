@@ -31,6 +31,10 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
         if !deployment.output_limit.is_usual() {
             put(&mut fields, format!("limit of {name}"), deployment.output_limit.word());
         }
+        if !deployment.apis.is_empty() {
+            let apis = deployment.apis.iter().map(|api| api.word());
+            put(&mut fields, format!("apis of {name}"), apis.collect::<Vec<_>>().join(", "));
+        }
     }
     put(&mut fields, "route", &model.route);
     if let Some(hedge) = &model.hedge {

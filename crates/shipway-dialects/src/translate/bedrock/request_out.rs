@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dialect::{Dialect, Family};
+use crate::dialect::Dialect;
 use crate::head::BadRequest;
 use crate::translate::bedrock::blocks_out::{Blocks, cache_point, tool_name};
 use crate::translate::chat::request_out::effort;
@@ -60,7 +60,7 @@ pub(in crate::translate) fn write(
     if request.user.is_some() {
         judge.notes("user", "Bedrock is told no user");
     }
-    write_known(&mut body, request.known, (from.family(), Family::Bedrock), judge)?;
+    write_known(&mut body, request.known, (from, Dialect::BedrockConverse), judge)?;
     for (name, value) in request.rest {
         match (name.as_str(), value) {
             (MORE, Value::Object(members)) => more.extend(members),

@@ -170,7 +170,7 @@ pub(in crate::translate) fn thoughts(fields: &mut Fields) -> Result<Vec<Part>, B
     Ok(parts)
 }
 
-fn stop(fields: &mut Fields) -> Result<Vec<String>, BadRequest> {
+pub(in crate::translate) fn stop(fields: &mut Fields) -> Result<Vec<String>, BadRequest> {
     match fields.take("stop") {
         None => Ok(Vec::new()),
         Some(Value::String(one)) => Ok(vec![one]),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dialect::{Dialect, Family};
+use crate::dialect::Dialect;
 use crate::head::BadRequest;
 use crate::translate::chat::messages_out::{messages, texts};
 use crate::translate::fields::object;
@@ -51,7 +51,7 @@ pub(in crate::translate) fn write(
     if request.top_k.is_some() {
         judge.loses(Loss::Changes, "top_k", "OpenAI's chat has no top_k")?;
     }
-    write_known(&mut body, request.known, (from.family(), Family::OpenAi), judge)?;
+    write_known(&mut body, request.known, (from, Dialect::OpenAiChat), judge)?;
     if request.rest.contains_key("n") {
         return Err(refusal("n", "one request gets one answer where it is translated"));
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::dialect::{Dialect, Family};
+use crate::dialect::Dialect;
 use crate::head::BadRequest;
 use crate::translate::form::{
     Format, Medium, Origin, Part, PartKind, Reasoning, Request, Role, Source, ToolChoice, Turn,
@@ -45,7 +45,7 @@ pub(in crate::translate) fn write(
     if request.user.is_some() {
         judge.notes("user", "Gemini is told no user");
     }
-    write_known(&mut body, request.known, (from.family(), Family::Gemini), judge)?;
+    write_known(&mut body, request.known, (from, Dialect::GeminiGenerate), judge)?;
     for (name, value) in request.rest {
         body.entry(name).or_insert(value);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dialect::{Dialect, Family};
+use crate::dialect::Dialect;
 use crate::head::BadRequest;
 use crate::translate::fields::object;
 use crate::translate::form::{Format, Reasoning, Request, Role, ToolChoice, Turn};
@@ -41,7 +41,7 @@ pub(in crate::translate) fn write(
     put("output_config", output_config(request.format.take(), from, judge)?);
     put("metadata", request.user.take().map(|user| json!({"user_id": user})));
     put("stream", request.stream.then(|| Value::from(true)));
-    write_known(&mut body, request.known, (from.family(), Family::Anthropic), judge)?;
+    write_known(&mut body, request.known, (from, Dialect::AnthropicMessages), judge)?;
     for (name, value) in request.rest {
         body.entry(name).or_insert(value);
     }

@@ -4,16 +4,11 @@ use serde_json::{Value, json};
 
 use super::signature;
 use crate::{
-    ask::{Ask, list},
-    dialects::{
-        openai::embeddings::numbers,
-        sse::{Event, Kind},
-    },
+    ask::Ask,
+    dialects::sse::{Event, Kind},
     reply::{Finish, Reply, Usage},
     script::{Script, UsageShape},
 };
-
-const DIMENSIONS: usize = 16;
 
 const fn finish_reason(finish: Finish) -> &'static str {
     match finish {
@@ -130,13 +125,4 @@ pub(crate) fn events(ask: &Ask, replies: &[Reply], script: &Script) -> Vec<Event
 pub(crate) fn count(ask: &Ask, script: &Script) -> Value {
     let counted = u64::try_from(ask.body_bytes.div_ceil(4)).unwrap_or(u64::MAX);
     json!({"totalTokens": script.usage.input.unwrap_or(counted)})
-}
-
-/// The answer to a request for embeddings, of several contents.
-pub(crate) fn embeddings(body: &Value) -> Value {
-    let embeddings = list(body, "requests").iter().map(|request| {
-        let dimensions = request.get("outputDimensionality").and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
-        json!({"values": numbers(request.get("content").unwrap_or(&Value::Null), dimensions.unwrap_or(DIMENSIONS).clamp(1, 8192))})
-    });
-    json!({"embeddings": embeddings.collect::<Vec<_>>()})
 }

@@ -1,4 +1,4 @@
-//! Gemini: `generateContent`, `streamGenerateContent`, `countTokens`, `batchEmbedContents`.
+//! Gemini: `generateContent`, `streamGenerateContent`, `countTokens`.
 
 mod generate;
 mod read;
@@ -6,7 +6,7 @@ mod read;
 use serde_json::{Value, json};
 
 pub(crate) use self::{
-    generate::{count, embeddings, events, whole},
+    generate::{count, events, whole},
     read::read,
 };
 use crate::{ask::Refused, script::ErrorKind};
