@@ -47,6 +47,8 @@ pub(crate) struct Resolver<'r> {
     incomplete: bool,
     /// What should be taken instead of deprecated things; looked up when every view is known.
     replacements: Vec<Replacement>,
+    /// Where the guardrails of the files stand, and how messages call them.
+    guardrail_places: BTreeMap<Name, (Arc<str>, u64, String)>,
     report: &'r mut Report,
 }
 
@@ -59,6 +61,7 @@ pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report)
         defined_sinks: drafts.sinks.iter().map(|draft| draft.head.name.clone()).collect(),
         incomplete: drafts.incomplete,
         replacements: Vec::new(),
+        guardrail_places: BTreeMap::new(),
         report,
     };
     for draft in drafts.entities {

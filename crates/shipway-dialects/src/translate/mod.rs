@@ -31,6 +31,7 @@ use crate::usage::Usage;
 use form::Known;
 use policy::{Judge, refusal};
 
+pub(crate) use gemini::request_in::json_schema;
 pub use policy::{Dropped, Lossy, Maker, Options, OutputLimit};
 pub use responses::answer::Echo;
 pub use stream::Stream;

@@ -100,7 +100,7 @@ pub(crate) fn who_takes(
 ) -> Result<usize, GatewayError> {
     let (principal, headers) = (principal.clone(), headers.clone());
     let asked = Asked { api, principal, headers, head, body: Bytes::new() };
-    let way = Way::of(gateway, model, &asked, None)?;
+    let way = Way::of(gateway, model, &asked, (None, None))?;
     let speaks = |place: &usize| {
         let spoken = model.deployments[*place].spoken_to(api);
         spoken.is_some_and(|(dialect, _)| dialect == api.dialect)

@@ -1,12 +1,14 @@
 //! The guardrails of a call: before it is sent, and on its answer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use shipway_dialects::{ApiError, BadRequest, Head};
-use shipway_guardrails::Vault;
+use shipway_guardrails::{TextSchema, Vault};
 
 use super::{Asked, Refusal};
 use crate::{
-    guard::{Guarded, StreamGuard, Subject, Verdicts, Violation, check_answer, check_request},
+    guard::{Guarded, Held, StreamGuard, Subject, Verdicts, Violation, check_answer, check_request, wanted},
     model::Side,
     service::Model,
 };
@@ -17,13 +19,20 @@ pub(super) struct Screened {
     vault: Vault,
     pub(super) verdicts: Option<Verdicts>,
     pub(super) violation: Option<Violation>,
+    /// A guardrail sends the call elsewhere.
+    pub(super) rerouted: Option<String>,
+    /// The shape that the request asks for, where a guardrail asks.
+    wanted: Option<Arc<TextSchema>>,
 }
 
 /// Looks at a request, and leaves in it what may go on.
 pub(super) fn screen(model: &Model, asked: &mut Asked) -> Result<Screened, Refusal> {
     let guardrails = model.guards.on(Side::Input);
+    let asks = model.guards.ask_what_is_wanted();
+    let wanted = if asks { wanted(asked.api.dialect, &asked.body) } else { None };
     if guardrails.is_empty() {
-        return Ok(Screened { vault: Vault::default(), verdicts: None, violation: None });
+        let nothing = Vault::default();
+        return Ok(Screened { vault: nothing, verdicts: None, violation: None, rerouted: None, wanted });
     }
     let subject = Subject {
         dialect: asked.api.dialect,
@@ -32,7 +41,7 @@ pub(super) fn screen(model: &Model, asked: &mut Asked) -> Result<Screened, Refus
         goes_on: asked.head.previous_response.is_some(),
     };
     let unreadable = |not_json| Refusal::Theirs(ApiError::from(&BadRequest::NotJson(not_json)));
-    let Guarded { body, vault, verdicts, violation } =
+    let Guarded { body, vault, verdicts, violation, rerouted } =
         check_request(guardrails, &subject).map_err(unreadable)?;
     if body != asked.body {
         let own =
@@ -44,7 +53,7 @@ pub(super) fn screen(model: &Model, asked: &mut Asked) -> Result<Screened, Refus
         asked.head.preferences = before.preferences;
         asked.body = body;
     }
-    Ok(Screened { vault, verdicts: Some(verdicts), violation })
+    Ok(Screened { vault, verdicts: Some(verdicts), violation, rerouted, wanted })
 }
 
 impl Screened {
@@ -59,21 +68,23 @@ impl Screened {
         if self.leaves_answers(model, asked) {
             return None;
         }
-        Some(StreamGuard::new(model.guards.on(Side::Output), asked.api.dialect, self.vault))
+        Some(StreamGuard::new(model.guards.on(Side::Output), asked.api.dialect, (self.vault, self.wanted)))
     }
 
-    /// A whole answer as it goes to the caller, and what was found in it.
+    /// A whole answer as it goes to the caller, and what was found in it. `may_reroute`: another deployment can still be asked.
     pub(super) fn answer(
-        self,
+        &self,
         model: &Model,
         asked: &Asked,
         body: &Bytes,
-    ) -> (Result<Bytes, Violation>, Option<Verdicts>) {
+        may_reroute: bool,
+    ) -> (Result<Bytes, Held>, Option<Verdicts>) {
         if self.leaves_answers(model, asked) {
             return (Ok(body.clone()), None);
         }
+        let (guardrails, answer) = (model.guards.on(Side::Output), (asked.api.dialect, body));
         let (body, verdicts) =
-            check_answer(model.guards.on(Side::Output), asked.api.dialect, body, self.vault);
+            check_answer(guardrails, answer, (self.vault.clone(), self.wanted.as_deref()), may_reroute);
         (body, Some(verdicts))
     }
 }

@@ -16,6 +16,7 @@
 //! - `raw`: an answer that is neither JSON nor events
 //! - `on_the_way`: what is done with a stream besides passing it on
 //! - `relay`: a stream is passed on
+//! - `whole`: a whole answer is carried out, or left for another one where a guardrail says so
 //! - `ask`: one provider is asked about what lies there
 //! - `realtime`: a connection over which both sides speak
 //! - `kept`: what is asked about a response that its provider keeps
@@ -44,6 +45,7 @@ mod send;
 mod span;
 mod telling;
 mod way;
+mod whole;
 
 use std::{sync::Arc, time::Duration};
 
@@ -61,19 +63,18 @@ pub(crate) use kept::{FollowUp, follow_up};
 pub(crate) use realtime::{Connect, connect, unmetered};
 
 use crate::{
-    cache::{Kept, is_complete},
+    cache::Kept,
     error::{GatewayError, Thing},
     guard::Violation,
     ledger::Outcome,
     meter::Amount,
     retry,
     service::{Gateway, Model, Principal},
-    traces::Stage,
     upstream, wire,
 };
-use attempt::{Began, Whole};
+use attempt::Began;
 use attempts::Failed;
-use cached::Keeper;
+use cached::Cached;
 use guarded::Screened;
 use on_the_way::OnTheWay;
 use way::Way;
@@ -229,7 +230,7 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
     let (source, reserved) = match cached.as_ref().and_then(|cached| cached.hit.clone()) {
         Some(answer) => (Source::Kept(answer), None),
         None => {
-            let way = Way::of(gateway, &model, &asked, kept.as_ref())?;
+            let way = Way::of(gateway, &model, &asked, (kept.as_ref(), screened.rerouted.as_deref()))?;
             let reserved = way.reserve(&model, &asked)?;
             (Source::Way(Box::new(way)), Some(reserved))
         }
@@ -249,8 +250,12 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
     };
     let mut response = match began {
         Ok(began) => {
-            let keeper = cached.as_ref().and_then(|cached| cached.recorder(gateway, &began));
-            carry_out(gateway, &model, (&asked, began), call, After { keeper, screened })
+            let way = match &source {
+                Source::Way(way) => Some(&**way),
+                Source::Kept(_) => None,
+            };
+            let after = After { cached: cached.as_ref(), way, screened };
+            carry_out(gateway, &model, (&asked, began), call, after).await
         }
         Err(failed) => refused(gateway, asked.api.dialect, failed, call),
     };
@@ -289,8 +294,10 @@ async fn open(
 }
 
 /// What is done with an answer besides passing it on.
-struct After {
-    keeper: Option<Keeper>,
+struct After<'a> {
+    cached: Option<&'a Cached>,
+    /// None: the answer is one that was kept.
+    way: Option<&'a Way>,
     screened: Screened,
 }
 
@@ -327,43 +334,16 @@ fn refuse_blocked(
 }
 
 /// The answer, once it began.
-fn carry_out(
+async fn carry_out(
     gateway: &Gateway,
-    model: &Model,
+    model: &Arc<Model>,
     (asked, began): (&Asked, Began),
     mut call: Call,
-    after: After,
+    after: After<'_>,
 ) -> Response {
-    let After { keeper, screened } = after;
     let dialect = asked.api.dialect;
     match began {
-        Began::Whole(whole) => {
-            let Whole { status, headers, body, usage, service_tier } = *whole;
-            call.was_served_at(service_tier.as_deref());
-            if dialect == Dialect::OpenAiMedia {
-                call.made(Made::of_answer(&body));
-            }
-            let charge = call.charge_of_answer(asked.api, usage);
-            call.says(Stage::Written, &body);
-            call.finishes(|| finish_reasons(dialect, &body));
-            let (shown, verdicts) = screened.answer(model, asked, &body);
-            call.judged(verdicts);
-            let shown = match shown {
-                Ok(shown) => shown,
-                Err(violation) => return refuse_blocked(gateway, dialect, &violation, call, charge),
-            };
-            call.says(Stage::Given, &shown);
-            call.count_response(shown.len() as u64);
-            let mut headers = upstream::answer_headers(&headers);
-            call.settle(Outcome::Answered, Some(status), charge);
-            // What was asked as a stream is kept as a stream or not at all.
-            if let Some(keeper) = keeper.filter(|_| !asked.head.stream && is_complete(dialect, &body)) {
-                keeper.keep_whole(&body, &call);
-            }
-            put_cost(&mut headers, &call);
-            put_headers(&mut headers, gateway, dialect, &call);
-            respond(status, headers, Body::from(shown))
-        }
+        Began::Whole(whole) => whole::carry_out(gateway, model, (asked, *whole), call, after).await,
         Began::Raw(answer) => {
             let mut headers = upstream::answer_headers(&answer.headers);
             put_headers(&mut headers, gateway, dialect, &call);
@@ -385,7 +365,9 @@ fn carry_out(
             put_headers(&mut headers, gateway, dialect, &call);
             let status = first.status;
             call.answers_with(status);
-            let on_the_way = OnTheWay::new(dialect, keeper, screened.stream(model, asked));
+            let recorder = |cached: &Cached| cached.recorder(gateway, status, &first.headers);
+            let keeper = after.cached.and_then(recorder);
+            let on_the_way = OnTheWay::new(dialect, keeper, after.screened.stream(model, asked));
             let body = relay::body(*first, call, model.spec.timeouts.idle, on_the_way);
             respond(status, headers, body)
         }

@@ -27,6 +27,8 @@ mod contents;
 mod gemini;
 mod guardrails;
 mod guardrails_kept;
+mod guardrails_reroute;
+mod guardrails_shape;
 mod ledger;
 mod limits;
 mod media;

@@ -88,7 +88,7 @@ async fn begin(gateway: &Gateway, asked: Connect) -> Result<Response, Refusal> {
         head: head(&wish.model),
         body: Bytes::from(wish.query.clone()),
     };
-    let way = Way::of(gateway, &model, &asked, None)?;
+    let way = Way::of(gateway, &model, &asked, (None, None))?;
     let (mut call, ahead) = reserve(gateway, &model, &asked, &way)?;
     let began = attempts::first_answer(gateway, &model, &way, &asked, &mut call).await;
     let socket = match began {

@@ -1,0 +1,159 @@
+"""Guardrails that reroute, and answers that must have a shape, as the unmodified `openai` and `anthropic` clients see them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import anthropic
+import openai
+import pytest
+from gateway_setup import Gateway
+from mock_provider import script
+
+PRICE = "price: { input: 1, cached_input: 0.1, cache_write: 1.25, output: 10 }"
+MODELS = f"""
+kind: llm_guardrail
+name: sensitive
+action: reroute
+find: {{ personal: [email] }}
+---
+kind: llm_guardrail
+name: place
+action: block
+find:
+  json_schema:
+    type: object
+    properties: {{ city: {{ type: string, pattern: '^[A-Z]' }} }}
+    required: [city]
+    additionalProperties: false
+---
+kind: llm_guardrail
+name: asked
+action: block
+find: {{ fits: request }}
+---
+kind: llm_model
+name: careful
+guardrails: [sensitive]
+route: usual
+deployments:
+  - {{ name: usual, provider: openai, model: careful-usual, {PRICE} }}
+  - {{ name: ours, provider: openai, model: careful-ours, {PRICE} }}
+on_guardrail: ours
+---
+kind: llm_model
+name: shaped
+guardrails: [place]
+deployments: [{{ provider: openai, model: shaped-upstream, {PRICE} }}]
+---
+kind: llm_model
+name: shaped_claude
+guardrails: [place]
+deployments: [{{ provider: anthropic, model: shaped-upstream, {PRICE} }}]
+---
+kind: llm_model
+name: asked_for
+guardrails: [asked]
+deployments: [{{ provider: openai, model: asked-upstream, {PRICE} }}]
+"""
+MAIL = "ada.lovelace@mail.example.org"
+GOOD = '{"city":"Oslo"}'
+BAD = '{"city":"oslo"}'
+
+
+@pytest.fixture(scope="module")
+def judged(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Gateway:
+    definitions: Path = tmp_path_factory.mktemp("judged") / "models.yaml"
+    definitions.write_text(MODELS, encoding="utf-8")
+    gateway.server.cli("apply", str(definitions))
+    return gateway
+
+
+@pytest.fixture
+def client(judged: Gateway) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=judged.openai, api_key=judged.key, max_retries=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def claude(judged: Gateway) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=judged.url, api_key=judged.key, max_retries=0) as opened:
+        yield opened
+
+
+def user(said: str) -> list[dict]:
+    return [{"role": "user", "content": said}]
+
+
+def says(text: str, words: str = "chunks=3") -> list[dict]:
+    """What a user says so that the provider answers exactly `text`."""
+    return user(script(f"{words},text={quote(text, safe='')}"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_in_which_something_is_found_goes_elsewhere(client, judged, stream):
+    for said, deployment in [("nothing", "usual"), (f"I am {MAIL}", "ours")]:
+        raw = client.chat.completions.with_raw_response.create(
+            model="careful", messages=user(said), stream=stream
+        )
+        assert raw.headers["x-shipway-deployment"] == deployment
+        assert ("sensitive=rerouted" in raw.headers["x-shipway-guardrails"]) == (deployment == "ours")
+        if stream:
+            assert list(raw.parse())
+        else:
+            assert raw.parse().choices[0].message.content
+
+
+def test_an_answer_in_which_something_is_found_is_asked_for_elsewhere(client, judged):
+    with pytest.raises(openai.BadRequestError) as refused:
+        # The other deployment of the provider that is played says the same, so the second answer is refused.
+        client.chat.completions.create(model="careful", messages=says(f"ask {MAIL}"))
+    assert refused.value.code == "guardrail.sensitive" and MAIL not in str(refused.value)
+    headers = refused.value.response.headers
+    assert headers["x-shipway-guardrails"] == "sensitive=rerouted, sensitive=blocked"
+    assert headers["x-shipway-attempts"] == "2" and float(headers["x-shipway-cost"]) > 0
+
+
+def test_answers_fit_the_schema_or_are_refused_whole_and_streamed(client, claude):
+    assert client.chat.completions.create(model="shaped", messages=says(GOOD)).choices[0].message.content == GOOD
+    stream = client.chat.completions.create(model="shaped", messages=says(GOOD), stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == GOOD
+    with client.responses.stream(model="shaped", input=says(GOOD)[0]["content"]) as events:
+        assert events.get_final_response().output_text == GOOD
+    with claude.messages.stream(model="shaped_claude", max_tokens=200, messages=says(GOOD)) as events:
+        assert events.get_final_text() == GOOD
+    for text in [BAD, "Oslo"]:
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.chat.completions.create(model="shaped", messages=says(text))
+        assert refused.value.code == "guardrail.place" and text not in str(refused.value)
+        written = ""
+        with pytest.raises(openai.APIError) as broken:
+            for chunk in client.chat.completions.create(model="shaped", messages=says(text), stream=True):
+                written += "".join(choice.delta.content or "" for choice in chunk.choices)
+        assert broken.value.code == "guardrail.place" and written == ""
+        with pytest.raises(anthropic.APIStatusError) as broken_claude:
+            with claude.messages.stream(model="shaped_claude", max_tokens=200, messages=says(text)) as events:
+                events.until_done()
+        assert "guardrail place" in str(broken_claude.value)
+
+
+def test_answers_fit_what_their_request_asks_for(client):
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
+    wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema, "strict": True}}
+    answer = client.chat.completions.create(model="asked_for", messages=user("where?"), response_format=wanted)
+    assert isinstance(json.loads(answer.choices[0].message.content)["city"], str)
+    # Who asks for nothing gets any text.
+    assert client.chat.completions.create(model="asked_for", messages=says("Oslo")).choices[0].message.content == "Oslo"
+
+
+def test_a_guardrail_that_reroutes_needs_a_way(judged, tmp_path):
+    nowhere = tmp_path / "nowhere.yaml"
+    nowhere.write_text(MODELS.replace("on_guardrail: ours\n", "").replace("route: usual\n", ""), encoding="utf-8")
+    command = [judged.binary, "plan", str(nowhere), "--server", judged.server.url]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert refused.returncode != 0
+    assert "llm_guardrail sensitive reroutes, and on_guardrail is missing" in refused.stderr
