@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::judge::Judge;
+
 /// The most regular expressions of one detector, and the longest of them.
 const MOST_PATTERNS: usize = 64;
 const LONGEST_PATTERN: usize = 1_024;
@@ -34,6 +36,8 @@ pub enum Detector {
     JsonSchema(Value),
     /// What the text of an answer must fit: `request`, the schema that its request asks for, if it asks for one.
     Fits(FitsWhat),
+    /// What another model says of a text.
+    Judge(Judge),
 }
 
 /// What an answer must fit.
@@ -160,6 +164,9 @@ pub enum BadDetector {
     /// A schema cannot be checked.
     #[error("the schema cannot be checked: {0}")]
     Schema(String),
+    /// Another model cannot be asked like this.
+    #[error("{0}")]
+    Judge(String),
     /// Something cannot be a host or a name of a tool.
     #[error("`{0}` is no such name")]
     Item(String),
@@ -178,6 +185,7 @@ impl Detector {
             Self::Size(_) => "size",
             Self::JsonSchema(_) => "json_schema",
             Self::Fits(_) => "fits",
+            Self::Judge(_) => "judge",
         }
     }
 
@@ -191,7 +199,15 @@ impl Detector {
 
     /// Whether it looks at an answer as a whole, once all of it is there.
     pub const fn reads_whole_answers(&self) -> bool {
-        matches!(self, Self::JsonSchema(_) | Self::Fits(_))
+        matches!(self, Self::JsonSchema(_) | Self::Fits(_) | Self::Judge(_))
+    }
+
+    /// The other model that it asks, if it asks one.
+    pub const fn judge(&self) -> Option<&Judge> {
+        match self {
+            Self::Judge(judge) => Some(judge),
+            _ => None,
+        }
     }
 
     /// Whether it is about answers only, or about requests only: `Some(true)` for answers.
@@ -213,6 +229,7 @@ impl Detector {
             Self::Urls(Hosts { allow, deny }) => check_items(allow, deny, is_host)?,
             Self::Tools(Names { allow, deny }) => check_items(allow, deny, is_tool)?,
             Self::Size(limits) if *limits == Limits::default() => return Err(BadDetector::Nothing),
+            Self::Judge(judge) => judge.check()?,
             Self::JsonSchema(schema) => drop(crate::TextSchema::new(schema)?),
             _ => {}
         }

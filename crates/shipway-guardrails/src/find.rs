@@ -87,7 +87,11 @@ impl Finder {
                 }
             }
             Detector::Urls(hosts) => own.push(part("url", host::PATTERN, Judge::Hosts(hosts.clone()))?),
-            Detector::Tools(_) | Detector::Size(_) | Detector::JsonSchema(_) | Detector::Fits(_) => {}
+            Detector::Tools(_)
+            | Detector::Size(_)
+            | Detector::JsonSchema(_)
+            | Detector::Fits(_)
+            | Detector::Judge(_) => {}
         }
         parts.append(&mut own);
         let patterns: Vec<&str> = parts.iter().map(|part| part.regex.as_str()).collect();

@@ -7,6 +7,7 @@
 //! - `find`: findings in one text
 //! - `personal`, `secret`, `unicode`, `host`: the detectors that are built in
 //! - `schema`: texts that must be JSON of a shape
+//! - `judge`: another model that is asked, as definitions write it; asking is for others
 //! - `alive`: from where on the end of a text may become part of a finding
 //! - `window`: findings in a text that comes in pieces
 //! - `vault`: placeholders and what they stand for
@@ -17,6 +18,7 @@ mod alive;
 mod detector;
 mod find;
 mod host;
+mod judge;
 mod personal;
 mod schema;
 mod secret;
@@ -28,6 +30,7 @@ pub use detector::{
     BadDetector, Detector, FitsWhat, Hosts, Limits, Names, PersonalKind, SecretKind, UnicodeKind,
 };
 pub use find::{Finder, Finding};
+pub use judge::{Judge, OnFailure, Score};
 pub use schema::{Misfit, TextSchema};
 pub use vault::Vault;
 pub use window::{Change, LONGEST_HELD_BYTES, Settled, Watched, Window};

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use shipway_core::{Failure, Kind, Name};
-use shipway_definitions::{DefinitionKind, DefinitionSet, Selection, Service, View};
+use shipway_definitions::{DefinitionKind, DefinitionSet, LlmModel, Selection, Service, View};
 
 use crate::{
     Binding,
@@ -89,7 +89,8 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
         users.map(consumer).collect()
     };
     let consumers = match subject.kind {
-        DefinitionKind::Gate | DefinitionKind::Sink | DefinitionKind::LlmModel => Vec::new(),
+        DefinitionKind::Gate | DefinitionKind::Sink => Vec::new(),
+        DefinitionKind::LlmModel => judged(result, name),
         DefinitionKind::LlmGuardrail => llm_models(result, "is guarded by it", name),
         DefinitionKind::Entity => views(result, "describes it", |view| view.entity == *name),
         DefinitionKind::Source => {
@@ -136,6 +137,24 @@ fn llm_models(set: &DefinitionSet, effect: &str, guardrail: &Name) -> Vec<Consum
     let models = set.llm_models.values().map(|model| &model.definition);
     let models = models.filter(|model| model.guardrails.contains(guardrail));
     models.map(|model| Consumer::new(ConsumerKind::LlmModel, &model.name, effect.to_owned())).collect()
+}
+
+/// Models that are judged by this one.
+fn judged(set: &DefinitionSet, judge: &Name) -> Vec<Consumer> {
+    let asks = |guardrail: &Name| {
+        let known = set.llm_guardrails.get(guardrail).and_then(|known| known.definition.find.judge());
+        known.is_some_and(|asked| asked.model == *judge)
+    };
+    let models = set.llm_models.values().map(|model| &model.definition);
+    let judged = models.filter_map(|model| Some((model, model.guardrails.iter().find(|name| asks(name))?)));
+    let consumer = |(model, guardrail): (&LlmModel, &Name)| {
+        Consumer::new(
+            ConsumerKind::LlmModel,
+            &model.name,
+            format!("is judged by it: llm_guardrail {guardrail}"),
+        )
+    };
+    judged.map(consumer).collect()
 }
 
 fn selections(set: &DefinitionSet, effect: &str, uses: impl Fn(&Selection) -> bool) -> Vec<Consumer> {

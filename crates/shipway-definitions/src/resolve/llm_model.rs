@@ -49,7 +49,10 @@ impl Resolver<'_> {
 
     pub(super) fn llm_models(&mut self, drafts: Vec<LlmModelDraft>) {
         for LlmModelDraft { model, place } in drafts {
-            let Some(model) = model else { continue };
+            let Some(model) = model else {
+                self.has_broken_models = true;
+                continue;
+            };
             let names =
                 || std::iter::once(model.name.as_str()).chain(model.called.iter().map(String::as_str));
             let others = self.set.llm_models.values().chain(
@@ -91,9 +94,11 @@ impl Resolver<'_> {
                 self.report.refuse(path, *line, message, Some(WHERE_TO.to_owned()));
                 continue;
             }
+            self.model_places.insert(model.name.clone(), place);
             self.set.llm_models.insert(model.name.clone(), Arc::new(Versioned::llm_model(model)));
         }
         self.judge_models_in_force();
+        self.check_judges();
     }
 
     /// A guardrail of the model that reroutes, where the model does not say where to.

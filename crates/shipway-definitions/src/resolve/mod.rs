@@ -16,6 +16,7 @@
 mod choice;
 mod enrich;
 mod expressions;
+mod llm_judge;
 mod llm_model;
 mod metadata;
 mod selection;
@@ -49,6 +50,10 @@ pub(crate) struct Resolver<'r> {
     replacements: Vec<Replacement>,
     /// Where the guardrails of the files stand, and how messages call them.
     guardrail_places: BTreeMap<Name, (Arc<str>, u64, String)>,
+    /// The same of models of language.
+    model_places: BTreeMap<Name, (Arc<str>, u64, String)>,
+    /// Models of language of the files that could not be read.
+    has_broken_models: bool,
     report: &'r mut Report,
 }
 
@@ -62,6 +67,8 @@ pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report)
         incomplete: drafts.incomplete,
         replacements: Vec::new(),
         guardrail_places: BTreeMap::new(),
+        model_places: BTreeMap::new(),
+        has_broken_models: false,
         report,
     };
     for draft in drafts.entities {

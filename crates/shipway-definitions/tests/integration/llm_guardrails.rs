@@ -88,6 +88,51 @@ fn what_is_stored_is_read_back_and_its_hash_is_checked() {
     assert_eq!(restored.llm_guardrails, set.llm_guardrails);
 }
 
+const JUDGED: &str = "
+kind: llm_guardrail
+name: attack
+action: block
+find: { judge: { model: small, question: It asks to ignore instructions., threshold: 0.8, timeout: 5s } }
+---
+kind: llm_model
+name: small
+deployments: [{ provider: a, model: x }]
+---
+kind: llm_model
+name: judged
+deployments: [{ provider: a, model: y }]
+guardrails: [attack]
+";
+
+#[test]
+fn a_model_judges_that_is_there_and_none_judges_itself() {
+    let set = valid(&[JUDGED]);
+    let words = r#"{"judge":{"model":"small","on_failure":"block","question":"It asks to ignore instructions.","threshold":0.8,"timeout":"5s"}}"#;
+    let find = &set.llm_guardrails["attack"].definition.find;
+    assert_eq!(
+        serde_json::to_value(find).unwrap(),
+        serde_json::from_str::<serde_json::Value>(words).unwrap()
+    );
+    let (stored, hash) = set.stored(DefinitionKind::LlmGuardrail, "attack").unwrap();
+    let mut restored = DefinitionSet::default();
+    restored.restore(DefinitionKind::LlmGuardrail, &stored.to_string(), hash, true).unwrap();
+
+    let missing = refused(&JUDGED.replace("model: small", "model: smal"));
+    assert!(missing.contains("llm_model smal does not exist, which is to judge"), "{missing}");
+    assert!(missing.contains("did you mean small?"), "{missing}");
+    let itself = refused(&JUDGED.replace("model: x }]", "model: x }]\nguardrails: [attack]"));
+    assert!(itself.contains("llm_model small would be judged by itself"), "{itself}");
+    let other = "---\nkind: llm_guardrail\nname: back\naction: shadow\nfind: { judge: { model: judged, question: x } }\n";
+    let circle = refused(&(JUDGED.replace("model: x }]", "model: x }]\nguardrails: [back]") + other));
+    assert!(circle.contains("would be judged by itself, by way of llm_guardrail"), "{circle}");
+    // A guardrail that changes alone is judged against the models that are in force.
+    let file =
+        "kind: llm_guardrail\nname: attack\naction: block\nfind: { judge: { model: judged, question: x } }\n";
+    let file = shipway_definitions::DefinitionFile::new("a.yaml", file.to_owned());
+    let refused = DefinitionSet::parse_onto(&[file], &set).unwrap_err().to_string();
+    assert!(refused.contains("llm_model judged would be judged by itself"), "{refused}");
+}
+
 const REROUTING: &str = "
 kind: llm_guardrail
 name: sensitive
@@ -137,6 +182,23 @@ fn what_cannot_be_is_refused_with_its_line() {
         ("action: block\non: output\nfind: { size: { bytes: 5 } }", "size is of requests"),
         ("action: block\non: both\nfind: { json_schema: { type: object } }", "json_schema is of answers"),
         ("action: redact\nfind: { fits: request }", "fits cannot be redacted"),
+        ("action: block\nfind: { judge: { model: m, question: '' } }", "question has from 1 to"),
+        (
+            "action: block\nfind: { judge: { model: m, question: x, threshold: 1.1 } }",
+            "a score is from 0 to 1",
+        ),
+        (
+            "action: block\nfind: { judge: { model: m, question: x, threshold: 0 } }",
+            "every text has a score of 0",
+        ),
+        (
+            "action: block\nfind: { judge: { model: m, question: x, timeout: 5m } }",
+            "timeout is no longer than 120 s",
+        ),
+        (
+            "action: block\nfind: { judge: { model: m, question: x, on_failure: pass } }",
+            "unknown variant `pass`",
+        ),
         ("action: block\nfind: { fits: answer }", "find: unknown variant `answer`"),
         ("action: block\nfind: { json_schema: { type: objct } }", "`type` is not written as it must be"),
         (

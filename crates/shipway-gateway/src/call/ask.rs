@@ -99,7 +99,7 @@ pub(crate) fn who_takes(
     head: Head,
 ) -> Result<usize, GatewayError> {
     let (principal, headers) = (principal.clone(), headers.clone());
-    let asked = Asked { api, principal, headers, head, body: Bytes::new() };
+    let asked = Asked { api, principal, headers, head, body: Bytes::new(), judges: None };
     let way = Way::of(gateway, model, &asked, (None, None))?;
     let speaks = |place: &usize| {
         let spoken = model.deployments[*place].spoken_to(api);

@@ -41,6 +41,8 @@ pub(crate) enum Charge {
 
 /// What is known of a call before it begins.
 pub(super) struct Description {
+    /// Its id, where it has one already.
+    pub(super) id: Option<String>,
     pub(super) caller: String,
     pub(super) user: Option<String>,
     pub(super) model: String,
@@ -94,6 +96,7 @@ impl Call {
     pub(super) fn open(gateway: Gateway, reservation: Reservation, description: Description) -> Self {
         let now = reservation.began;
         let Description {
+            id,
             caller,
             user,
             model,
@@ -108,7 +111,7 @@ impl Call {
         } = description;
         let span = CallSpan::begin(api, &asked);
         let opened = Opened {
-            call: new_call_id(),
+            call: id.unwrap_or_else(new_call_id),
             at_us: now.0,
             chain: reservation.chain.clone(),
             caller,

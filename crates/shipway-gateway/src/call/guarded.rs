@@ -6,11 +6,14 @@ use bytes::Bytes;
 use shipway_dialects::{ApiError, BadRequest, Head};
 use shipway_guardrails::{TextSchema, Vault};
 
-use super::{Asked, Refusal};
+use super::{Asked, Refusal, judging::Asking};
 use crate::{
-    guard::{Guarded, Held, StreamGuard, Subject, Verdicts, Violation, check_answer, check_request, wanted},
+    guard::{
+        Guarded, Held, StreamGuard, Subject, Texts, Verdicts, Violation, check_answer, check_request, wanted,
+    },
+    ledger::new_call_id,
     model::Side,
-    service::Model,
+    service::{Gateway, Model},
 };
 
 /// What guardrails said of a request, and what its answer needs of them.
@@ -23,6 +26,8 @@ pub(super) struct Screened {
     pub(super) rerouted: Option<String>,
     /// The shape that the request asks for, where a guardrail asks.
     wanted: Option<Arc<TextSchema>>,
+    /// The id of the call, where another model was asked about it before it began.
+    id: Option<String>,
 }
 
 /// Looks at a request, and leaves in it what may go on.
@@ -32,7 +37,14 @@ pub(super) fn screen(model: &Model, asked: &mut Asked) -> Result<Screened, Refus
     let wanted = if asks { wanted(asked.api.dialect, &asked.body) } else { None };
     if guardrails.is_empty() {
         let nothing = Vault::default();
-        return Ok(Screened { vault: nothing, verdicts: None, violation: None, rerouted: None, wanted });
+        return Ok(Screened {
+            vault: nothing,
+            verdicts: None,
+            violation: None,
+            rerouted: None,
+            wanted,
+            id: None,
+        });
     }
     let subject = Subject {
         dialect: asked.api.dialect,
@@ -53,10 +65,28 @@ pub(super) fn screen(model: &Model, asked: &mut Asked) -> Result<Screened, Refus
         asked.head.preferences = before.preferences;
         asked.body = body;
     }
-    Ok(Screened { vault, verdicts: Some(verdicts), violation, rerouted, wanted })
+    Ok(Screened { vault, verdicts: Some(verdicts), violation, rerouted, wanted, id: None })
 }
 
 impl Screened {
+    /// Asks other models about the request, where guardrails do and none of the others refuses it.
+    pub(super) async fn ask_models(&mut self, gateway: &Gateway, asked: &Asked) {
+        let Some(verdicts) = self.verdicts.as_mut().filter(|_| self.violation.is_none()) else { return };
+        if !verdicts.ask_models() {
+            return;
+        }
+        let id = new_call_id();
+        let texts = Texts::of_request(asked.api.dialect, &asked.body);
+        Asking::of(gateway, asked, &id).ask(verdicts, &texts).await;
+        self.id = Some(id);
+        (self.violation, self.rerouted) = (verdicts.violation(), verdicts.rerouted());
+    }
+
+    /// The id that the call has already.
+    pub(super) fn take_id(&mut self) -> Option<String> {
+        self.id.take()
+    }
+
     /// Whether an answer goes on without being looked at.
     fn leaves_answers(&self, model: &Model, asked: &Asked) -> bool {
         let writes = asked.api.writes;

@@ -15,6 +15,10 @@ const TRACE_PARENT: &str = "traceparent";
 /// What is longer is cut.
 const LONGEST: usize = 512;
 const MOST_TAGS: usize = 32;
+/// Tags that this server itself gives begin so.
+const OURS: &str = "shipway.";
+/// The call that a call judges.
+const JUDGES: &str = "shipway.judges";
 
 /// Costs nothing where nothing is said.
 pub(super) fn labels(asked: &Asked) -> Labels {
@@ -23,7 +27,10 @@ pub(super) fn labels(asked: &Asked) -> Labels {
         session: said(headers, SESSION).or_else(|| head.session.as_deref().and_then(cut)),
         prompt: said(headers, PROMPT).or_else(|| head.prompt.as_deref().and_then(cut)),
         trace: trace(headers),
-        tags: tags(headers, &head.metadata),
+        tags: match &asked.judges {
+            Some(judged) => BTreeMap::from([(JUDGES.to_owned(), judged.call.clone())]),
+            None => tags(headers, &head.metadata),
+        },
     }
 }
 
@@ -49,7 +56,7 @@ fn tags(headers: &HeaderMap, metadata: &[(String, String)]) -> BTreeMap<String, 
     });
     let in_body = metadata.iter().filter_map(|(name, text)| Some((cut(name)?, cut(text)?)));
     for (name, text) in in_headers.chain(in_body) {
-        if tags.len() < MOST_TAGS {
+        if tags.len() < MOST_TAGS && !name.starts_with(OURS) {
             tags.entry(name).or_insert(text);
         }
     }

@@ -4,6 +4,7 @@
 //! Guardrails of the answer look at it last. Until the answer begins, another deployment can still give it; from then on what goes wrong is said within the stream.
 //!
 //! - `guarded`: the guardrails of a call
+//! - `judging`: those that ask another model
 //! - `cached`: an answer that is kept is given again
 //! - `charge`: what a call has reserved and what it costs; settles by itself when the call is dropped
 //! - `way`: who may answer, in which order, and what is reserved for that; `outlook` is what the strategies look at
@@ -31,6 +32,7 @@ mod attempts;
 mod cached;
 mod charge;
 mod guarded;
+mod judging;
 mod kept;
 mod labels;
 mod on_the_way;
@@ -76,6 +78,7 @@ use attempt::Began;
 use attempts::Failed;
 use cached::Cached;
 use guarded::Screened;
+use judging::{Asking, Judging};
 use on_the_way::OnTheWay;
 use way::Way;
 
@@ -113,6 +116,8 @@ struct Asked {
     headers: HeaderMap,
     head: Head,
     body: Bytes,
+    /// It judges another call.
+    judges: Option<Judging>,
 }
 
 /// Answers a call, in the words of its API whatever happens.
@@ -157,7 +162,7 @@ async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal>
     if let Some((model, is_stream)) = said_by_path {
         (head.model, head.stream) = (model, is_stream);
     }
-    let asked = Asked { api, principal, headers, head, body };
+    let asked = Asked { api, principal, headers, head, body, judges: None };
     let installed = gateway.installed();
     if let Some(model) = installed.find(&asked.head.model) {
         return call_model(gateway, Arc::clone(model), asked).await;
@@ -197,7 +202,7 @@ async fn call_local(
     }
     let tokens = asked.head.estimated_input_tokens();
     let reserved = Amount { nanos: 0, tokens: i64::try_from(tokens).unwrap_or(i64::MAX) };
-    let mut call = open(gateway, &asked, &name, Some(reserved), LOCAL_TOTAL).await?;
+    let mut call = open(gateway, (&asked, None), &name, Some(reserved), LOCAL_TOTAL).await?;
     let response = local.embeddings(asked.body).await;
     let outcome = if response.status().is_success() { Outcome::Answered } else { Outcome::Refused };
     call.answered_here(&name);
@@ -212,7 +217,8 @@ enum Source {
 }
 
 async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> Result<Response, Refusal> {
-    if !asked.principal.may_use(&asked.head.model, &model.spec.name) {
+    // Whoever may ask the model that is judged has it judged.
+    if asked.judges.is_none() && !asked.principal.may_use(&asked.head.model, &model.spec.name) {
         let (key, model) = (asked.principal.name, asked.head.model);
         return Err(GatewayError::ModelNotAllowed { key, model }.into());
     }
@@ -223,6 +229,7 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
     // As it was written; guardrails may change what is sent.
     let written = model.spec.content.map(|_| asked.body.clone());
     let mut screened = guarded::screen(&model, &mut asked)?;
+    screened.ask_models(gateway, &asked).await;
     if let Some(violation) = screened.violation.take() {
         return blocked(gateway, &model, (&asked, written), screened, &violation).await;
     }
@@ -235,7 +242,8 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
             (Source::Way(Box::new(way)), Some(reserved))
         }
     };
-    let mut call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total).await?;
+    let id = screened.take_id();
+    let mut call = open(gateway, (&asked, id), &model.spec.name, reserved, model.spec.timeouts.total).await?;
     call.remembers(&model, &asked, written);
     call.judged(screened.verdicts.take());
     if let Some(cached) = &cached {
@@ -265,10 +273,10 @@ async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> R
     Ok(response)
 }
 
-/// Reserves, and enters the call into the ledger. Without `reserved` it is one that uses nothing whatever happens.
+/// Reserves, and enters the call into the ledger, under `id` if it has one already. Without `reserved` it is one that uses nothing whatever happens.
 async fn open(
     gateway: &Gateway,
-    asked: &Asked,
+    (asked, id): (&Asked, Option<String>),
     model: &str,
     reserved: Option<Amount>,
     total: Duration,
@@ -277,6 +285,7 @@ async fn open(
         return Err(GatewayError::LedgerBehind);
     }
     let description = Description {
+        id,
         caller: asked.principal.name.clone(),
         user: asked.head.user.clone(),
         model: model.to_owned(),
@@ -309,7 +318,8 @@ async fn blocked(
     mut screened: Screened,
     violation: &Violation,
 ) -> Result<Response, Refusal> {
-    let mut call = open(gateway, asked, &model.spec.name, None, model.spec.timeouts.total).await?;
+    let id = screened.take_id();
+    let mut call = open(gateway, (asked, id), &model.spec.name, None, model.spec.timeouts.total).await?;
     call.remembers(model, asked, written);
     call.judged(screened.verdicts.take());
     Ok(refuse_blocked(gateway, asked.api.dialect, violation, call, Charge::Nothing))
@@ -367,7 +377,8 @@ async fn carry_out(
             call.answers_with(status);
             let recorder = |cached: &Cached| cached.recorder(gateway, status, &first.headers);
             let keeper = after.cached.and_then(recorder);
-            let on_the_way = OnTheWay::new(dialect, keeper, after.screened.stream(model, asked));
+            let asking = Asking::of(gateway, asked, call.id());
+            let on_the_way = OnTheWay::new(dialect, keeper, after.screened.stream(model, asked), asking);
             let body = relay::body(*first, call, model.spec.timeouts.idle, on_the_way);
             respond(status, headers, body)
         }

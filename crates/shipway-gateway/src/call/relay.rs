@@ -61,7 +61,7 @@ impl Relay {
             let was_over = self.is_over;
             let out = self.reading.take();
             self.call.passes(Stage::Written, &out);
-            let out = match self.on_the_way.pass(out, was_over) {
+            let out = match self.on_the_way.pass(out, was_over).await {
                 Ok(out) => out,
                 Err(violation) => self.block(&violation),
             };

@@ -11,12 +11,14 @@ use super::{
     attempt::{Began, Whole},
     attempts,
     charge::Call,
-    finish_reasons, put_cost, put_headers, refuse_blocked, refused, respond,
+    finish_reasons,
+    judging::Asking,
+    put_cost, put_headers, refuse_blocked, refused, respond,
     way::Way,
 };
 use crate::{
     cache::is_complete,
-    guard::Held,
+    guard::{Held, Texts},
     ledger::Outcome,
     service::{Gateway, Model},
     traces::Stage,
@@ -40,7 +42,14 @@ pub(super) async fn carry_out(
             call.made(Made::of_answer(&whole.body));
         }
         let charge = call.charge_of_answer(asked.api, whole.usage);
-        let (shown, verdicts) = after.screened.answer(model, asked, &whole.body, elsewhere.is_some());
+        let (mut shown, mut verdicts) = after.screened.answer(model, asked, &whole.body, elsewhere.is_some());
+        if let Some(verdicts) = verdicts.as_mut().filter(|verdicts| shown.is_ok() && verdicts.ask_models()) {
+            let texts = Texts::of_answer(dialect, &whole.body);
+            Asking::of(gateway, asked, call.id()).ask(verdicts, &texts).await;
+            if let Some(held) = verdicts.held() {
+                shown = Err(held);
+            }
+        }
         call.judged(verdicts);
         let shown = match (shown, elsewhere) {
             (Err(Held::Rerouted(guardrail)), Some(way)) => {

@@ -43,10 +43,9 @@ pub(crate) fn check_answer(
     if verdicts.read_whole_answers() && verdicts.violation().is_none() {
         look(&mut verdicts, wanted, &super::whole::Texts::of_answer(dialect, body));
     }
-    match (verdicts.violation(), verdicts.rerouted()) {
-        (Some(violation), _) => (Err(Held::Refused(violation)), verdicts),
-        (None, Some(guardrail)) => (Err(Held::Rerouted(guardrail)), verdicts),
-        (None, None) => (Ok(splice(body, edits)), verdicts),
+    match verdicts.held() {
+        Some(held) => (Err(held), verdicts),
+        None => (Ok(splice(body, edits)), verdicts),
     }
 }
 

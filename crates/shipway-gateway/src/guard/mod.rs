@@ -8,6 +8,7 @@
 //! - `counts`: how often each guardrail looked and found something, and how long it took
 //! - `verdict`: what the guardrails say of one call
 //! - `request`: a request
+//! - `judged`: what another model says of a text; who asks it is `call/judging.rs`
 //! - `answer`: a whole answer
 //! - `stream`: a stream; `run`: one text in it
 //! - `whole`: an answer as a whole, once all of it is there
@@ -16,6 +17,7 @@
 
 mod answer;
 mod counts;
+mod judged;
 mod request;
 mod run;
 mod stream;
@@ -29,11 +31,12 @@ use shipway_guardrails::{Detector, Finder, TextSchema};
 
 pub(crate) use answer::{Held, check_answer};
 pub(crate) use counts::{Counts, Tally};
+pub(crate) use judged::{Judged, question};
 pub(crate) use request::{Guarded, Subject, check_request};
 pub(crate) use stream::StreamGuard;
 pub(crate) use try_text::{Tried, try_text};
 pub(crate) use verdict::{Verdicts, Violation};
-pub(crate) use whole::wanted;
+pub(crate) use whole::{Texts, wanted};
 
 use crate::{
     error::GatewayError,

@@ -12,7 +12,13 @@ use bytes::{Bytes, BytesMut};
 use shipway_dialects::{Dialect, Ends, Event, Frame, Sort, decode_text, encode_text, frame_texts, splice};
 use shipway_guardrails::{TextSchema, Vault};
 
-use super::{Guardrail, Verdicts, answer::refuse_tools, run::Run, verdict::Violation, whole::WholeStream};
+use super::{
+    Guardrail, Verdicts,
+    answer::refuse_tools,
+    run::Run,
+    verdict::Violation,
+    whole::{Texts, WholeStream},
+};
 use crate::model::Side;
 
 /// The most frames that are held; with more of them whatever is written is taken for whole.
@@ -91,6 +97,17 @@ impl StreamGuard {
         if let Some(whole) = &mut self.whole {
             whole.settle(&mut self.verdicts);
         }
+        self.release()
+    }
+
+    /// What another model is to be asked about before anything else goes out, and where its verdict goes.
+    pub(crate) fn to_be_judged(&mut self) -> Option<(Texts, &mut Verdicts)> {
+        let texts = self.whole.as_mut()?.take_unjudged()?;
+        Some((texts, &mut self.verdicts))
+    }
+
+    /// What may go out after another model was asked.
+    pub(crate) fn was_judged(&mut self) -> Result<Bytes, Violation> {
         self.release()
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use shipway_dialects::{ApiError, Cause};
 
-use super::Guardrail;
+use super::{Guardrail, Held};
 use crate::{
     ledger::VerdictFact,
     model::{GuardrailAction, Side},
@@ -28,6 +28,8 @@ pub(crate) struct Verdicts {
 #[derive(Debug, Clone, Default)]
 struct Found {
     findings: u64,
+    /// How often who should have judged did not.
+    failures: u64,
     labels: BTreeSet<String>,
     took: Duration,
 }
@@ -77,6 +79,11 @@ impl Verdicts {
         &self.guardrails
     }
 
+    /// Whether one of them asks another model.
+    pub(crate) fn ask_models(&self) -> bool {
+        self.guardrails.iter().any(|guardrail| guardrail.spec.detector.judge().is_some())
+    }
+
     /// Whether one of them looks at whole answers.
     pub(super) fn read_whole_answers(&self) -> bool {
         self.guardrails.iter().any(|guardrail| guardrail.spec.detector.reads_whole_answers())
@@ -95,20 +102,33 @@ impl Verdicts {
         }
     }
 
+    /// Who should have judged for the guardrail at this place did not. `reason` says nothing of the text.
+    pub(super) fn failed(&mut self, place: usize, reason: &str) {
+        let found = &mut self.found[place];
+        found.failures += 1;
+        found.labels.insert(reason.to_owned());
+    }
+
+    /// Why the call does not go on as it is.
+    pub(crate) fn held(&self) -> Option<Held> {
+        let refused = self.violation().map(Held::Refused);
+        refused.or_else(|| self.rerouted().map(Held::Rerouted))
+    }
+
     /// From here on time counts for the next guardrail that looks.
-    pub(super) fn begins(&mut self) {
+    pub(crate) fn begins(&mut self) {
         self.mark = Instant::now();
     }
 
     /// The guardrail at this place has looked.
-    pub(super) fn looked(&mut self, place: usize) {
+    pub(crate) fn looked(&mut self, place: usize) {
         let now = Instant::now();
         self.found[place].took += now - self.mark;
         self.mark = now;
     }
 
     /// The first guardrail that refuses, if one does.
-    pub(super) fn violation(&self) -> Option<Violation> {
+    pub(crate) fn violation(&self) -> Option<Violation> {
         let place = (0..self.found.len())
             .find(|place| self.refuses(self.action(*place)) && self.found[*place].findings > 0)?;
         Some(Violation {
@@ -127,7 +147,7 @@ impl Verdicts {
     }
 
     /// The first guardrail that sends the call elsewhere, if one does and none refuses.
-    pub(super) fn rerouted(&self) -> Option<String> {
+    pub(crate) fn rerouted(&self) -> Option<String> {
         if !self.may_reroute || self.violation().is_some() {
             return None;
         }
@@ -148,13 +168,21 @@ impl Verdicts {
         let mut facts = Vec::new();
         for (guardrail, found) in self.guardrails.iter().zip(&self.found) {
             let spec = &guardrail.spec;
-            guardrail.counts.add(self.side, found.findings, found.took);
-            let verdict = if found.findings > 0 { self.word(spec.action) } else { "passed" };
+            guardrail.counts.add(self.side, (found.findings, found.failures), found.took);
+            let verdict = match (found.findings, found.failures) {
+                (0, 0) => "passed",
+                (0, _) => "failed",
+                _ => self.word(spec.action),
+            };
+            if found.failures > 0 {
+                metrics::counter!("shipway_llm_guardrail_failures_total", "guardrail" => spec.name.clone(), "on" => self.side.word())
+                    .increment(found.failures);
+            }
             metrics::counter!("shipway_llm_guardrail_verdicts_total", "guardrail" => spec.name.clone(), "on" => self.side.word(), "verdict" => verdict)
                 .increment(1);
             metrics::histogram!("shipway_llm_guardrail_seconds", "guardrail" => spec.name.clone(), "on" => self.side.word())
                 .record(found.took.as_secs_f64());
-            if found.findings > 0 {
+            if found.findings > 0 || found.failures > 0 {
                 facts.push(VerdictFact {
                     guardrail: spec.name.clone(),
                     on: self.side,

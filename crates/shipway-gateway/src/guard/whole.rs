@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use shipway_dialects::{
-    Dialect, Frame, Sort,
+    Dialect, Frame, Sort, decode_text, request_texts,
     said::{Answering, Message, Part, answered},
     wanted_schema,
 };
@@ -28,14 +28,26 @@ pub(crate) fn wanted(dialect: Dialect, body: &[u8]) -> Option<Arc<TextSchema>> {
 /// The texts of an answer: one, or one for each that was asked for. What was thought and which tools are called is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Texts {
-    pub(super) texts: Vec<String>,
+    texts: Vec<String>,
     /// There is more than is looked at.
-    pub(super) is_cut: bool,
+    is_cut: bool,
 }
 
 impl Texts {
+    /// All of them as one; none where there is more than is looked at.
+    pub(crate) fn joined(&self) -> Option<String> {
+        (!self.is_cut).then(|| self.texts.join("\n\n"))
+    }
+
+    /// The texts of a request.
+    pub(crate) fn of_request(dialect: Dialect, body: &[u8]) -> Self {
+        let places = request_texts(dialect, body).map(|texts| texts.texts).unwrap_or_default();
+        let texts = places.iter().map(|place| decode_text(body.get(place.range.clone()).unwrap_or_default()));
+        Self { texts: texts.collect(), is_cut: false }
+    }
+
     /// Of a whole answer.
-    pub(super) fn of_answer(dialect: Dialect, body: &[u8]) -> Self {
+    pub(crate) fn of_answer(dialect: Dialect, body: &[u8]) -> Self {
         if body.len() > MOST_FRAME_BYTES {
             return Self { texts: Vec::new(), is_cut: true };
         }
@@ -87,6 +99,8 @@ pub(super) struct WholeStream {
     /// A guardrail may refuse it, so nothing goes out before its end.
     holds: bool,
     wanted: Option<Arc<TextSchema>>,
+    /// What another model is to be asked about.
+    unjudged: Option<Texts>,
 }
 
 impl WholeStream {
@@ -107,12 +121,12 @@ impl WholeStream {
         looking.peek()?;
         let holds = looking.any(refuses);
         let answering = Some(Answering::new(dialect, MOST_TEXT_BYTES));
-        Some(Self { answering, bytes: 0, holds, wanted })
+        Some(Self { answering, bytes: 0, holds, wanted, unjudged: None })
     }
 
     /// Whether nothing may go out yet.
     pub(super) fn holds(&self) -> bool {
-        self.holds && self.answering.is_some()
+        self.holds && (self.answering.is_some() || self.unjudged.is_some())
     }
 
     /// Reads the next frame. Whether all is there that is looked at.
@@ -133,6 +147,15 @@ impl WholeStream {
         let Some(answering) = self.answering.take() else { return };
         let (messages, is_cut) = answering.finish();
         let is_cut = is_cut || self.bytes > MOST_FRAME_BYTES;
-        look(verdicts, self.wanted.as_deref(), &Texts { texts: texts(messages), is_cut });
+        let texts = Texts { texts: texts(messages), is_cut };
+        look(verdicts, self.wanted.as_deref(), &texts);
+        if verdicts.ask_models() && verdicts.violation().is_none() {
+            self.unjudged = Some(texts);
+        }
+    }
+
+    /// What another model is to be asked about now.
+    pub(super) fn take_unjudged(&mut self) -> Option<Texts> {
+        self.unjudged.take()
     }
 }

@@ -76,7 +76,7 @@ impl Question {
     pub fn of(asked: AskedFor, now: Timestamp) -> Result<Self, GatewayError> {
         let outcome = asked.outcome.map(|word| one_of("outcome", word, &Outcome::ALL.map(Outcome::word)));
         let cache = asked.cache.map(|word| one_of("cache", word, &["hit", "miss", "bypass"]));
-        let verdicts = ["blocked", "redacted", "annotated", "rerouted", "shadowed"];
+        let verdicts = ["blocked", "redacted", "annotated", "rerouted", "shadowed", "failed"];
         let verdict = asked.verdict.map(|word| one_of("verdict", word, &verdicts)).transpose()?;
         let equal = [
             ("model", asked.model),
