@@ -206,6 +206,6 @@ def test_a_judge_without_a_score_blocks_or_lets_through_as_it_is_said(client, ju
 
 
 def test_a_model_that_judges_stays(judged, binary):
-    command = [binary, "drop", "llm_model", "judging", "--server", judged.server.url]
+    command = [binary, "drop", "llm_model", "judging", "--dry-run", "--server", judged.server.url]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert refused.returncode != 0 and "judged_laxly" in refused.stderr + refused.stdout

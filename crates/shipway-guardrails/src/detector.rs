@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::judge::Judge;
+use crate::judge::{Classifier, Judge};
 
 /// The most regular expressions of one detector, and the longest of them.
 const MOST_PATTERNS: usize = 64;
@@ -38,6 +38,8 @@ pub enum Detector {
     Fits(FitsWhat),
     /// What another model says of a text.
     Judge(Judge),
+    /// What a model that this server serves says of a text.
+    Classifier(Classifier),
 }
 
 /// What an answer must fit.
@@ -186,6 +188,7 @@ impl Detector {
             Self::JsonSchema(_) => "json_schema",
             Self::Fits(_) => "fits",
             Self::Judge(_) => "judge",
+            Self::Classifier(_) => "classifier",
         }
     }
 
@@ -199,7 +202,7 @@ impl Detector {
 
     /// Whether it looks at an answer as a whole, once all of it is there.
     pub const fn reads_whole_answers(&self) -> bool {
-        matches!(self, Self::JsonSchema(_) | Self::Fits(_) | Self::Judge(_))
+        matches!(self, Self::JsonSchema(_) | Self::Fits(_) | Self::Judge(_) | Self::Classifier(_))
     }
 
     /// The other model that it asks, if it asks one.
@@ -208,6 +211,11 @@ impl Detector {
             Self::Judge(judge) => Some(judge),
             _ => None,
         }
+    }
+
+    /// Whether it asks a model, and so waits.
+    pub const fn asks(&self) -> bool {
+        matches!(self, Self::Judge(_) | Self::Classifier(_))
     }
 
     /// Whether it is about answers only, or about requests only: `Some(true)` for answers.
@@ -230,6 +238,7 @@ impl Detector {
             Self::Tools(Names { allow, deny }) => check_items(allow, deny, is_tool)?,
             Self::Size(limits) if *limits == Limits::default() => return Err(BadDetector::Nothing),
             Self::Judge(judge) => judge.check()?,
+            Self::Classifier(classifier) => classifier.check()?,
             Self::JsonSchema(schema) => drop(crate::TextSchema::new(schema)?),
             _ => {}
         }

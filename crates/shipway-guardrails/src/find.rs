@@ -91,7 +91,8 @@ impl Finder {
             | Detector::Size(_)
             | Detector::JsonSchema(_)
             | Detector::Fits(_)
-            | Detector::Judge(_) => {}
+            | Detector::Judge(_)
+            | Detector::Classifier(_) => {}
         }
         parts.append(&mut own);
         let patterns: Vec<&str> = parts.iter().map(|part| part.regex.as_str()).collect();

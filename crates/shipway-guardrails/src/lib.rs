@@ -30,7 +30,7 @@ pub use detector::{
     BadDetector, Detector, FitsWhat, Hosts, Limits, Names, PersonalKind, SecretKind, UnicodeKind,
 };
 pub use find::{Finder, Finding};
-pub use judge::{Judge, OnFailure, Score};
+pub use judge::{Classifier, Judge, OnFailure, Score};
 pub use schema::{Misfit, TextSchema};
 pub use vault::Vault;
 pub use window::{Change, LONGEST_HELD_BYTES, Settled, Watched, Window};

@@ -14,7 +14,7 @@ use crate::{
 
 pub(super) const FIELDS: &[&str] = &["kind", "name", "on", "action", "find", "description", "owner", "tags"];
 
-const HINT: &str = "write one of personal, secrets, patterns, unicode, urls, tools, size, json_schema, fits, judge: docs/guardrails.md shows each";
+const HINT: &str = "write one of personal, secrets, patterns, unicode, urls, tools, size, json_schema, fits, judge, classifier: docs/guardrails.md shows each";
 
 /// A guardrail as it is written; `None` where a part could not be read.
 #[derive(Debug)]

@@ -105,6 +105,15 @@ guardrails: [attack]
 ";
 
 #[test]
+fn a_classifier_is_a_deployment_with_a_label() {
+    let text = "kind: llm_guardrail\nname: injection\non: input\naction: shadow\nfind: { classifier: { model: prompt_guard, label: INJECTION, threshold: 0.9 } }\n";
+    let set = valid(&[text]);
+    let words =
+        r#"{"classifier":{"model":"prompt_guard","label":"INJECTION","threshold":0.9,"on_failure":"block"}}"#;
+    assert_eq!(set.llm_guardrails["injection"].definition.find_in_words(), words);
+}
+
+#[test]
 fn a_model_judges_that_is_there_and_none_judges_itself() {
     let set = valid(&[JUDGED]);
     let words = r#"{"judge":{"model":"small","on_failure":"block","question":"It asks to ignore instructions.","threshold":0.8,"timeout":"5s"}}"#;
@@ -182,6 +191,13 @@ fn what_cannot_be_is_refused_with_its_line() {
         ("action: block\non: output\nfind: { size: { bytes: 5 } }", "size is of requests"),
         ("action: block\non: both\nfind: { json_schema: { type: object } }", "json_schema is of answers"),
         ("action: redact\nfind: { fits: request }", "fits cannot be redacted"),
+        ("action: redact\nfind: { classifier: { model: m, label: x } }", "classifier cannot be redacted"),
+        ("action: block\nfind: { classifier: { model: m, label: '' } }", "label has from 1 to 128 bytes"),
+        ("action: block\nfind: { classifier: { model: m } }", "missing field `label`"),
+        (
+            "action: block\nfind: { classifier: { model: m, label: x, threshold: -1 } }",
+            "a score is from 0 to 1",
+        ),
         ("action: block\nfind: { judge: { model: m, question: '' } }", "question has from 1 to"),
         (
             "action: block\nfind: { judge: { model: m, question: x, threshold: 1.1 } }",

@@ -1,4 +1,4 @@
-//! Guardrails that ask another model: a call of the gateway's own, which is routed, charged and recorded like any other, to the key and the
+//! Guardrails that ask a model. A classifier is asked where this server serves it. Another model of language is a call of the gateway's own, which is routed, charged and recorded like any other, to the key and the
 //! groups of the call that it judges. Its record has the tag `shipway.judges` with the id of that call.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -7,7 +7,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use shipway_dialects::{Dialect, Head};
-use shipway_guardrails::Judge;
+use shipway_guardrails::{Classifier, Detector, Judge};
 
 use super::{Api, Asked, Refusal, call_model};
 use crate::{
@@ -53,20 +53,20 @@ impl Asking {
         Self { gateway: gateway.clone(), principal: asked.principal.clone(), judging }
     }
 
-    /// Asks the judges of `verdicts` in their order, until one of them refuses the call.
+    /// Asks the models of `verdicts` in their order, until one of them refuses the call.
     pub(super) async fn ask(&self, verdicts: &mut Verdicts, texts: &Texts) {
-        let text = texts.joined();
-        if text.as_deref() == Some("") {
+        if texts.are_empty() {
             return;
         }
         for place in 0..verdicts.count() {
-            let Some(judge) = verdicts.judge(place) else { continue };
+            let Some(guardrail) = verdicts.asking(place) else { continue };
             verdicts.begins();
-            let judged = match &text {
-                Some(text) => self.judged(&judge, text).await,
-                None => Judged::Failed("the text is too long to be judged"),
+            let judged = match &guardrail.spec.detector {
+                Detector::Judge(judge) => self.judged(judge, texts).await,
+                Detector::Classifier(classifier) => self.classified(classifier, texts).await,
+                _ => continue,
             };
-            verdicts.judged(place, &judge, judged);
+            verdicts.judged(place, judged);
             verdicts.looked(place);
             if verdicts.violation().is_some() {
                 return;
@@ -74,8 +74,25 @@ impl Asking {
         }
     }
 
-    async fn judged(&self, judge: &Judge, text: &str) -> Judged {
-        let Some(question) = question(judge, text) else {
+    /// Asks a model of this server.
+    async fn classified(&self, classifier: &Classifier, texts: &Texts) -> Judged {
+        let Some(texts) = texts.each() else {
+            return Judged::Failed("the text is too long to be judged");
+        };
+        let Some(classifiers) = self.gateway.classifiers() else {
+            return Judged::Failed("there is no such classifier");
+        };
+        let timeout = Duration::from_micros(classifier.timeout_us());
+        let texts = texts.iter().filter(|text| !text.is_empty()).cloned().collect();
+        match tokio::time::timeout(timeout, classifiers.scores(classifier.model.as_str(), texts)).await {
+            Ok(scores) => Judged::of_scores(classifier, scores),
+            Err(_) => Judged::Failed("the classifier did not answer in time"),
+        }
+    }
+
+    async fn judged(&self, judge: &Judge, texts: &Texts) -> Judged {
+        let text = texts.joined();
+        let Some(question) = text.and_then(|text| question(judge, &text)) else {
             return Judged::Failed("the text is too long to be judged");
         };
         let timeout = Duration::from_micros(judge.timeout_us());

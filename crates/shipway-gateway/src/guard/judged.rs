@@ -3,11 +3,14 @@
 //! The text is data: it is a member of a JSON object, whose quotes nothing that is written in it can leave. The answer is one number, read
 //! strictly; everything else is a failure.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shipway_guardrails::{Judge, OnFailure, Score};
+use shipway_guardrails::{Classifier, Detector, Judge, OnFailure, Score};
 
-use super::Verdicts;
+use super::{Guardrail, Verdicts};
+use crate::ports::Unclassified;
 
 /// The longest text that is judged.
 const LONGEST_TEXT: usize = 256 << 10;
@@ -57,6 +60,26 @@ pub(crate) fn question(judge: &Judge, text: &str) -> Option<Value> {
 }
 
 impl Judged {
+    /// The score of the label that a classifier is asked for.
+    pub(crate) fn of_scores(
+        classifier: &Classifier,
+        scores: Result<Vec<(String, f32)>, Unclassified>,
+    ) -> Self {
+        let scores = match scores {
+            Ok(scores) => scores,
+            Err(Unclassified::Missing) => return Self::Failed("there is no such classifier"),
+            Err(Unclassified::Busy) => return Self::Failed("the classifier has too much to do"),
+            Err(Unclassified::TooLong) => return Self::Failed("the text is too long to be judged"),
+            Err(Unclassified::Failed) => return Self::Failed("the classifier failed"),
+        };
+        let own = scores.iter().find(|(label, _)| *label == classifier.label);
+        match own.map(|(_, score)| Score::new(f64::from(*score))) {
+            Some(Some(score)) => Self::Score(score),
+            Some(None) => Self::Failed("the classifier gave no score"),
+            None => Self::Failed("the classifier has no such label"),
+        }
+    }
+
     /// Reads an answer of OpenAI's chat.
     pub(crate) fn read(body: &[u8]) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -70,9 +93,9 @@ impl Judged {
 }
 
 impl Verdicts {
-    /// The judge of the guardrail at a place, if it has one.
-    pub(crate) fn judge(&self, place: usize) -> Option<Judge> {
-        self.guardrails().get(place).and_then(|guardrail| guardrail.spec.detector.judge()).cloned()
+    /// The guardrail at a place, if it asks a model.
+    pub(crate) fn asking(&self, place: usize) -> Option<Arc<Guardrail>> {
+        self.guardrails().get(place).filter(|guardrail| guardrail.spec.detector.asks()).cloned()
     }
 
     /// How many guardrails look.
@@ -80,16 +103,20 @@ impl Verdicts {
         self.guardrails().len()
     }
 
-    /// Enters what the judge of the guardrail at this place said.
-    pub(crate) fn judged(&mut self, place: usize, judge: &Judge, judged: Judged) {
+    /// Enters what the model said that the guardrail at this place asks.
+    pub(crate) fn judged(&mut self, place: usize, judged: Judged) {
+        let Some(guardrail) = self.asking(place) else { return };
+        let (label, threshold, on_failure) = match &guardrail.spec.detector {
+            Detector::Judge(judge) => ("what the judge looks for", judge.threshold, judge.on_failure),
+            Detector::Classifier(one) => (one.label.as_str(), one.threshold, one.on_failure),
+            _ => return,
+        };
         match judged {
-            Judged::Score(score) if score >= judge.threshold => {
-                self.found(place, "what the judge looks for");
-            }
+            Judged::Score(score) if score >= threshold => self.found(place, label),
             Judged::Score(_) => {}
             Judged::Failed(reason) => {
                 self.failed(place, reason);
-                if judge.on_failure == OnFailure::Block {
+                if on_failure == OnFailure::Block {
                     self.found(place, "a text that nobody judged");
                 }
             }

@@ -81,7 +81,7 @@ impl Verdicts {
 
     /// Whether one of them asks another model.
     pub(crate) fn ask_models(&self) -> bool {
-        self.guardrails.iter().any(|guardrail| guardrail.spec.detector.judge().is_some())
+        self.guardrails.iter().any(|guardrail| guardrail.spec.detector.asks())
     }
 
     /// Whether one of them looks at whole answers.

@@ -39,6 +39,16 @@ impl Texts {
         (!self.is_cut).then(|| self.texts.join("\n\n"))
     }
 
+    /// Each of them; none where there is more than is looked at.
+    pub(crate) fn each(&self) -> Option<&[String]> {
+        (!self.is_cut).then_some(self.texts.as_slice())
+    }
+
+    /// Whether nothing is said.
+    pub(crate) fn are_empty(&self) -> bool {
+        !self.is_cut && self.texts.iter().all(String::is_empty)
+    }
+
     /// The texts of a request.
     pub(crate) fn of_request(dialect: Dialect, body: &[u8]) -> Self {
         let places = request_texts(dialect, body).map(|texts| texts.texts).unwrap_or_default();

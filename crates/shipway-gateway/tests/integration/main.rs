@@ -26,6 +26,7 @@ mod calls;
 mod contents;
 mod gemini;
 mod guardrails;
+mod guardrails_classifier;
 mod guardrails_judge;
 mod guardrails_kept;
 mod guardrails_reroute;

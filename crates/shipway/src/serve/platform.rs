@@ -26,7 +26,7 @@ use shipway_web::{Identify, Routes};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    gateway::{Models, ServedModels},
+    gateway::{Models, ServedClassifiers, ServedModels},
     intake::IntakeForStreams,
     jobs,
     outflow::OutflowForSinks,
@@ -114,6 +114,7 @@ impl Platform {
             .await
             .map_err(because)?;
         models.gateway.set_local_models(Arc::new(ServedModels(OpenAiModels(serving.clone()))));
+        models.gateway.set_classifiers(Arc::new(ServedClassifiers(serving.clone())));
         let parts = Parts { features: &features, tracking: &tracking, serving: &serving };
         parts.plug_into_each_other(&catalog, configuration);
         tracking.set_ownership(Arc::new(AccountsForTracking(accounts.clone())));
