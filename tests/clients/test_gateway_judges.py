@@ -1,4 +1,4 @@
-"""Guardrails that reroute, answers that must have a shape, and models that judge, as the unmodified `openai` and `anthropic` clients see them."""
+"""Guardrails that reroute, answers that must have a shape, models that judge, and classifiers, as the unmodified `openai` and `anthropic` clients see them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import anthropic
+import numpy
 import openai
 import pytest
+import requests
 from gateway_setup import Gateway
 from mock_provider import script
+from text_models import POSITIONS, SENTENCES, deploy, encoder, export, fresh, log_folder, run, wordpiece
 
 PRICE = "price: { input: 1, cached_input: 0.1, cache_write: 1.25, output: 10 }"
 MODELS = f"""
@@ -209,3 +212,82 @@ def test_a_model_that_judges_stays(judged, binary):
     command = [binary, "drop", "llm_model", "judging", "--dry-run", "--server", judged.server.url]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert refused.returncode != 0 and "judged_laxly" in refused.stderr + refused.stdout
+
+
+LABELS = ["harmless", "insult", "attack"]
+
+
+@pytest.fixture(scope="module")
+def classified(judged: Gateway, tmp_path_factory: pytest.TempPathFactory):
+    """Scores of a text by onnxruntime, and a function that guards a model by one of them from a threshold on."""
+    tokenizer = wordpiece()
+    model = encoder(tokenizer.get_vocab_size(), labels=len(LABELS))
+    config = {"architectures": ["BertForSequenceClassification"], "id2label": dict(enumerate(LABELS)), "max_position_embeddings": POSITIONS}
+    name = fresh("guard")
+    log_folder(judged.url, name, export(tmp_path_factory.mktemp("guard"), tokenizer, model, {"config.json": config}))
+    answer = deploy(judged.url, name)
+    assert answer.ok, answer.text
+    first, last = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+
+    def scores(text: str) -> numpy.ndarray:
+        tokens = tokenizer.encode(text, add_special_tokens=False).ids
+        room, shared = POSITIONS - 2, 32
+        starts = [0]
+        while starts[-1] + room < len(tokens):
+            starts.append(starts[-1] + room - shared)
+        rows = [[first, *tokens[start : start + room], last] for start in starts]
+        logits = [run(model, None, ids=row) for row in rows]
+        return numpy.max([numpy.exp(row - row.max()) / numpy.exp(row - row.max()).sum() for row in logits], axis=0)
+
+    def guard(guarded: str, label: str, threshold: float) -> None:
+        definitions = tmp_path_factory.mktemp("classified") / "models.yaml"
+        definitions.write_text(
+            f"""
+kind: llm_guardrail
+name: {guarded}
+on: input
+action: block
+find: {{ classifier: {{ model: {name}, label: {label}, threshold: {threshold:.6f}, timeout: 60s }} }}
+---
+kind: llm_model
+name: {guarded}
+guardrails: [{guarded}]
+deployments: [{{ provider: openai, model: classified-upstream, {PRICE} }}]
+""",
+            encoding="utf-8",
+        )
+        judged.server.cli("apply", str(definitions))
+
+    return scores, guard, name
+
+
+LONG = " ".join(SENTENCES * 6)
+
+
+@pytest.mark.parametrize("text", [SENTENCES[0], LONG], ids=["short", "in windows"])
+def test_a_classifier_of_this_server_guards_by_the_score_of_a_label(client, classified, text):
+    scores, guard, _ = classified
+    place = int(numpy.argmax(scores(text)))
+    score = float(scores(text)[place])
+    kind = "long" if text is LONG else "short"
+    guard(f"below_{kind}", LABELS[place], score - 0.001)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model=f"below_{kind}", messages=user(text))
+    assert refused.value.code == f"guardrail.below_{kind}" and LABELS[place] in str(refused.value)
+    guard(f"above_{kind}", LABELS[place], min(score + 0.001, 1.0))
+    raw = client.chat.completions.with_raw_response.create(model=f"above_{kind}", messages=user(text))
+    assert raw.headers["x-shipway-guardrails"] == "passed"
+
+
+def test_what_a_classifier_looks_at_is_in_no_prediction_log(client, judged, classified):
+    _, guard, name = classified
+    guard("logged", "attack", 1.0)
+    client.chat.completions.create(model="logged", messages=user("a text that nobody keeps"))
+    # What is asked for by itself is logged, and later than that.
+    later = requests.post(f"{judged.url}/api/v1/predict/{name}", json={"rows": [{"text": "a text that is kept"}]}, timeout=30)
+    assert later.ok, later.text
+    deadline = time.monotonic() + 60
+    while "that is kept" not in (rows := json.dumps(judged.server.cli("sql", f"SELECT text FROM predictions__{name}"))):
+        assert time.monotonic() < deadline, rows
+        time.sleep(0.2)
+    assert "nobody keeps" not in rows
