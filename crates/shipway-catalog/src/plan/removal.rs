@@ -220,7 +220,8 @@ fn remedy(subject: &Subject, consumers: &[Consumer]) -> String {
     }
     let models = named(ConsumerKind::LlmModel);
     if !models.is_empty() {
-        steps.push(format!("take it out of llm_model {} and apply that", names(&models)));
+        let what = if subject.kind == DefinitionKind::LlmModel { "the guardrail that asks it" } else { "it" };
+        steps.push(format!("take {what} out of llm_model {} and apply that", names(&models)));
     }
     let sinks = named(ConsumerKind::Sink);
     if !sinks.is_empty() {

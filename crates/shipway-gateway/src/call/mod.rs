@@ -67,7 +67,7 @@ pub(crate) use realtime::{Connect, connect, unmetered};
 use crate::{
     cache::Kept,
     error::{GatewayError, Thing},
-    guard::Violation,
+    guard::{StreamGuard, Violation},
     ledger::Outcome,
     meter::Amount,
     retry,
@@ -377,8 +377,10 @@ async fn carry_out(
             call.answers_with(status);
             let recorder = |cached: &Cached| cached.recorder(gateway, status, &first.headers);
             let keeper = after.cached.and_then(recorder);
-            let asking = Asking::of(gateway, asked, call.id());
-            let on_the_way = OnTheWay::new(dialect, keeper, after.screened.stream(model, asked), asking);
+            let guard = after.screened.stream(model, asked);
+            let asks = guard.as_ref().is_some_and(StreamGuard::asks);
+            let asking = asks.then(|| Asking::of(gateway, asked, call.id()));
+            let on_the_way = OnTheWay::new(dialect, keeper, guard, asking);
             let body = relay::body(*first, call, model.spec.timeouts.idle, on_the_way);
             respond(status, headers, body)
         }

@@ -18,8 +18,8 @@ pub(super) struct OnTheWay {
     /// Cuts what goes out into its frames.
     scanner: Scanner,
     frames: Vec<Frame>,
-    /// Asks other models, where guardrails do.
-    asking: Asking,
+    /// Asks models, where guardrails do.
+    asking: Option<Asking>,
 }
 
 impl OnTheWay {
@@ -28,7 +28,7 @@ impl OnTheWay {
         dialect: Dialect,
         keeper: Option<Keeper>,
         guard: Option<StreamGuard>,
-        asking: Asking,
+        asking: Option<Asking>,
     ) -> Self {
         Self { dialect, keeper, guard, scanner: Scanner::new(dialect), frames: Vec::new(), asking }
     }
@@ -52,12 +52,12 @@ impl OnTheWay {
             return Ok(out);
         };
         let passed = guard.pass(&mut self.frames)?;
-        let passed = judged(guard, &self.asking, passed).await?;
+        let passed = judged(guard, self.asking.as_ref(), passed).await?;
         if !is_over {
             return Ok(passed);
         }
         let rest = guard.finish()?;
-        let rest = judged(guard, &self.asking, rest).await?;
+        let rest = judged(guard, self.asking.as_ref(), rest).await?;
         Ok(joined(passed, &rest))
     }
 
@@ -83,7 +83,8 @@ impl OnTheWay {
 }
 
 /// Asks other models, if all is there that they are asked about. With what goes out after them.
-async fn judged(guard: &mut StreamGuard, asking: &Asking, before: Bytes) -> Result<Bytes, Violation> {
+async fn judged(guard: &mut StreamGuard, asking: Option<&Asking>, before: Bytes) -> Result<Bytes, Violation> {
+    let Some(asking) = asking else { return Ok(before) };
     let Some((texts, verdicts)) = guard.to_be_judged() else { return Ok(before) };
     asking.ask(verdicts, &texts).await;
     let after = guard.was_judged()?;

@@ -85,7 +85,9 @@ impl StreamGuard {
             self.look_at_the_whole(&frame);
             self.take(frame);
         }
-        if self.held.len() > MOST_HELD_FRAMES {
+        // What is held to its end has a bound in bytes.
+        let is_whole_held = self.whole.as_ref().is_some_and(WholeStream::holds);
+        if self.held.len() > MOST_HELD_FRAMES && !is_whole_held {
             self.end_all();
         }
         self.release()
@@ -98,6 +100,11 @@ impl StreamGuard {
             whole.settle(&mut self.verdicts);
         }
         self.release()
+    }
+
+    /// Whether one of the guardrails asks a model.
+    pub(crate) fn asks(&self) -> bool {
+        self.verdicts.ask_models()
     }
 
     /// What another model is to be asked about before anything else goes out, and where its verdict goes.

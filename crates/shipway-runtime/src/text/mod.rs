@@ -155,8 +155,8 @@ impl TextModel {
     }
 
     /// The tokens of a text in windows that the model takes whole, those around each included, for the input [`TOKENS`]: one where the text is
-    /// short enough, else so many that each token is in one or two of them, since neighbours share `shared` tokens. None where that is more
-    /// than `most`, or where the text is longer than [`MAX_TEXT_BYTES`] or has no tokens.
+    /// short enough, else so many that every token is in one, of which neighbours share `shared` tokens. Of a text
+    /// without tokens none. `None` where they are more than `most`, or where the text is longer than [`MAX_TEXT_BYTES`].
     pub fn windows(&self, text: &str, shared: usize, most: usize) -> Option<Vec<Vec<i64>>> {
         if text.len() > MAX_TEXT_BYTES {
             return None;
@@ -172,8 +172,7 @@ impl TextModel {
             let own = &tokens[start..tokens.len().min(start + room)];
             frame.around(own).into_iter().map(|(token, _)| i64::from(token)).collect::<Vec<i64>>()
         };
-        let windows: Vec<Vec<i64>> = starts.into_iter().map(window).collect();
-        windows.iter().all(|window| !window.is_empty()).then_some(windows)
+        Some(starts.into_iter().map(window).filter(|window| !window.is_empty()).collect())
     }
 
     pub(crate) const fn signature(&self) -> &TensorSignature {
