@@ -20,7 +20,7 @@ fn judges(of: Value, fit: &[Value], misfit: &[Value]) {
 }
 
 #[test]
-fn every_keyword_judges_what_it_is_about_and_nothing_else() {
+fn keywords_of_values_and_lists_judge_what_they_are_about_and_nothing_else() {
     judges(
         json!({ "type": "integer" }),
         &[json!(1), json!(1.0), json!(-3)],
@@ -77,6 +77,10 @@ fn every_keyword_judges_what_it_is_about_and_nothing_else() {
         &[json!([1, 2, "a"])],
         &[json!([1]), json!([1, 2, 3, 4])],
     );
+}
+
+#[test]
+fn keywords_of_objects_and_of_other_schemas_judge_what_they_are_about() {
     judges(json!({ "required": ["a"] }), &[json!({ "a": null }), json!([])], &[json!({ "b": 1 })]);
     judges(
         json!({ "minProperties": 1, "maxProperties": 1 }),

@@ -86,6 +86,12 @@ impl Models {
         Ok(Self { gateway, providers })
     }
 
+    /// What serving has can be asked under the same API, and by guardrails.
+    pub(super) fn serves(&self, serving: &Serving) {
+        self.gateway.set_local_models(Arc::new(ServedModels(OpenAiModels(serving.clone()))));
+        self.gateway.set_classifiers(Arc::new(ServedClassifiers(serving.clone())));
+    }
+
     /// Puts the models of `set` in force.
     pub(super) fn installed(&self, set: &DefinitionSet) -> Result<(), GatewayError> {
         let models = set.llm_models.values().map(|versioned| llm_models::model(&versioned.definition));
@@ -119,7 +125,7 @@ fn servers(configuration: &Configuration) -> Result<Servers, CommandFailure> {
 }
 
 /// The classifiers of texts that serving has, for guardrails.
-pub(super) struct ServedClassifiers(pub(super) Serving);
+struct ServedClassifiers(Serving);
 
 #[async_trait]
 impl Classifiers for ServedClassifiers {
@@ -138,7 +144,7 @@ impl Classifiers for ServedClassifiers {
 }
 
 /// The models of text that serving has, under the API that the gateway speaks.
-pub(super) struct ServedModels(pub(super) OpenAiModels);
+struct ServedModels(OpenAiModels);
 
 #[async_trait]
 impl LocalModels for ServedModels {

@@ -15,7 +15,7 @@ use shipway_lake::{Lake, LakeOptions};
 use shipway_log::{EventLog, LogOptions};
 use shipway_online::{OnlineOptions, OnlineStore};
 use shipway_runtime::{RuntimeOptions, python::ModelFolder};
-use shipway_serving::{OpenAiModels, Serving, ServingOptions, ServingPorts};
+use shipway_serving::{Serving, ServingOptions, ServingPorts};
 use shipway_store::{
     Store,
     jobs::{JobOptions, Jobs},
@@ -26,7 +26,7 @@ use shipway_web::{Identify, Routes};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    gateway::{Models, ServedClassifiers, ServedModels},
+    gateway::Models,
     intake::IntakeForStreams,
     jobs,
     outflow::OutflowForSinks,
@@ -113,8 +113,7 @@ impl Platform {
         let serving = Serving::open(store.clone(), lake, ports, options, Arc::clone(&clock), tracker.clone())
             .await
             .map_err(because)?;
-        models.gateway.set_local_models(Arc::new(ServedModels(OpenAiModels(serving.clone()))));
-        models.gateway.set_classifiers(Arc::new(ServedClassifiers(serving.clone())));
+        models.serves(&serving);
         let parts = Parts { features: &features, tracking: &tracking, serving: &serving };
         parts.plug_into_each_other(&catalog, configuration);
         tracking.set_ownership(Arc::new(AccountsForTracking(accounts.clone())));
