@@ -85,7 +85,7 @@ impl OnTheWay {
 /// Asks other models, if all is there that they are asked about. With what goes out after them.
 async fn judged(guard: &mut StreamGuard, asking: Option<&Asking>, before: Bytes) -> Result<Bytes, Violation> {
     let Some(asking) = asking else { return Ok(before) };
-    let Some((texts, verdicts)) = guard.to_be_judged() else { return Ok(before) };
+    let Some((texts, verdicts)) = guard.unjudged() else { return Ok(before) };
     asking.ask(verdicts, &texts).await;
     let after = guard.was_judged()?;
     Ok(joined(before, &after))

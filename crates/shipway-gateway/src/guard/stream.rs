@@ -108,7 +108,7 @@ impl StreamGuard {
     }
 
     /// What another model is to be asked about before anything else goes out, and where its verdict goes.
-    pub(crate) fn to_be_judged(&mut self) -> Option<(Texts, &mut Verdicts)> {
+    pub(crate) fn unjudged(&mut self) -> Option<(Texts, &mut Verdicts)> {
         let texts = self.whole.as_mut()?.take_unjudged()?;
         Some((texts, &mut self.verdicts))
     }
