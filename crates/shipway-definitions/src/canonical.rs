@@ -266,9 +266,11 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
     if let Some(hedge) = &model.hedge {
         canonical.field("hedge_ms", hedge.after_ms.to_string()).field("hedge_to", hedge.to.to_string());
     }
-    for (name, route) in
-        [("on_context_window", &model.on_context_window), ("on_content_policy", &model.on_content_policy)]
-    {
+    for (name, route) in [
+        ("on_context_window", &model.on_context_window),
+        ("on_content_policy", &model.on_content_policy),
+        ("on_guardrail", &model.on_guardrail),
+    ] {
         if let Some(route) = route {
             canonical.field(name, route.to_string());
         }

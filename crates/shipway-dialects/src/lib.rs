@@ -14,6 +14,7 @@
 //! - `scanner`: what the frames of a stream mean: output, usage, finish, errors, an honest end
 //! - `said`: what requests and answers say, for whoever reads them afterwards
 //! - `texts`: where texts stand, and others in their place
+//! - `wanted`: the shape that a request asks its answer to have
 //! - `usage`: tokens in one convention
 //! - `finish`: why an answer ended
 //! - `failure`: what went wrong, read from one dialect and written in another; limits and retries in headers
@@ -45,6 +46,7 @@ mod texts;
 pub mod translate;
 mod usage;
 mod vertex;
+mod wanted;
 
 pub use alike::{LastWords, last_words};
 pub use batch::{BatchCall, BatchFile, batch_api, batch_usage};
@@ -67,3 +69,4 @@ pub use texts::{
 };
 pub use usage::Usage;
 pub use vertex::for_vertex;
+pub use wanted::wanted_schema;

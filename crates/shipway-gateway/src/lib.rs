@@ -71,7 +71,7 @@ pub use model::{
     ModelSpec, OnOutage, ProviderKind, ProviderSpec, Retries, Route, Scope, ServedApi, Side, SimilarSpec,
     Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
 };
-pub use ports::LocalModels;
+pub use ports::{Classifiers, LocalModels, Unclassified};
 pub use routes::routes;
 pub use service::{CreateKey, Gateway, GatewayParts, IdentifyKeys, KeptSecret, NewKey, PutGroup};
 pub use sharing::{Server, Servers};

@@ -5,6 +5,27 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde_json::Value;
 
+/// Models of texts that this server serves itself, and that give labels of a text scores.
+#[async_trait]
+pub trait Classifiers: Send + Sync {
+    /// The score of each label from 0 to 1: of several texts, and of the parts of one that is longer than the model takes, the highest.
+    /// Dropped, it is given up.
+    async fn scores(&self, name: &str, texts: Vec<String>) -> Result<Vec<(String, f32)>, Unclassified>;
+}
+
+/// Why a text has no scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unclassified {
+    /// There is no deployment of this name, or none that classifies texts.
+    Missing,
+    /// Too many wait already.
+    Busy,
+    /// The texts have more parts than are looked at.
+    TooLong,
+    /// It failed.
+    Failed,
+}
+
 /// Models that this server serves itself, under OpenAI's API.
 #[async_trait]
 pub trait LocalModels: Send + Sync {

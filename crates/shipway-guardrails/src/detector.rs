@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::judge::{Classifier, Judge};
 
 /// The most regular expressions of one detector, and the longest of them.
 const MOST_PATTERNS: usize = 64;
@@ -29,6 +32,22 @@ pub enum Detector {
     Tools(Names),
     /// How large a request may be.
     Size(Limits),
+    /// The JSON schema that the text of an answer must fit.
+    JsonSchema(Value),
+    /// What the text of an answer must fit: `request`, the schema that its request asks for, if it asks for one.
+    Fits(FitsWhat),
+    /// What another model says of a text.
+    Judge(Judge),
+    /// What a model that this server serves says of a text.
+    Classifier(Classifier),
+}
+
+/// What an answer must fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FitsWhat {
+    /// The schema that its request asks for.
+    Request,
 }
 
 /// What tells who somebody is.
@@ -144,6 +163,12 @@ pub enum BadDetector {
     /// A pattern finds nothing at all in every text.
     #[error("pattern {0} matches the empty text, so it would be found everywhere")]
     Empty(String),
+    /// A schema cannot be checked.
+    #[error("the schema cannot be checked: {0}")]
+    Schema(String),
+    /// Another model cannot be asked like this.
+    #[error("{0}")]
+    Judge(String),
     /// Something cannot be a host or a name of a tool.
     #[error("`{0}` is no such name")]
     Item(String),
@@ -160,6 +185,10 @@ impl Detector {
             Self::Urls(_) => "urls",
             Self::Tools(_) => "tools",
             Self::Size(_) => "size",
+            Self::JsonSchema(_) => "json_schema",
+            Self::Fits(_) => "fits",
+            Self::Judge(_) => "judge",
+            Self::Classifier(_) => "classifier",
         }
     }
 
@@ -169,6 +198,33 @@ impl Detector {
             self,
             Self::Personal(_) | Self::Secrets(_) | Self::Patterns(_) | Self::Unicode(_) | Self::Urls(_)
         )
+    }
+
+    /// Whether it looks at an answer as a whole, once all of it is there.
+    pub const fn reads_whole_answers(&self) -> bool {
+        matches!(self, Self::JsonSchema(_) | Self::Fits(_) | Self::Judge(_) | Self::Classifier(_))
+    }
+
+    /// The other model that it asks, if it asks one.
+    pub const fn judge(&self) -> Option<&Judge> {
+        match self {
+            Self::Judge(judge) => Some(judge),
+            _ => None,
+        }
+    }
+
+    /// Whether it asks a model, and so waits.
+    pub const fn asks(&self) -> bool {
+        matches!(self, Self::Judge(_) | Self::Classifier(_))
+    }
+
+    /// Whether it is about answers only, or about requests only: `Some(true)` for answers.
+    pub const fn is_of_answers(&self) -> Option<bool> {
+        match self {
+            Self::JsonSchema(_) | Self::Fits(_) => Some(true),
+            Self::Size(_) => Some(false),
+            _ => None,
+        }
     }
 
     /// Refuses what finds nothing, is beyond a bound, or cannot be compiled.
@@ -181,6 +237,9 @@ impl Detector {
             Self::Urls(Hosts { allow, deny }) => check_items(allow, deny, is_host)?,
             Self::Tools(Names { allow, deny }) => check_items(allow, deny, is_tool)?,
             Self::Size(limits) if *limits == Limits::default() => return Err(BadDetector::Nothing),
+            Self::Judge(judge) => judge.check()?,
+            Self::Classifier(classifier) => classifier.check()?,
+            Self::JsonSchema(schema) => drop(crate::TextSchema::new(schema)?),
             _ => {}
         }
         crate::Finder::new(self).map(drop)

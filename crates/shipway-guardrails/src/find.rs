@@ -87,7 +87,12 @@ impl Finder {
                 }
             }
             Detector::Urls(hosts) => own.push(part("url", host::PATTERN, Judge::Hosts(hosts.clone()))?),
-            Detector::Tools(_) | Detector::Size(_) => {}
+            Detector::Tools(_)
+            | Detector::Size(_)
+            | Detector::JsonSchema(_)
+            | Detector::Fits(_)
+            | Detector::Judge(_)
+            | Detector::Classifier(_) => {}
         }
         parts.append(&mut own);
         let patterns: Vec<&str> = parts.iter().map(|part| part.regex.as_str()).collect();
@@ -157,16 +162,19 @@ impl Part {
 }
 
 fn part(label: &str, pattern: &str, judge: Judge) -> Result<Part, BadDetector> {
-    let regex = RegexBuilder::new(pattern).size_limit(MOST_PATTERN_BYTES).build();
-    let regex = regex.map_err(|error| {
-        let reason = match error {
-            regex::Error::Syntax(words) => last_line(&words),
-            regex::Error::CompiledTooBig(_) => "it is too large when it is compiled".to_owned(),
-            other => other.to_string(),
-        };
-        BadDetector::Pattern { name: label.to_owned(), reason }
-    })?;
+    let bad = |reason| BadDetector::Pattern { name: label.to_owned(), reason };
+    let regex = compiled(pattern).map_err(bad)?;
     Ok(Part { label: label.to_owned(), regex, judge })
+}
+
+/// A pattern of the linear engine, or why it is none.
+pub(crate) fn compiled(pattern: &str) -> Result<Regex, String> {
+    let regex = RegexBuilder::new(pattern).size_limit(MOST_PATTERN_BYTES).build();
+    regex.map_err(|error| match error {
+        regex::Error::Syntax(words) => last_line(&words),
+        regex::Error::CompiledTooBig(_) => "it is too large when it is compiled".to_owned(),
+        other => other.to_string(),
+    })
 }
 
 /// The sentence below the picture of the place.

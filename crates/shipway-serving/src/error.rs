@@ -193,6 +193,15 @@ pub enum ServingError {
     /// The deployment's model does not embed texts.
     #[error("deployment `{0}` does not embed texts")]
     NoEmbeddings(String),
+    /// The deployment's model does not classify texts.
+    #[error("deployment `{0}` does not classify texts")]
+    NoScores(String),
+    /// Texts have more parts than are looked at.
+    #[error("the texts have more than {limit} parts that the model takes at once")]
+    TooManyWindows {
+        /// The bound.
+        limit: usize,
+    },
     /// A text has more tokens than the model takes.
     #[error("input {input} has {tokens} tokens; the model takes at most {limit}")]
     TooManyTokens {
@@ -289,13 +298,15 @@ impl Failure for ServingError {
             | Self::FileChanged { .. }
             | Self::GoldenMismatch { .. } => Kind::Conflict,
             Self::RowCount { got: 0, .. } => Kind::Invalid,
-            Self::RowCount { .. } | Self::ModelTooLarge { .. } | Self::TensorsTooLarge { .. } => {
-                Kind::TooLarge
-            }
+            Self::RowCount { .. }
+            | Self::ModelTooLarge { .. }
+            | Self::TensorsTooLarge { .. }
+            | Self::TooManyWindows { .. } => Kind::TooLarge,
             Self::WrongName { .. }
             | Self::WrongRequest(_)
             | Self::WrongValue { .. }
             | Self::NoEmbeddings(_)
+            | Self::NoScores(_)
             | Self::TooManyTokens { .. } => Kind::Invalid,
             Self::QueueFull { .. } | Self::TooLate { .. } => Kind::Exhausted,
             Self::NoModelMemory { .. } => Kind::Unavailable,
@@ -332,6 +343,8 @@ impl Failure for ServingError {
             Self::WrongValue { .. } => "serving.wrong_value",
             Self::TensorsTooLarge { .. } => "serving.tensors_too_large",
             Self::NoEmbeddings(_) => "serving.no_embeddings",
+            Self::NoScores(_) => "serving.no_scores",
+            Self::TooManyWindows { .. } => "serving.too_many_windows",
             Self::TooManyTokens { .. } => "serving.too_many_tokens",
             Self::QueueFull { .. } => "serving.queue_full",
             Self::TooLate { .. } => "serving.too_late",
@@ -368,6 +381,10 @@ impl Failure for ServingError {
             Self::OtherInputs { .. } => Some("deploy it under a name of its own, where its callers ask for it".into()),
             Self::RowCount { got, .. } if *got > 0 => Some("send the rows in several requests".into()),
             Self::OtherVersion { .. } => Some("leave the version out to ask whichever is served".into()),
+            Self::NoScores(_) => {
+                Some("deploy, without a feature service, a classifier of texts as ONNX with its tokenizer.json".into())
+            }
+            Self::TooManyWindows { .. } => Some("send less text".into()),
             Self::NoEmbeddings(_) => {
                 Some("deploy, without a feature service, an encoder as ONNX with its tokenizer.json".into())
             }

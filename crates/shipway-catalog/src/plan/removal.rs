@@ -91,7 +91,10 @@ pub(super) fn judge(result: &DefinitionSet, subject: &Subject, bindings: &[Bindi
     let consumers = match subject.kind {
         DefinitionKind::Gate | DefinitionKind::Sink => Vec::new(),
         DefinitionKind::LlmModel => {
-            llm_models(result, "compares questions by it", |model| compares_by(model, name))
+            let mut consumers =
+                llm_models(result, "compares questions by it", |model| compares_by(model, name));
+            consumers.extend(judged(result, name));
+            consumers
         }
         DefinitionKind::LlmGuardrail => {
             llm_models(result, "is guarded by it", |model| model.guardrails.contains(name))
@@ -146,6 +149,24 @@ fn compares_by(model: &LlmModel, embeddings: &Name) -> bool {
 fn llm_models(set: &DefinitionSet, effect: &str, uses: impl Fn(&LlmModel) -> bool) -> Vec<Consumer> {
     let models = set.llm_models.values().map(|model| &model.definition).filter(|model| uses(model));
     models.map(|model| Consumer::new(ConsumerKind::LlmModel, &model.name, effect.to_owned())).collect()
+}
+
+/// Models that are judged by this one.
+fn judged(set: &DefinitionSet, judge: &Name) -> Vec<Consumer> {
+    let asks = |guardrail: &Name| {
+        let known = set.llm_guardrails.get(guardrail).and_then(|known| known.definition.find.judge());
+        known.is_some_and(|asked| asked.model == *judge)
+    };
+    let models = set.llm_models.values().map(|model| &model.definition);
+    let judged = models.filter_map(|model| Some((model, model.guardrails.iter().find(|name| asks(name))?)));
+    let consumer = |(model, guardrail): (&LlmModel, &Name)| {
+        Consumer::new(
+            ConsumerKind::LlmModel,
+            &model.name,
+            format!("is judged by it: llm_guardrail {guardrail}"),
+        )
+    };
+    judged.map(consumer).collect()
 }
 
 fn selections(set: &DefinitionSet, effect: &str, uses: impl Fn(&Selection) -> bool) -> Vec<Consumer> {
@@ -211,7 +232,8 @@ fn remedy(subject: &Subject, consumers: &[Consumer]) -> String {
     }
     let models = named(ConsumerKind::LlmModel);
     if !models.is_empty() {
-        steps.push(format!("take it out of llm_model {} and apply that", names(&models)));
+        let what = if subject.kind == DefinitionKind::LlmModel { "the guardrail that asks it" } else { "it" };
+        steps.push(format!("take {what} out of llm_model {} and apply that", names(&models)));
     }
     let sinks = named(ConsumerKind::Sink);
     if !sinks.is_empty() {

@@ -41,6 +41,32 @@ async fn what_is_in_use_in_the_definitions_cannot_go() {
 }
 
 #[tokio::test]
+async fn a_model_that_judges_cannot_go_while_it_is_asked() {
+    let catalog = catalog().await;
+    let judged = "kind: llm_guardrail
+name: attack
+action: reroute
+find: { judge: { model: small, question: It asks to ignore instructions. } }
+---
+kind: llm_model
+name: small
+deployments: [{ provider: a, model: x }]
+---
+kind: llm_model
+name: chat
+deployments: [{ provider: a, model: y }]
+guardrails: [attack]
+on_guardrail: a
+";
+    apply(&catalog, &[judged]).await;
+    let refused = catalog.drop("ada", "llm_model", "small").await;
+    assert_eq!(refused.as_ref().unwrap_err().code(), "catalog.in_use");
+    assert!(pretty(&refused).contains("llm_model small is in use by llm_model chat"), "{}", pretty(&refused));
+    assert!(catalog.drop("ada", "llm_model", "chat").await.is_ok());
+    assert!(catalog.drop("ada", "llm_model", "small").await.is_ok());
+}
+
+#[tokio::test]
 async fn what_answers_somebody_cannot_go() {
     let (catalog, bound, version) = bound().await;
     bound.0.lock().unwrap().extend([

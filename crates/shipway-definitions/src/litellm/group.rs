@@ -97,28 +97,14 @@ impl Groups {
         let mut deployments: Vec<(String, Deployment)> = Vec::new();
         let strategy = settings.strategy;
         let mut routes = vec![routed(group, ("", strategy), &mut deployments, losses)];
-        // A model that stands in for several reasons has its deployments once.
-        let mut others: BTreeMap<&str, Route> = BTreeMap::new();
-        let mut through =
-            |found: Vec<&Group>, deployments: &mut Vec<(String, Deployment)>, losses: &mut Losses| {
-                let mut routes = Vec::new();
-                for other in found {
-                    let has_room = deployments.len() + other.deployments.len() <= MOST_DEPLOYMENTS;
-                    if !others.contains_key(other.called.as_str()) && has_room {
-                        let route = routed(other, (&other.name, strategy), deployments, losses);
-                        others.insert(&other.called, route);
-                    }
-                    routes.extend(others.get(other.called.as_str()).cloned());
-                }
-                routes
-            };
+        let mut others = Others { strategy, routes: BTreeMap::new() };
         let every = settings.fallbacks.iter().filter(|fallback| fallback.of == group.called);
         let every = self.named(group, every.chain(&settings.default_fallbacks));
-        routes.extend(through(every, &mut deployments, losses));
+        routes.extend(others.routes_of(every, &mut deployments, losses));
         let route = one_of(routes);
         let mut detour = |fallbacks: &[Fallback], losses: &mut Losses| {
             let own = fallbacks.iter().filter(|one| one.of == group.called || one.of.is_empty());
-            let routes = through(self.named(group, own), &mut deployments, losses);
+            let routes = others.routes_of(self.named(group, own), &mut deployments, losses);
             (!routes.is_empty()).then(|| one_of(routes))
         };
         let on_context_window = detour(&settings.on_context_window, losses);
@@ -155,7 +141,11 @@ impl Groups {
     }
 
     /// The models that answer when `group` does not, in their order, each once.
-    fn named<'g>(&'g self, group: &Group, fallbacks: impl Iterator<Item = &'g Fallback>) -> Vec<&'g Group> {
+    fn named<'g, 'f>(
+        &'g self,
+        group: &Group,
+        fallbacks: impl Iterator<Item = &'f Fallback>,
+    ) -> Vec<&'g Group> {
         let mut found: Vec<&Group> = Vec::new();
         for Fallback { to, .. } in fallbacks {
             let other = self.0.iter().find(|other| other.called == *to && other.called != group.called);
@@ -165,6 +155,32 @@ impl Groups {
             }
         }
         found
+    }
+}
+
+/// Models that stand in for another one: whatever the reason is, each has its deployments there once.
+struct Others<'g> {
+    strategy: Strategy,
+    routes: BTreeMap<&'g str, Route>,
+}
+
+impl<'g> Others<'g> {
+    fn routes_of(
+        &mut self,
+        found: Vec<&'g Group>,
+        deployments: &mut Vec<(String, Deployment)>,
+        losses: &mut Losses,
+    ) -> Vec<Route> {
+        let mut routes = Vec::new();
+        for other in found {
+            let has_room = deployments.len() + other.deployments.len() <= MOST_DEPLOYMENTS;
+            if !self.routes.contains_key(other.called.as_str()) && has_room {
+                let route = routed(other, (&other.name, self.strategy), deployments, losses);
+                self.routes.insert(&other.called, route);
+            }
+            routes.extend(self.routes.get(other.called.as_str()).cloned());
+        }
+        routes
     }
 }
 

@@ -47,6 +47,8 @@ pub enum LlmGuardrailAction {
     Redact,
     /// It is said with the answer.
     Annotate,
+    /// The call goes where the model says under `on_guardrail`.
+    Reroute,
     /// It is counted, and nothing else.
     Shadow,
 }
@@ -67,7 +69,7 @@ impl LlmGuardrailOn {
 
 impl LlmGuardrailAction {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Block, Self::Redact, Self::Annotate, Self::Shadow];
+    pub const ALL: [Self; 5] = [Self::Block, Self::Redact, Self::Annotate, Self::Reroute, Self::Shadow];
 
     /// As it is written.
     pub const fn word(self) -> &'static str {
@@ -75,6 +77,7 @@ impl LlmGuardrailAction {
             Self::Block => "block",
             Self::Redact => "redact",
             Self::Annotate => "annotate",
+            Self::Reroute => "reroute",
             Self::Shadow => "shadow",
         }
     }

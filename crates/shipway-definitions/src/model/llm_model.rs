@@ -29,6 +29,9 @@ pub struct LlmModel {
     /// Where a call goes that a filter of a provider refuses; none: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_content_policy: Option<LlmRoute>,
+    /// Where a call goes in which a guardrail that reroutes finds something; none: it names no such guardrail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_guardrail: Option<LlmRoute>,
     /// How long is waited.
     pub timeouts: LlmTimeouts,
     /// How often one deployment is tried again before the next one is.
@@ -427,13 +430,14 @@ impl UnknownPrice {
 }
 
 impl LlmModel {
-    /// Every route: the one of calls, that of second attempts, and those of calls that were refused.
+    /// Every route: the one of calls, that of second attempts, and those of calls that were refused or sent elsewhere.
     pub fn routes(&self) -> impl Iterator<Item = &LlmRoute> {
         let hedge = self.hedge.as_ref().map(|hedge| &hedge.to);
         std::iter::once(&self.route)
             .chain(hedge)
             .chain(&self.on_context_window)
             .chain(&self.on_content_policy)
+            .chain(&self.on_guardrail)
     }
 }
 

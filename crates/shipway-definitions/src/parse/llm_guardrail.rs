@@ -1,5 +1,7 @@
 //! Reads a guardrail. It refers to nothing that is defined here, so what is read is the definition.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use shipway_core::nearest;
 use shipway_guardrails::Detector;
@@ -12,17 +14,19 @@ use crate::{
 
 pub(super) const FIELDS: &[&str] = &["kind", "name", "on", "action", "find", "description", "owner", "tags"];
 
-const HINT: &str =
-    "write one of personal, secrets, patterns, unicode, urls, tools, size: docs/guardrails.md shows each";
+const HINT: &str = "write one of personal, secrets, patterns, unicode, urls, tools, size, json_schema, fits, judge, classifier: docs/guardrails.md shows each";
 
 /// A guardrail as it is written; `None` where a part could not be read.
 #[derive(Debug)]
 pub(crate) struct LlmGuardrailDraft {
     pub(crate) name: shipway_core::Name,
     pub(crate) guardrail: Option<LlmGuardrail>,
+    /// Where it stands, and how messages call it.
+    pub(crate) place: (Arc<str>, u64, String),
 }
 
 pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> LlmGuardrailDraft {
+    let place = (head.path.clone(), head.line, head.thing.clone());
     let find = fields.required("find", reader).and_then(|node| read_find(node, reader));
     let written_on = fields.optional("on");
     let on = match written_on {
@@ -38,26 +42,38 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
                 "block, annotate or shadow: nothing can be put in the place of what it finds".to_owned();
             reader.refuse(fields.line, format!("{} cannot be redacted", find.word()), Some(hint));
         }
-        if matches!(find, Detector::Size(_)) && written_on.is_some() && on != Some(LlmGuardrailOn::Input) {
-            let hint =
-                "write `on: input`; what an answer may have is up to the request's own bound".to_owned();
-            reader.refuse(fields.line, "size is of requests".to_owned(), Some(hint));
+        let needed = needed_on(find);
+        if needed.is_some() && written_on.is_some() && on != needed {
+            let (of, hint) = match find {
+                Detector::Size(_) => (
+                    "requests",
+                    "write `on: input`; what an answer may have is up to the request's own bound",
+                ),
+                _ => ("answers", "write `on: output`"),
+            };
+            reader.refuse(fields.line, format!("{} is of {of}", find.word()), Some(hint.to_owned()));
         }
     }
     let name = head.name.clone();
     if reader.has_refused() {
-        return LlmGuardrailDraft { name, guardrail: None };
+        return LlmGuardrailDraft { name, guardrail: None, place };
     }
     let guardrail = find.zip(on).zip(action).map(|((find, on), action)| LlmGuardrail {
         name: head.name,
-        on: if matches!(find, Detector::Size(_)) { LlmGuardrailOn::Input } else { on },
+        on: needed_on(&find).unwrap_or(on),
         action,
         find,
         description: head.description,
         owner: head.owner,
         tags: head.tags,
     });
-    LlmGuardrailDraft { name, guardrail }
+    LlmGuardrailDraft { name, guardrail, place }
+}
+
+/// What it looks at, where that is not for the definition to say.
+fn needed_on(find: &Detector) -> Option<LlmGuardrailOn> {
+    let of_answers = find.is_of_answers()?;
+    Some(if of_answers { LlmGuardrailOn::Output } else { LlmGuardrailOn::Input })
 }
 
 fn word<T: Copy, const N: usize>(
@@ -89,7 +105,10 @@ fn read_find(node: &Node, reader: &mut Reader<'_>) -> Option<Detector> {
         reader.refuse(node.line, format!("find: {reason}"), Some(HINT.to_owned()));
         None
     };
-    match serde_json::from_value::<Detector>(value(node)) {
+    let mut written = value(node);
+    // In which order members of a schema stand has no meaning.
+    written.sort_all_objects();
+    match serde_json::from_value::<Detector>(written) {
         Err(error) => refuse(reader, error.to_string()),
         Ok(detector) => match detector.check() {
             Ok(()) => Some(detector),

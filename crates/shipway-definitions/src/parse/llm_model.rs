@@ -34,6 +34,7 @@ pub(super) const FIELDS: &[&str] = &[
     "hedge",
     "on_context_window",
     "on_content_policy",
+    "on_guardrail",
     "timeouts",
     "retries",
     "cooldown",
@@ -87,8 +88,8 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
         Some(node) => route::read_hedge(node, &known, reader).map(Some),
         None => Some(None),
     };
-    let [on_context_window, on_content_policy] =
-        ["on_context_window", "on_content_policy"].map(|name| match fields.optional(name) {
+    let [on_context_window, on_content_policy, on_guardrail] =
+        ["on_context_window", "on_content_policy", "on_guardrail"].map(|name| match fields.optional(name) {
             Some(node) => route::read(name, node, &known, reader).map(Some),
             None => Some(None),
         });
@@ -120,6 +121,7 @@ pub(super) fn read(head: Head, fields: &Fields<'_>, reader: &mut Reader<'_>) -> 
             hedge: hedge?,
             on_context_window: on_context_window?,
             on_content_policy: on_content_policy?,
+            on_guardrail: on_guardrail?,
             timeouts: timeouts?,
             retries: retries?,
             cooldown: cooldown?,

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use shipway_core::{Name, nearest};
 
 use crate::{
-    DefinitionKind, LlmContentKeep, LlmEmbeddings, LlmModel, Versioned,
+    DefinitionKind, LlmContentKeep, LlmEmbeddings, LlmGuardrailAction, LlmModel, Versioned,
     parse::{LlmGuardrailDraft, LlmModelDraft},
     resolve::Resolver,
 };
 
+const WHERE_TO: &str = "say in the model where such calls go: `on_guardrail: <deployment>`, or a route";
+
 impl Resolver<'_> {
     pub(super) fn llm_guardrails(&mut self, drafts: Vec<LlmGuardrailDraft>) {
-        for LlmGuardrailDraft { name, guardrail } in drafts {
+        for LlmGuardrailDraft { name, guardrail, place } in drafts {
             match guardrail {
                 Some(guardrail) => {
+                    self.guardrail_places.insert(name.clone(), place);
                     self.set.llm_guardrails.insert(name, Arc::new(Versioned::llm_guardrail(guardrail)));
                 }
                 None => drop(self.broken.insert((DefinitionKind::LlmGuardrail, name))),
@@ -67,7 +70,10 @@ impl Resolver<'_> {
     pub(super) fn llm_models(&mut self, drafts: Vec<LlmModelDraft>) {
         let together: Vec<Name> = drafts.iter().map(|draft| draft.name.clone()).collect();
         for LlmModelDraft { model, place, .. } in drafts {
-            let Some(model) = model else { continue };
+            let Some(model) = model else {
+                self.has_broken_models = true;
+                continue;
+            };
             let names =
                 || std::iter::once(model.name.as_str()).chain(model.called.iter().map(String::as_str));
             let others = self.set.llm_models.values().chain(
@@ -107,7 +113,41 @@ impl Resolver<'_> {
                 self.report.refuse(path, *line, message, Some(hint.to_owned()));
                 continue;
             }
+            if let Some(guardrail) = self.leads_nowhere(&model) {
+                let (path, line, thing) = &place;
+                let message =
+                    format!("{thing}: llm_guardrail {guardrail} reroutes, and on_guardrail is missing");
+                self.report.refuse(path, *line, message, Some(WHERE_TO.to_owned()));
+                continue;
+            }
+            self.model_places.insert(model.name.clone(), place);
             self.set.llm_models.insert(model.name.clone(), Arc::new(Versioned::llm_model(model)));
+        }
+        self.judge_models_in_force();
+        self.check_judges();
+    }
+
+    /// A guardrail of the model that reroutes, where the model does not say where to.
+    fn leads_nowhere(&self, model: &LlmModel) -> Option<Name> {
+        let known =
+            |name: &Name| self.set.llm_guardrails.get(name).or_else(|| self.base.llm_guardrails.get(name));
+        let reroutes = |name: &&Name| {
+            known(name).is_some_and(|one| one.definition.action == LlmGuardrailAction::Reroute)
+        };
+        model.guardrails.iter().find(reroutes).filter(|_| model.on_guardrail.is_none()).cloned()
+    }
+
+    /// What becomes of models that are in force and not in the files when guardrails change that they name.
+    fn judge_models_in_force(&mut self) {
+        let base = self.base;
+        let stay = base.llm_models.iter().filter(|(name, _)| !self.set.llm_models.contains_key(*name));
+        let stay: Vec<_> = stay.map(|(_, model)| Arc::clone(model)).collect();
+        for model in stay {
+            let Some(guardrail) = self.leads_nowhere(&model.definition) else { continue };
+            let Some((path, line, thing)) = self.guardrail_places.get(&guardrail) else { continue };
+            let name = &model.definition.name;
+            let message = format!("{thing}: it reroutes, and on_guardrail is missing in llm_model {name}");
+            self.report.refuse(path, *line, message, Some(WHERE_TO.to_owned()));
         }
     }
 }

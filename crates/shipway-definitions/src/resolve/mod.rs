@@ -16,6 +16,7 @@
 mod choice;
 mod enrich;
 mod expressions;
+mod llm_judge;
 mod llm_model;
 mod metadata;
 mod selection;
@@ -47,6 +48,12 @@ pub(crate) struct Resolver<'r> {
     incomplete: bool,
     /// What should be taken instead of deprecated things; looked up when every view is known.
     replacements: Vec<Replacement>,
+    /// Where the guardrails of the files stand, and how messages call them.
+    guardrail_places: BTreeMap<Name, (Arc<str>, u64, String)>,
+    /// The same of models of language.
+    model_places: BTreeMap<Name, (Arc<str>, u64, String)>,
+    /// Models of language of the files that could not be read.
+    has_broken_models: bool,
     report: &'r mut Report,
 }
 
@@ -59,6 +66,9 @@ pub(crate) fn resolve(drafts: Drafts, base: &DefinitionSet, report: &mut Report)
         defined_sinks: drafts.sinks.iter().map(|draft| draft.head.name.clone()).collect(),
         incomplete: drafts.incomplete,
         replacements: Vec::new(),
+        guardrail_places: BTreeMap::new(),
+        model_places: BTreeMap::new(),
+        has_broken_models: false,
         report,
     };
     for draft in drafts.entities {

@@ -15,8 +15,8 @@ pub(crate) struct LlmGuardrailDocument {
     name: Name,
     /// What it looks at: requests, answers, or both. Default both.
     on: Option<OnWord>,
-    /// What is done when something is found: the call is refused, something else is put in its place, it is said with the answer, or only
-    /// counted.
+    /// What is done when something is found: the call is refused, something else is put in its place, it is said with the answer, the call
+    /// goes where its model says under `on_guardrail`, or it is only counted.
     action: ActionWord,
     /// What is looked for.
     find: Detector,
@@ -51,5 +51,6 @@ enum ActionWord {
     Block,
     Redact,
     Annotate,
+    Reroute,
     Shadow,
 }

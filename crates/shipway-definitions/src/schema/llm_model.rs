@@ -26,6 +26,8 @@ pub(crate) struct LlmModelDocument {
     on_context_window: Option<RouteDocument>,
     /// Where a call goes that a filter of a provider refuses. Default: the refusal goes to the caller.
     on_content_policy: Option<RouteDocument>,
+    /// Where a call goes in which a guardrail that reroutes finds something. Needed where such a guardrail is named.
+    on_guardrail: Option<RouteDocument>,
     /// How long is waited for a provider.
     timeouts: Option<LlmTimeoutsDocument>,
     /// How often one deployment is tried again, by what went wrong, before the next one is.

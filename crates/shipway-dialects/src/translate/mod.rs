@@ -41,6 +41,7 @@ pub use count::{Counted, can_count, count_answer, count_request};
 pub use embeddings::{
     Embedder, Embedding, MOST_ONE_BY_ONE, Shape, can_embed, embed_answer, embed_request, embed_usage,
 };
+pub(crate) use gemini::request_in::json_schema;
 pub use policy::{Dropped, Lossy, Maker, Options, OutputLimit};
 pub use responses::answer::Echo;
 pub use stream::Stream;

@@ -99,8 +99,8 @@ pub(crate) fn who_takes(
     head: Head,
 ) -> Result<usize, GatewayError> {
     let (principal, headers) = (principal.clone(), headers.clone());
-    let asked = Asked { api, principal, headers, head, body: Bytes::new() };
-    let way = Way::of(gateway, model, &asked, None)?;
+    let asked = Asked { api, principal, headers, head, body: Bytes::new(), own: None };
+    let way = Way::of(gateway, model, &asked, (None, None))?;
     let speaks = |place: &usize| {
         let spoken = model.deployments[*place].spoken_to(api);
         spoken.is_some_and(|spoken| spoken.how == How::Passing)

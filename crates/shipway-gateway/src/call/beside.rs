@@ -1,38 +1,53 @@
-//! A call that the gateway makes by itself for one of a caller's: to embeddings that tell whether two questions are alike. It is routed,
-//! limited, charged and written down like a call of that caller, in a row of its own.
+//! Calls that the gateway makes by itself for one of a caller's: to a judge, to embeddings that tell whether two questions are alike. Each is
+//! routed, limited, charged and written down like a call of that caller, in a row of its own whose tags say what it was for.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 use serde_json::json;
 use shipway_dialects::{ApiError, Dialect, Head};
 
-use super::{Api, Asked, Refusal, answer_locally, call_allowed, labels};
+use super::{Api, Asked, Refusal, call_local, call_model, judging::Judging};
 use crate::{
     cache::normalised,
     error::{GatewayError, Thing},
     model::Embedder,
-    service::{Gateway, Principal},
+    service::{Gateway, Model, Principal},
 };
 
 /// How long is waited for vectors: whoever asks has waited for nothing yet.
 const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_ANSWER_BYTES: usize = 32 << 20;
-/// Says in the row of such a call what it was for.
-const PURPOSE: HeaderName = HeaderName::from_static("x-shipway-tag-purpose");
 
 const EMBEDDINGS: Api =
     Api { dialect: Dialect::OpenAiEmbeddings, path: "embeddings", writes: false, is_charged: true };
 
-/// Calls for one caller.
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send + 'a>>;
+
+/// What the gateway asks by itself.
+#[derive(Debug, Clone)]
+pub(super) enum Own {
+    /// A judgement of another call.
+    Judges(Judging),
+    /// Vectors of questions and answers of this model.
+    Compares(String),
+}
+
+/// A call within a call: of a type that does not hold itself.
+pub(super) fn begin(gateway: &Gateway, model: Arc<Model>, asked: Asked) -> Answer<'_> {
+    Box::pin(call_model(gateway, model, asked))
+}
+
+/// Vectors for one caller.
 #[derive(Clone)]
 pub(super) struct Beside {
     gateway: Gateway,
     principal: Principal,
-    headers: HeaderMap,
+    /// The model whose questions are compared.
+    model: String,
 }
 
 #[derive(Deserialize)]
@@ -48,11 +63,9 @@ struct Vector {
 }
 
 impl Beside {
-    /// For the caller of a call; `purpose` is told by the tag of that name.
-    pub(super) fn of(gateway: &Gateway, asked: &Asked, purpose: &'static str) -> Self {
-        let mut headers = labels::of_beside(&asked.headers);
-        headers.insert(PURPOSE, HeaderValue::from_static(purpose));
-        Self { gateway: gateway.clone(), principal: asked.principal.clone(), headers }
+    /// For the caller of a call of this model.
+    pub(super) fn of(gateway: &Gateway, asked: &Asked, model: &str) -> Self {
+        Self { gateway: gateway.clone(), principal: asked.principal.clone(), model: model.to_owned() }
     }
 
     /// A vector of length 1 for each text, in their order. Fails with the reason where one cannot be had in time.
@@ -78,31 +91,24 @@ impl Beside {
             .ok_or_else(|| format!("{name} answered other vectors than were asked for"))
     }
 
-    /// Boxed, since a call may come to ask beside itself.
-    fn ask<'a>(
-        &'a self,
-        by: &'a Embedder,
-        body: Bytes,
-    ) -> Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send + 'a>> {
-        Box::pin(async move {
-            let head = Head::read(Dialect::OpenAiEmbeddings, &body)
-                .map_err(|bad| Refusal::Theirs(ApiError::from(&bad)))?;
-            let mut headers = self.headers.clone();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            let principal = self.principal.clone();
-            let asked = Asked { api: EMBEDDINGS, principal, headers, head, body };
-            match by {
-                Embedder::Model(name) => {
-                    let missing = || GatewayError::missing(Thing::Model, name);
-                    let model = self.gateway.installed().find(name).cloned().ok_or_else(missing)?;
-                    call_allowed(&self.gateway, model, asked).await
-                }
-                Embedder::Served(name) => {
-                    let local = self.gateway.local().filter(|local| local.has(name)).map(Arc::clone);
-                    let local = local.ok_or_else(|| GatewayError::missing(Thing::Model, name))?;
-                    answer_locally(&self.gateway, &*local, asked).await
-                }
+    async fn ask(&self, by: &Embedder, body: Bytes) -> Result<Response, Refusal> {
+        let head = Head::read(Dialect::OpenAiEmbeddings, &body)
+            .map_err(|bad| Refusal::Theirs(ApiError::from(&bad)))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let (principal, own) = (self.principal.clone(), Some(Own::Compares(self.model.clone())));
+        let asked = Asked { api: EMBEDDINGS, principal, headers, head, body, own };
+        match by {
+            Embedder::Model(name) => {
+                let missing = || GatewayError::missing(Thing::Model, name);
+                let model = self.gateway.installed().find(name).cloned().ok_or_else(missing)?;
+                begin(&self.gateway, model, asked).await
             }
-        })
+            Embedder::Served(name) => {
+                let local = self.gateway.local().filter(|local| local.has(name)).map(Arc::clone);
+                let local = local.ok_or_else(|| GatewayError::missing(Thing::Model, name))?;
+                call_local(&self.gateway, &*local, asked).await
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::stream;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use shipway_core::Timestamp;
 
 use super::{
@@ -117,21 +117,21 @@ impl Cached {
     }
 
     /// Writes the answer down that is about to come, if it is to be kept.
-    pub(super) fn recorder(&mut self, gateway: &Gateway, began: &Began) -> Option<Keeper> {
+    pub(super) fn recorder(
+        &mut self,
+        gateway: &Gateway,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<Keeper> {
         let key = self.key.filter(|_| self.hit.is_none())?;
         let now = gateway.now();
-        let origin = |headers: &HeaderMap| Origin {
-            status: began.status(),
+        let origin = Origin {
+            status,
             content_type: headers.get(header::CONTENT_TYPE).cloned(),
             began: now,
             until: Timestamp(now.0.saturating_add(self.time_us)),
         };
-        let headers = match began {
-            Began::Stream(first) => &first.headers,
-            Began::Whole(whole) => &whole.headers,
-            Began::Raw(_) | Began::Socket(_) => return None,
-        };
-        let recorder = Recorder::new(origin(headers), gateway.answers().most_bytes());
+        let recorder = Recorder::new(origin, gateway.answers().most_bytes());
         let until = Timestamp(now.0.saturating_add(self.time_us));
         Some(Keeper { gateway: gateway.clone(), key, recorder, until, similar: self.similar.take() })
     }

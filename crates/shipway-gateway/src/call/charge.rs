@@ -23,6 +23,9 @@ use crate::{
     traces::Content,
 };
 
+/// About how many bytes of an answer are a token, where nobody says it.
+const BYTES_OF_A_TOKEN: u64 = 4;
+
 /// What a call used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Charge {
@@ -38,6 +41,8 @@ pub(crate) enum Charge {
 
 /// What is known of a call before it begins.
 pub(super) struct Description {
+    /// Its id, where it has one already.
+    pub(super) id: Option<String>,
     pub(super) caller: String,
     pub(super) user: Option<String>,
     pub(super) model: String,
@@ -64,6 +69,10 @@ pub(super) struct Call {
     price: Option<Price>,
     /// What attempts cost that were given up after they were sent.
     lost_nanos: i64,
+    /// Tokens of an answer that came and that its caller does not get.
+    left_tokens: u64,
+    /// The price of a deployment is not known whose answer the caller does not get.
+    left_unpriced: bool,
     /// What the answer made beside tokens.
     made: Made,
     /// The prices of attempts that were given up because another one answered first.
@@ -87,6 +96,7 @@ impl Call {
     pub(super) fn open(gateway: Gateway, reservation: Reservation, description: Description) -> Self {
         let now = reservation.began;
         let Description {
+            id,
             caller,
             user,
             model,
@@ -101,7 +111,7 @@ impl Call {
         } = description;
         let span = CallSpan::begin(api, &asked);
         let opened = Opened {
-            call: new_call_id(),
+            call: id.unwrap_or_else(new_call_id),
             at_us: now.0,
             chain: reservation.chain.clone(),
             caller,
@@ -133,6 +143,8 @@ impl Call {
             service_tier,
             price: None,
             lost_nanos: 0,
+            left_tokens: 0,
+            left_unpriced: false,
             made: Made::default(),
             hedged: Vec::new(),
             answering: None,
@@ -254,6 +266,26 @@ impl Call {
         self.lost_nanos = self.lost_nanos.saturating_add(self.price_of(price, usage));
     }
 
+    /// The answer that came does not go to the caller, and another deployment is asked: what it used is charged beside. `bytes` of it are
+    /// what tokens are counted by where its provider does not say them.
+    pub(super) fn leaves_answer(&mut self, charge: Charge, bytes: usize) {
+        let usage = match charge {
+            Charge::Nothing => Usage::default(),
+            Charge::Stated(usage) | Charge::Estimated(usage) => usage,
+            Charge::Reserved => {
+                let output = bytes as u64 / BYTES_OF_A_TOKEN;
+                Usage { input: self.input_tokens, output, ..Usage::default() }
+            }
+        };
+        self.fact.is_estimated |= matches!(charge, Charge::Estimated(_) | Charge::Reserved);
+        let price = self.price.take();
+        self.left_unpriced |= price.is_none() && charge != Charge::Nothing;
+        self.attempt_used(price.as_ref(), &usage);
+        self.left_tokens = self.left_tokens.saturating_add(usage.total());
+        self.answering = None;
+        self.made = Made::default();
+    }
+
     /// The members that were left out of the call, or changed, for the deployment that answers.
     pub(super) fn dropped(&self) -> &[String] {
         let answered = self.fact.attempts.iter().rev().find(|attempt| attempt.result == "answered");
@@ -353,21 +385,26 @@ impl Call {
         let whole = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
         let asked = self.reservation.asked;
         match charge {
-            Charge::Nothing => Bill { usage: Usage::default(), own: 0, beside: self.lost_nanos, tokens: 0 },
+            Charge::Nothing => {
+                let tokens = whole(self.left_tokens);
+                Bill { usage: Usage::default(), own: 0, beside: self.lost_nanos, tokens }
+            }
             Charge::Stated(usage) | Charge::Estimated(usage) => {
                 let (hedged_nanos, hedged_tokens) = self.hedges(&usage);
                 Bill {
                     usage,
                     own: self.price_of(self.price.as_ref(), &usage),
                     beside: self.lost_nanos.saturating_add(hedged_nanos),
-                    tokens: whole(usage.total().saturating_add(hedged_tokens)),
+                    tokens: whole(
+                        usage.total().saturating_add(hedged_tokens).saturating_add(self.left_tokens),
+                    ),
                 }
             }
             Charge::Reserved => Bill {
                 usage: Usage::default(),
                 own: 0,
                 beside: self.lost_nanos.saturating_add(asked.nanos),
-                tokens: asked.tokens,
+                tokens: asked.tokens.saturating_add(whole(self.left_tokens)),
             },
         }
     }
@@ -395,7 +432,7 @@ impl Call {
         let service_tier = self.service_tier.take();
         let fact = &mut self.fact;
         fact.is_estimated |= is_hedged || matches!(charge, Charge::Estimated(_) | Charge::Reserved);
-        fact.is_unpriced = charge != Charge::Nothing && is_unpriced;
+        fact.is_unpriced = (charge != Charge::Nothing && is_unpriced) || self.left_unpriced;
         fact.cost_nanos = own.saturating_add(beside);
         fact.tokens = TokenCounts {
             input: usage.input,

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{
     Asked,
+    beside::Own,
     outlook::{SESSION, TAG},
 };
 use crate::ledger::Labels;
@@ -15,6 +16,12 @@ const TRACE_PARENT: &str = "traceparent";
 /// What is longer is cut.
 const LONGEST: usize = 512;
 const MOST_TAGS: usize = 32;
+/// Tags that this server itself gives begin so.
+const OURS: &str = "shipway.";
+/// The call that a call judges.
+const JUDGES: &str = "shipway.judges";
+/// The model whose questions and answers a call compares.
+const COMPARES: &str = "shipway.compares";
 
 /// Costs nothing where nothing is said.
 pub(super) fn labels(asked: &Asked) -> Labels {
@@ -23,15 +30,12 @@ pub(super) fn labels(asked: &Asked) -> Labels {
         session: said(headers, SESSION).or_else(|| head.session.as_deref().and_then(cut)),
         prompt: said(headers, PROMPT).or_else(|| head.prompt.as_deref().and_then(cut)),
         trace: trace(headers),
-        tags: tags(headers, &head.metadata),
+        tags: match &asked.own {
+            Some(Own::Judges(judged)) => BTreeMap::from([(JUDGES.to_owned(), judged.call.clone())]),
+            Some(Own::Compares(model)) => BTreeMap::from([(COMPARES.to_owned(), model.clone())]),
+            None => tags(headers, &head.metadata),
+        },
     }
-}
-
-/// The headers of a call that say what it belongs to, for another one that belongs to the same.
-pub(super) fn of_beside(headers: &HeaderMap) -> HeaderMap {
-    let is_kept = |name: &str| [SESSION, PROMPT, TRACE_PARENT].contains(&name) || name.starts_with(TAG);
-    let kept = headers.iter().filter(|(name, _)| is_kept(name.as_str()));
-    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn said(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -56,7 +60,7 @@ fn tags(headers: &HeaderMap, metadata: &[(String, String)]) -> BTreeMap<String, 
     });
     let in_body = metadata.iter().filter_map(|(name, text)| Some((cut(name)?, cut(text)?)));
     for (name, text) in in_headers.chain(in_body) {
-        if tags.len() < MOST_TAGS {
+        if tags.len() < MOST_TAGS && !name.starts_with(OURS) {
             tags.entry(name).or_insert(text);
         }
     }

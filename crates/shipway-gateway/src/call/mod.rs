@@ -4,6 +4,7 @@
 //! Guardrails of the answer look at it last. Until the answer begins, another deployment can still give it; from then on what goes wrong is said within the stream.
 //!
 //! - `guarded`: the guardrails of a call
+//! - `judging`: those that ask another model
 //! - `cached`: an answer that is kept is given again
 //! - `similar`: an answer to a question that is about the same
 //! - `beside`: what the gateway asks by itself
@@ -19,6 +20,7 @@
 //! - `raw`: an answer that is neither JSON nor events
 //! - `on_the_way`: what is done with a stream besides passing it on
 //! - `relay`: a stream is passed on
+//! - `whole`: a whole answer is carried out, or left for another one where a guardrail says so
 //! - `ask`: one provider is asked about what lies there
 //! - `realtime`: a connection over which both sides speak
 //! - `kept`: what is asked about a response that its provider keeps
@@ -35,6 +37,7 @@ mod cached;
 mod charge;
 mod embedding;
 mod guarded;
+mod judging;
 mod kept;
 mod labels;
 mod on_the_way;
@@ -51,6 +54,7 @@ mod span;
 mod spoken;
 mod telling;
 mod way;
+mod whole;
 
 use std::{sync::Arc, time::Duration};
 
@@ -68,20 +72,21 @@ pub(crate) use kept::{FollowUp, follow_up};
 pub(crate) use realtime::{Connect, connect, unmetered};
 
 use crate::{
-    cache::{Kept, is_complete},
+    cache::Kept,
     error::{GatewayError, Thing},
-    guard::Violation,
+    guard::{StreamGuard, Violation},
     ledger::Outcome,
     meter::Amount,
     retry,
     service::{Gateway, Model, Principal},
-    traces::Stage,
     upstream, wire,
 };
-use attempt::{Began, Whole};
+use attempt::Began;
 use attempts::Failed;
-use cached::Keeper;
+use beside::Own;
+use cached::Cached;
 use guarded::Screened;
+use judging::Asking;
 use on_the_way::OnTheWay;
 use way::Way;
 
@@ -119,6 +124,8 @@ struct Asked {
     headers: HeaderMap,
     head: Head,
     body: Bytes,
+    /// The gateway asks it by itself.
+    own: Option<Own>,
 }
 
 /// Answers a call, in the words of its API whatever happens.
@@ -170,7 +177,7 @@ async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal>
     if let Some((model, is_stream)) = said_by_path {
         (head.model, head.stream) = (model, is_stream);
     }
-    let asked = Asked { api, principal, headers, head, body };
+    let asked = Asked { api, principal, headers, head, body, own: None };
     let installed = gateway.installed();
     if let Some(model) = installed.find(&asked.head.model) {
         return call_model(gateway, Arc::clone(model), asked).await;
@@ -204,24 +211,13 @@ async fn call_local(
     local: &dyn crate::ports::LocalModels,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    let name = &asked.head.model;
-    if !asked.principal.may_use_local(name, Permission::Use) {
-        let (key, model) = (asked.principal.name, asked.head.model);
-        return Err(GatewayError::ModelNotAllowed { key, model }.into());
-    }
-    answer_locally(gateway, local, asked).await
-}
-
-/// The same for who may.
-async fn answer_locally(
-    gateway: &Gateway,
-    local: &dyn crate::ports::LocalModels,
-    asked: Asked,
-) -> Result<Response, Refusal> {
     let name = asked.head.model.clone();
+    if asked.own.is_none() && !asked.principal.may_use_local(&name, Permission::Use) {
+        return Err(GatewayError::ModelNotAllowed { key: asked.principal.name, model: name }.into());
+    }
     let tokens = asked.head.estimated_input_tokens();
     let reserved = Amount { nanos: 0, tokens: i64::try_from(tokens).unwrap_or(i64::MAX) };
-    let mut call = open(gateway, &asked, &name, Some(reserved), LOCAL_TOTAL).await?;
+    let mut call = open(gateway, (&asked, None), &name, Some(reserved), LOCAL_TOTAL).await?;
     let response = local.embeddings(asked.body).await;
     let outcome = if response.status().is_success() { Outcome::Answered } else { Outcome::Refused };
     call.answered_here(&name);
@@ -235,16 +231,12 @@ enum Source {
     Way(Box<Way>),
 }
 
-async fn call_model(gateway: &Gateway, model: Arc<Model>, asked: Asked) -> Result<Response, Refusal> {
-    if !asked.principal.may_use(&asked.head.model, &model.spec.name) {
+async fn call_model(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> Result<Response, Refusal> {
+    // Whoever may ask a model may have asked what its definition says.
+    if asked.own.is_none() && !asked.principal.may_use(&asked.head.model, &model.spec.name) {
         let (key, model) = (asked.principal.name, asked.head.model);
         return Err(GatewayError::ModelNotAllowed { key, model }.into());
     }
-    call_allowed(gateway, model, asked).await
-}
-
-/// A call of who may use the model.
-async fn call_allowed(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) -> Result<Response, Refusal> {
     let kept = match &asked.head.previous_response {
         Some(id) => Some(kept::previous(gateway, &asked.principal, id).await?),
         None => None,
@@ -252,6 +244,7 @@ async fn call_allowed(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) ->
     // As it was written; guardrails may change what is sent.
     let written = model.spec.content.map(|_| asked.body.clone());
     let mut screened = guarded::screen(&model, &mut asked)?;
+    screened.ask_models(gateway, &asked).await;
     if let Some(violation) = screened.violation.take() {
         return blocked(gateway, &model, (&asked, written), screened, &violation).await;
     }
@@ -259,12 +252,13 @@ async fn call_allowed(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) ->
     let (source, reserved) = match cached.as_ref().and_then(|cached| cached.hit.clone()) {
         Some(answer) => (Source::Kept(answer), None),
         None => {
-            let way = Way::of(gateway, &model, &asked, kept.as_ref())?;
+            let way = Way::of(gateway, &model, &asked, (kept.as_ref(), screened.rerouted.as_deref()))?;
             let reserved = way.reserve(&model, &asked)?;
             (Source::Way(Box::new(way)), Some(reserved))
         }
     };
-    let mut call = open(gateway, &asked, &model.spec.name, reserved, model.spec.timeouts.total).await?;
+    let id = screened.take_id();
+    let mut call = open(gateway, (&asked, id), &model.spec.name, reserved, model.spec.timeouts.total).await?;
     call.remembers(&model, &asked, written);
     call.judged(screened.verdicts.take());
     if let Some(cached) = &cached {
@@ -279,8 +273,12 @@ async fn call_allowed(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) ->
     };
     let mut response = match began {
         Ok(began) => {
-            let keeper = cached.as_mut().and_then(|cached| cached.recorder(gateway, &began));
-            carry_out(gateway, &model, (&asked, began), call, After { keeper, screened })
+            let way = match &source {
+                Source::Way(way) => Some(&**way),
+                Source::Kept(_) => None,
+            };
+            let after = After { cached: cached.as_mut(), way, screened };
+            carry_out(gateway, &model, (&asked, began), call, after).await
         }
         Err(failed) => refused(gateway, asked.api.dialect, failed, call),
     };
@@ -290,10 +288,10 @@ async fn call_allowed(gateway: &Gateway, model: Arc<Model>, mut asked: Asked) ->
     Ok(response)
 }
 
-/// Reserves, and enters the call into the ledger. Without `reserved` it is one that uses nothing whatever happens.
+/// Reserves, and enters the call into the ledger, under `id` if it has one already. Without `reserved` it is one that uses nothing whatever happens.
 async fn open(
     gateway: &Gateway,
-    asked: &Asked,
+    (asked, id): (&Asked, Option<String>),
     model: &str,
     reserved: Option<Amount>,
     total: Duration,
@@ -302,6 +300,7 @@ async fn open(
         return Err(GatewayError::LedgerBehind);
     }
     let description = Description {
+        id,
         caller: asked.principal.name.clone(),
         user: asked.head.user.clone(),
         model: model.to_owned(),
@@ -319,8 +318,10 @@ async fn open(
 }
 
 /// What is done with an answer besides passing it on.
-struct After {
-    keeper: Option<Keeper>,
+struct After<'a> {
+    cached: Option<&'a mut Cached>,
+    /// None: the answer is one that was kept.
+    way: Option<&'a Way>,
     screened: Screened,
 }
 
@@ -332,7 +333,8 @@ async fn blocked(
     mut screened: Screened,
     violation: &Violation,
 ) -> Result<Response, Refusal> {
-    let mut call = open(gateway, asked, &model.spec.name, None, model.spec.timeouts.total).await?;
+    let id = screened.take_id();
+    let mut call = open(gateway, (asked, id), &model.spec.name, None, model.spec.timeouts.total).await?;
     call.remembers(model, asked, written);
     call.judged(screened.verdicts.take());
     Ok(refuse_blocked(gateway, asked.api.dialect, violation, call, Charge::Nothing))
@@ -357,43 +359,16 @@ fn refuse_blocked(
 }
 
 /// The answer, once it began.
-fn carry_out(
+async fn carry_out(
     gateway: &Gateway,
-    model: &Model,
+    model: &Arc<Model>,
     (asked, began): (&Asked, Began),
     mut call: Call,
-    after: After,
+    after: After<'_>,
 ) -> Response {
-    let After { keeper, screened } = after;
     let dialect = asked.api.dialect;
     match began {
-        Began::Whole(whole) => {
-            let Whole { status, headers, body, usage, service_tier } = *whole;
-            call.was_served_at(service_tier.as_deref());
-            if dialect == Dialect::OpenAiMedia {
-                call.made(Made::of_answer(&body));
-            }
-            let charge = call.charge_of_answer(asked.api, usage);
-            call.says(Stage::Written, &body);
-            call.finishes(|| finish_reasons(dialect, &body));
-            let (shown, verdicts) = screened.answer(model, asked, &body);
-            call.judged(verdicts);
-            let shown = match shown {
-                Ok(shown) => shown,
-                Err(violation) => return refuse_blocked(gateway, dialect, &violation, call, charge),
-            };
-            call.says(Stage::Given, &shown);
-            call.count_response(shown.len() as u64);
-            let mut headers = upstream::answer_headers(&headers);
-            call.settle(Outcome::Answered, Some(status), charge);
-            // What was asked as a stream is kept as a stream or not at all.
-            if let Some(keeper) = keeper.filter(|_| !asked.head.stream && is_complete(dialect, &body)) {
-                keeper.keep_whole(&body, &call);
-            }
-            put_cost(&mut headers, &call);
-            put_headers(&mut headers, gateway, dialect, &call);
-            respond(status, headers, Body::from(shown))
-        }
+        Began::Whole(whole) => whole::carry_out(gateway, model, (asked, *whole), call, after).await,
         Began::Raw(answer) => {
             let mut headers = upstream::answer_headers(&answer.headers);
             put_headers(&mut headers, gateway, dialect, &call);
@@ -415,7 +390,12 @@ fn carry_out(
             put_headers(&mut headers, gateway, dialect, &call);
             let status = first.status;
             call.answers_with(status);
-            let on_the_way = OnTheWay::new(dialect, keeper, screened.stream(model, asked));
+            let recorder = |cached: &mut Cached| cached.recorder(gateway, status, &first.headers);
+            let keeper = after.cached.and_then(recorder);
+            let guard = after.screened.stream(model, asked);
+            let asks = guard.as_ref().is_some_and(StreamGuard::asks);
+            let asking = asks.then(|| Asking::of(gateway, asked, call.id()));
+            let on_the_way = OnTheWay::new(dialect, keeper, guard, asking);
             let body = relay::body(*first, call, model.spec.timeouts.idle, on_the_way);
             respond(status, headers, body)
         }

@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use shipway_dialects::{ApiError, Dialect, Ending, Frame, Scanner};
 
-use super::{cached::Keeper, charge::Call};
+use super::{cached::Keeper, charge::Call, judging::Asking};
 use crate::{
     guard::{StreamGuard, Verdicts, Violation},
     ledger::Outcome,
@@ -18,16 +18,23 @@ pub(super) struct OnTheWay {
     /// Cuts what goes out into its frames.
     scanner: Scanner,
     frames: Vec<Frame>,
+    /// Asks models, where guardrails do.
+    asking: Option<Asking>,
 }
 
 impl OnTheWay {
     /// `dialect` is the caller's.
-    pub(super) fn new(dialect: Dialect, keeper: Option<Keeper>, guard: Option<StreamGuard>) -> Self {
-        Self { dialect, keeper, guard, scanner: Scanner::new(dialect), frames: Vec::new() }
+    pub(super) fn new(
+        dialect: Dialect,
+        keeper: Option<Keeper>,
+        guard: Option<StreamGuard>,
+        asking: Option<Asking>,
+    ) -> Self {
+        Self { dialect, keeper, guard, scanner: Scanner::new(dialect), frames: Vec::new(), asking }
     }
 
     /// Takes what is to go out, and gives what may; or a guardrail refuses. `is_over`: nothing more comes.
-    pub(super) fn pass(&mut self, out: Bytes, is_over: bool) -> Result<Bytes, Violation> {
+    pub(super) async fn pass(&mut self, out: Bytes, is_over: bool) -> Result<Bytes, Violation> {
         if self.keeper.is_none() && self.guard.is_none() {
             return Ok(out);
         }
@@ -44,17 +51,14 @@ impl OnTheWay {
             self.frames.clear();
             return Ok(out);
         };
-        let first = guard.pass(&mut self.frames)?;
+        let passed = guard.pass(&mut self.frames)?;
+        let passed = judged(guard, self.asking.as_ref(), passed).await?;
         if !is_over {
-            return Ok(first);
+            return Ok(passed);
         }
         let rest = guard.finish()?;
-        if rest.is_empty() {
-            return Ok(first);
-        }
-        let mut both = BytesMut::from(first);
-        both.extend_from_slice(&rest);
-        Ok(both.freeze())
+        let rest = judged(guard, self.asking.as_ref(), rest).await?;
+        Ok(joined(passed, &rest))
     }
 
     /// A guardrail refused: nothing more goes out but the frame that says so.
@@ -76,4 +80,22 @@ impl OnTheWay {
             keeper.keep_stream(call);
         }
     }
+}
+
+/// Asks other models, if all is there that they are asked about. With what goes out after them.
+async fn judged(guard: &mut StreamGuard, asking: Option<&Asking>, before: Bytes) -> Result<Bytes, Violation> {
+    let Some(asking) = asking else { return Ok(before) };
+    let Some((texts, verdicts)) = guard.unjudged() else { return Ok(before) };
+    asking.ask(verdicts, &texts).await;
+    let after = guard.was_judged()?;
+    Ok(joined(before, &after))
+}
+
+fn joined(before: Bytes, after: &Bytes) -> Bytes {
+    if after.is_empty() {
+        return before;
+    }
+    let mut both = BytesMut::from(before);
+    both.extend_from_slice(after);
+    both.freeze()
 }

@@ -27,7 +27,8 @@ const PATIENCE_AFTER_END: Duration = Duration::from_millis(500);
 pub(super) fn body(first: First, call: Call, idle: Duration, on_the_way: OnTheWay) -> Body {
     let First { status, headers: _, reading, chunks } = first;
     let deadline = call.deadline();
-    let relay = Relay { call, status, reading, chunks, idle, on_the_way, deadline, is_over: false };
+    let relay =
+        Relay { call, status, reading, chunks, idle, on_the_way, deadline, is_over: false, ended: None };
     // Errors are said within the stream: to its reader the body itself never fails.
     Body::from_stream(stream::unfold(relay, |mut relay| async move {
         let bytes = relay.next().await?;
@@ -44,6 +45,8 @@ struct Relay {
     on_the_way: OnTheWay,
     deadline: Instant,
     is_over: bool,
+    /// How it came to its end, until guardrails have seen all of it.
+    ended: Option<Progress>,
 }
 
 impl Relay {
@@ -58,14 +61,15 @@ impl Relay {
             let was_over = self.is_over;
             let out = self.reading.take();
             self.call.passes(Stage::Written, &out);
-            let out = match self.on_the_way.pass(out, was_over) {
+            let out = match self.on_the_way.pass(out, was_over).await {
                 Ok(out) => out,
                 Err(violation) => self.block(&violation),
             };
             self.call.passes(Stage::Given, &out);
             self.call.count_response(out.len() as u64);
             // Before the last bytes go out: whoever has them finds the call in the ledger.
-            self.judge(self.reading.progress());
+            let progress = self.ended.take().unwrap_or_else(|| self.reading.progress());
+            self.judge(progress);
             if !out.is_empty() {
                 return Some(out);
             }
@@ -115,8 +119,10 @@ impl Relay {
     /// The provider's stream is over.
     fn end(&mut self) {
         self.is_over = true;
-        let progress = self.reading.end(self.call.is_running());
-        self.judge(progress);
+        match self.reading.end(self.call.is_running()) {
+            Progress::Whole => self.ended = Some(Progress::Whole),
+            progress => self.judge(progress),
+        }
     }
 
     /// Settles the call where its stream has come to an end.

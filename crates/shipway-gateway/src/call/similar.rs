@@ -55,7 +55,7 @@ pub(super) async fn look(
     let around = key_around(question, &around)?;
     let mut similar = Similar {
         model: Arc::clone(model),
-        beside: Beside::of(gateway, asked, "similar"),
+        beside: Beside::of(gateway, asked, &model.spec.name),
         dialect: asked.api.dialect,
         around,
         meant: Meant { words: Words::of(&text), vector: Vec::new() },

@@ -6,7 +6,7 @@ use super::{Api, Asked, outlook::View};
 use crate::{
     error::GatewayError,
     meter::Amount,
-    model::{KeptResponse, Route, UnknownPrice},
+    model::{KeptResponse, Route, Side, UnknownPrice},
     order::{self, Candidate, Outlook as _},
     prefer,
     service::{Gateway, Model},
@@ -28,15 +28,18 @@ pub(super) struct Way {
     on_context_window: Vec<Candidate>,
     /// Where a filter refuses it.
     on_content_policy: Vec<Candidate>,
+    /// Where a guardrail sends it that finds something in its answer.
+    on_guardrail: Vec<Candidate>,
 }
 
 impl Way {
-    /// Judges who may answer the call. What goes on from a response that a provider keeps goes to no other one.
+    /// Judges who may answer the call. What goes on from a response that a provider keeps goes to no other one; what a guardrail sends
+    /// elsewhere, `rerouted` by its name, nowhere else.
     pub(super) fn of(
         gateway: &Gateway,
         model: &Model,
         asked: &Asked,
-        kept: Option<&KeptResponse>,
+        (kept, rerouted): (Option<&KeptResponse>, Option<&str>),
     ) -> Result<Self, GatewayError> {
         let mut view = View::new(model, asked, gateway.now());
         refuse_nobody(model, asked, &view)?;
@@ -53,20 +56,35 @@ impl Way {
             }
         };
         let spec = &model.spec;
+        if let Some(guardrail) = rerouted {
+            let first = sent_by(guardrail, candidates(spec.detours.on_guardrail.as_ref()));
+            return if first.is_empty() {
+                Err(nobody(model, asked, kept))
+            } else {
+                Ok(Self { first, ..Self::default() })
+            };
+        }
         let first = candidates(Some(&spec.route));
         let hedge = candidates(spec.hedge.as_ref().map(|hedge| &hedge.to));
         let on_context_window = candidates(spec.detours.on_context_window.as_ref());
         let on_content_policy = candidates(spec.detours.on_content_policy.as_ref());
         if first.is_empty() {
-            let model = spec.name.clone();
-            return Err(match (kept, wishes) {
-                (Some(kept), _) => GatewayError::PreviousElsewhere { model, provider: kept.provider.clone() },
-                (None, Some(_)) => GatewayError::NoneWished { model },
-                // The branch that a condition chose has nobody who speaks the API.
-                (None, None) => GatewayError::NoSuchApi { model, api: asked.api.name() },
-            });
+            return Err(nobody(model, asked, kept));
         }
-        Ok(Self { first, hedge, on_context_window, on_content_policy })
+        // A stream is on its way to the caller when something is found in it.
+        let is_held = asked.api.writes && !asked.head.stream && model.guards.reroute(Side::Output);
+        let on_guardrail = candidates(spec.detours.on_guardrail.as_ref().filter(|_| is_held));
+        Ok(Self { first, hedge, on_context_window, on_content_policy, on_guardrail })
+    }
+
+    /// Whether another deployment can be asked when a guardrail finds something in the answer.
+    pub(super) fn goes_elsewhere(&self) -> bool {
+        !self.on_guardrail.is_empty()
+    }
+
+    /// The way on from an answer in which this guardrail found something.
+    pub(super) fn elsewhere(&self, guardrail: &str) -> Self {
+        Self { first: sent_by(guardrail, self.on_guardrail.clone()), ..Self::default() }
     }
 
     /// Where a call goes that was refused for `cause`; nowhere, unless the model says so.
@@ -78,19 +96,44 @@ impl Way {
         }
     }
 
-    /// What the call may cost at most: at the dearest of the deployments that may answer, and a second time at the dearest of those that
-    /// may be asked as well.
+    /// What the call may cost at most: at the dearest of the deployments that may answer, and once more each at the dearest of those that
+    /// may be asked as well, and of those that may be asked when its answer cannot go to the caller.
     pub(super) fn reserve(&self, model: &Model, asked: &Asked) -> Result<Amount, GatewayError> {
         if !asked.api.is_charged {
             return Ok(Amount::default());
         }
         let one = self.first.iter().chain(&self.on_context_window).chain(&self.on_content_policy);
         let one = dearest(one, model, asked)?;
-        let other = dearest(self.hedge.iter(), model, asked)?;
-        Ok(Amount {
-            nanos: one.nanos.saturating_add(other.nanos),
-            tokens: one.tokens.saturating_add(other.tokens),
-        })
+        let mut all = one;
+        for further in [&self.hedge, &self.on_guardrail] {
+            let further = dearest(further.iter(), model, asked)?;
+            all.nanos = all.nanos.saturating_add(further.nanos);
+            all.tokens = all.tokens.saturating_add(further.tokens);
+        }
+        Ok(all)
+    }
+}
+
+/// Candidates with the guardrail as the reason why they are asked.
+fn sent_by(guardrail: &str, candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let sent = |candidate: Candidate| {
+        let why = match candidate.why.as_str() {
+            "" => format!("guardrail {guardrail}"),
+            own => format!("guardrail {guardrail}, {own}"),
+        };
+        Candidate { why, ..candidate }
+    };
+    candidates.into_iter().map(sent).collect()
+}
+
+/// Why nobody is left who may be asked.
+fn nobody(model: &Model, asked: &Asked, kept: Option<&KeptResponse>) -> GatewayError {
+    let model = model.spec.name.clone();
+    match (kept, &asked.head.preferences) {
+        (Some(kept), _) => GatewayError::PreviousElsewhere { model, provider: kept.provider.clone() },
+        (None, Some(_)) => GatewayError::NoneWished { model },
+        // The branch that a condition chose has nobody who speaks the API.
+        (None, None) => GatewayError::NoSuchApi { model, api: asked.api.name() },
     }
 }
 

@@ -4,20 +4,31 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shipway_dialects::{Dialect, answer_texts, decode_text, encode_text, splice};
-use shipway_guardrails::{Detector, Vault};
+use shipway_guardrails::{Detector, TextSchema, Vault};
 
-use super::{Guardrail, Verdicts, request::refused_tools, run::Run, verdict::Violation};
+use super::{Guardrail, Verdicts, request::refused_tools, run::Run, verdict::Violation, whole::look};
 use crate::model::Side;
 
-/// Looks at an answer. `guardrails` are those of the output. The body comes back as it goes to the caller, or a guardrail refuses it.
+/// Why an answer does not go to the caller.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// A guardrail refuses it.
+    Refused(Violation),
+    /// This guardrail has another deployment asked.
+    Rerouted(String),
+}
+
+/// Looks at an answer. `guardrails` are those of the output. The body comes back as it goes to the caller, unless a guardrail holds it.
+/// `wanted` is
+/// the shape that the request asks for. `may_reroute`: another deployment can still be asked.
 pub(crate) fn check_answer(
     guardrails: Vec<Arc<Guardrail>>,
-    dialect: Dialect,
-    body: &Bytes,
-    mut vault: Vault,
-) -> (Result<Bytes, Violation>, Verdicts) {
+    (dialect, body): (Dialect, &Bytes),
+    (mut vault, wanted): (Vault, Option<&TextSchema>),
+    may_reroute: bool,
+) -> (Result<Bytes, Held>, Verdicts) {
     let texts = answer_texts(dialect, body).unwrap_or_default();
-    let mut verdicts = Verdicts::new(Side::Output, guardrails);
+    let mut verdicts = Verdicts::new(Side::Output, guardrails).of_call_that_may_go_elsewhere(may_reroute);
     refuse_tools(&mut verdicts, &texts.tools);
     let mut edits = Vec::new();
     for place in texts.texts {
@@ -29,8 +40,11 @@ pub(crate) fn check_answer(
             edits.push((place.range, encode_text(&text)));
         }
     }
-    match verdicts.violation() {
-        Some(violation) => (Err(violation), verdicts),
+    if verdicts.read_whole_answers() && verdicts.violation().is_none() {
+        look(&mut verdicts, wanted, &super::whole::Texts::of_answer(dialect, body));
+    }
+    match verdicts.held() {
+        Some(held) => (Err(held), verdicts),
         None => (Ok(splice(body, edits)), verdicts),
     }
 }

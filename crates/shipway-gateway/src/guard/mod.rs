@@ -8,33 +8,39 @@
 //! - `counts`: how often each guardrail looked and found something, and how long it took
 //! - `verdict`: what the guardrails say of one call
 //! - `request`: a request
+//! - `judged`: what another model says of a text; who asks it is `call/judging.rs`
 //! - `answer`: a whole answer
 //! - `stream`: a stream; `run`: one text in it
+//! - `whole`: an answer as a whole, once all of it is there
 //! - `try_text`: a text that is only tried
 //! - here: guardrails, compiled
 
 mod answer;
 mod counts;
+mod judged;
 mod request;
 mod run;
 mod stream;
 mod try_text;
 mod verdict;
+mod whole;
 
 use std::{collections::HashMap, sync::Arc};
 
-use shipway_guardrails::{Detector, Finder};
+use shipway_guardrails::{Detector, Finder, TextSchema};
 
-pub(crate) use answer::check_answer;
+pub(crate) use answer::{Held, check_answer};
 pub(crate) use counts::{Counts, Tally};
+pub(crate) use judged::{Judged, question};
 pub(crate) use request::{Guarded, Subject, check_request};
 pub(crate) use stream::StreamGuard;
 pub(crate) use try_text::{Tried, try_text};
 pub(crate) use verdict::{Verdicts, Violation};
+pub(crate) use whole::{Texts, wanted};
 
 use crate::{
     error::GatewayError,
-    model::{GuardrailSpec, Side},
+    model::{GuardrailAction, GuardrailSpec, Side},
 };
 
 /// A guardrail, compiled.
@@ -42,6 +48,8 @@ use crate::{
 pub(crate) struct Guardrail {
     pub(crate) spec: GuardrailSpec,
     pub(crate) finder: Finder,
+    /// What an answer must fit, where the guardrail itself says it.
+    schema: Option<TextSchema>,
     pub(crate) counts: Arc<Counts>,
 }
 
@@ -51,15 +59,22 @@ pub(crate) type Guardrails = HashMap<String, Arc<Guardrail>>;
 impl Guardrail {
     /// Compiles a guardrail; its counts go on from `before`.
     pub(crate) fn new(spec: GuardrailSpec, before: Option<&Self>) -> Result<Self, GatewayError> {
-        let finder = Finder::new(&spec.detector)
-            .map_err(|bad| GatewayError::invalid("guardrails", format!("{}: {bad}", spec.name)))?;
+        let bad = |bad| GatewayError::invalid("guardrails", format!("{}: {bad}", spec.name));
+        let finder = Finder::new(&spec.detector).map_err(bad)?;
+        let schema = match &spec.detector {
+            Detector::JsonSchema(schema) => Some(TextSchema::new(schema).map_err(bad)?),
+            _ => None,
+        };
         let counts = before.map(|before| Arc::clone(&before.counts)).unwrap_or_default();
-        Ok(Self { spec, finder, counts })
+        Ok(Self { spec, finder, schema, counts })
     }
 
     pub(crate) fn looks_at(&self, side: Side) -> bool {
-        let has_output = !matches!(self.spec.detector, Detector::Size(_));
-        self.spec.on.looks_at(side) && (side == Side::Input || has_output)
+        let is_of = match self.spec.detector.is_of_answers() {
+            Some(is_of_answers) => is_of_answers == (side == Side::Output),
+            None => true,
+        };
+        self.spec.on.looks_at(side) && is_of
     }
 }
 
@@ -71,6 +86,17 @@ impl Guards {
     /// Those that look at a side, in the order of the definition.
     pub(crate) fn on(&self, side: Side) -> Vec<Arc<Guardrail>> {
         self.0.iter().filter(|guardrail| guardrail.looks_at(side)).cloned().collect()
+    }
+
+    /// Whether one of them asks what the request says of its answer.
+    pub(crate) fn ask_what_is_wanted(&self) -> bool {
+        self.0.iter().any(|guardrail| matches!(guardrail.spec.detector, Detector::Fits(_)))
+    }
+
+    /// Whether one of them sends calls elsewhere for what it finds on this side.
+    pub(crate) fn reroute(&self, side: Side) -> bool {
+        let reroutes = |guardrail: &Arc<Guardrail>| guardrail.spec.action == GuardrailAction::Reroute;
+        self.0.iter().any(|guardrail| reroutes(guardrail) && guardrail.looks_at(side))
     }
 }
 

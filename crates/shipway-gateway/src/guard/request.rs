@@ -29,6 +29,8 @@ pub(crate) struct Guarded {
     pub(crate) verdicts: Verdicts,
     /// A guardrail refuses.
     pub(crate) violation: Option<Violation>,
+    /// A guardrail sends it elsewhere.
+    pub(crate) rerouted: Option<String>,
 }
 
 /// A text as it says and how it stands.
@@ -54,7 +56,7 @@ pub(crate) fn check_request(
             text: decode_text(body.get(place.range.clone()).unwrap_or_default()),
         })
         .collect();
-    let mut verdicts = Verdicts::new(Side::Input, guardrails);
+    let mut verdicts = Verdicts::new(Side::Input, guardrails).of_call_that_may_go_elsewhere(true);
     // By text, then by its place: what is to be replaced, and by which guardrail.
     let mut replaced: Vec<Vec<(Finding, usize)>> = read.iter().map(|_| Vec::new()).collect();
     for place in 0..verdicts.guardrails().len() {
@@ -75,10 +77,10 @@ pub(crate) fn check_request(
         }
         verdicts.looked(place);
     }
-    let violation = verdicts.violation();
+    let (violation, rerouted) = (verdicts.violation(), verdicts.rerouted());
     let mut vault = Vault::behind(if subject.goes_on { offset() } else { 0 });
     if violation.is_some() || replaced.iter().all(Vec::is_empty) {
-        return Ok(Guarded { body: body.clone(), vault, verdicts, violation });
+        return Ok(Guarded { body: body.clone(), vault, verdicts, violation, rerouted });
     }
     for text in &read {
         vault.avoid(&text.text);
@@ -88,7 +90,7 @@ pub(crate) fn check_request(
         let text_now = replace(text, replaced, verdicts.guardrails(), &mut vault);
         edits.push((text.range.clone(), encode_text(&text_now)));
     }
-    Ok(Guarded { body: splice(body, edits), vault, verdicts, violation })
+    Ok(Guarded { body: splice(body, edits), vault, verdicts, violation, rerouted })
 }
 
 /// What breaks a rule that is about the request as a whole.

@@ -10,9 +10,15 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use shipway_dialects::{Dialect, Ends, Event, Frame, Sort, decode_text, encode_text, frame_texts, splice};
-use shipway_guardrails::Vault;
+use shipway_guardrails::{TextSchema, Vault};
 
-use super::{Guardrail, Verdicts, answer::refuse_tools, run::Run, verdict::Violation};
+use super::{
+    Guardrail, Verdicts,
+    answer::refuse_tools,
+    run::Run,
+    verdict::Violation,
+    whole::{Texts, WholeStream},
+};
 use crate::model::Side;
 
 /// The most frames that are held; with more of them whatever is written is taken for whole.
@@ -30,6 +36,8 @@ pub(crate) struct StreamGuard {
     /// Which text each answer is at.
     open: HashMap<u64, (String, u64)>,
     held: VecDeque<Held>,
+    /// What is looked at when all of it is there.
+    whole: Option<WholeStream>,
 }
 
 /// A frame that is held.
@@ -52,8 +60,15 @@ struct Slot {
 
 impl StreamGuard {
     /// For a stream of `dialect`; `vault` is what was taken out of its request.
-    pub(crate) fn new(guardrails: Vec<Arc<Guardrail>>, dialect: Dialect, vault: Vault) -> Self {
+    /// `wanted` is the shape that the request asks for.
+    pub(crate) fn new(
+        guardrails: Vec<Arc<Guardrail>>,
+        dialect: Dialect,
+        (vault, wanted): (Vault, Option<Arc<TextSchema>>),
+    ) -> Self {
+        let whole = WholeStream::new(&guardrails, dialect, wanted);
         Self {
+            whole,
             dialect,
             vault,
             verdicts: Verdicts::new(Side::Output, guardrails),
@@ -67,9 +82,12 @@ impl StreamGuard {
     /// Takes frames, and gives what may go on, as it goes; or a guardrail refuses, and nothing of what is held may go on.
     pub(crate) fn pass(&mut self, frames: &mut Vec<Frame>) -> Result<Bytes, Violation> {
         for frame in frames.drain(..) {
+            self.look_at_the_whole(&frame);
             self.take(frame);
         }
-        if self.held.len() > MOST_HELD_FRAMES {
+        // What is held to its end has a bound in bytes.
+        let is_whole_held = self.whole.as_ref().is_some_and(WholeStream::holds);
+        if self.held.len() > MOST_HELD_FRAMES && !is_whole_held {
             self.end_all();
         }
         self.release()
@@ -78,7 +96,42 @@ impl StreamGuard {
     /// The stream is over: gives all that is held.
     pub(crate) fn finish(&mut self) -> Result<Bytes, Violation> {
         self.end_all();
+        if let Some(whole) = &mut self.whole {
+            whole.settle(&mut self.verdicts);
+        }
         self.release()
+    }
+
+    /// Whether one of the guardrails asks a model.
+    pub(crate) fn asks(&self) -> bool {
+        self.verdicts.ask_models()
+    }
+
+    /// What another model is to be asked about before anything else goes out, and where its verdict goes.
+    pub(crate) fn unjudged(&mut self) -> Option<(Texts, &mut Verdicts)> {
+        let texts = self.whole.as_mut()?.take_unjudged()?;
+        Some((texts, &mut self.verdicts))
+    }
+
+    /// What may go out after another model was asked.
+    pub(crate) fn was_judged(&mut self) -> Result<Bytes, Violation> {
+        self.release()
+    }
+
+    /// Reads what is looked at as a whole. Of a stream that breaks nothing goes out that is held for that.
+    fn look_at_the_whole(&mut self, frame: &Frame) {
+        let Some(whole) = &mut self.whole else { return };
+        if frame.sort == Sort::Error {
+            if whole.holds() {
+                self.held.clear();
+                self.runs.clear();
+                self.open.clear();
+            }
+            return whole.breaks();
+        }
+        if whole.reads(frame) {
+            whole.settle(&mut self.verdicts);
+        }
     }
 
     /// What the guardrails said so far.
@@ -153,6 +206,9 @@ impl StreamGuard {
         if let Some(violation) = self.verdicts.violation() {
             self.held.clear();
             return Err(violation);
+        }
+        if self.whole.as_ref().is_some_and(WholeStream::holds) {
+            return Ok(Bytes::new());
         }
         let is_settled = |slot: &Slot| self.runs.get(&slot.run).is_none_or(|run| slot.range.end <= run.upto);
         let count = self.held.iter().take_while(|held| held.slots.iter().all(is_settled)).count();

@@ -8,7 +8,7 @@ use std::{
 
 use shipway_dialects::{ApiError, Cause};
 
-use super::Guardrail;
+use super::{Guardrail, Held};
 use crate::{
     ledger::VerdictFact,
     model::{GuardrailAction, Side},
@@ -21,11 +21,15 @@ pub(crate) struct Verdicts {
     guardrails: Vec<Arc<Guardrail>>,
     found: Vec<Found>,
     mark: Instant,
+    /// The call can still go elsewhere. Where it cannot, who reroutes refuses.
+    may_reroute: bool,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Found {
     findings: u64,
+    /// How often who should have judged did not.
+    failures: u64,
     labels: BTreeSet<String>,
     took: Duration,
 }
@@ -63,11 +67,26 @@ impl Violation {
 impl Verdicts {
     pub(super) fn new(side: Side, guardrails: Vec<Arc<Guardrail>>) -> Self {
         let found = vec![Found::default(); guardrails.len()];
-        Self { side, guardrails, found, mark: Instant::now() }
+        Self { side, guardrails, found, mark: Instant::now(), may_reroute: false }
+    }
+
+    /// The same for a call that can still go elsewhere.
+    pub(super) fn of_call_that_may_go_elsewhere(self, may_reroute: bool) -> Self {
+        Self { may_reroute, ..self }
     }
 
     pub(super) fn guardrails(&self) -> &[Arc<Guardrail>] {
         &self.guardrails
+    }
+
+    /// Whether one of them asks another model.
+    pub(crate) fn ask_models(&self) -> bool {
+        self.guardrails.iter().any(|guardrail| guardrail.spec.detector.asks())
+    }
+
+    /// Whether one of them looks at whole answers.
+    pub(super) fn read_whole_answers(&self) -> bool {
+        self.guardrails.iter().any(|guardrail| guardrail.spec.detector.reads_whole_answers())
     }
 
     pub(super) fn action(&self, place: usize) -> GuardrailAction {
@@ -83,22 +102,35 @@ impl Verdicts {
         }
     }
 
+    /// Who should have judged for the guardrail at this place did not. `reason` says nothing of the text.
+    pub(super) fn failed(&mut self, place: usize, reason: &str) {
+        let found = &mut self.found[place];
+        found.failures += 1;
+        found.labels.insert(reason.to_owned());
+    }
+
+    /// Why the call does not go on as it is.
+    pub(crate) fn held(&self) -> Option<Held> {
+        let refused = self.violation().map(Held::Refused);
+        refused.or_else(|| self.rerouted().map(Held::Rerouted))
+    }
+
     /// From here on time counts for the next guardrail that looks.
-    pub(super) fn begins(&mut self) {
+    pub(crate) fn begins(&mut self) {
         self.mark = Instant::now();
     }
 
     /// The guardrail at this place has looked.
-    pub(super) fn looked(&mut self, place: usize) {
+    pub(crate) fn looked(&mut self, place: usize) {
         let now = Instant::now();
         self.found[place].took += now - self.mark;
         self.mark = now;
     }
 
     /// The first guardrail that refuses, if one does.
-    pub(super) fn violation(&self) -> Option<Violation> {
+    pub(crate) fn violation(&self) -> Option<Violation> {
         let place = (0..self.found.len())
-            .find(|place| self.action(*place) == GuardrailAction::Block && self.found[*place].findings > 0)?;
+            .find(|place| self.refuses(self.action(*place)) && self.found[*place].findings > 0)?;
         Some(Violation {
             guardrail: self.guardrails[place].spec.name.clone(),
             side: self.side,
@@ -106,24 +138,57 @@ impl Verdicts {
         })
     }
 
+    fn refuses(&self, action: GuardrailAction) -> bool {
+        match action {
+            GuardrailAction::Block => true,
+            GuardrailAction::Reroute => !self.may_reroute,
+            GuardrailAction::Redact | GuardrailAction::Annotate | GuardrailAction::Shadow => false,
+        }
+    }
+
+    /// The first guardrail that sends the call elsewhere, if one does and none refuses.
+    pub(crate) fn rerouted(&self) -> Option<String> {
+        if !self.may_reroute || self.violation().is_some() {
+            return None;
+        }
+        let reroutes = |place: &usize| {
+            self.action(*place) == GuardrailAction::Reroute && self.found[*place].findings > 0
+        };
+        let place = (0..self.found.len()).find(reroutes)?;
+        Some(self.guardrails[place].spec.name.clone())
+    }
+
+    /// What is said of a guardrail that found something.
+    fn word(&self, action: GuardrailAction) -> &'static str {
+        if self.refuses(action) { GuardrailAction::Block.verdict() } else { action.verdict() }
+    }
+
     /// Counts, and gives what the record of the call keeps: of those that found something.
     pub(crate) fn close(self) -> Vec<VerdictFact> {
         let mut facts = Vec::new();
-        for (guardrail, found) in self.guardrails.iter().zip(self.found) {
+        for (guardrail, found) in self.guardrails.iter().zip(&self.found) {
             let spec = &guardrail.spec;
-            guardrail.counts.add(self.side, found.findings, found.took);
-            let verdict = if found.findings > 0 { spec.action.verdict() } else { "passed" };
+            guardrail.counts.add(self.side, (found.findings, found.failures), found.took);
+            let verdict = match (found.findings, found.failures) {
+                (0, 0) => "passed",
+                (0, _) => "failed",
+                _ => self.word(spec.action),
+            };
+            if found.failures > 0 {
+                metrics::counter!("shipway_llm_guardrail_failures_total", "guardrail" => spec.name.clone(), "on" => self.side.word())
+                    .increment(found.failures);
+            }
             metrics::counter!("shipway_llm_guardrail_verdicts_total", "guardrail" => spec.name.clone(), "on" => self.side.word(), "verdict" => verdict)
                 .increment(1);
             metrics::histogram!("shipway_llm_guardrail_seconds", "guardrail" => spec.name.clone(), "on" => self.side.word())
                 .record(found.took.as_secs_f64());
-            if found.findings > 0 {
+            if found.findings > 0 || found.failures > 0 {
                 facts.push(VerdictFact {
                     guardrail: spec.name.clone(),
                     on: self.side,
                     verdict: verdict.to_owned(),
                     findings: found.findings,
-                    labels: found.labels.into_iter().collect(),
+                    labels: found.labels.iter().cloned().collect(),
                     took_us: u64::try_from(found.took.as_micros()).unwrap_or(u64::MAX),
                 });
             }

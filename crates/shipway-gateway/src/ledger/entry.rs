@@ -231,7 +231,8 @@ pub struct VerdictFact {
     pub guardrail: String,
     /// In which direction.
     pub on: Side,
-    /// What became of it: `blocked`, `redacted`, `annotated`, `shadowed`.
+    /// What became of it: `blocked`, `redacted`, `annotated`, `rerouted`, `shadowed`; `failed` where another model should have judged and
+    /// did not, and that counts for nothing.
     pub verdict: String,
     /// How much was found.
     pub findings: u64,

@@ -36,6 +36,8 @@ pub enum GuardrailAction {
     Redact,
     /// It is said with the answer.
     Annotate,
+    /// The call goes to the deployments that the model has for it. Where that cannot be any more, it is refused.
+    Reroute,
     /// It is counted, and nothing else.
     Shadow,
 }
@@ -83,6 +85,7 @@ impl GuardrailAction {
             Self::Block => "block",
             Self::Redact => "redact",
             Self::Annotate => "annotate",
+            Self::Reroute => "reroute",
             Self::Shadow => "shadow",
         }
     }
@@ -93,6 +96,7 @@ impl GuardrailAction {
             Self::Block => "blocked",
             Self::Redact => "redacted",
             Self::Annotate => "annotated",
+            Self::Reroute => "rerouted",
             Self::Shadow => "shadowed",
         }
     }

@@ -45,13 +45,15 @@ pub struct Hedge {
     pub to: Route,
 }
 
-/// Where a call goes that a deployment refuses for a reason that may not hold elsewhere.
+/// Where a call goes that a deployment refuses for a reason that may not hold elsewhere, or that a guardrail sends elsewhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Detours {
     /// Input and output do not fit into the context of the model.
     pub on_context_window: Option<Route>,
     /// A filter of the provider refused it.
     pub on_content_policy: Option<Route>,
+    /// A guardrail that reroutes found something in it or in its answer.
+    pub on_guardrail: Option<Route>,
 }
 
 impl Stickiness {

@@ -35,8 +35,8 @@ pub(super) async fn list(State(gateway): State<Gateway>) -> Json<Value> {
 }
 
 fn tally(guardrail: &Guardrail, side: Side) -> Value {
-    let Tally { looked, found, findings, took } = guardrail.counts.tally(side);
-    json!({ "looked": looked, "found": found, "findings": findings, "took_us": took.as_micros() })
+    let Tally { looked, found, findings, failed, took } = guardrail.counts.tally(side);
+    json!({ "looked": looked, "found": found, "findings": findings, "failed": failed, "took_us": took.as_micros() })
 }
 
 #[derive(Debug, Deserialize)]

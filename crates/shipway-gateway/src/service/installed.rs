@@ -9,7 +9,7 @@ use crate::{
     figures::Figures,
     guard::{Guardrail, Guardrails, Guards},
     health::Health,
-    model::{DeploymentSpec, GuardrailSpec, ModelSpec, ProviderSpec},
+    model::{DeploymentSpec, GuardrailSpec, ModelSpec, ProviderSpec, Side},
     upstream::Provider,
 };
 
@@ -113,7 +113,13 @@ fn guards(spec: &ModelSpec, compiled: &Guardrails) -> Result<Guards, GatewayErro
             || GatewayError::invalid("guardrails", format!("model {}: {name} does not exist", spec.name));
         compiled.get(name).cloned().ok_or_else(missing)
     };
-    spec.guardrails.iter().map(named).collect::<Result<_, _>>().map(Guards)
+    let guards = spec.guardrails.iter().map(named).collect::<Result<_, _>>().map(Guards)?;
+    let reroute = [Side::Input, Side::Output].iter().any(|side| guards.reroute(*side));
+    if reroute && spec.detours.on_guardrail.is_none() {
+        let reason = format!("model {}: a guardrail reroutes, and nothing says where to", spec.name);
+        return Err(GatewayError::invalid("guardrails", reason));
+    }
+    Ok(guards)
 }
 
 fn model(

@@ -31,6 +31,7 @@ use std::{
 
 use serde_json::Value;
 use shipway_core::{Clock, Timestamp};
+use shipway_guardrails::Detector;
 use shipway_log::EventLog;
 use shipway_store::{
     Store, Transaction,
@@ -57,7 +58,7 @@ use crate::{
     ledger::{CallTable, Ledger},
     meter::{Amount, Meter, Reservation, Usage},
     model::{Chain, Directory, GuardrailSpec, ModelSpec, ProviderSpec, Scope},
-    ports::LocalModels,
+    ports::{Classifiers, LocalModels},
     sharing::{self, Servers, SharedClock, Sharing},
     store,
     traces::{ContentLimits, Contents, TraceStore},
@@ -90,6 +91,9 @@ struct Inner {
     kept: KeptResponses,
     installed: RwLock<Arc<Installed>>,
     local: OnceLock<Arc<dyn LocalModels>>,
+    classifiers: OnceLock<Arc<dyn Classifiers>>,
+    /// It answers calls for another server, and serves no models itself.
+    is_replica: bool,
     answers: AnswerCache,
     /// Places for answers that are compared.
     comparing: Arc<Semaphore>,
@@ -161,6 +165,7 @@ impl Gateway {
         vault.reads(&store::secrets::all(&store).await?);
         let replica = shared.as_ref().filter(|(server, _)| !server.is_owner);
         let replica = replica.map(|(server, _)| Arc::from(server.id.as_str()));
+        let is_replica = replica.is_some();
         let ledger = Ledger::open(&log, (store.clone(), replica), &clock, &tracker).await?;
         let mut meter = Meter::starting_from(ledger.spent().await?);
         if shared.is_some() {
@@ -188,6 +193,8 @@ impl Gateway {
             kept,
             installed: RwLock::default(),
             local: OnceLock::new(),
+            classifiers: OnceLock::new(),
+            is_replica,
             answers: AnswerCache::new(cache_bytes),
             comparing: Arc::new(Semaphore::new(MOST_COMPARED)),
             contents: Contents::new(content),
@@ -215,6 +222,12 @@ impl Gateway {
         let _ = self.inner.local.set(local);
     }
 
+    /// Says which models this server itself serves that guardrails may ask.
+    pub fn set_classifiers(&self, classifiers: Arc<dyn Classifiers>) {
+        // It is plugged in once, when the server starts.
+        let _ = self.inner.classifiers.set(classifiers);
+    }
+
     /// Puts these models in force; calls that run go on with those that they began with. A deployment whose provider is not among
     /// `providers` is left out of every call.
     pub fn install(&self, models: Vec<ModelSpec>, providers: &[ProviderSpec]) -> Result<(), GatewayError> {
@@ -228,6 +241,9 @@ impl Gateway {
         guardrails: Vec<GuardrailSpec>,
         providers: &[ProviderSpec],
     ) -> Result<(), GatewayError> {
+        if self.inner.is_replica {
+            refuse_classifiers(&models, &guardrails)?;
+        }
         let surroundings =
             Surroundings { clock: Arc::clone(&self.inner.clock), tracker: self.inner.tracker.clone() };
         let installed = Installed::new(models, guardrails, providers, &self.installed(), &surroundings)?;
@@ -364,6 +380,10 @@ impl Gateway {
         self.inner.local.get()
     }
 
+    pub(crate) fn classifiers(&self) -> Option<&Arc<dyn Classifiers>> {
+        self.inner.classifiers.get()
+    }
+
     pub(crate) fn installed(&self) -> Arc<Installed> {
         Arc::clone(&self.inner.installed.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -418,6 +438,21 @@ impl Gateway {
         transaction.commit().await?;
         self.read_again().await
     }
+}
+
+/// A replica serves no models, so a guardrail that asks one would refuse every call there.
+fn refuse_classifiers(models: &[ModelSpec], guardrails: &[GuardrailSpec]) -> Result<(), GatewayError> {
+    let asks = |guardrail: &&GuardrailSpec| matches!(guardrail.detector, Detector::Classifier(_));
+    for guardrail in guardrails.iter().filter(asks) {
+        if let Some(model) = models.iter().find(|model| model.guardrails.contains(&guardrail.name)) {
+            let reason = format!(
+                "model {}: {} asks a classifier, and a replica serves no models",
+                model.name, guardrail.name
+            );
+            return Err(GatewayError::invalid("guardrails", reason));
+        }
+    }
+    Ok(())
 }
 
 async fn read_directory(store: &Store) -> Result<Directory, GatewayError> {

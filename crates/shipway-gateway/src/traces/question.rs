@@ -77,7 +77,7 @@ impl Question {
         let outcome = asked.outcome.map(|word| one_of("outcome", word, &Outcome::ALL.map(Outcome::word)));
         let cache =
             asked.cache.map(|word| one_of("cache", word, &["hit", "together", "similar", "miss", "bypass"]));
-        let verdicts = ["blocked", "redacted", "annotated", "shadowed"];
+        let verdicts = ["blocked", "redacted", "annotated", "rerouted", "shadowed", "failed"];
         let verdict = asked.verdict.map(|word| one_of("verdict", word, &verdicts)).transpose()?;
         let equal = [
             ("model", asked.model),

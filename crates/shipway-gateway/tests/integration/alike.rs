@@ -257,7 +257,9 @@ async fn a_question_about_the_same_gets_the_answer_again() {
     let vectors: Vec<_> = all.iter().filter(|call| call.model == "embed").collect();
     assert!(!vectors.is_empty());
     assert!(
-        vectors.iter().all(|call| call.labels.tags["purpose"] == "similar" && call.caller == given[0].caller)
+        vectors
+            .iter()
+            .all(|call| call.labels.tags["shipway.compares"] == "chat" && call.caller == given[0].caller)
     );
     assert!(vectors.iter().all(|call| call.outcome == Outcome::Answered && call.cost_nanos > 0));
 }

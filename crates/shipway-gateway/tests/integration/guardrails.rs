@@ -69,7 +69,7 @@ const STOP: &str =
 const USAGE: &str = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":3,\"total_tokens\":13}}\n\n";
 pub(crate) const DONE: &str = "data: [DONE]\n\n";
 
-fn stream_of(pieces: &[&str], end: End) -> Reply {
+pub(crate) fn stream_of(pieces: &[&str], end: End) -> Reply {
     let mut chunks: Vec<String> = pieces.iter().map(|piece| chunk(piece)).collect();
     if end == End::Clean {
         chunks.extend([STOP, USAGE, DONE].map(str::to_owned));

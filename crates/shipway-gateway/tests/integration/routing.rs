@@ -158,6 +158,7 @@ async fn a_context_that_is_too_small_and_a_filter_lead_elsewhere_only_if_that_is
     spec.detours = Detours {
         on_context_window: Some(Route::Deployment(1)),
         on_content_policy: Some(Route::Fallback(vec![Route::Deployment(0), Route::Deployment(2)])),
+        on_guardrail: None,
     };
     let world = World::new().await;
     world.install(vec![spec, plain]);

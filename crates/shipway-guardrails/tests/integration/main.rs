@@ -1,12 +1,14 @@
 //! What is found and what is not, whatever the text and however it is cut.
 //!
 //! - `found`: what each detector finds, and what only looks like it
+//! - `schemas`: answers that must be JSON of a shape
 //! - `laws`: what holds for every text
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop with the error")]
 
 mod found;
 mod laws;
+mod schemas;
 
 use shipway_guardrails::{Detector, Finder};
 

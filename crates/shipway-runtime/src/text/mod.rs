@@ -154,6 +154,27 @@ impl TextModel {
         self.tokenizer.encode(&self.prefixed(text)).len() + self.tokenizer.frame().len()
     }
 
+    /// The tokens of a text in windows that the model takes whole, those around each included, for the input [`TOKENS`]: one where the text is
+    /// short enough, else so many that every token is in one, of which neighbours share `shared` tokens. Of a text
+    /// without tokens none. `None` where they are more than `most`, or where the text is longer than [`MAX_TEXT_BYTES`].
+    pub fn windows(&self, text: &str, shared: usize, most: usize) -> Option<Vec<Vec<i64>>> {
+        if text.len() > MAX_TEXT_BYTES {
+            return None;
+        }
+        let tokens = self.tokenizer.encode(&self.prefixed(text));
+        let frame = self.tokenizer.frame();
+        let starts = window_starts(tokens.len(), self.max_tokens - frame.len(), shared);
+        if starts.len() > most {
+            return None;
+        }
+        let room = self.max_tokens - frame.len();
+        let window = |start: usize| {
+            let own = &tokens[start..tokens.len().min(start + room)];
+            frame.around(own).into_iter().map(|(token, _)| i64::from(token)).collect::<Vec<i64>>()
+        };
+        Some(starts.into_iter().map(window).filter(|window| !window.is_empty()).collect())
+    }
+
     pub(crate) const fn signature(&self) -> &TensorSignature {
         &self.signature
     }
@@ -317,6 +338,19 @@ impl TextModel {
     }
 }
 
+/// Where windows of `room` tokens begin that share `shared` with their neighbours and cover `count` tokens.
+fn window_starts(count: usize, room: usize, shared: usize) -> Vec<usize> {
+    let step = room.saturating_sub(shared).max(1);
+    let mut starts = vec![0];
+    let mut end = room;
+    while end < count {
+        let start = starts.len() * step;
+        starts.push(start);
+        end = start + room;
+    }
+    starts
+}
+
 /// The texts of a tensor of shape `[rows]` or `[rows, 1]`.
 fn texts(tensor: &Tensor) -> Result<Vec<&str>, RuntimeError> {
     let wrong = |reason: String| RuntimeError::WrongTensor { name: TEXT.to_owned(), reason };
@@ -352,4 +386,20 @@ fn signature_of(task: TextTask, width: usize) -> TensorSignature {
         }
     };
     TensorSignature { inputs: vec![spec(TEXT, Datatype::Bytes, vec![-1])], outputs }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::window_starts;
+
+    #[test]
+    fn windows_cover_every_token_and_share_some() {
+        assert_eq!(window_starts(0, 8, 2), [0]);
+        assert_eq!(window_starts(8, 8, 2), [0]);
+        assert_eq!(window_starts(9, 8, 2), [0, 6]);
+        assert_eq!(window_starts(20, 8, 2), [0, 6, 12]);
+        assert_eq!(window_starts(21, 8, 2), [0, 6, 12, 18]);
+        // Where all would be shared, they still go on.
+        assert_eq!(window_starts(3, 1, 5), [0, 1, 2]);
+    }
 }

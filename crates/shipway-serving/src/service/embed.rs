@@ -130,7 +130,7 @@ fn text_tensor(texts: &[String]) -> Tensor {
 }
 
 /// Rows of tokens, each cut to `most` and filled up with -1 to the longest.
-fn token_tensor(rows: &[Vec<i64>], most: usize) -> Tensor {
+pub(super) fn token_tensor(rows: &[Vec<i64>], most: usize) -> Tensor {
     let width = rows.iter().map(|row| row.len().min(most)).max().unwrap_or(0);
     let cells = rows.iter().flat_map(|row| row.iter().copied().chain(std::iter::repeat(-1)).take(width));
     Tensor {

@@ -12,11 +12,13 @@
 //! - `parking`: models make room for each other
 //! - `ensembles/`: rows go through the steps of an ensemble
 //! - `embed`: texts become embeddings
+//! - `classify`: texts get a score for each label
 //! - `preview`: a candidate runs over what was served
 //! - `explain`: why a model answers what it answers
 //! - `labels`: what came true of predictions
 //! - `label_queue`: such labels on their way to their table
 
+mod classify;
 mod deploy;
 mod embed;
 mod ensembles;

@@ -102,7 +102,7 @@ pub(crate) struct LlmTraceFilter {
     /// A guardrail that found something
     #[arg(long, value_name = "GUARDRAIL")]
     pub(crate) guardrail: Option<String>,
-    /// What became of it: blocked, redacted, annotated or shadowed
+    /// What became of it: blocked, redacted, annotated, rerouted, shadowed or failed
     #[arg(long, value_name = "VERDICT")]
     pub(crate) verdict: Option<String>,
     /// Not before: 2026-11-30, 2026-11-30T12:00:00Z, or how long ago: 2h

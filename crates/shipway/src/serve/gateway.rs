@@ -6,14 +6,15 @@ use async_trait::async_trait;
 use axum::response::Response;
 use bytes::Bytes;
 use serde_json::Value as Json;
-use shipway_core::Clock;
+use shipway_core::{Clock, Failure as _, Kind};
 use shipway_definitions::DefinitionSet;
 use shipway_gateway::{
-    ContentLimits, Gateway, GatewayError, GatewayParts, LocalModels, ProviderSpec, Server, Servers,
+    Classifiers, ContentLimits, Gateway, GatewayError, GatewayParts, LocalModels, ProviderSpec, Server,
+    Servers, Unclassified,
 };
 use shipway_lake::{Lake, LakeOptions};
 use shipway_log::EventLog;
-use shipway_serving::OpenAiModels;
+use shipway_serving::{OpenAiModels, Serving};
 use shipway_store::Store;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -87,6 +88,12 @@ impl Models {
         Ok(Self { gateway, providers })
     }
 
+    /// What serving has can be asked under the same API, and by guardrails.
+    pub(super) fn serves(&self, serving: &Serving) {
+        self.gateway.set_local_models(Arc::new(ServedModels(OpenAiModels(serving.clone()))));
+        self.gateway.set_classifiers(Arc::new(ServedClassifiers(serving.clone())));
+    }
+
     /// Puts the models of `set` in force.
     pub(super) fn installed(&self, set: &DefinitionSet) -> Result<(), GatewayError> {
         let models = set.llm_models.values().map(|versioned| llm_models::model(&versioned.definition));
@@ -119,8 +126,27 @@ fn servers(configuration: &Configuration) -> Result<Servers, CommandFailure> {
     Ok(Servers::Several(Server { id, is_owner: role == LlmRole::Owner }))
 }
 
+/// The classifiers of texts that serving has, for guardrails.
+struct ServedClassifiers(Serving);
+
+#[async_trait]
+impl Classifiers for ServedClassifiers {
+    async fn scores(&self, name: &str, texts: Vec<String>) -> Result<Vec<(String, f32)>, Unclassified> {
+        self.0.classify(name, texts).await.map_err(|error| match error.kind() {
+            Kind::NotFound => Unclassified::Missing,
+            Kind::Exhausted | Kind::Unavailable => Unclassified::Busy,
+            Kind::TooLarge => Unclassified::TooLong,
+            Kind::Invalid if error.code() == "serving.no_scores" => Unclassified::Missing,
+            _ => {
+                tracing::warn!(deployment = name, error = %error, "a classifier of a guardrail failed");
+                Unclassified::Failed
+            }
+        })
+    }
+}
+
 /// The models of text that serving has, under the API that the gateway speaks.
-pub(super) struct ServedModels(pub(super) OpenAiModels);
+struct ServedModels(OpenAiModels);
 
 #[async_trait]
 impl LocalModels for ServedModels {

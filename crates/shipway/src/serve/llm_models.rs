@@ -42,6 +42,7 @@ pub(super) fn model(model: &LlmModel) -> Result<ModelSpec, GatewayError> {
         detours: Detours {
             on_context_window: optional(&model.on_context_window)?,
             on_content_policy: optional(&model.on_content_policy)?,
+            on_guardrail: optional(&model.on_guardrail)?,
         },
         timeouts: Timeouts {
             first_token: duration(timeouts.first_token),
@@ -124,6 +125,7 @@ pub(super) fn guardrail(guardrail: &LlmGuardrail) -> GuardrailSpec {
             LlmGuardrailAction::Block => GuardrailAction::Block,
             LlmGuardrailAction::Redact => GuardrailAction::Redact,
             LlmGuardrailAction::Annotate => GuardrailAction::Annotate,
+            LlmGuardrailAction::Reroute => GuardrailAction::Reroute,
             LlmGuardrailAction::Shadow => GuardrailAction::Shadow,
         },
         detector: guardrail.find.clone(),

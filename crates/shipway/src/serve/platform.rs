@@ -15,7 +15,7 @@ use shipway_lake::{Lake, LakeOptions};
 use shipway_log::{EventLog, LogOptions};
 use shipway_online::{OnlineOptions, OnlineStore};
 use shipway_runtime::{RuntimeOptions, python::ModelFolder};
-use shipway_serving::{OpenAiModels, Serving, ServingOptions, ServingPorts};
+use shipway_serving::{Serving, ServingOptions, ServingPorts};
 use shipway_store::{
     Store,
     jobs::{JobOptions, Jobs},
@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    gateway::{Models, ServedModels},
+    gateway::Models,
     intake::IntakeForStreams,
     jobs,
     outflow::OutflowForSinks,
@@ -114,7 +114,7 @@ impl Platform {
         let serving = Serving::open(store.clone(), lake, ports, options, Arc::clone(&clock), tracker.clone())
             .await
             .map_err(because)?;
-        models.gateway.set_local_models(Arc::new(ServedModels(OpenAiModels(serving.clone()))));
+        models.serves(&serving);
         let parts = Parts { features: &features, tracking: &tracking, serving: &serving };
         parts.plug_into_each_other(&catalog, configuration);
         tracking.set_ownership(Arc::new(AccountsForTracking(accounts.clone())));

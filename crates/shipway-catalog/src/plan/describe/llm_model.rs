@@ -2,7 +2,8 @@
 
 use shipway_core::Sampling;
 use shipway_definitions::{
-    LlmContent, LlmEmbeddings, LlmGuardrail, LlmModel, LlmPrice, LlmRates, LlmSimilar,
+    LlmContent, LlmEmbeddings, LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn, LlmModel, LlmPrice,
+    LlmRates, LlmSimilar,
 };
 
 use super::{Fields, for_people, joined, put, put_optional};
@@ -42,6 +43,7 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
     }
     put_optional(&mut fields, "on context window", model.on_context_window.as_ref());
     put_optional(&mut fields, "on content policy", model.on_content_policy.as_ref());
+    put_optional(&mut fields, "on guardrail", model.on_guardrail.as_ref());
     let (timeouts, retries, cooldown) = (&model.timeouts, &model.retries, &model.cooldown);
     put(&mut fields, "first token within", timeouts.first_token);
     put(&mut fields, "idle for", timeouts.idle);
@@ -107,10 +109,19 @@ fn content_in_words(content: &LlmContent) -> String {
 pub(super) fn guardrail_fields(guardrail: &LlmGuardrail) -> Fields {
     let mut fields = Fields::new();
     put(&mut fields, "on", guardrail.on.word());
-    put(&mut fields, "action", guardrail.action.word());
+    put(&mut fields, "action", action_in_words(guardrail));
     put(&mut fields, "find", guardrail.find_in_words());
     for_people(&mut fields, guardrail.description.as_ref(), guardrail.owner.as_ref(), &guardrail.tags);
     fields
+}
+
+/// What is done, and where it cannot be done, what instead.
+fn action_in_words(guardrail: &LlmGuardrail) -> String {
+    let action = guardrail.action.word();
+    if guardrail.action == LlmGuardrailAction::Reroute && guardrail.on != LlmGuardrailOn::Input {
+        return format!("{action}; of answers whole ones, and streams are blocked");
+    }
+    action.to_owned()
 }
 
 fn price(price: &LlmPrice) -> String {

@@ -190,7 +190,7 @@ fn renamed(known: Known) -> Known {
 }
 
 /// A schema of Gemini's own as a JSON schema: its types are in capitals, and null is a flag.
-fn json_schema(schema: Value) -> Value {
+pub(crate) fn json_schema(schema: Value) -> Value {
     match schema {
         Value::Object(members) => {
             let nullable = members.get("nullable") == Some(&Value::Bool(true));

@@ -85,6 +85,7 @@ impl Terms {
 
     fn open(&self, reservation: Reservation, request_bytes: u64, input_tokens: u64, why: &str) -> Call {
         let description = Description {
+            id: None,
             caller: self.caller.clone(),
             user: None,
             model: self.model.spec.name.clone(),

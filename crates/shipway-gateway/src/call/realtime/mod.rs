@@ -87,8 +87,9 @@ async fn begin(gateway: &Gateway, asked: Connect) -> Result<Response, Refusal> {
         headers,
         head: head(&wish.model),
         body: Bytes::from(wish.query.clone()),
+        own: None,
     };
-    let way = Way::of(gateway, &model, &asked, None)?;
+    let way = Way::of(gateway, &model, &asked, (None, None))?;
     let (mut call, ahead) = reserve(gateway, &model, &asked, &way)?;
     let began = attempts::first_answer(gateway, &model, &way, &asked, &mut call).await;
     let socket = match began {
@@ -136,6 +137,7 @@ fn reserve(
     let reservation = gateway.meter().connect(chain, gateway.now());
     let reservation = reservation.map_err(|(scope, bound)| GatewayError::Limit { scope, bound })?;
     let description = Description {
+        id: None,
         caller: asked.principal.name.clone(),
         user: None,
         model: model.spec.name.clone(),

@@ -31,11 +31,17 @@ pub(super) async fn list(context: &Context) -> Result<ExitCode, CommandFailure> 
     })
 }
 
-/// In how many of those that were looked at something was found: `3 of 120`.
+/// In how many of those that were looked at something was found: `3 of 120`; and how many nobody judged who should have: `, 2 failed`.
 fn rate(side: &Json) -> String {
     match side["looked"].as_u64() {
         Some(0) | None => "-".to_owned(),
-        Some(looked) => format!("{} of {looked}", member(side, "found")),
+        Some(looked) => {
+            let found = format!("{} of {looked}", member(side, "found"));
+            match side["failed"].as_u64() {
+                Some(0) | None => found,
+                Some(failed) => format!("{found}, {failed} failed"),
+            }
+        }
     }
 }
 
