@@ -341,7 +341,61 @@ model_list:
   - { model_name: gemini, litellm_params: { model: vertex_ai/gemini-2.5-pro, vertex_project: ours, vertex_location: europe-west4, vertex_credentials: /etc/vertex.json, input_cost_per_token: 0, output_cost_per_token: 0 } }
   - { model_name: gemini-claude, litellm_params: { model: vertex_ai/claude-sonnet-4-5@20250929, vertex_credentials: '{\"private_key\": \"sk-vertex\"}', input_cost_per_token: 0, output_cost_per_token: 0 } }
 ";
-    assert_snapshot!(imported(text), @r#""#);
+    assert_snapshot!(imported(text), @r#"
+    kind: llm_model
+    name: claude
+    deployments:
+      - { provider: bedrock, model: "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", price: { input: 3, output: 15 } }
+    ---
+    kind: llm_model
+    name: nova
+    deployments:
+      - { provider: bedrock_2, model: "amazon.nova-lite-v1:0", price: { input: 0, output: 0 } }
+      - { provider: bedrock_3, model: "amazon.nova-pro-v1:0", price: { input: 0, output: 0 } }
+    route: { weighted: [{ to: bedrock_2 }, { to: bedrock_3 }] }
+    ---
+    kind: llm_model
+    name: gemini
+    deployments:
+      - { provider: vertex_ai, model: gemini-2.5-pro, price: { input: 0, output: 0 } }
+    ---
+    kind: llm_model
+    name: gemini_claude
+    called: [gemini-claude]
+    deployments:
+      - { provider: vertex_ai_2, model: "claude-sonnet-4-5@20250929", price: { input: 0, output: 0 } }
+    ===
+    [providers.bedrock]
+    kind = "bedrock"
+    region = "eu-central-1"
+
+    [providers.bedrock_2]
+    kind = "bedrock"
+
+    [providers.bedrock_3]
+    kind = "bedrock"
+
+    [providers.vertex_ai]
+    kind = "vertex"
+    project = "ours"
+    location = "europe-west4"
+    service_account_file = "/etc/vertex.json"
+
+    [providers.vertex_ai_2]
+    kind = "vertex"
+    ===
+    SHIPWAY_PROVIDERS__BEDROCK_2__ACCESS_KEY_ID from AWS_ACCESS_KEY_ID
+    SHIPWAY_PROVIDERS__BEDROCK_2__REGION from AWS_REGION_NAME
+    SHIPWAY_PROVIDERS__BEDROCK_2__SECRET_ACCESS_KEY from AWS_SECRET_ACCESS_KEY
+    SHIPWAY_PROVIDERS__BEDROCK_3__API_KEY from BEDROCK_KEY
+    SHIPWAY_PROVIDERS__BEDROCK_3__REGION from AWS_REGION_NAME
+    SHIPWAY_PROVIDERS__BEDROCK__ACCESS_KEY_ID from OUR_ID
+    SHIPWAY_PROVIDERS__VERTEX_AI_2__LOCATION from VERTEXAI_LOCATION
+    SHIPWAY_PROVIDERS__VERTEX_AI_2__PROJECT from VERTEXAI_PROJECT
+    line 7, model_list[0].litellm_params.aws_secret_access_key: the secret stands in the file and is not copied: start the server with it as SHIPWAY_PROVIDERS__BEDROCK__SECRET_ACCESS_KEY
+    line 8, model_list[0].litellm_params.aws_role_name: what a deployment would add to calls: calls go on as they came
+    line 14, model_list[4].litellm_params.vertex_credentials: the secret stands in the file and is not copied: start the server with it as SHIPWAY_PROVIDERS__VERTEX_AI_2__SERVICE_ACCOUNT
+    "#);
 }
 
 #[test]
@@ -358,5 +412,47 @@ router_settings:
   context_window_fallbacks: [{ small: [long] }, { mild: [long] }]
   content_policy_fallbacks: [{ small: [mild, long] }]
 ";
-    assert_snapshot!(imported(text), @r#""#);
+    assert_snapshot!(imported(text), @r#"
+    kind: llm_model
+    name: small
+    deployments:
+      - { provider: openai, model: small, price: { input: 0, output: 0 } }
+      - { provider: anthropic, model: claude-small, price: { input: 0, output: 0 } }
+      - { name: mild_groq, provider: groq, model: mild, price: { input: 0, output: 0 } }
+      - { name: long_gemini, provider: gemini, model: long, price: { input: 0, output: 0 } }
+    route: { fallback: [{ latency: [openai, anthropic] }, mild_groq] }
+    on_context_window: long_gemini
+    on_content_policy: { fallback: [mild_groq, long_gemini] }
+    ---
+    kind: llm_model
+    name: long
+    deployments:
+      - { provider: gemini, model: long, price: { input: 0, output: 0 } }
+    ---
+    kind: llm_model
+    name: mild
+    deployments:
+      - { provider: groq, model: mild, price: { input: 0, output: 0 } }
+      - { name: long_gemini, provider: gemini, model: long, price: { input: 0, output: 0 } }
+    route: groq
+    on_context_window: long_gemini
+    ===
+    [providers.openai]
+    kind = "openai"
+
+    [providers.anthropic]
+    kind = "anthropic"
+
+    [providers.gemini]
+    kind = "gemini"
+
+    [providers.groq]
+    kind = "openai"
+    base_url = "https://api.groq.com/openai/v1"
+    ===
+    SHIPWAY_PROVIDERS__ANTHROPIC__API_KEY from ANTHROPIC_API_KEY
+    SHIPWAY_PROVIDERS__GEMINI__API_KEY from GEMINI_API_KEY
+    SHIPWAY_PROVIDERS__GROQ__API_KEY from GROQ_API_KEY
+    SHIPWAY_PROVIDERS__OPENAI__API_KEY from OPENAI_API_KEY
+    "#);
 }

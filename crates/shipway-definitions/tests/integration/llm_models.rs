@@ -464,7 +464,8 @@ cache:
 ";
     assert_snapshot!(refused(text.trim_start()), @r"
     a.yaml:6: llm_model m: together is neither true nor false
-    a.yaml:8: llm_model m: embeddings must be a mapping
+    a.yaml:8: llm_model m: expected a map in embeddings, got a number
+      hint: the fields are served
     a.yaml:9: llm_model m: mode always does not exist
       hint: write shadow or serve
     a.yaml:10: llm_model m: least 0.2 is none
