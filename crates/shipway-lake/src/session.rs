@@ -46,7 +46,10 @@ impl Engine {
         let disk = DiskManagerBuilder::default()
             .with_max_spill_merge_fan_in(merge_fan_in(partitions, options.memory_limit_bytes))
             .with_mode(DiskManagerMode::Directories(vec![options.spill_directory.clone()]));
+        let kept = kept_bytes(options.memory_limit_bytes);
         let runtime = RuntimeEnvBuilder::new()
+            .with_metadata_cache_limit(kept)
+            .with_file_statistics_cache_limit(kept / 4)
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, reported)))
             .with_disk_manager_builder(disk)
             .build_arc()
@@ -63,6 +66,14 @@ impl Engine {
     pub(crate) fn template(&self) -> &SessionState {
         &self.template
     }
+}
+
+/// How much of the files' own descriptions is kept in memory, beside what queries may take. The upkeep reads every small file once and
+/// lists another one in its place: whatever the bound is, it is reached, so it must be one that nobody minds.
+fn kept_bytes(memory_limit_bytes: usize) -> usize {
+    const LEAST: usize = 2 << 20;
+    const MOST: usize = 32 << 20;
+    (memory_limit_bytes / 64).clamp(LEAST, MOST)
 }
 
 /// Rows per batch: fewer where memory is short, because every sorting partition holds several batches at once.
