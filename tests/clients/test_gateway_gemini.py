@@ -172,8 +172,6 @@ def test_what_has_no_words_there_is_refused_by_name(client, gateway, model):
         ask(client, model, "hello", tools=[search])
     with pytest.raises(errors.ClientError, match="candidateCount"):
         ask(client, model, "hello", candidate_count=2)
-    with pytest.raises(errors.ClientError, match="no deployment that speaks"):
-        client.models.count_tokens(model=model, contents="hello")
     assert gateway.mock.requests(since=mark) == []
 
 

@@ -6,6 +6,8 @@ use http::Method;
 use serde_json::{Value, json};
 use shipway_core::Sampling;
 use shipway_gateway::{CacheScope, CacheSpec, CreateKey, Embedder, Outcome, SimilarSpec};
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::world::{Answer, COST, Reply, World, completion, deployment, model, question};
 
@@ -49,6 +51,12 @@ fn saying(words: &str) -> Reply {
 
 async fn ask(world: &World, body: &Value) -> Answer {
     world.ask("/v1/chat/completions", &[], body).await
+}
+
+/// Asks while the test goes on.
+fn asked_beside(world: &Arc<World>, body: Value) -> JoinHandle<Answer> {
+    let world = Arc::clone(world);
+    TaskTracker::new().spawn(async move { ask(&world, &body).await })
 }
 
 async fn listed(world: &World) -> Value {
@@ -127,10 +135,7 @@ async fn who_asks_the_same_at_once_waits_for_one_answer() {
     let world = Arc::new(world(true, None).await);
     let gate = world.provider.holds("up-one");
     world.provider.answers("up-one", saying("once"));
-    let asking = (0..20).map(|_| {
-        let world = Arc::clone(&world);
-        tokio::task::spawn(async move { ask(&world, &question("chat")).await })
-    });
+    let asking = (0..20).map(|_| asked_beside(&world, question("chat")));
     let asking: Vec<_> = asking.collect();
     while world.provider.seen().is_empty() {
         tokio::task::yield_now().await;
@@ -161,15 +166,11 @@ async fn who_waited_for_an_answer_that_failed_asks_alone() {
     let refused = json!({ "error": { "message": "no", "type": "invalid_request_error" } });
     world.provider.answers("up-one", Reply::json(400, &refused));
     world.provider.answers("up-one", saying("second"));
-    let ask_once = |world: &Arc<World>| {
-        let world = Arc::clone(world);
-        tokio::task::spawn(async move { ask(&world, &question("chat")).await })
-    };
-    let first = ask_once(&world);
+    let first = asked_beside(&world, question("chat"));
     while world.provider.seen().is_empty() {
         tokio::task::yield_now().await;
     }
-    let second = ask_once(&world);
+    let second = asked_beside(&world, question("chat"));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(chats(&world), 1);
     gate.add_permits(2);
@@ -179,17 +180,11 @@ async fn who_waited_for_an_answer_that_failed_asks_alone() {
     let gate = world.provider.holds("up-one");
     let mut other = question("chat");
     other["max_tokens"] = json!(7);
-    let leaves = {
-        let (world, other) = (Arc::clone(&world), other.clone());
-        tokio::task::spawn(async move { ask(&world, &other).await })
-    };
+    let leaves = asked_beside(&world, other.clone());
     while chats(&world) < 3 {
         tokio::task::yield_now().await;
     }
-    let stays = {
-        let (world, other) = (Arc::clone(&world), other.clone());
-        tokio::task::spawn(async move { ask(&world, &other).await })
-    };
+    let stays = asked_beside(&world, other);
     tokio::time::sleep(Duration::from_millis(50)).await;
     leaves.abort();
     gate.add_permits(2);
@@ -207,12 +202,7 @@ async fn streams_do_not_wait_for_each_other() {
     world.provider.answers("up-one", Reply::events(&events, crate::world::End::Clean));
     let mut body = question("chat");
     body["stream"] = json!(true);
-    let both: Vec<_> = (0..2)
-        .map(|_| {
-            let (world, body) = (Arc::clone(&world), body.clone());
-            tokio::task::spawn(async move { ask(&world, &body).await })
-        })
-        .collect();
+    let both: Vec<_> = (0..2).map(|_| asked_beside(&world, body.clone())).collect();
     while chats(&world) < 2 {
         tokio::task::yield_now().await;
     }
