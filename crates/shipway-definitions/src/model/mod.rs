@@ -15,6 +15,7 @@ mod derived;
 mod entity;
 mod gate;
 mod llm_api;
+mod llm_cache;
 mod llm_guardrail;
 mod llm_model;
 mod metadata;
@@ -32,11 +33,11 @@ pub use derived::Derived;
 pub use entity::Entity;
 pub use gate::{Gate, Requirement, Rule};
 pub use llm_api::LlmApi;
+pub use llm_cache::{LlmCache, LlmCacheScope, LlmEmbeddings, LlmSimilar, LlmSimilarMode};
 pub use llm_guardrail::{LlmGuardrail, LlmGuardrailAction, LlmGuardrailOn};
 pub use llm_model::{
-    LlmCache, LlmCacheScope, LlmContent, LlmContentKeep, LlmCooldown, LlmDeployment, LlmEmbeddings, LlmHedge,
-    LlmLossy, LlmModel, LlmOutputLimit, LlmPrice, LlmPriceTier, LlmRates, LlmRetries, LlmRoute, LlmSimilar,
-    LlmSimilarMode, LlmStickiness, LlmTimeouts, UnknownPrice,
+    LlmContent, LlmContentKeep, LlmCooldown, LlmDeployment, LlmHedge, LlmLossy, LlmModel, LlmOutputLimit,
+    LlmPrice, LlmPriceTier, LlmRates, LlmRetries, LlmRoute, LlmStickiness, LlmTimeouts, UnknownPrice,
 };
 pub use metadata::{Deprecation, FeatureMetadata, Pii};
 pub(crate) use selection::compiled;

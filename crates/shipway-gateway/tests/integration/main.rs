@@ -1,7 +1,7 @@
 //! What callers see of the gateway, and what its ledger says of them, with providers that answer as they are told to.
 //!
 //! - `world`: a gateway over a folder of its own, and providers
-//! - `models`: models, and what they cost
+//! - `models`: models, what they cost, a question and its answer
 //! - `cache`: answers that are given again; `alike`: to who asks the same at once, or about the same
 //! - `apis`: servers that have some of OpenAI's APIs only
 //! - `calls`: whole answers: what passes through, fallback, errors

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use shipway_dialects::{
     Nanos, Price, Rates,
     translate::{Lossy, OutputLimit},
@@ -55,3 +56,27 @@ pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
         content: None,
     }
 }
+
+/// A question of one word.
+pub(crate) fn question(model: &str) -> Value {
+    json!({ "model": model, "messages": [{ "role": "user", "content": "hello" }], "max_tokens": 100 })
+}
+
+/// The answer of OpenAI to it: 12 tokens in, 4 of them out of the cache, 7 out. It costs 8 × 2,000 + 4 × 200 + 7 × 10,000.
+pub(crate) fn completion() -> Value {
+    json!({
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "up-one",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": "hi" }, "finish_reason": "stop" }],
+        "usage": {
+            "prompt_tokens": 12,
+            "completion_tokens": 7,
+            "total_tokens": 19,
+            "prompt_tokens_details": { "cached_tokens": 4 }
+        }
+    })
+}
+
+pub(crate) const COST: i64 = 8 * 2_000 + 4 * 200 + 7 * 10_000;

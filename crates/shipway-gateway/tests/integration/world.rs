@@ -33,7 +33,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-pub(crate) use crate::models::{deployment, model};
+pub(crate) use crate::models::{COST, completion, deployment, model, question};
 
 /// 2026-11-30T12:00:00Z.
 pub(crate) const NOON: Timestamp = Timestamp(1_796_040_000_000_000);
@@ -482,27 +482,3 @@ async fn read(response: Response) -> Answer {
     }
     Answer { status: parts.status.as_u16(), headers: parts.headers, body: read.into() }
 }
-
-/// A question of one word.
-pub(crate) fn question(model: &str) -> Value {
-    json!({ "model": model, "messages": [{ "role": "user", "content": "hello" }], "max_tokens": 100 })
-}
-
-/// The answer of OpenAI to it: 12 tokens in, 4 of them out of the cache, 7 out. It costs 8 × 2,000 + 4 × 200 + 7 × 10,000.
-pub(crate) fn completion() -> Value {
-    json!({
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "up-one",
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": "hi" }, "finish_reason": "stop" }],
-        "usage": {
-            "prompt_tokens": 12,
-            "completion_tokens": 7,
-            "total_tokens": 19,
-            "prompt_tokens_details": { "cached_tokens": 4 }
-        }
-    })
-}
-
-pub(crate) const COST: i64 = 8 * 2_000 + 4 * 200 + 7 * 10_000;
