@@ -477,11 +477,11 @@ cache:
         refused(SIMILAR.replace("embeddings: embed,", &format!("embeddings: {name},")).trim_start())
     };
     assert_snapshot!(named("embeds"), @r"
-    a.yaml:5: llm_model answers: llm_model embeds does not exist
+    a.yaml:6: llm_model answers: llm_model embeds does not exist
       hint: did you mean embed?
     ");
     assert_snapshot!(named("answers"), @r"
-    a.yaml:5: llm_model answers: its embeddings would be its own answers
+    a.yaml:6: llm_model answers: its embeddings would be its own answers
       hint: name a model that answers embeddings
     ");
 }

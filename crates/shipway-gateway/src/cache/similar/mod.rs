@@ -252,7 +252,7 @@ mod tests {
         assert!(all.shelves.values().flatten().all(|entry| entry.answer.0[0] >= 90));
         drop(all);
         shelves.put(key(9), meant("far too much", &vec![1.0; 10_000]), (key(200), NEVER), NOW);
-        assert!(shelves.all.read().unwrap().shelves.get(&key(9)).is_none());
+        assert!(!shelves.all.read().unwrap().shelves.contains_key(&key(9)));
     }
 
     #[test]
