@@ -98,6 +98,12 @@ class Gateway(NamedTuple):
         """The base address of OpenAI's clients."""
         return f"{self.url}/v1"
 
+    def apply(self, folder: Path, definitions: str) -> None:
+        """Puts definitions in force, beside those that are."""
+        file = folder / "models.yaml"
+        file.write_text(definitions, encoding="utf-8")
+        self.server.cli("apply", str(file))
+
     def new_key(self, name: str, **more: Any) -> str:
         """A virtual key: `models`, `limits`, `group`, `days`."""
         made = requests.post(f"{self.url}/api/v1/llm/keys", json={"name": name, **more}, timeout=30)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import openai
 import pytest
@@ -33,9 +32,7 @@ deployments: [{{ provider: openai, model: watched-upstream, {PRICE} }}]
 
 @pytest.fixture(scope="module")
 def keeping(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Gateway:
-    definitions: Path = tmp_path_factory.mktemp("alike") / "models.yaml"
-    definitions.write_text(MODELS, encoding="utf-8")
-    gateway.server.cli("apply", str(definitions))
+    gateway.apply(tmp_path_factory.mktemp("alike"), MODELS)
     return gateway
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import anthropic
 import openai
@@ -29,9 +28,7 @@ deployments: [{{ provider: anthropic, model: kept-upstream, {PRICE} }}]
 
 @pytest.fixture(scope="module")
 def keeping(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Gateway:
-    definitions: Path = tmp_path_factory.mktemp("keeping") / "models.yaml"
-    definitions.write_text(MODELS, encoding="utf-8")
-    gateway.server.cli("apply", str(definitions))
+    gateway.apply(tmp_path_factory.mktemp("keeping"), MODELS)
     return gateway
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import anthropic
 import openai
@@ -55,9 +54,7 @@ PIECES = [1, 2, 3, 5, 8, 13, 40, 200]
 
 @pytest.fixture(scope="module")
 def screened(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Gateway:
-    definitions: Path = tmp_path_factory.mktemp("screened") / "models.yaml"
-    definitions.write_text(MODELS, encoding="utf-8")
-    gateway.server.cli("apply", str(definitions))
+    gateway.apply(tmp_path_factory.mktemp("screened"), MODELS)
     return gateway
 
 

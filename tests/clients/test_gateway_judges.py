@@ -6,7 +6,6 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import anthropic
@@ -96,9 +95,7 @@ BAD = '{"city":"oslo"}'
 
 @pytest.fixture(scope="module")
 def judged(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Gateway:
-    definitions: Path = tmp_path_factory.mktemp("judged") / "models.yaml"
-    definitions.write_text(MODELS, encoding="utf-8")
-    gateway.server.cli("apply", str(definitions))
+    gateway.apply(tmp_path_factory.mktemp("judged"), MODELS)
     return gateway
 
 
