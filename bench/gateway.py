@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
+from awake import awake
 from gateway_sides import CHAT, LITELLM, OURS, TENSORZERO, GatewaySide, GatewaySides, running, settle
 from gateway_ways import cached, translated
 from gateway_wire import GatewayConnection, Streamed, prepared, prompt
@@ -37,6 +38,8 @@ FRONTIER_CONNECTIONS = 16
 FRONTIER_MS = (10, 1, 5, 50)
 #: A slope is judged when there was time for one.
 JUDGED_SOAK_SECONDS, FLAT_MIB_A_MINUTE = 600, 0.5
+#: Of the others, which no goal is about, longer soaks than this are not asked for.
+PEERS_SOAK_SECONDS = 300
 
 Measured = Lane | NotMeasured
 
@@ -51,6 +54,8 @@ def gateway(setting: Setting) -> Iterator[Measured]:
         bench.remember_idle()
         for kilobytes in PROMPTS:
             yield bench.added_latency(kilobytes)
+        with awake():
+            yield bench.added_latency(min(PROMPTS), "processors kept awake")
         yield bench.throughput()
         yield bench.frontier()
         for frames in FRAMES:
@@ -97,8 +102,8 @@ class GatewayBench:
     def remember_idle(self) -> None:
         self._idle = {side.name: side.resident_mib() * 1.048576 for side in self.sides.gateways}
 
-    def added_latency(self, kilobytes: int) -> Lane:
-        """One connection: what a call takes beyond the same call to the provider, pair by pair."""
+    def added_latency(self, kilobytes: int, under: str = "") -> Lane:
+        """One connection: what a call takes beyond the same call to the provider, pair by pair. `under` says what else holds."""
         words = prompt(kilobytes)
 
         def run(side: GatewaySide) -> Sample:
@@ -115,7 +120,8 @@ class GatewayBench:
 
         measured = self._sides_in_turn(run, self.sides.relay)
         direct = measured.pop()
-        lane = Lane(f"added latency, {kilobytes} KB of prompt, 1 connection", "us added at p50", True, [_added(side, direct) for side in measured])
+        condition = f", {under}" if under else ""
+        lane = Lane(f"added latency, {kilobytes} KB of prompt, 1 connection{condition}", "us added at p50", True, [_added(side, direct) for side in measured])
         whole, tail = direct.median(), statistics.median(direct.extra("p99 us"))
         added = "what is added is the difference to it in the same round, of p50 and of p99; the bare relay passes bytes on and does nothing else, on the core of the gateways"
         lane.notes.extend([f"directly: p50 {whole:.0f} us, p99 {tail:.0f} us; {added}", *self.sides.notes])
@@ -223,10 +229,11 @@ class GatewayBench:
 
     def soak(self) -> Lane:
         """How memory moves while a gateway is kept as busy as it can be for `--soak` seconds, side after side."""
-        seconds = self.setting.soak
-        load = Load(LoadGenerator(self.setting.cache), self.setting.out, CONNECTIONS, 1, seconds)
+        longest = self.setting.soak
 
         def run(side: GatewaySide) -> Side:
+            seconds = longest if side.name == OURS else min(longest, PEERS_SOAK_SECONDS)
+            load = Load(LoadGenerator(self.setting.cache), self.setting.out, CONNECTIONS, 1, seconds)
             body, seen = json.dumps(_chat(side, prompt(1))), []
             began = time.monotonic()
             with ThreadPoolExecutor(1) as pool:
@@ -240,16 +247,16 @@ class GatewayBench:
             slope = statistics.linear_regression(*zip(*counted, strict=True)).slope
             time.sleep(min(10.0, seconds / 4))
             most = max(held for _, held in seen)
-            extra = {"MiB when it began": seen[0][1], "most MiB": most, "MiB at rest after it": side.resident_mib(), "requests/s": answered}
+            extra = {"seconds": seconds, "MiB when it began": seen[0][1], "most MiB": most, "MiB at rest after it": side.resident_mib(), "requests/s": answered}
             progress(f"soak of {seconds} s: {side.name}: {slope:+.2f} MiB a minute")
             return Side(side.name, [Sample(slope, extra)])
 
         measured = [run(side) for side in self.sides.gateways]
         slopes = ", ".join(f"{side.name} {side.values[0]:+.2f}" for side in measured)
         held = [Side(side.name, [Sample(side.extra("most MiB")[0], {"MiB a minute": side.values[0], **side.samples[0].extra})]) for side in measured]
-        lane = Lane(f"memory under load for {seconds} s, {CONNECTIONS} connections", "MiB at most", True, held)
-        lane.notes.append(f"MiB a minute, fitted to the last two thirds: {slopes}; `--soak 1800` is the half-hour that a slope should be judged by")
-        if seconds >= JUDGED_SOAK_SECONDS:
+        lane = Lane(f"memory under load for {longest} s, {CONNECTIONS} connections", "MiB at most", True, held)
+        lane.notes.append(f"MiB a minute, fitted to the last two thirds: {slopes}; `--soak 1800` is the half-hour that a slope should be judged by; the others are asked {PEERS_SOAK_SECONDS} s at most")
+        if longest >= JUDGED_SOAK_SECONDS:
             slope = measured[0].values[0]
             lane.goals.append(Goal(f"flat: below {FLAT_MIB_A_MINUTE} MiB a minute", f"{slope:+.2f}", slope < FLAT_MIB_A_MINUTE))
         return lane

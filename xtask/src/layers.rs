@@ -53,6 +53,7 @@ const PLACES: &[(&str, Place)] = &[
     ("shipway-lake", Foundation),
     ("shipway-log", Foundation),
     ("shipway-online", Foundation),
+    ("shipway-outbound", Foundation),
     ("shipway-runtime", Foundation),
     ("shipway-store", Foundation),
     ("shipway-web", Foundation),

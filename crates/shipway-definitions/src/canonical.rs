@@ -260,6 +260,9 @@ pub(crate) fn llm_model(model: &LlmModel) -> Digest {
         for api in &deployment.apis {
             canonical.field("api", api.word());
         }
+        if let Some(fetch) = deployment.fetch_media {
+            canonical.field("fetch_media", fetch.to_string());
+        }
         let Some(price) = &deployment.price else { continue };
         price_of_model(&mut canonical, price);
     }

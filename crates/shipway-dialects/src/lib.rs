@@ -7,6 +7,7 @@
 //! - `alike`: requests that may be about the same
 //! - `canonical`: one form for all requests that ask for the same answer
 //! - `dialect`: the APIs
+//! - `elsewhere`: images and documents that a request has by their address
 //! - `head`: what a gateway needs of a request
 //! - `rewrite`: what changes in a request on its way
 //! - `vertex`: Anthropic's messages as Vertex takes them
@@ -30,6 +31,7 @@ mod alike;
 mod batch;
 mod canonical;
 mod dialect;
+mod elsewhere;
 mod failure;
 mod finish;
 mod head;
@@ -52,6 +54,7 @@ pub use alike::{LastWords, last_words};
 pub use batch::{BatchCall, BatchFile, batch_api, batch_usage};
 pub use canonical::canonical;
 pub use dialect::{Dialect, Family, gemini_call};
+pub use elsewhere::{Brought, Elsewhere, address_left, bring, elsewhere};
 pub use failure::{ApiError, Cause, Limit, RateLimits, retry_after, retry_headers};
 pub use finish::Finish;
 pub use head::{BadRequest, FormField, Head, MaxPrice, Preferences, SortBy, form_fields, take_preferences};
@@ -65,7 +68,7 @@ pub use scanner::{Ending, Frame, Scanner, Sort};
 pub use sse::{Event, FrameTooLong, Framer, LONGEST_FRAME_BYTES};
 pub use texts::{
     Ends, FramePlace, FrameTexts, TextPlace, Texts, answer_texts, decode_text, encode_text, frame_texts,
-    request_texts, splice,
+    request_texts, splice, unseen_tools,
 };
 pub use usage::Usage;
 pub use vertex::for_vertex;

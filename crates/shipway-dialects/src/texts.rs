@@ -41,8 +41,11 @@ pub struct Texts {
 pub fn request_texts(dialect: Dialect, body: &[u8]) -> Result<Texts, NotJson> {
     let mut texts = Texts::default();
     Reader::new(body).object(|name, value| match (dialect, name) {
-        (_, "tools") => tools(value, &mut texts.tools),
-        (Dialect::OpenAiChat, "functions") => tools(value, &mut texts.tools),
+        (_, "tools") => tools(dialect, value, &mut texts.tools),
+        (Dialect::OpenAiChat, "functions") => tools(dialect, value, &mut texts.tools),
+        // Tools that are offered elsewhere than among the tools.
+        (Dialect::OpenAiChat, "web_search_options") => offers("web_search", value, &mut texts.tools),
+        (Dialect::AnthropicMessages, "mcp_servers") => offers("mcp", value, &mut texts.tools),
         (Dialect::OpenAiChat | Dialect::AnthropicMessages, "messages")
         | (Dialect::OpenAiResponses, "input")
         | (Dialect::GeminiGenerate, "contents") => {
@@ -73,6 +76,57 @@ pub fn request_texts(dialect: Dialect, body: &[u8]) -> Result<Texts, NotJson> {
         _ => value.pass(),
     })?;
     Ok(texts)
+}
+
+/// Members by which tools come that are not among those of [`request_texts`]: some lie at a provider, and some mean something to another
+/// API, into which a request may be translated.
+const UNSEEN: [&str; 11] = [
+    "additionalModelRequestFields",
+    "cachedContent",
+    "cached_content",
+    "container",
+    "functions",
+    "mcp_servers",
+    "plugins",
+    "prompt",
+    "search_parameters",
+    "toolConfig",
+    "web_search_options",
+];
+
+/// The member of a request by which it may offer tools that [`request_texts`] does not name, if it has one.
+pub fn unseen_tools(dialect: Dialect, body: &[u8]) -> Result<Option<&'static str>, NotJson> {
+    let mut found = None;
+    Reader::new(body).object(|name, value| {
+        let is_seen = matches!(
+            (dialect, name),
+            (Dialect::OpenAiChat, "functions" | "web_search_options")
+                | (Dialect::AnthropicMessages, "mcp_servers")
+                | (Dialect::GeminiGenerate, "toolConfig")
+        );
+        let kind = value.kind()?;
+        if dialect == Dialect::OpenAiResponses && name == "input" {
+            let mut has_tools = false;
+            value.array_or_skip(|item| {
+                item.object_or_skip(|name, member| {
+                    has_tools |= name == "tools" && member.kind()? != Kind::Null;
+                    member.pass()
+                })
+                .map(drop)
+            })?;
+            found = found.or(has_tools.then_some("input"));
+            return Ok(());
+        }
+        // What is completed is a text; what lies at OpenAI is named by an object.
+        let counts = match name {
+            "prompt" => kind == Kind::Object,
+            _ => kind != Kind::Null,
+        };
+        let unseen = UNSEEN.into_iter().find(|unseen| *unseen == name && !is_seen && counts);
+        found = found.or(unseen);
+        value.pass()
+    })?;
+    Ok(found)
 }
 
 /// What is said in a request; the calls in it are part of what was said.
@@ -172,29 +226,45 @@ pub(super) fn said_by(value: &mut Reader<'_>) -> Result<Option<String>, NotJson>
     Ok(is_text.then(|| decode_text(value.slice(range))))
 }
 
-/// The names of the tools that a request offers. One that has no name, because its provider has it, goes by its type.
-fn tools(value: &mut Reader<'_>, names: &mut Vec<String>) -> Result<(), NotJson> {
+/// Counts a member as a tool of this name, where it says anything.
+fn offers(name: &str, value: &mut Reader<'_>, names: &mut Vec<String>) -> Result<(), NotJson> {
+    if value.kind()? != Kind::Null {
+        names.push(name.to_owned());
+    }
+    value.pass()
+}
+
+/// The names of the tools that a request offers. One that runs at the provider goes by its type; of Google's by its member.
+fn tools(dialect: Dialect, value: &mut Reader<'_>, names: &mut Vec<String>) -> Result<(), NotJson> {
     value
         .array_or_skip(|tool| {
-            let (before, mut kind, mut members) = (names.len(), None, Vec::new());
+            let (mut named, mut kind, mut others) = (Vec::new(), None, Vec::new());
             tool.object_or_skip(|name, member| {
-                members.push(name.to_owned());
                 match name {
-                    "name" => names.extend(said_by(member)?),
+                    "name" => named.extend(said_by(member)?),
                     "type" => kind = said_by(member)?,
-                    "function" | "custom" => name_within(member, names)?,
+                    "function" | "custom" => name_within(member, &mut named)?,
                     "functionDeclarations" | "function_declarations" => {
-                        member.array_or_skip(|one| name_within(one, names))?;
+                        member.array_or_skip(|one| name_within(one, &mut named))?;
                     }
-                    _ => member.pass()?,
+                    // Some hold further ones.
+                    "tools" => tools(dialect, member, names)?,
+                    _ => {
+                        others.push(name.to_owned());
+                        member.pass()?;
+                    }
                 }
                 Ok::<_, NotJson>(())
             })?;
-            if names.len() == before {
-                match kind {
-                    Some(kind) => names.push(kind),
-                    None => names.extend(members),
-                }
+            let is_named = !named.is_empty();
+            names.append(&mut named);
+            match (dialect, kind) {
+                (Dialect::GeminiGenerate, _) => names.append(&mut others),
+                // Its API ties the name to the type.
+                (Dialect::AnthropicMessages, _) if is_named => {}
+                (_, Some(kind)) if !matches!(kind.as_str(), "function" | "custom") => names.push(kind),
+                (_, None) if !is_named => names.append(&mut others),
+                _ => {}
             }
             Ok::<_, NotJson>(())
         })

@@ -1,5 +1,7 @@
 //! What can go wrong in the gateway, in words for a person.
 
+mod said;
+
 use std::{borrow::Cow, fmt::Write as _};
 
 use shipway_core::{Failure, Kind};
@@ -7,7 +9,12 @@ use shipway_dialects::{BadRequest, Nanos};
 use shipway_log::LogError;
 use shipway_store::StoreError;
 
-use crate::{ledger::CarryError, meter::Bound, model::Scope, vault::Unopened};
+use crate::{
+    ledger::CarryError,
+    meter::Bound,
+    model::{Denied, Scope},
+    vault::Unopened,
+};
 
 /// The families of things that the gateway keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +23,10 @@ pub enum Thing {
     Key,
     /// A group.
     Group,
+    /// A user that limits hold for.
+    User,
+    /// A tag that limits hold for.
+    Tag,
     /// A model.
     Model,
     /// A guardrail.
@@ -41,6 +52,8 @@ impl Thing {
         match self {
             Self::Key => "key",
             Self::Group => "group",
+            Self::User => "user",
+            Self::Tag => "tag",
             Self::Model => "model",
             Self::Guardrail => "guardrail",
             Self::Response => "response",
@@ -85,12 +98,20 @@ pub enum GatewayError {
     #[error("the key is wrong, expired or revoked")]
     WrongKey,
     /// The key is not for this model.
-    #[error("key {key} may not use model {model}")]
+    #[error("{key} may not use model {model}")]
     ModelNotAllowed {
         /// The name of the key.
         key: String,
         /// The model that was asked for.
         model: String,
+    },
+    /// The key is not for calls like this one.
+    #[error("{key} {denied}")]
+    NotGranted {
+        /// Who asks.
+        key: String,
+        /// What it may not do.
+        denied: Denied,
     },
     /// No deployment of the model speaks the API of the call, or one that it can be translated to.
     #[error("model {model} has no deployment that speaks {api}")]
@@ -123,6 +144,9 @@ pub enum GatewayError {
     /// The API of the deployment has no words for what the call says.
     #[error("{0}")]
     NotTranslatable(BadRequest),
+    /// Something of the call lies elsewhere, and could not be fetched for a deployment that needs it.
+    #[error("{0}")]
+    NotFetched(BadRequest),
     /// Providers of the model are not in the configuration.
     #[error("model {model}: no provider of it is configured")]
     NoProvider {
@@ -308,6 +332,7 @@ impl Failure for GatewayError {
             | Self::GuardedFile { .. }
             | Self::NoSuchApi { .. }
             | Self::NotTranslatable(_)
+            | Self::NotFetched(_)
             | Self::NoneWished { .. }
             | Self::RealtimeUnguarded { .. }
             | Self::RealtimeShared
@@ -320,7 +345,10 @@ impl Failure for GatewayError {
             | Self::NoSecretsKey
             | Self::SecretShut { .. } => Kind::Conflict,
             Self::WrongKey => Kind::Unauthenticated,
-            Self::ModelNotAllowed { .. } | Self::NoPrice { .. } | Self::PageWithoutKey => Kind::Forbidden,
+            Self::ModelNotAllowed { .. }
+            | Self::NotGranted { .. }
+            | Self::NoPrice { .. }
+            | Self::PageWithoutKey => Kind::Forbidden,
             Self::Limit { .. } => Kind::Exhausted,
             Self::NoProvider { .. }
             | Self::ProviderGone { .. }
@@ -346,8 +374,10 @@ impl Failure for GatewayError {
             Self::InUse { .. } => "gateway.group_in_use",
             Self::WrongKey => "gateway.wrong_key",
             Self::ModelNotAllowed { .. } => "gateway.model_not_allowed",
+            Self::NotGranted { denied, .. } => denied.code(),
             Self::NoSuchApi { .. } => "gateway.no_such_api",
             Self::NotTranslatable(_) => "gateway.not_translatable",
+            Self::NotFetched(_) => "gateway.not_fetched",
             Self::UnknownPrevious { .. } => "gateway.unknown_previous_response",
             Self::PreviousElsewhere { .. } => "gateway.previous_response_elsewhere",
             Self::NoProvider { .. } | Self::ProviderGone { .. } => "gateway.no_provider",
@@ -385,23 +415,15 @@ impl Failure for GatewayError {
             Self::ModelNotAllowed { .. } => {
                 "ask for a key with this model, or for another model that GET /v1/models lists"
             }
-            Self::NoSuchApi { .. } => {
-                "ask by the API that its providers speak: images, sound and moderations are not translated, and not every provider embeds or counts"
-            }
-            Self::NotTranslatable(_) => {
-                "leave it out, or ask for a model whose provider speaks the API of the call"
-            }
-            Self::UnknownPrevious { .. } => {
-                "go on from a response that was made through this server by a key of the same group; one that was made with `store: false` is not kept"
-            }
-            Self::PreviousElsewhere { .. } => {
-                "go on with a model that has a deployment there, or send what was said before as the input"
-            }
+            Self::NotGranted { denied, .. } => denied.hint(),
+            Self::NoSuchApi { .. }
+            | Self::NotTranslatable(_)
+            | Self::NotFetched(_)
+            | Self::UnknownPrevious { .. }
+            | Self::PreviousElsewhere { .. }
+            | Self::NoneWished { .. } => self.hint_for_what_is_said(),
             Self::NoProvider { .. } | Self::ProviderGone { .. } => {
                 "add the provider to the section `providers` of the server's configuration"
-            }
-            Self::NoneWished { .. } => {
-                "name deployments of the model or their providers in `order`, `only` and `ignore`, and allow a `max_price` that one of them has"
             }
             Self::WhichProvider => {
                 "name a model in the header x-shipway-model: the file goes where the first deployment of it is that has such an API"

@@ -66,10 +66,10 @@ pub use ledger::{
 };
 pub use meter::{Amount, Bound, Meter, Reservation, Standing, Usage};
 pub use model::{
-    AwsKeys, Budget, CacheScope, CacheSpec, Chain, Cloud, ContentKeep, ContentSpec, Cooldown, DeploymentSpec,
-    Detours, Embedder, Group, GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge, Limits,
-    ModelSpec, OnOutage, ProviderKind, ProviderSpec, Retries, Route, Scope, ServedApi, Side, SimilarSpec,
-    Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
+    AwsKeys, Budget, CacheScope, CacheSpec, Chain, Cloud, ContentKeep, ContentSpec, Cooldown, Denied,
+    DeploymentSpec, Detours, Embedder, Group, GroupKind, GuardrailAction, GuardrailOn, GuardrailSpec, Hedge,
+    KeyRoute, KeyTerms, Label, LabelKind, Limits, ModelSpec, OnOutage, ProviderKind, ProviderSpec, Retries,
+    Route, Scope, ServedApi, Side, SimilarSpec, Stickiness, Timeouts, UnknownPrice, VirtualKey, Window,
 };
 pub use ports::{Classifiers, LocalModels, Unclassified};
 pub use routes::routes;

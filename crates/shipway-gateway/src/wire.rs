@@ -53,7 +53,7 @@ impl From<&GatewayError> for ApiError {
                 Some("previous_response_id")
             }
             GatewayError::NoneWished { .. } => Some("provider"),
-            GatewayError::NotTranslatable(bad) => bad.field(),
+            GatewayError::NotTranslatable(bad) | GatewayError::NotFetched(bad) => bad.field(),
             _ => None,
         };
         Self { code: Some(code.to_owned()), param: param.map(str::to_owned), ..Self::new(cause, message) }

@@ -20,8 +20,8 @@ pub(crate) use drop::Drop;
 pub(crate) use import::{Import, ImportLitellm, ImportMlflow};
 pub(crate) use launch::{Launch, LaunchStart};
 pub(crate) use llm::{
-    Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLimits, LlmOnOutage, LlmRecompute, LlmSecrets, LlmTraceFilter,
-    LlmTraces, RecomputeBy,
+    Llm, LlmGroups, LlmGuardrails, LlmKeys, LlmLabels, LlmLimits, LlmOnOutage, LlmRecompute, LlmSecrets,
+    LlmTraceFilter, LlmTraces, RecomputeBy,
 };
 pub(crate) use metadata::Metadata;
 pub(crate) use models::{Deploy, DeployAction, Models, Predict, Preview, Workspaces};

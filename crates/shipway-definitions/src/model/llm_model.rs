@@ -81,6 +81,9 @@ pub struct LlmDeployment {
     /// Those of OpenAI's APIs that its server has, in the order of [`LlmApi::ALL`]; empty: all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub apis: Vec<LlmApi>,
+    /// Whether images and documents that a call has by their address go out as data; none: where the API of its provider takes no addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch_media: Option<bool>,
 }
 
 /// What a call costs, in billionths of a dollar. Exact integers, never negative.

@@ -48,7 +48,7 @@ pub(super) const FIELDS: &[&str] = &[
     "tags",
 ];
 pub(crate) const DEPLOYMENT_FIELDS: &[&str] =
-    &["name", "provider", "model", "price", "max_output_tokens", "output_limit", "apis"];
+    &["name", "provider", "model", "price", "max_output_tokens", "output_limit", "apis", "fetch_media"];
 pub(crate) const TIMEOUT_FIELDS: &[&str] = &["first_token", "idle", "total"];
 pub(crate) const RETRY_FIELDS: &[&str] = &["rate_limit", "overloaded", "connection", "timeout"];
 pub(crate) const COOLDOWN_FIELDS: &[&str] = &["failures", "pause"];
@@ -243,6 +243,10 @@ fn read_deployment(node: &Node, reader: &mut Reader<'_>) -> Option<LlmDeployment
             Some(node) => read_apis(node, reader)?,
             None => Vec::new(),
         },
+        fetch_media: match fields.optional("fetch_media") {
+            Some(node) => Some(read_flag("fetch_media", node, reader)?),
+            None => None,
+        },
     })
 }
 
@@ -266,6 +270,14 @@ fn read_apis(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<LlmApi>> {
     }
     apis.sort_unstable();
     Some(apis)
+}
+
+fn read_flag(what: &str, node: &Node, reader: &mut Reader<'_>) -> Option<bool> {
+    if let Content::Bool(flag) = node.content {
+        return Some(flag);
+    }
+    reader.refuse(node.line, format!("{what} is neither true nor false"), None);
+    None
 }
 
 fn whole(

@@ -225,6 +225,9 @@ pub(crate) struct LlmDeploymentDocument {
     /// deployments where not. Default: all of them.
     #[schemars(length(min = 1, max = 8))]
     apis: Option<Vec<ApiWord>>,
+    /// Whether images and documents that a call has by their address are fetched by Shipway and go out as data: true for servers that
+    /// fetch nothing, or should not; false where such calls are to be refused. Default: where the provider's API takes no addresses.
+    fetch_media: Option<bool>,
 }
 
 /// What a call costs: dollars for a million tokens, and for what is no token.

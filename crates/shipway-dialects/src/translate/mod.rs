@@ -10,12 +10,14 @@
 //! - `policy`: what becomes of what is lost
 //! - `chat`, `messages`, `responses`, `gemini`: each dialect ↔ the form; `bedrock`: what providers alone speak; `completions`: what clients
 //!   alone do
+//! - `chunks`: the frames of streams that chat and completions share
 //! - `count`: the counting of tokens
 //! - `embeddings`: embeddings, which have a form of their own
 //! - `stream`: streams, step by step
 
 mod bedrock;
 mod chat;
+mod chunks;
 mod completions;
 mod count;
 mod embeddings;
@@ -212,6 +214,17 @@ const COMMON: [&str; 8] = [
 
 /// Members that completions and chat have in common beside those.
 const OF_CHAT: [&str; 4] = ["frequency_penalty", "presence_penalty", "logit_bias", "seed"];
+
+/// Writes members that nobody here knows into a request of OpenAI's, under their own names.
+fn write_rest(body: &mut Map<String, Value>, rest: Map<String, Value>) -> Result<(), BadRequest> {
+    if rest.contains_key("n") {
+        return Err(refusal("n", "one request gets one answer where it is translated"));
+    }
+    for (name, value) in rest {
+        body.entry(name).or_insert(value);
+    }
+    Ok(())
+}
 
 /// Writes members that only the source knows where the target is of the same family, and judges the others.
 fn write_known(

@@ -77,7 +77,7 @@ impl Stream {
             Dialect::AnthropicMessages => StepWriter::Messages(MessagesWriter::new()),
             Dialect::OpenAiResponses => StepWriter::Responses(ResponsesWriter::default()),
             Dialect::GeminiGenerate => StepWriter::Gemini(GeminiWriter::default()),
-            Dialect::OpenAiCompletions => StepWriter::Completions(CompletionsWriter::default()),
+            Dialect::OpenAiCompletions => StepWriter::Completions(CompletionsWriter::new()),
             _ => return Err(unknown),
         };
         let scanner = Scanner::new(from);

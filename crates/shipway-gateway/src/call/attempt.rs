@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::Response;
 use shipway_core::Timestamp;
-use shipway_dialects::{ApiError, BadRequest, Cause, Dialect, Usage, response_id, retry_after};
+use shipway_dialects::{ApiError, Cause, Dialect, Usage, response_id, retry_after};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -143,9 +143,8 @@ impl Stopped {
     }
 
     /// A call that cannot be said to the deployment.
-    pub(super) fn unsaid(bad: BadRequest) -> Self {
-        let error = ApiError::from(&GatewayError::NotTranslatable(bad));
-        Self { is_unsaid: true, ..Self::said(error) }
+    pub(super) fn unsaid(why: &GatewayError) -> Self {
+        Self { is_unsaid: true, ..Self::said(ApiError::from(why)) }
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::{GatewayError, Thing},
-    model::{KeptResponse, owner},
+    model::{KeptResponse, KeyRoute, owner},
     service::{Gateway, Principal},
     upstream, wire,
 };
@@ -73,6 +73,7 @@ async fn find(
 async fn pass_on(gateway: &Gateway, asked: FollowUp) -> Result<Response, GatewayError> {
     let FollowUp { method, id, tail, query, caller, headers } = asked;
     let principal = gateway.principal(caller, &headers).await?;
+    principal.may_ask(KeyRoute::Responses)?;
     let kept = find(gateway, &principal, &id).await?;
     let kept = kept.ok_or_else(|| GatewayError::missing(Thing::Response, &id))?;
     let by = Instant::now() + TOTAL;

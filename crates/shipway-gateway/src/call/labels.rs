@@ -1,6 +1,6 @@
 //! What a caller says about a call: in headers, which stay here, and in the members that the clients' APIs have for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::{HeaderMap, HeaderValue};
 
@@ -9,15 +9,13 @@ use super::{
     beside::Own,
     outlook::{SESSION, TAG},
 };
-use crate::ledger::Labels;
+use crate::{ledger::Labels, model::OURS, service::Principal};
 
 const PROMPT: &str = "x-shipway-prompt";
 const TRACE_PARENT: &str = "traceparent";
 /// What is longer is cut.
 const LONGEST: usize = 512;
 const MOST_TAGS: usize = 32;
-/// Tags that this server itself gives begin so.
-const OURS: &str = "shipway.";
 /// The call that a call judges.
 const JUDGES: &str = "shipway.judges";
 /// The model whose questions and answers a call compares.
@@ -33,7 +31,7 @@ pub(super) fn labels(asked: &Asked) -> Labels {
         tags: match &asked.own {
             Some(Own::Judges(judged)) => BTreeMap::from([(JUDGES.to_owned(), judged.call.clone())]),
             Some(Own::Compares(model)) => BTreeMap::from([(COMPARES.to_owned(), model.clone())]),
-            None => tags(headers, &head.metadata),
+            None => tags(&asked.principal, headers, &head.metadata),
         },
     }
 }
@@ -51,20 +49,50 @@ fn cut(text: &str) -> Option<String> {
     (end > 0).then(|| text[..end].to_owned())
 }
 
-/// Headers go before members of the same name: who stands between a client and this server knows better.
-fn tags(headers: &HeaderMap, metadata: &[(String, String)]) -> BTreeMap<String, String> {
-    let mut tags = BTreeMap::new();
+/// Those of the key go before headers, and these before members of the same name: who stands between a client and this server knows better.
+fn tags(
+    principal: &Principal,
+    headers: &HeaderMap,
+    metadata: &[(String, String)],
+) -> BTreeMap<String, String> {
+    let mut tags = of_key(principal);
+    for (name, text) in said_tags(headers, metadata) {
+        if tags.len() < MOST_TAGS {
+            tags.entry(name).or_insert(text);
+        }
+    }
+    tags
+}
+
+fn of_key(principal: &Principal) -> BTreeMap<String, String> {
+    principal.key.as_ref().map(|key| key.terms.tags.clone()).unwrap_or_default()
+}
+
+/// All tags that limits may hold for, however many a call says: none is pushed out by others, and of several values of a name each counts.
+/// Names are in lower case. What the key says stands in the place of what the call says.
+pub(crate) fn charged_tags(
+    principal: &Principal,
+    headers: &HeaderMap,
+    metadata: &[(String, String)],
+) -> BTreeSet<(String, String)> {
+    let fixed = of_key(principal);
+    let said = said_tags(headers, metadata).map(|(name, text)| (name.to_ascii_lowercase(), text));
+    let mut tags: BTreeSet<_> = said.filter(|(name, _)| !fixed.contains_key(name)).collect();
+    tags.extend(fixed);
+    tags
+}
+
+/// The tags that a call says, those of headers first.
+fn said_tags<'a>(
+    headers: &'a HeaderMap,
+    metadata: &'a [(String, String)],
+) -> impl Iterator<Item = (String, String)> + 'a {
     let in_headers = headers.iter().filter_map(|(name, text)| {
         let name = name.as_str().strip_prefix(TAG).filter(|name| !name.is_empty())?;
         Some((name.to_owned(), value(text)?))
     });
     let in_body = metadata.iter().filter_map(|(name, text)| Some((cut(name)?, cut(text)?)));
-    for (name, text) in in_headers.chain(in_body) {
-        if tags.len() < MOST_TAGS && !name.starts_with(OURS) {
-            tags.entry(name).or_insert(text);
-        }
-    }
-    tags
+    in_headers.chain(in_body).filter(|(name, _)| !name.starts_with(OURS))
 }
 
 /// The trace of `traceparent` (W3C): the second of its parts.

@@ -3,6 +3,7 @@
 //! The way is straight: head → model → may the caller → guardrails of the request → is the answer kept → reserve → attempts → the first event is looked at → answer or stream → settle.
 //! Guardrails of the answer look at it last. Until the answer begins, another deployment can still give it; from then on what goes wrong is said within the stream.
 //!
+//! - `api`: which API it comes by
 //! - `guarded`: the guardrails of a call
 //! - `judging`: those that ask another model
 //! - `cached`: an answer that is kept is given again
@@ -13,6 +14,7 @@
 //! - `attempts`: deployments are tried in order
 //! - `send`: one attempt, and what is noted of it
 //! - `spoken`: in which API a deployment is asked; `saying`: how a call is said to it: as it came, or translated
+//! - `in_full`: what a call has by its address is fetched, for deployments that take data only
 //! - `attempt`: one request to one deployment, up to the beginning of its answer
 //! - `embedding`: the requests for the embeddings of one call
 //! - `telling`: how the answer of one API is told in the words of another
@@ -25,10 +27,11 @@
 //! - `realtime`: a connection over which both sides speak
 //! - `kept`: what is asked about a response that its provider keeps
 //! - `remembering`: its words and its span
-//! - `labels`: what a caller says about a call
+//! - `tools`: which tools a call may offer; `labels`: what a caller says about it
 //! - `span`: the span of a call that is sampled
 //! - here: what comes before and after
 
+mod api;
 mod ask;
 mod attempt;
 mod attempts;
@@ -37,6 +40,7 @@ mod cached;
 mod charge;
 mod embedding;
 mod guarded;
+mod in_full;
 mod judging;
 mod kept;
 mod labels;
@@ -53,6 +57,7 @@ mod similar;
 mod span;
 mod spoken;
 mod telling;
+mod tools;
 mod way;
 mod whole;
 
@@ -65,10 +70,12 @@ use shipway_core::Permission;
 use shipway_dialects::{ApiError, Cause, Dialect, Head, Made, Nanos, take_preferences};
 use shipway_web::Caller;
 
+pub(crate) use api::Api;
 pub(crate) use ask::{Question, TOTAL, ask, passing, read, told, who_takes};
 pub(crate) use charge::Charge;
 use charge::{Call, Description};
 pub(crate) use kept::{FollowUp, follow_up};
+pub(crate) use labels::charged_tags;
 pub(crate) use realtime::{Connect, connect, unmetered};
 
 use crate::{
@@ -94,18 +101,6 @@ use way::Way;
 const USUAL_BYTES_PER_MILLISECOND: u64 = 16;
 /// How long a model of this server may take; what it serves has bounds of its own.
 const LOCAL_TOTAL: Duration = Duration::from_secs(600);
-
-/// Which API a call comes by.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Api {
-    pub(crate) dialect: Dialect,
-    /// Where it lies behind the address of a provider that has this API; of Gemini what is done with the model.
-    pub(crate) path: &'static str,
-    /// Tokens are written, and charged.
-    pub(crate) writes: bool,
-    /// Providers charge for it.
-    pub(crate) is_charged: bool,
-}
 
 /// A call as it came.
 pub(crate) struct Request {
@@ -167,7 +162,8 @@ impl Refusal {
 
 async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal> {
     let Request { api, caller, headers, body, said_by_path } = request;
-    let principal = gateway.principal(caller, &headers).await?;
+    let mut principal = gateway.principal(caller, &headers).await?;
+    principal.may_ask(api.route())?;
     let bad = |bad| Refusal::Theirs(ApiError::from(&bad));
     let head = match form(&headers) {
         Some(content_type) if api.dialect == Dialect::OpenAiMedia => Head::read_form(content_type, &body),
@@ -177,6 +173,11 @@ async fn begin(gateway: &Gateway, request: Request) -> Result<Response, Refusal>
     if let Some((model, is_stream)) = said_by_path {
         (head.model, head.stream) = (model, is_stream);
     }
+    tools::may_offer(&principal, api, &body)?;
+    if let Some(user) = principal.user() {
+        head.user = Some(user.to_owned());
+    }
+    gateway.charge_labels(&mut principal, head.user.as_deref(), (&headers, &head.metadata)).await?;
     let asked = Asked { api, principal, headers, head, body, own: None };
     let installed = gateway.installed();
     if let Some(model) = installed.find(&asked.head.model) {

@@ -55,7 +55,7 @@ impl<'a> View<'a> {
 
 fn facts(asked: &Asked) -> Facts<'_> {
     let head = &asked.head;
-    let tags: BTreeMap<String, &str> = asked
+    let mut tags: BTreeMap<String, &str> = asked
         .headers
         .iter()
         .filter_map(|(name, value)| {
@@ -63,9 +63,12 @@ fn facts(asked: &Asked) -> Facts<'_> {
             Some((tag.to_owned(), value.to_str().ok()?))
         })
         .collect();
+    let key = asked.principal.key.as_ref();
+    let of_key = key.into_iter().flat_map(|key| &key.terms.tags);
+    tags.extend(of_key.map(|(name, value)| (name.clone(), value.as_str())));
     let groups = asked.principal.chain.iter().filter_map(|scope| match scope {
         Scope::Group(name) => Some(name.as_str()),
-        Scope::Key(_) => None,
+        Scope::Key(_) | Scope::User(_) | Scope::Tag(_) => None,
     });
     let session = asked.headers.get(SESSION).and_then(|value| value.to_str().ok());
     Facts {
@@ -80,7 +83,7 @@ fn facts(asked: &Asked) -> Facts<'_> {
         input_tokens: head.estimated_input_tokens(),
         user: head.user.as_deref().unwrap_or_default(),
         session: session.or(head.session.as_deref()).unwrap_or_default(),
-        key: asked.principal.key.as_ref().map_or("", |key| key.name.as_str()),
+        key: key.map_or("", |key| key.name.as_str()),
         groups: groups.collect(),
         service_tier: head.service_tier.as_deref().unwrap_or_default(),
         tags,

@@ -25,16 +25,16 @@ pub(super) struct Said<'a> {
     pub(super) dropped: Vec<String>,
 }
 
-/// Says the call to a deployment. What its API has no words for is refused by name, or dropped, as the model says.
+/// Says the call, in these words, to a deployment. What its API has no words for is refused by name, or dropped, as the model says.
 pub(super) fn say<'a>(
-    asked: &Asked,
+    (asked, (body, head)): (&Asked, (&Bytes, &Head)),
     spoken: Spoken,
     (model, kind): (&ModelSpec, ProviderKind),
     deployment: &'a DeploymentSpec,
     telling: impl FnOnce(Told) -> Telling,
 ) -> Result<Said<'a>, BadRequest> {
     let Spoken { dialect, path, how } = spoken;
-    let (head, is_stream) = (&asked.head, asked.head.stream);
+    let is_stream = asked.head.stream;
     let target = Target { dialect, path, model: &deployment.model, is_stream };
     let options = translate::Options {
         lossy: model.lossy,
@@ -42,16 +42,16 @@ pub(super) fn say<'a>(
         output_limit: deployment.output_limit,
         maker: translate::Maker::of_bedrock(&deployment.model),
     };
-    let said = Some((head.model.as_str(), is_stream));
+    let said = Some((asked.head.model.as_str(), is_stream));
     let from = asked.api.dialect;
     let names = |dropped: Vec<translate::Dropped>| dropped.into_iter().map(|one| one.field).collect();
     match how {
         How::Passing => {
-            let body = pass(asked, dialect, deployment);
+            let body = pass((body, head), dialect, deployment);
             Ok(Said { target, body, more: Vec::new(), telling: None, dropped: Vec::new() })
         }
         How::Written => {
-            let translated = translate::request(from, dialect, said, &asked.body, &options)?;
+            let translated = translate::request(from, dialect, said, body, &options)?;
             let body = renamed(dialect, translated.body, deployment)?;
             let telling = Some(telling(Told::Answer));
             Ok(Said { target, body, more: Vec::new(), telling, dropped: names(translated.dropped) })
@@ -63,14 +63,13 @@ pub(super) fn say<'a>(
                 Target { model: counted_as.unwrap_or(&deployment.model), is_stream: false, ..target };
             let within = (kind == ProviderKind::Gemini).then_some(deployment.model.as_str());
             let to = translate::Counted { dialect, within };
-            let translated = translate::count_request(from, to, said, &asked.body, &options)?;
+            let translated = translate::count_request(from, to, said, body, &options)?;
             let body = renamed(dialect, translated.body, deployment)?;
             let telling = Some(telling(Told::Count));
             Ok(Said { target, body, more: Vec::new(), telling, dropped: names(translated.dropped) })
         }
         How::Embedded(embedder) => {
-            let translated =
-                translate::embed_request(from, embedder, &deployment.model, &asked.body, model.lossy)?;
+            let translated = translate::embed_request(from, embedder, &deployment.model, body, model.lossy)?;
             let translate::Embedding { bodies, dropped, shape } = translated;
             let mut bodies = bodies.into_iter();
             let (body, more) = (bodies.next().unwrap_or_default(), bodies.collect());
@@ -81,10 +80,10 @@ pub(super) fn say<'a>(
 }
 
 /// The call as it came, with the name of the model where it goes.
-fn pass(asked: &Asked, dialect: Dialect, deployment: &DeploymentSpec) -> Bytes {
+fn pass((body, head): (&Bytes, &Head), dialect: Dialect, deployment: &DeploymentSpec) -> Bytes {
     if dialect == Dialect::OpenAiRealtime {
         // It has no body but what its query says beside the model.
-        return asked.body.clone();
+        return body.clone();
     }
     let is_google = dialect.family() == Family::Gemini;
     let model = match deployment.model.contains('/') || !is_google {
@@ -93,7 +92,7 @@ fn pass(asked: &Asked, dialect: Dialect, deployment: &DeploymentSpec) -> Bytes {
         false => format!("models/{}", deployment.model),
     };
     let changes = Changes { model: Some(&model), stream_usage: true };
-    rewrite(dialect, asked.body.clone(), &asked.head, &changes)
+    rewrite(dialect, body.clone(), head, &changes)
 }
 
 /// What was translated has the model's name as the caller gave it.

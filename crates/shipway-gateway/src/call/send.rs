@@ -1,17 +1,19 @@
 //! One attempt at one deployment, and what is noted of it: in the record of the call, in the health and the figures of the deployment.
 
 use shipway_dialects::{BadRequest, Cause};
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 
 use super::{
     Asked,
     attempt::{self, Began, Outgoing, Stopped},
     charge::{Call, micros},
+    in_full::{self, Words},
     saying::{Said, say},
     spoken::{How, Spoken},
     telling::Telling,
 };
 use crate::{
+    error::GatewayError,
     figures::Waiting,
     health::Turn,
     ledger::AttemptFact,
@@ -28,6 +30,8 @@ pub(super) struct Sending<'a> {
     pub(super) deadline: Instant,
     call_id: String,
     input_tokens: u64,
+    /// What was fetched of it, once a deployment needed that; none: it has nothing by its address.
+    in_full: OnceCell<Result<Option<Words>, BadRequest>>,
 }
 
 /// An attempt that is over, or has begun to be answered.
@@ -53,7 +57,8 @@ impl Sent {
 impl<'a> Sending<'a> {
     pub(super) fn of(gateway: &'a Gateway, model: &'a Model, asked: &'a Asked, call: &Call) -> Self {
         let (call_id, input_tokens) = (call.id().to_owned(), call.input_tokens);
-        Self { gateway, model, asked, deadline: call.deadline(), call_id, input_tokens }
+        let in_full = OnceCell::new();
+        Self { gateway, model, asked, deadline: call.deadline(), call_id, input_tokens, in_full }
     }
 
     pub(super) fn deployment(&self, place: usize) -> &'a Deployment {
@@ -63,6 +68,8 @@ impl<'a> Sending<'a> {
     /// Sends the call. When what is returned is dropped before its end, the request is given up.
     pub(super) async fn send(&self, place: usize, why: String, turn: Turn) -> Sent {
         let deployment = self.deployment(place);
+        // Before the deployment's time begins: what is fetched for it is none of it.
+        let said = self.in_its_words(deployment).await;
         let waiting = deployment.figures.wait();
         let began = Instant::now();
         let (asked, timeouts) = (self.asked, &self.model.spec.timeouts);
@@ -76,10 +83,10 @@ impl<'a> Sending<'a> {
             waiting,
             _turn: turn,
         };
-        let said = match self.in_its_words(deployment) {
+        let said = match said {
             Ok(said) => said,
-            Err(bad) => {
-                sent.result = Err(Stopped::unsaid(bad));
+            Err(why) => {
+                sent.result = Err(Stopped::unsaid(&why));
                 return sent;
             }
         };
@@ -95,7 +102,7 @@ impl<'a> Sending<'a> {
     }
 
     /// The call in the words of the deployment's API.
-    fn in_its_words(&self, deployment: &'a Deployment) -> Result<Said<'a>, BadRequest> {
+    async fn in_its_words(&self, deployment: &'a Deployment) -> Result<Said<'a>, GatewayError> {
         let asked = self.asked;
         // Only those are tried that can be spoken to.
         let as_it_is = Spoken { dialect: asked.api.dialect, path: asked.api.path, how: How::Passing };
@@ -103,7 +110,26 @@ impl<'a> Sending<'a> {
         let kind = deployment.provider.as_ref().map_or(ProviderKind::OpenAi, |provider| provider.kind());
         let call = (self.call_id.as_str(), self.input_tokens);
         let telling = |told| Telling::new((spoken.dialect, told), asked, call, self.gateway.now());
-        say(asked, spoken, (&self.model.spec, kind), &deployment.spec, telling)
+        let in_full = match in_full::wants(&deployment.spec, kind, spoken) {
+            true => self.in_full().await?,
+            false => None,
+        };
+        let words = in_full.map_or((&asked.body, &asked.head), |words| (&words.body, &words.head));
+        if deployment.spec.fetch_media == Some(true) {
+            in_full::refuse_addresses(asked.api.dialect, words.0).map_err(GatewayError::NotFetched)?;
+        }
+        say((asked, words), spoken, (&self.model.spec, kind), &deployment.spec, telling)
+            .map_err(GatewayError::NotTranslatable)
+    }
+
+    /// The call with what lies elsewhere in it.
+    async fn in_full(&self) -> Result<Option<&Words>, GatewayError> {
+        // Boxed: few calls have anything elsewhere, and all of them would move the state of this.
+        let fetching = || Box::pin(in_full::in_full((self.gateway, self.model), self.asked, self.deadline));
+        match self.in_full.get_or_init(fetching).await {
+            Ok(words) => Ok(words.as_ref()),
+            Err(bad) => Err(GatewayError::NotFetched(bad.clone())),
+        }
     }
 
     /// Notes what came of an attempt, and hands it on.
@@ -137,7 +163,8 @@ impl<'a> Sending<'a> {
             }
             Err(stopped) if stopped.is_unsaid => {
                 call.attempt_is_over(None, false);
-                call.attempted(attempt("not_translatable", None));
+                let code = stopped.error.code.as_deref().unwrap_or_default();
+                call.attempted(attempt(code.strip_prefix("gateway.").unwrap_or(code), None));
             }
             Err(stopped) => {
                 let error = &stopped.error;

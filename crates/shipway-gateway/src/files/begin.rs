@@ -31,6 +31,7 @@ pub(crate) async fn begin(gateway: &Gateway, caller: Caller, headers: HeaderMap,
 
 async fn send(gateway: &Gateway, caller: Caller, headers: HeaderMap, body: Bytes) -> Told {
     let principal = known(gateway, caller, &headers).await?;
+    principal.may_offer_unseen("a file of calls").map_err(refused)?;
     let asked: Asked = serde_json::from_slice(&body).map_err(|error| {
         let bad = BadRequest::Field { field: "body".to_owned(), problem: error.to_string() };
         wire::refuse(DIALECT, &ApiError::from(&bad), None, None)

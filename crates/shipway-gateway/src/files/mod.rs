@@ -36,7 +36,7 @@ pub(crate) use upload::upload;
 
 use crate::{
     error::{GatewayError, Thing},
-    model::{StoredFile, owner},
+    model::{KeyRoute, StoredFile, owner},
     service::{Gateway, Principal},
     store::{self, page::Page},
     wire,
@@ -55,7 +55,11 @@ fn refused(error: impl Into<GatewayError>) -> Response {
 }
 
 async fn known(gateway: &Gateway, caller: Caller, headers: &HeaderMap) -> Result<Principal, Response> {
-    gateway.principal(caller, headers).await.map_err(refused)
+    let mut principal = gateway.principal(caller, headers).await.map_err(refused)?;
+    principal.may_ask(KeyRoute::Files).map_err(refused)?;
+    let user = principal.user().map(str::to_owned);
+    gateway.charge_labels(&mut principal, user.as_deref(), (headers, &[])).await.map_err(refused)?;
+    Ok(principal)
 }
 
 /// Whether it may become a part of an address.

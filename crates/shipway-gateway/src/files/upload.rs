@@ -123,6 +123,7 @@ fn plan(
 ) -> Result<(DeploymentSpec, BatchPlan), GatewayError> {
     let installed = gateway.installed();
     let model = model(&installed, principal, &calls.model)?;
+    principal.may_offer_unseen("a file of calls")?;
     if [Side::Input, Side::Output].iter().any(|side| !model.guards.on(*side).is_empty()) {
         return Err(GatewayError::GuardedFile { model: model.spec.name.clone() });
     }

@@ -1,4 +1,4 @@
-//! All keys and groups together, as calls are judged by them.
+//! All keys, groups and labels together, as calls are judged by them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,21 +7,27 @@ use std::{
 
 use shipway_core::Name;
 
-use super::{Chain, Group, Scope, VirtualKey};
+use super::{Chain, Group, Label, LabelKind, Scope, VirtualKey};
 
 /// More groups above one another than there are kinds would be a circle.
 const MOST_ABOVE: usize = 3;
 
-/// All keys and groups.
+/// All keys, groups, and labels that have limits.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     keys: HashMap<String, Arc<VirtualKey>>,
     groups: BTreeMap<Name, Arc<Group>>,
+    labels: BTreeMap<LabelKind, BTreeMap<String, Arc<Label>>>,
 }
 
 impl Directory {
-    pub(crate) fn new(keys: Vec<VirtualKey>, groups: Vec<Group>) -> Self {
+    pub(crate) fn new(keys: Vec<VirtualKey>, groups: Vec<Group>, all: Vec<Label>) -> Self {
+        let mut labels: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for label in all {
+            labels.entry(label.kind).or_default().insert(label.name.clone(), Arc::new(label));
+        }
         Self {
+            labels,
             keys: keys.into_iter().map(|key| (key.id.clone(), Arc::new(key))).collect(),
             groups: groups.into_iter().map(|group| (group.name.clone(), Arc::new(group))).collect(),
         }
@@ -44,6 +50,19 @@ impl Directory {
 
     pub(crate) fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.groups.values()
+    }
+
+    pub(crate) fn label(&self, kind: LabelKind, name: &str) -> Option<&Arc<Label>> {
+        self.labels.get(&kind)?.get(name)
+    }
+
+    /// All labels, by kind and name.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &Arc<Label>> {
+        self.labels.values().flat_map(BTreeMap::values)
+    }
+
+    pub(crate) fn has_labels(&self) -> bool {
+        !self.labels.is_empty()
     }
 
     /// Whom a call with this key is charged to.

@@ -20,7 +20,9 @@ pub(crate) struct KeptResponse {
 /// Whose a response is: the group of the key, so that the keys of an application share what one of them began; the key itself where it
 /// has no group; the user where there is no key.
 pub(crate) fn owner(chain: &[Scope], caller: &str) -> String {
-    let scope = chain.iter().find(|scope| matches!(scope, Scope::Group(_))).or(chain.first());
+    let group = chain.iter().find(|scope| matches!(scope, Scope::Group(_)));
+    // Never a user or a tag: what a call says of itself opens nothing.
+    let scope = group.or_else(|| chain.iter().find(|scope| matches!(scope, Scope::Key(_))));
     scope.map_or_else(|| format!("user/{caller}"), ToString::to_string)
 }
 

@@ -2,7 +2,7 @@
 
 use shipway_core::{Name, Timestamp};
 
-use super::Limits;
+use super::{KeyTerms, Limits};
 use crate::secret::SecretHash;
 
 /// A secret that lets a program use models, within limits.
@@ -19,6 +19,8 @@ pub struct VirtualKey {
     pub group: Option<Name>,
     /// The models that it may use; empty: every one.
     pub models: Vec<String>,
+    /// By which routes, with which tools, and whose its calls are.
+    pub terms: KeyTerms,
     /// What it may use.
     pub limits: Limits,
     /// Who made it.

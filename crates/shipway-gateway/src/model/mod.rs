@@ -3,7 +3,8 @@
 //! - `limits`: what a key or a group may use, and how that is written
 //! - `window`: the calendar windows of budgets
 //! - `scope`: whom a call is charged to
-//! - `key`, `group`: virtual keys, and the groups that they belong to
+//! - `key`, `group`: virtual keys, and the groups that they belong to; `terms`: what a key says beside its models
+//! - `label`: users and tags that limits hold for
 //! - `directory`: all keys and groups together
 //! - `guardrail`: what requests and answers must not hold
 //! - `kept`: responses that providers keep for later calls
@@ -17,11 +18,13 @@ mod group;
 mod guardrail;
 mod kept;
 mod key;
+mod label;
 mod limits;
 mod route;
 mod scope;
 mod spec;
 mod stored;
+mod terms;
 mod window;
 
 pub use cloud::{AwsKeys, Cloud};
@@ -30,6 +33,7 @@ pub use group::{Group, GroupKind};
 pub use guardrail::{GuardrailAction, GuardrailOn, GuardrailSpec, Side};
 pub(crate) use kept::{KeptResponse, owner};
 pub use key::VirtualKey;
+pub use label::{Label, LabelKind};
 pub use limits::{Budget, Limits, OnOutage};
 pub use route::{Detours, Hedge, Route, Stickiness};
 pub use scope::{Chain, Scope};
@@ -38,4 +42,6 @@ pub use spec::{
     ProviderKind, ProviderSpec, Retries, ServedApi, SimilarSpec, Timeouts, UnknownPrice,
 };
 pub(crate) use stored::{BatchCharge, BatchPlan, StoredBatch, StoredFile};
+pub(crate) use terms::OURS;
+pub use terms::{Denied, KeyRoute, KeyTerms};
 pub use window::Window;

@@ -5,16 +5,21 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use shipway_core::Name;
 
-/// One of those that a call is charged to. Written `key/<id>` or `group/<name>`.
+/// One of those that a call is charged to. Written `key/<id>`, `group/<name>`, `user/<name>` or `tag/<name>=<value>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// A virtual key, by its id.
     Key(String),
     /// A group.
     Group(Name),
+    /// A user that limits hold for.
+    User(String),
+    /// A tag that limits hold for: its name and its value, `team=search`.
+    Tag(String),
 }
 
-/// All of those that a call is charged to: its key, the key's group, and the groups that that one is part of.
+/// All of those that a call is charged to: its key, the key's group, and the groups that that one is part of; its user and its
+/// tags, where limits hold for these.
 pub type Chain = Vec<Scope>;
 
 impl fmt::Display for Scope {
@@ -22,6 +27,8 @@ impl fmt::Display for Scope {
         match self {
             Self::Key(id) => write!(formatter, "key/{id}"),
             Self::Group(name) => write!(formatter, "group/{name}"),
+            Self::User(name) => write!(formatter, "user/{name}"),
+            Self::Tag(name) => write!(formatter, "tag/{name}"),
         }
     }
 }
@@ -30,9 +37,12 @@ impl FromStr for Scope {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("{text} is no scope: write key/<id> or group/<name>");
+        let wrong =
+            || format!("{text} is no scope: write key/<id>, group/<name>, user/<name> or tag/<name>=<value>");
         match text.split_once('/').ok_or_else(wrong)? {
             ("key", id) if !id.is_empty() => Ok(Self::Key(id.to_owned())),
+            ("user", name) if !name.is_empty() => Ok(Self::User(name.to_owned())),
+            ("tag", name) if !name.is_empty() => Ok(Self::Tag(name.to_owned())),
             ("group", name) => Name::new(name).map(Self::Group).map_err(|_| wrong()),
             _ => Err(wrong()),
         }

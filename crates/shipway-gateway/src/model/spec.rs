@@ -193,6 +193,9 @@ pub struct DeploymentSpec {
     pub output_limit: OutputLimit,
     /// Those of OpenAI's APIs that its server has; empty: all of them. Of a provider of another kind it says nothing.
     pub apis: Vec<ServedApi>,
+    /// Whether images and documents that a call has by their address are fetched here and go out as data; none: where the API of its
+    /// provider takes no addresses.
+    pub fetch_media: Option<bool>,
 }
 
 /// One of OpenAI's APIs, as a server has it or not.

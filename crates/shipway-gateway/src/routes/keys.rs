@@ -1,5 +1,7 @@
 //! Virtual keys.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use shipway_web::{Caller, Json, Path, Problem};
 
 use super::view::KeyView;
 use crate::{
-    model::Limits,
+    model::{KeyRoute, KeyTerms, Limits},
     service::{CreateKey, Gateway, NewKey},
 };
 
@@ -32,6 +34,14 @@ pub(super) struct CreateBody {
     group: Option<Name>,
     #[serde(default)]
     models: Vec<String>,
+    #[serde(default)]
+    routes: Vec<KeyRoute>,
+    /// The tools that its calls may offer; every one when it is left out.
+    tools: Option<Vec<String>>,
+    /// Whose its calls are, whatever they say.
+    user: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
     #[serde(default)]
     limits: Limits,
     /// For how many days it is good; for ever when it is left out.
@@ -74,8 +84,10 @@ pub(super) async fn create(
     caller: Caller,
     Json(body): Json<CreateBody>,
 ) -> Result<Secret, Problem> {
-    let CreateBody { name, group, models, limits, days } = body;
-    let new = gateway.create_key(&caller.name, CreateKey { name, group, models, limits, days }).await?;
+    let CreateBody { name, group, models, routes, tools, user, tags, limits, days } = body;
+    let terms = KeyTerms { routes, tools, user, tags };
+    let new =
+        gateway.create_key(&caller.name, CreateKey { name, group, models, terms, limits, days }).await?;
     Ok(secret(&gateway, new, StatusCode::CREATED))
 }
 

@@ -11,7 +11,7 @@
 //! - `guardrails`: what they found, and what they would find in a text
 //! - `secrets`: secrets of providers
 //! - `traces`: calls that were made, found and shown
-//! - `keys`, `groups`: virtual keys and groups, with what they have used
+//! - `keys`, `groups`, `labels`: virtual keys, groups, users and tags, with what they have used
 
 mod cache;
 mod calls;
@@ -20,6 +20,7 @@ mod gemini;
 mod groups;
 mod guardrails;
 mod keys;
+mod labels;
 mod media;
 mod models;
 mod realtime;
@@ -108,6 +109,10 @@ fn native() -> Routes<Gateway> {
         .put("/api/v1/llm/keys/{key}/limits", Permission::Manage, keys::limit)
         .post("/api/v1/llm/keys/{key}/rotate", Permission::Manage, keys::rotate)
         .delete("/api/v1/llm/keys/{key}", Permission::Manage, keys::revoke)
+        .get("/api/v1/llm/labels", Permission::Read, labels::list)
+        .get("/api/v1/llm/labels/{kind}/{name}", Permission::Read, labels::show)
+        .put("/api/v1/llm/labels/{kind}/{name}", Permission::Manage, labels::put)
+        .delete("/api/v1/llm/labels/{kind}/{name}", Permission::Manage, labels::delete)
         .get("/api/v1/llm/secrets", Permission::Read, secrets::list)
         .post("/api/v1/llm/rekey", Permission::Manage, secrets::rekey)
         .put("/api/v1/llm/secrets/{secret}", Permission::Manage, secrets::put)

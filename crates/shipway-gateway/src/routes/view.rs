@@ -7,7 +7,7 @@ use shipway_dialects::Nanos;
 
 use crate::{
     meter::Usage,
-    model::{Group, GroupKind, Limits, Scope, VirtualKey},
+    model::{Group, GroupKind, KeyTerms, Label, LabelKind, Limits, Scope, VirtualKey},
     service::Gateway,
 };
 
@@ -18,6 +18,8 @@ pub(super) struct KeyView {
     group: Option<Name>,
     /// Empty: every model.
     models: Vec<String>,
+    #[serde(flatten)]
+    terms: KeyTerms,
     limits: Limits,
     created_by: String,
     created: Timestamp,
@@ -33,6 +35,7 @@ impl KeyView {
             name: key.name.clone(),
             group: key.group.clone(),
             models: key.models.clone(),
+            terms: key.terms.clone(),
             limits: key.limits.clone(),
             created_by: key.created_by.clone(),
             created: key.created,
@@ -62,6 +65,27 @@ impl GroupView {
             limits: group.limits.clone(),
             created: group.created,
             used: used(&gateway.usage(&Scope::Group(group.name.clone()))),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LabelView {
+    kind: LabelKind,
+    name: String,
+    limits: Limits,
+    created: Timestamp,
+    used: Value,
+}
+
+impl LabelView {
+    pub(super) fn of(gateway: &Gateway, label: &Label) -> Self {
+        Self {
+            kind: label.kind,
+            name: label.name.clone(),
+            limits: label.limits.clone(),
+            created: label.created,
+            used: used(&gateway.usage(&label.scope())),
         }
     }
 }

@@ -10,7 +10,7 @@ use shipway_web::{Caller, Credentials, Identify, Problem};
 use super::Gateway;
 use crate::{
     error::GatewayError,
-    model::{Chain, VirtualKey},
+    model::{Chain, Denied, KeyRoute, KeyTerms, VirtualKey},
     secret::{KeyText, PREFIX},
 };
 
@@ -70,6 +70,38 @@ impl Principal {
             Some(key) => key.may_use(asked, model),
             None => self.caller.access.allows(ResourceType::LlmModel, model, Permission::Use),
         }
+    }
+
+    /// Refuses what the key is not for; a caller without one may ask by every route.
+    pub(crate) fn may_ask(&self, route: KeyRoute) -> Result<(), GatewayError> {
+        self.refuse_if(|terms| terms.refuses_route(route))
+    }
+
+    /// Whether the key is for some tools only.
+    pub(crate) fn is_bound_to_tools(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| key.terms.tools.is_some())
+    }
+
+    /// Refuses tools that the key is not for.
+    pub(crate) fn may_offer(&self, offered: &[String]) -> Result<(), GatewayError> {
+        self.refuse_if(|terms| terms.refuses_tools(offered))
+    }
+
+    /// Refuses what may offer tools that nobody sees here, where the key is not for all of them.
+    pub(crate) fn may_offer_unseen(&self, what: &str) -> Result<(), GatewayError> {
+        self.refuse_if(|terms| terms.refuses_unseen(what))
+    }
+
+    fn refuse_if(&self, refuses: impl FnOnce(&KeyTerms) -> Option<Denied>) -> Result<(), GatewayError> {
+        match self.key.as_ref().and_then(|key| refuses(&key.terms)) {
+            Some(denied) => Err(GatewayError::NotGranted { key: self.name.clone(), denied }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whose the calls of the key are, whatever they say.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.key.as_ref()?.terms.user.as_deref()
     }
 
     /// Whether they may use a model that this server serves itself.

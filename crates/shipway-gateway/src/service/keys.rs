@@ -8,7 +8,7 @@ use shipway_core::{Name, Timestamp};
 use super::Gateway;
 use crate::{
     error::{GatewayError, Thing},
-    model::{Limits, Scope, VirtualKey},
+    model::{KeyTerms, Limits, Scope, VirtualKey},
     secret::{KeyText, SecretHash},
     store,
 };
@@ -29,6 +29,8 @@ pub struct CreateKey {
     pub group: Option<Name>,
     /// The models that it may use; empty: every one.
     pub models: Vec<String>,
+    /// By which routes, with which tools, and whose its calls are.
+    pub terms: KeyTerms,
     /// What it may use.
     pub limits: Limits,
     /// For how many days it is good; none: for ever.
@@ -69,13 +71,14 @@ impl Gateway {
             previous: None,
             group: create.group,
             models: create.models,
+            terms: create.terms,
             limits: create.limits,
             created_by: caller.to_owned(),
             created,
             expires,
         };
         store::keys::put(&mut change.transaction, &key).await?;
-        let detail = json!({ "name": key.name, "group": key.group, "models": key.models, "limits": key.limits, "expires": key.expires });
+        let detail = json!({ "name": key.name, "group": key.group, "models": key.models, "terms": key.terms, "limits": key.limits, "expires": key.expires });
         self.commit(change, caller, "gateway.create_key", format!("llm_key/{}", key.id), detail).await?;
         Ok(NewKey { key: Arc::new(key), text: text.text() })
     }
@@ -162,5 +165,6 @@ fn check(create: &CreateKey) -> Result<(), GatewayError> {
     if let Some(days) = create.days.filter(|days| !(1..=MOST_DAYS).contains(days)) {
         return Err(GatewayError::invalid("days", format!("{days} is not in 1 to {MOST_DAYS}")));
     }
+    create.terms.check()?;
     create.limits.check()
 }

@@ -1,6 +1,6 @@
 //! Use cases: fetch, judge, record.
 //!
-//! - `keys`, `groups`: what people ask for; every change is one transaction with its entry in the audit log
+//! - `keys`, `groups`, `labels`: what people ask for; every change is one transaction with its entry in the audit log
 //! - `batches`: what batches did cost that nobody asks about
 //! - `identify`: who a caller is
 //! - `secrets`: secrets of providers
@@ -15,6 +15,7 @@ mod groups;
 mod identify;
 mod installed;
 mod keys;
+mod labels;
 mod others;
 mod secrets;
 mod tenant;
@@ -33,6 +34,7 @@ use serde_json::Value;
 use shipway_core::{Clock, Timestamp};
 use shipway_guardrails::Detector;
 use shipway_log::EventLog;
+use shipway_outbound::Fetcher;
 use shipway_store::{
     Store, Transaction,
     audit::{self, AuditEntry},
@@ -98,6 +100,7 @@ struct Inner {
     /// Places for answers that are compared.
     comparing: Arc<Semaphore>,
     contents: Contents,
+    media: Option<Fetcher>,
     tracker: TaskTracker,
     later: Handle,
     stop: CancellationToken,
@@ -132,6 +135,8 @@ pub struct GatewayParts {
     pub servers: Servers,
     /// The keys that secrets of providers are encrypted with.
     pub keyring: Keyring,
+    /// Fetches images and documents that calls have by their address, for providers that do not; none: they are refused there.
+    pub media: Option<Fetcher>,
 }
 
 /// A change that is being made. There is one at a time; what it reads is what was committed last.
@@ -145,7 +150,7 @@ impl Gateway {
     /// Opens the gateway: creates or migrates its tables, reads keys and groups, and brings the books up to the end of the ledger. What a
     /// crash left running is charged what it had reserved.
     pub async fn open(parts: GatewayParts) -> Result<Self, GatewayError> {
-        let GatewayParts { store, log, clock, tracker, later, cache_bytes, content, servers, keyring } =
+        let GatewayParts { store, log, clock, tracker, later, cache_bytes, content, servers, keyring, media } =
             parts;
         store.migrate(store::OWNER, store::MIGRATIONS).await?;
         let shared = match servers {
@@ -198,6 +203,7 @@ impl Gateway {
             answers: AnswerCache::new(cache_bytes),
             comparing: Arc::new(Semaphore::new(MOST_COMPARED)),
             contents: Contents::new(content),
+            media,
             tracker,
             later,
             stop: CancellationToken::new(),
@@ -281,6 +287,11 @@ impl Gateway {
             self.spawn_later(sharing::gather(store, Arc::clone(&table), stop));
         }
         self.spawn_later(self.inner.ledger.clone().carry_to(table));
+    }
+
+    /// Fetches what calls have by their address, where this server does.
+    pub(crate) fn fetcher(&self) -> Option<&Fetcher> {
+        self.inner.media.as_ref()
     }
 
     /// Spawns what nobody waits for.
@@ -456,7 +467,8 @@ fn refuse_classifiers(models: &[ModelSpec], guardrails: &[GuardrailSpec]) -> Res
 }
 
 async fn read_directory(store: &Store) -> Result<Directory, GatewayError> {
-    Ok(Directory::new(store::keys::all(store).await?, store::groups::all(store).await?))
+    let (keys, groups) = (store::keys::all(store).await?, store::groups::all(store).await?);
+    Ok(Directory::new(keys, groups, store::labels::all(store).await?))
 }
 
 fn set_limits(meter: &Meter, directory: &Directory) {
@@ -465,5 +477,8 @@ fn set_limits(meter: &Meter, directory: &Directory) {
     }
     for group in directory.groups() {
         meter.set_limits(&Scope::Group(group.name.clone()), group.limits.clone());
+    }
+    for label in directory.labels() {
+        meter.set_limits(&label.scope(), label.limits.clone());
     }
 }

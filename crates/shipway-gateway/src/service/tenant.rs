@@ -17,6 +17,8 @@ impl Gateway {
         let directory = self.directory().await?;
         let fits = |member: &&Scope| match member {
             Scope::Key(_) => true,
+            // What a call says of itself opens nothing.
+            Scope::User(_) | Scope::Tag(_) => false,
             Scope::Group(name) => directory.group(name.as_str()).is_some_and(|group| {
                 let as_scope = match group.kind {
                     GroupKind::Project => CacheScope::Project,

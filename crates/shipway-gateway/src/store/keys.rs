@@ -7,7 +7,7 @@ use super::{json, limits};
 use crate::{error::GatewayError, model::VirtualKey, secret::SecretHash};
 
 pub(crate) async fn all(store: &Store) -> Result<Vec<VirtualKey>, StoreError> {
-    let sql = "SELECT id, name, secret_hash, previous_hash, previous_until_us, group_name, models, limits, created_by, \
+    let sql = "SELECT id, name, secret_hash, previous_hash, previous_until_us, group_name, models, terms, limits, created_by, \
                created_us, expires_us FROM llm_keys ORDER BY created_us, id";
     store.fetch_all(sql, parameters![]).await?.iter().map(read).collect()
 }
@@ -30,6 +30,7 @@ fn read(row: &Row) -> Result<VirtualKey, StoreError> {
         group: group.map_err(|error| StoreError::Damaged(error.into()))?,
         models: serde_json::from_str(row.str("models")?)
             .map_err(|error| StoreError::Damaged(error.into()))?,
+        terms: serde_json::from_str(row.str("terms")?).map_err(|error| StoreError::Damaged(error.into()))?,
         limits: limits(row)?,
         created_by: row.text("created_by")?,
         created: row.timestamp("created_us")?,
@@ -39,11 +40,11 @@ fn read(row: &Row) -> Result<VirtualKey, StoreError> {
 
 /// Adds a key, or changes the one of that id.
 pub(crate) async fn put(transaction: &mut Transaction, key: &VirtualKey) -> Result<(), GatewayError> {
-    let sql = "INSERT INTO llm_keys (id, name, secret_hash, previous_hash, previous_until_us, group_name, models, limits, \
-               created_by, created_us, expires_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+    let sql = "INSERT INTO llm_keys (id, name, secret_hash, previous_hash, previous_until_us, group_name, models, terms, limits, \
+               created_by, created_us, expires_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
                ON CONFLICT (id) DO UPDATE SET name = excluded.name, secret_hash = excluded.secret_hash, \
                previous_hash = excluded.previous_hash, previous_until_us = excluded.previous_until_us, \
-               group_name = excluded.group_name, models = excluded.models, limits = excluded.limits, \
+               group_name = excluded.group_name, models = excluded.models, terms = excluded.terms, limits = excluded.limits, \
                expires_us = excluded.expires_us";
     let (previous_hash, previous_until) = match &key.previous {
         Some((hash, until)) => (Some(hash.text()), Some(*until)),
@@ -51,7 +52,8 @@ pub(crate) async fn put(transaction: &mut Transaction, key: &VirtualKey) -> Resu
     };
     let group = key.group.as_ref().map(|group| group.as_str().to_owned());
     let (id, name, created_by) = (key.id.as_str(), key.name.as_str(), key.created_by.as_str());
-    let (secret, models, limits) = (key.secret.text(), json(&key.models)?, json(&key.limits)?);
+    let (secret, models) = (key.secret.text(), json(&key.models)?);
+    let (terms, limits) = (json(&key.terms)?, json(&key.limits)?);
     let parameters = parameters![
         id,
         name,
@@ -60,6 +62,7 @@ pub(crate) async fn put(transaction: &mut Transaction, key: &VirtualKey) -> Resu
         previous_until,
         group,
         models,
+        terms,
         limits,
         created_by,
         key.created,

@@ -1,6 +1,6 @@
 //! SQL of this crate's own tables; no SQL elsewhere.
 //!
-//! - `keys`, `groups`: one table each
+//! - `keys`, `groups`, `labels`: one table each
 //! - `books`: what the ledger came to at the last snapshot
 //! - `responses`: where responses lie that providers keep
 //! - `files`, `batches`: likewise, in pages (`page`)
@@ -14,6 +14,7 @@ pub(crate) mod calls;
 pub(crate) mod files;
 pub(crate) mod groups;
 pub(crate) mod keys;
+pub(crate) mod labels;
 pub(crate) mod page;
 pub(crate) mod responses;
 pub(crate) mod secrets;
@@ -33,6 +34,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "servers", sql: include_str!("../../migrations/0003_servers.sql") },
     Migration { version: 4, name: "secrets", sql: include_str!("../../migrations/0004_secrets.sql") },
     Migration { version: 5, name: "files", sql: include_str!("../../migrations/0005_files.sql") },
+    Migration { version: 6, name: "labels", sql: include_str!("../../migrations/0006_labels.sql") },
 ];
 
 fn limits(row: &Row) -> Result<Limits, StoreError> {

@@ -1,7 +1,7 @@
 //! Servers that have some of OpenAI's APIs only: calls by the others are translated to those that they have, or go elsewhere.
 
 use serde_json::{Value, json};
-use shipway_gateway::{CreateKey, Outcome, ServedApi};
+use shipway_gateway::{Outcome, ServedApi};
 
 use crate::world::{Answer, COST, End, Reply, World, completion, deployment, model};
 
@@ -24,11 +24,6 @@ async fn world_with(servers: &[(&str, &[ServedApi])]) -> World {
     world
 }
 
-async fn ask(world: &World, path: &str, body: &Value) -> Answer {
-    let key = world.key(CreateKey::default()).await;
-    world.ask(path, &[("authorization", &format!("Bearer {key}"))], body).await
-}
-
 fn refusal(got: &Answer) -> (u16, Option<&str>) {
     (got.status, got.header("x-shipway-error"))
 }
@@ -47,7 +42,7 @@ async fn a_response_is_asked_of_a_server_that_has_only_chat() {
     let world = world_with(&[("openai", &[ServedApi::Chat])]).await;
     world.provider.answers("up-openai", Reply::json(200, &completion()));
 
-    let got = ask(&world, "/v1/responses", &response(json!({ "store": true }))).await;
+    let got = world.call("/v1/responses", &response(json!({ "store": true }))).await;
 
     assert_eq!(got.status, 200, "{}", got.text());
     let answer = got.json();
@@ -69,7 +64,7 @@ async fn a_response_is_asked_of_a_server_that_has_only_chat() {
     // It lies nowhere: nobody can go on from it.
     assert_eq!(call.kept, None);
     let id = answer["id"].as_str().unwrap();
-    let next = ask(&world, "/v1/responses", &response(json!({ "previous_response_id": id }))).await;
+    let next = world.call("/v1/responses", &response(json!({ "previous_response_id": id }))).await;
     assert_eq!(refusal(&next), (400, Some("gateway.unknown_previous_response")));
     assert_eq!(next.json()["error"]["param"], "previous_response_id");
 }
@@ -79,7 +74,7 @@ async fn a_streamed_response_of_a_server_that_has_only_chat_has_the_events_of_re
     let world = world_with(&[("openai", &[ServedApi::Chat])]).await;
     world.provider.answers("up-openai", Reply::events(&[ROLE, CHUNK, FINISH, USAGE, DONE], End::Clean));
 
-    let got = ask(&world, "/v1/responses", &response(json!({ "stream": true }))).await;
+    let got = world.call("/v1/responses", &response(json!({ "stream": true }))).await;
 
     let text = got.text();
     for event in ["response.created", "response.output_text.delta", "response.completed"] {
@@ -101,7 +96,7 @@ async fn a_stream_that_is_cut_is_an_error_in_the_words_of_responses() {
     let world = world_with(&[("openai", &[ServedApi::Chat])]).await;
     world.provider.answers("up-openai", Reply::events(&[ROLE, CHUNK], End::Cut));
 
-    let got = ask(&world, "/v1/responses", &response(json!({ "stream": true }))).await;
+    let got = world.call("/v1/responses", &response(json!({ "stream": true }))).await;
 
     let text = got.text();
     assert!(text.contains("event: error\n") && !text.contains("response.completed"), "{text}");
@@ -114,18 +109,18 @@ async fn what_chat_has_no_words_for_goes_to_the_next_deployment_or_is_refused_by
     let background = response(json!({ "background": true }));
     let whole = json!({ "id": "resp_1", "object": "response", "status": "queued", "output": [] });
     world.provider.answers_only("up-other", Reply::json(200, &whole));
-    let got = ask(&world, "/v1/responses", &background).await;
+    let got = world.call("/v1/responses", &background).await;
     assert_eq!((got.status, &got.json()["id"]), (200, &json!("resp_1")));
     let call = &world.settled(1).await[0];
     assert_eq!(call.attempts[0].result, "not_translatable");
     assert_eq!((call.attempts[1].deployment.as_str(), &call.attempts[1].translated_to), ("other", &None));
 
     let alone = world_with(&[("openai", &[ServedApi::Chat])]).await;
-    let refused = ask(&alone, "/v1/responses", &background).await;
+    let refused = alone.call("/v1/responses", &background).await;
     assert_eq!(refusal(&refused), (400, Some("gateway.not_translatable")));
     assert_eq!(refused.json()["error"]["param"], "background");
     let tool = response(json!({ "tools": [{ "type": "web_search" }] }));
-    let refused = ask(&alone, "/v1/responses", &tool).await;
+    let refused = alone.call("/v1/responses", &tool).await;
     assert_eq!(refused.json()["error"]["param"], "tools[0].type");
     assert!(alone.provider.seen().is_empty());
     assert_eq!(alone.settled(2).await.iter().map(|call| call.cost_nanos).sum::<i64>(), 0);
@@ -136,7 +131,7 @@ async fn an_error_of_the_server_is_told_in_the_words_of_openai() {
     let world = world_with(&[("openai", &[ServedApi::Chat])]).await;
     let wrong = json!({ "error": { "message": "temperature is too high", "type": "invalid_request_error", "param": "temperature", "code": null } });
     world.provider.answers("up-openai", Reply::json(400, &wrong));
-    let got = ask(&world, "/v1/responses", &response(json!({}))).await;
+    let got = world.call("/v1/responses", &response(json!({}))).await;
     assert_eq!((got.status, &got.json()["error"]["param"]), (400, &json!("temperature")));
 }
 
@@ -144,9 +139,9 @@ async fn an_error_of_the_server_is_told_in_the_words_of_openai() {
 async fn an_api_that_no_server_has_is_refused_and_nothing_is_sent() {
     let world = world_with(&[("openai", &[ServedApi::Chat]), ("anthropic", &[ServedApi::Chat])]).await;
     let embeddings = json!({ "model": "m", "input": "hello" });
-    let refused = ask(&world, "/v1/embeddings", &embeddings).await;
+    let refused = world.call("/v1/embeddings", &embeddings).await;
     assert_eq!(refusal(&refused), (400, Some("gateway.no_such_api")));
     let speech = json!({ "model": "m", "input": "hello", "voice": "alloy" });
-    assert_eq!(refusal(&ask(&world, "/v1/audio/speech", &speech).await).0, 400);
+    assert_eq!(refusal(&world.call("/v1/audio/speech", &speech).await).0, 400);
     assert!(world.provider.seen().is_empty());
 }

@@ -4,22 +4,7 @@ use serde_json::{Value, json};
 use shipway_dialects::Nanos;
 use shipway_gateway::{Budget, CreateKey, DeploymentSpec, Limits, Outcome, ServedApi, Window};
 
-use crate::world::{Answer, Reply, World, deployment, model};
-
-fn at(provider: &str, model: &str) -> DeploymentSpec {
-    DeploymentSpec { model: model.to_owned(), ..deployment(provider, provider) }
-}
-
-async fn world_of(deployments: Vec<DeploymentSpec>) -> World {
-    let world = World::new().await;
-    world.install(vec![model("m", deployments)]);
-    world
-}
-
-async fn ask(world: &World, path: &str, body: &Value) -> Answer {
-    let key = world.key(CreateKey::default()).await;
-    world.ask(path, &[("authorization", &format!("Bearer {key}"))], body).await
-}
+use crate::world::{Reply, World, deployment_of};
 
 /// A client of each API: its path, what it asks, and where its answer has the count.
 fn clients() -> [(&'static str, Value, &'static str); 3] {
@@ -72,10 +57,10 @@ async fn a_client_of_each_api_has_its_tokens_counted_at_a_provider_of_each_kind(
         ),
     ];
     for (provider, upstream, asked, seen_at, said) in providers {
-        let world = world_of(vec![at(provider, upstream)]).await;
+        let world = World::of(vec![deployment_of(provider, upstream)]).await;
         world.provider.answers_only(asked, Reply::json(200, &said));
         for (path, body, name) in clients() {
-            let got = ask(&world, path, &body).await;
+            let got = world.call(path, &body).await;
             assert_eq!(
                 (got.status, &got.json()[name]),
                 (200, &json!(12)),
@@ -95,35 +80,32 @@ async fn a_client_of_each_api_has_its_tokens_counted_at_a_provider_of_each_kind(
 
 #[tokio::test]
 async fn a_request_within_another_one_names_the_model_as_its_provider_does() {
-    let world = world_of(vec![at("gemini", "up")]).await;
+    let world = World::of(vec![deployment_of("gemini", "up")]).await;
     world.provider.answers_only("up", Reply::json(200, &json!({ "totalTokens": 3 })));
     let within = json!({ "model": "models/m", "contents": [{ "parts": [{ "text": "hello" }] }] });
-    let got = ask(&world, "/v1beta/models/m:countTokens", &json!({ "generateContentRequest": within })).await;
+    let got = world.call("/v1beta/models/m:countTokens", &json!({ "generateContentRequest": within })).await;
     assert_eq!(got.status, 200, "{}", got.text());
     let sent = world.provider.seen()[0].json();
     assert_eq!(sent["generateContentRequest"]["model"], "models/up");
     let messages = clients()[0].1.clone();
-    assert_eq!(
-        ask(&world, "/v1/messages/count_tokens", &messages).await.json(),
-        json!({ "input_tokens": 3 })
-    );
+    assert_eq!(world.call("/v1/messages/count_tokens", &messages).await.json(), json!({ "input_tokens": 3 }));
     assert_eq!(world.provider.seen()[1].json()["generateContentRequest"]["model"], "models/up");
 }
 
 #[tokio::test]
 async fn who_cannot_count_is_passed_over_and_nobody_guesses() {
-    let chat_only = DeploymentSpec { apis: vec![ServedApi::Chat], ..at("openai", "up-chat") };
-    let nova = at("bedrock", "amazon.nova-pro-v1:0");
-    let world = world_of(vec![chat_only.clone(), nova.clone(), at("anthropic", "up")]).await;
+    let chat_only = DeploymentSpec { apis: vec![ServedApi::Chat], ..deployment_of("openai", "up-chat") };
+    let nova = deployment_of("bedrock", "amazon.nova-pro-v1:0");
+    let world = World::of(vec![chat_only.clone(), nova.clone(), deployment_of("anthropic", "up")]).await;
     world.provider.answers_only("up", Reply::json(200, &json!({ "input_tokens": 4 })));
     for (path, body, name) in clients() {
-        let got = ask(&world, path, &body).await;
+        let got = world.call(path, &body).await;
         assert_eq!((got.status, &got.json()[name]), (200, &json!(4)), "{path}");
         assert_eq!(got.header("x-shipway-deployment"), Some("anthropic"));
     }
-    let alone = world_of(vec![chat_only, nova]).await;
+    let alone = World::of(vec![chat_only, nova]).await;
     for (path, body, _) in clients() {
-        let refused = ask(&alone, path, &body).await;
+        let refused = alone.call(path, &body).await;
         assert_eq!((refused.status, refused.header("x-shipway-error")), (400, Some("gateway.no_such_api")));
         assert!(refused.text().contains("for counting"), "{}", refused.text());
     }
@@ -132,41 +114,41 @@ async fn who_cannot_count_is_passed_over_and_nobody_guesses() {
 
 #[tokio::test]
 async fn a_server_that_counts_nothing_is_not_left_out_of_other_calls() {
-    let world = world_of(vec![at("openai", "up"), at("anthropic", "other")]).await;
+    let world = World::of(vec![deployment_of("openai", "up"), deployment_of("anthropic", "other")]).await;
     let missing = json!({ "error": { "message": "not found", "type": "invalid_request_error" } });
     world.provider.answers_only("up", Reply::json(404, &missing));
     world.provider.answers_only("other", Reply::json(200, &json!({ "input_tokens": 4 })));
     let (path, body, _) = clients()[0].clone();
     for _ in 0..4 {
-        assert_eq!(ask(&world, path, &body).await.status, 200);
+        assert_eq!(world.call(path, &body).await.status, 200);
     }
     let written = json!({ "id": "c", "object": "chat.completion", "choices": [{ "index": 0, "message": { "role": "assistant", "content": "hi" }, "finish_reason": "stop" }] });
     world.provider.answers_only("up", Reply::json(200, &written));
     let chat = json!({ "model": "m", "messages": [{ "role": "user", "content": "hello" }] });
-    let got = ask(&world, "/v1/chat/completions", &chat).await;
+    let got = world.call("/v1/chat/completions", &chat).await;
     assert_eq!(got.header("x-shipway-deployment"), Some("openai"));
 }
 
 #[tokio::test]
 async fn an_answer_without_a_count_leads_to_the_next_deployment_and_an_error_comes_back_in_the_callers_words()
 {
-    let world = world_of(vec![at("gemini", "up"), at("anthropic", "other")]).await;
+    let world = World::of(vec![deployment_of("gemini", "up"), deployment_of("anthropic", "other")]).await;
     world.provider.answers_only("up", Reply::json(200, &json!({ "totalBillableCharacters": 3 })));
     world.provider.answers_only("other", Reply::json(200, &json!({ "input_tokens": 4 })));
     let (path, body, _) = clients()[1].clone();
-    assert_eq!(ask(&world, path, &body).await.json()["input_tokens"], 4);
+    assert_eq!(world.call(path, &body).await.json()["input_tokens"], 4);
     let wrong =
         json!({ "error": { "code": 400, "message": "too many parts", "status": "INVALID_ARGUMENT" } });
     world.provider.answers_only("up", Reply::json(400, &wrong));
     let (path, body, _) = clients()[0].clone();
-    let got = ask(&world, path, &body).await;
+    let got = world.call(path, &body).await;
     assert_eq!((got.status, &got.json()["error"]["type"]), (400, &json!("invalid_request_error")));
     assert_eq!(got.json()["error"]["message"], "too many parts");
 }
 
 #[tokio::test]
 async fn counting_costs_a_budget_nothing_and_what_lies_elsewhere_is_refused_by_name() {
-    let world = world_of(vec![at("anthropic", "up")]).await;
+    let world = World::of(vec![deployment_of("anthropic", "up")]).await;
     world.provider.answers_only("up", Reply::json(200, &json!({ "input_tokens": 4 })));
     let budget = Budget { dollars: Nanos(1), window: Window::Day };
     let limits = Limits { budgets: vec![budget], ..Limits::default() };

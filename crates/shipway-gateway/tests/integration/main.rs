@@ -40,6 +40,8 @@ mod guardrails_judge;
 mod guardrails_kept;
 mod guardrails_reroute;
 mod guardrails_shape;
+mod in_full;
+mod labels;
 mod ledger;
 mod limits;
 mod media;

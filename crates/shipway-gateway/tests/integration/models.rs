@@ -8,6 +8,7 @@ use shipway_dialects::{
     translate::{Lossy, OutputLimit},
 };
 use shipway_gateway::{Cooldown, DeploymentSpec, Detours, ModelSpec, Retries, Route, Timeouts, UnknownPrice};
+use shipway_outbound::{Allowed, Bounds, Fetcher};
 
 /// 2 dollars for a million tokens in, 10 out: 2,000 and 10,000 nanos for one.
 fn price() -> Price {
@@ -30,7 +31,13 @@ pub(crate) fn deployment(name: &str, provider: &str) -> DeploymentSpec {
         max_output_tokens: 1_000,
         output_limit: OutputLimit::default(),
         apis: Vec::new(),
+        fetch_media: None,
     }
+}
+
+/// A deployment at a provider, which is called as that, of a model that it knows by this name.
+pub(crate) fn deployment_of(provider: &str, model: &str) -> DeploymentSpec {
+    DeploymentSpec { model: model.to_owned(), ..deployment(provider, provider) }
 }
 
 pub(crate) fn model(name: &str, deployments: Vec<DeploymentSpec>) -> ModelSpec {
@@ -80,3 +87,9 @@ pub(crate) fn completion() -> Value {
 }
 
 pub(crate) const COST: i64 = 8 * 2_000 + 4 * 200 + 7 * 10_000;
+
+/// Fetches what calls have by their address from the name `localhost`, and from nowhere else on this machine.
+pub(crate) fn fetcher() -> Fetcher {
+    let bounds = Bounds { bytes: 1 << 20, patience: Duration::from_secs(2), held_bytes: 8 << 20 };
+    Fetcher::new(Allowed::new(&["localhost".to_owned()], true), bounds).unwrap()
+}

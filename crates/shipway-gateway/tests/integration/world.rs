@@ -22,8 +22,8 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use shipway_core::{Clock, ManualClock, Timestamp};
 use shipway_gateway::{
-    CallFact, ContentLimits, CreateKey, Entry, Gateway, GatewayParts, GuardrailSpec, Keyring, ModelSpec,
-    ProviderKind, ProviderSpec, Servers,
+    CallFact, ContentLimits, CreateKey, DeploymentSpec, Entry, Gateway, GatewayParts, GuardrailSpec, Keyring,
+    ModelSpec, ProviderKind, ProviderSpec, Servers,
 };
 use shipway_log::{EventLog, LogOptions};
 use shipway_store::Store;
@@ -33,7 +33,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-pub(crate) use crate::models::{COST, completion, deployment, model, question};
+pub(crate) use crate::models::{COST, completion, deployment, deployment_of, model, question};
 
 /// 2026-11-30T12:00:00Z.
 pub(crate) const NOON: Timestamp = Timestamp(1_796_040_000_000_000);
@@ -299,6 +299,7 @@ fn parts(
         content: ContentLimits { most_bytes: 8 << 20, days: 7, in_spans: false },
         servers: servers.clone(),
         keyring: Keyring::read(keys).unwrap(),
+        media: Some(crate::models::fetcher()),
     }
 }
 
@@ -314,6 +315,13 @@ impl World {
             model("chat", vec![deployment("one", "openai"), deployment("two", "openai")]),
             model("claude", vec![deployment("claude", "anthropic")]),
         ]);
+        world
+    }
+
+    /// A gateway with a model `m` beside those of an empty one.
+    pub(crate) async fn of(deployments: Vec<DeploymentSpec>) -> Self {
+        let world = Self::empty().await;
+        world.install(vec![model("m", deployments)]);
         world
     }
 
@@ -426,6 +434,12 @@ impl World {
 
     pub(crate) async fn ask(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
         read(self.send(path, headers, body).await).await
+    }
+
+    /// Asks as the holder of a new key.
+    pub(crate) async fn call(&self, path: &str, body: &Value) -> Answer {
+        let key = self.key(CreateKey::default()).await;
+        self.ask(path, &[("authorization", &format!("Bearer {key}"))], body).await
     }
 
     /// Asks as the holder of a key.

@@ -1,17 +1,17 @@
 //! One request to one receiver: to an address that was checked as it was looked up, once, without redirects, within bounds.
 
-use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use reqwest::{
     Client, StatusCode,
-    dns::{Addrs, Name, Resolve, Resolving},
     header::{HeaderMap, RETRY_AFTER},
     redirect,
 };
 
+use shipway_outbound::{Allowed, CheckedLookup, NotPublic, NotReachable, Refused, Target, look_up};
+
 use super::{
     WebhookSettings, WebhookSetupError,
-    address::{Allowed, Target, is_public, not_public},
     seal::{SealError, Sealer, signature},
 };
 
@@ -97,16 +97,16 @@ impl Sender {
 
     /// Reads the address of a receiver and looks its host up, so that one which cannot be reached is refused when it is set.
     pub(crate) async fn check(&self, url: &str) -> Result<(), String> {
-        let Target { host, is_allowed, .. } = self.allowed.target(url)?;
+        let Target { host, is_allowed, .. } = self.allowed.target(url).map_err(refused)?;
         let found = tokio::time::timeout(self.patience, look_up(&host, is_allowed)).await;
         let found = found.map_err(|_| format!("Cannot resolve Webhook URL hostname '{host}' in time"))?;
-        found.map(drop).map_err(|error| error.to_string())
+        found.map(drop).map_err(not_reachable)
     }
 
     /// Sends once.
     pub(crate) async fn send(&self, letter: Letter<'_>) -> Result<Answered, NotSent> {
         let refuse = |reason: String| NotSent { reason, may_pass: false };
-        let target = self.allowed.target(letter.url).map_err(refuse)?;
+        let target = self.allowed.target(letter.url).map_err(|why| refuse(refused(why)))?;
         let secret = self.sealer.open(letter.webhook_id, letter.sealed_secret);
         let secret = secret.map_err(|error: SealError| refuse(error.to_string()))?;
         let mut request = self
@@ -148,8 +148,8 @@ fn not_sent(error: reqwest::Error) -> NotSent {
     let error = error.without_url();
     let mut source: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(inner) = source {
-        if let Some(NotReachable::NotPublic(_)) = inner.downcast_ref() {
-            return NotSent { reason: inner.to_string(), may_pass: false };
+        if let Some(NotReachable::NotPublic(found)) = inner.downcast_ref() {
+            return NotSent { reason: not_public(found), may_pass: false };
         }
         source = inner.source();
     }
@@ -160,63 +160,35 @@ fn chain(error: &reqwest::Error) -> String {
     shipway_core::failure::chain(error)
 }
 
-/// A host that may not be reached, or that nobody knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum NotReachable {
-    NotPublic(String),
-    Unknown(String),
+/// Why a receiver's address may not be one, as MLflow says it.
+fn refused(why: Refused) -> String {
+    match why {
+        Refused::Unreadable(error) => format!("Invalid webhook URL: {error}"),
+        Refused::Scheme { scheme, taken } => {
+            format!("Invalid webhook URL scheme: '{scheme}'. Allowed schemes are: {taken}.")
+        }
+        Refused::Credentials => "Webhook URL must not include credentials".to_owned(),
+        Refused::NoHost => "Webhook URL must include a hostname".to_owned(),
+        Refused::NotPublic(found) => not_public(&found),
+    }
 }
 
-impl fmt::Display for NotReachable {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotPublic(reason) | Self::Unknown(reason) => formatter.write_str(reason),
+fn not_reachable(why: NotReachable) -> String {
+    match why {
+        NotReachable::NotPublic(found) => not_public(&found),
+        NotReachable::Unknown { host, reason } => {
+            format!("Cannot resolve Webhook URL hostname '{host}': {reason}")
         }
     }
 }
 
-impl Error for NotReachable {}
-
-/// Looks hosts up for the client. It connects to the very addresses that this gives, so nothing can change in between.
-struct CheckedLookup(Arc<Allowed>);
-
-impl Resolve for CheckedLookup {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allowed = Arc::clone(&self.0);
-        Box::pin(async move {
-            let host = name.as_str();
-            let found = look_up(host, allowed.allows(host)).await?;
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// The addresses of a host. One that is not public refuses all: a name that resolves to both kinds is meant to deceive.
-async fn look_up(host: &str, is_allowed: bool) -> Result<Vec<SocketAddr>, NotReachable> {
-    let unknown = |reason: String| {
-        NotReachable::Unknown(format!("Cannot resolve Webhook URL hostname '{host}': {reason}"))
-    };
-    let found = tokio::net::lookup_host((host, 0)).await.map_err(|error| unknown(error.to_string()))?;
-    let found: Vec<SocketAddr> = found.collect();
-    if found.is_empty() {
-        return Err(unknown("it has no address".to_owned()));
-    }
-    match found.iter().find(|address| !is_allowed && !is_public(address.ip())) {
-        Some(address) => Err(NotReachable::NotPublic(not_public(host, address.ip()))),
-        None => Ok(found),
-    }
+fn not_public(NotPublic { host, address }: &NotPublic) -> String {
+    format!("Webhook URL must not resolve to a non-public IP address: '{host}' resolves to {address}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_name_of_this_machine_is_refused_unless_it_is_allowed() {
-        assert!(matches!(look_up("localhost", false).await, Err(NotReachable::NotPublic(_))));
-        assert!(look_up("localhost", true).await.is_ok());
-        assert!(matches!(look_up("nowhere.invalid", true).await, Err(NotReachable::Unknown(_))));
-    }
 
     #[tokio::test]
     async fn the_client_refuses_what_a_name_turned_out_to_be() {

@@ -14,6 +14,12 @@ pub(crate) enum Llm {
     /// Make, list and remove groups: projects, teams, organisations
     #[command(subcommand)]
     Groups(LlmGroups),
+    /// Give users limits of their own, whatever the key: those that calls name as theirs
+    #[command(subcommand)]
+    Users(LlmLabels),
+    /// Give tags limits of their own, whatever the key: `NAME=VALUE`, as the header `x-shipway-tag-NAME` says it
+    #[command(subcommand)]
+    Tags(LlmLabels),
     /// Keep secrets of providers, encrypted: put, list, delete, encrypt anew
     #[command(subcommand)]
     Secrets(LlmSecrets),
@@ -212,6 +218,22 @@ pub(crate) enum LlmKeys {
         /// A model that it may use; repeat for more; without any, every model
         #[arg(long = "model", value_name = "MODEL")]
         models: Vec<String>,
+        /// A route that it may ask; repeat for more; without any, every route: `chat`, `completions`, `responses`, `embeddings`,
+        /// `messages`, `gemini`, `images`, `audio`, `moderations`, `files` (batches too), `realtime`
+        #[arg(long = "route", value_name = "ROUTE")]
+        routes: Vec<String>,
+        /// A tool that its calls may offer, `*` at the end for any rest; repeat for more; without any, every tool
+        #[arg(long = "tool", value_name = "TOOL", conflicts_with = "no_tools")]
+        tools: Vec<String>,
+        /// Its calls may offer no tools
+        #[arg(long)]
+        no_tools: bool,
+        /// Whose its calls are, whatever they say
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+        /// A tag of its calls, NAME=VALUE; repeat for more
+        #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = tag)]
+        tags: Vec<(String, String)>,
         /// Days for which it is good; without it, until it is revoked
         #[arg(long, value_name = "DAYS")]
         days: Option<u32>,
@@ -237,6 +259,29 @@ pub(crate) enum LlmKeys {
     Revoke {
         /// Id of the key
         id: String,
+    },
+}
+
+fn tag(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LlmLabels {
+    /// List those that have limits, with what they have used
+    List,
+    /// Give one limits, in the place of all that it had; its calls are counted from the first time on
+    Put {
+        /// Its name; of a tag NAME=VALUE
+        name: String,
+        #[command(flatten)]
+        limits: LlmLimits,
+    },
+    /// Take its limits away
+    Delete {
+        /// Its name
+        name: String,
     },
 }
 

@@ -2,12 +2,13 @@
 
 mod cache;
 mod guardrails;
+mod labels;
 mod recompute;
 mod secrets;
 mod tail;
 mod traces;
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use serde_json::{Value as Json, json};
 
@@ -24,6 +25,8 @@ pub(super) async fn run(context: &Context, action: &Llm) -> Result<ExitCode, Com
         Llm::Models => models(context).await,
         Llm::Keys(action) => keys(context, action).await,
         Llm::Groups(action) => groups(context, action).await,
+        Llm::Users(action) => labels::run(context, "user", action).await,
+        Llm::Tags(action) => labels::run(context, "tag", action).await,
         Llm::Secrets(action) => secrets::run(context, action).await,
         Llm::Guardrails { action: None } => guardrails::list(context).await,
         Llm::Guardrails { action: Some(LlmGuardrails::Try { file, guardrails: named }) } => {
@@ -115,8 +118,23 @@ async fn keys(context: &Context, action: &LlmKeys) -> Result<ExitCode, CommandFa
             let answer = client.get("/llm/keys").await?;
             shown(context, &answer, || list_keys(&answer))
         }
-        LlmKeys::Create { name, group, models, days, limits: bounds } => {
-            let body = json!({ "name": name, "group": group, "models": models, "days": days, "limits": limits(bounds)? });
+        LlmKeys::Create {
+            name,
+            group,
+            models,
+            routes,
+            tools,
+            no_tools,
+            user,
+            tags,
+            days,
+            limits: bounds,
+        } => {
+            let bound = *no_tools || !tools.is_empty();
+            let body = json!({
+                "name": name, "group": group, "models": models, "routes": routes, "tools": bound.then_some(tools),
+                "user": user, "tags": BTreeMap::from_iter(tags.iter().cloned()), "days": days, "limits": limits(bounds)?,
+            });
             let answer = client.post("/llm/keys", &body).await?;
             shown(context, &answer, || show_secret(&answer))
         }
@@ -176,14 +194,33 @@ fn list_keys(answer: &Json) {
             member(key, "name"),
             or_dash(key, "group"),
             list_of(&key["models"], "every model"),
+            bounds_of(key),
             expires,
             on_outage(&key["limits"]),
             member(&key["used"], "calls"),
             member(&key["used"]["dollars"], "total"),
         ]
     });
-    let head = ["key", "name", "group", "models", "good until", "in an outage", "calls", "dollars"];
+    let head =
+        ["key", "name", "group", "models", "bound to", "good until", "in an outage", "calls", "dollars"];
     output::table(&head, rows.collect(), "no keys");
+}
+
+/// Routes, tools, user and tags of a key, where it says any.
+fn bounds_of(key: &Json) -> String {
+    let mut bounds = Vec::new();
+    if key["routes"].as_array().is_some_and(|routes| !routes.is_empty()) {
+        bounds.push(list_of(&key["routes"], ""));
+    }
+    if key["tools"].is_array() {
+        bounds.push(format!("tools: {}", list_of(&key["tools"], "none")));
+    }
+    if !key["user"].is_null() {
+        bounds.push(format!("user {}", member(key, "user")));
+    }
+    let tags = key["tags"].as_object().into_iter().flatten();
+    bounds.extend(tags.map(|(name, value)| format!("tag {name}={}", output::cell(value))));
+    if bounds.is_empty() { "-".to_owned() } else { bounds.join("; ") }
 }
 
 async fn groups(context: &Context, action: &LlmGroups) -> Result<ExitCode, CommandFailure> {
@@ -228,7 +265,8 @@ fn list_groups(answer: &Json) {
 async fn cost(context: &Context) -> Result<ExitCode, CommandFailure> {
     let keys = context.client.get("/llm/keys").await?;
     let groups = context.client.get("/llm/groups").await?;
-    let answer = json!({ "groups": groups["groups"], "keys": keys["keys"] });
+    let labels = context.client.get("/llm/labels").await?;
+    let answer = json!({ "groups": groups["groups"], "keys": keys["keys"], "labels": labels["labels"] });
     shown(context, &answer, || {
         let row = |kind: &str, one: &Json| {
             let used = &one["used"];
@@ -240,7 +278,9 @@ async fn cost(context: &Context) -> Result<ExitCode, CommandFailure> {
             row
         };
         let rows = items(&answer, "groups").map(|group| row(&member(group, "kind"), group));
-        let rows = rows.chain(items(&answer, "keys").map(|key| row("key", key))).collect();
+        let rows = rows.chain(items(&answer, "keys").map(|key| row("key", key)));
+        let rows =
+            rows.chain(items(&answer, "labels").map(|label| row(&member(label, "kind"), label))).collect();
         let head = ["who", "this hour", "this day", "this week", "this month", "ever", "reserved now"];
         output::table(&head, rows, "no groups and no keys");
     })

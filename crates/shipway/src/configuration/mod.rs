@@ -281,7 +281,7 @@ impl Default for RuntimeConfiguration {
 }
 
 /// The keys that the environment may set. `SHIPWAY_SERVER` belongs to the command line, not to the server.
-pub(crate) const KEYS: [&str; 72] = [
+pub(crate) const KEYS: [&str; 77] = [
     "data",
     "listen",
     "token",
@@ -311,6 +311,11 @@ pub(crate) const KEYS: [&str; 72] = [
     "llm.content_mib",
     "llm.content_days",
     "llm.role",
+    "llm.media.fetch",
+    "llm.media.allowed_hosts",
+    "llm.media.allow_http",
+    "llm.media.file_mib",
+    "llm.media.timeout_seconds",
     "secrets.key",
     "secrets.key_file",
     "features.build_rows",

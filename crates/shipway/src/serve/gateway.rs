@@ -83,6 +83,7 @@ impl Models {
             },
             servers: servers(configuration)?,
             keyring: configuration.secrets.keyring()?,
+            media: configuration.llm.media.fetcher()?,
         };
         let gateway = Gateway::open(parts).await.map_err(|error| CommandFailure::of(&error))?;
         Ok(Self { gateway, providers })

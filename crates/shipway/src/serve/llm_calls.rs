@@ -201,7 +201,7 @@ fn columns(calls: &[CallFact]) -> Vec<ArrayRef> {
 fn key(scope: &Scope) -> Option<&str> {
     match scope {
         Scope::Key(id) => Some(id),
-        Scope::Group(_) => None,
+        Scope::Group(_) | Scope::User(_) | Scope::Tag(_) => None,
     }
 }
 
@@ -212,7 +212,7 @@ fn groups(call: &CallFact) -> Option<String> {
         .iter()
         .filter_map(|scope| match scope {
             Scope::Group(name) => Some(name.as_str()),
-            Scope::Key(_) => None,
+            Scope::Key(_) | Scope::User(_) | Scope::Tag(_) => None,
         })
         .collect();
     (!names.is_empty()).then(|| format!("/{}/", names.join("/")))

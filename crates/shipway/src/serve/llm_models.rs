@@ -149,6 +149,7 @@ fn deployment(deployment: &LlmDeployment) -> DeploymentSpec {
             LlmOutputLimit::MaxTokens => OutputLimit::MaxTokens,
         },
         apis: deployment.apis.iter().map(|api| served(*api)).collect(),
+        fetch_media: deployment.fetch_media,
     }
 }
 

@@ -36,6 +36,10 @@ pub(super) fn fields(model: &LlmModel) -> Fields {
             let apis = deployment.apis.iter().map(|api| api.word());
             put(&mut fields, format!("apis of {name}"), apis.collect::<Vec<_>>().join(", "));
         }
+        if let Some(fetches) = deployment.fetch_media {
+            let words = if fetches { "fetched, and sent as data" } else { "not fetched" };
+            put(&mut fields, format!("media of {name}"), words);
+        }
     }
     put(&mut fields, "route", &model.route);
     if let Some(hedge) = &model.hedge {

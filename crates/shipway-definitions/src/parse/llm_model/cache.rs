@@ -2,7 +2,7 @@
 
 use shipway_core::{Sampling, nearest};
 
-use super::word_or;
+use super::{read_flag, word_or};
 use crate::{
     LlmCache, LlmCacheScope, LlmEmbeddings, LlmSimilar, LlmSimilarMode,
     parse::reader::{Fields, Reader},
@@ -52,14 +52,6 @@ fn read_scope(node: &Node, reader: &mut Reader<'_>) -> Option<LlmCacheScope> {
         reader.refuse(word.line, format!("scope {} does not exist", word.value), Some(hint));
     }
     found
-}
-
-fn read_flag(what: &str, node: &Node, reader: &mut Reader<'_>) -> Option<bool> {
-    if let Content::Bool(flag) = node.content {
-        return Some(flag);
-    }
-    reader.refuse(node.line, format!("{what} is neither true nor false"), None);
-    None
 }
 
 fn read_similar(node: &Node, reader: &mut Reader<'_>) -> Option<LlmSimilar> {

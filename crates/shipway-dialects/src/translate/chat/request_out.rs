@@ -7,8 +7,8 @@ use crate::head::BadRequest;
 use crate::translate::chat::messages_out::{messages, texts};
 use crate::translate::fields::object;
 use crate::translate::form::{Format, Reasoning, Request, ToolChoice};
-use crate::translate::policy::{Judge, Loss, Options, OutputLimit, refusal};
-use crate::translate::write_known;
+use crate::translate::policy::{Judge, Loss, Options, OutputLimit};
+use crate::translate::{write_known, write_rest};
 
 pub(in crate::translate) fn write(
     mut request: Request,
@@ -52,12 +52,7 @@ pub(in crate::translate) fn write(
         judge.loses(Loss::Changes, "top_k", "OpenAI's chat has no top_k")?;
     }
     write_known(&mut body, request.known, (from, Dialect::OpenAiChat), judge)?;
-    if request.rest.contains_key("n") {
-        return Err(refusal("n", "one request gets one answer where it is translated"));
-    }
-    for (name, value) in request.rest {
-        body.entry(name).or_insert(value);
-    }
+    write_rest(&mut body, request.rest)?;
     Ok(Value::Object(body))
 }
 

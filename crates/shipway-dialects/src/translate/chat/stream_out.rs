@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::finish::Finish;
-use crate::translate::chat::answer::usage_of;
 use crate::translate::chat::messages_out::{redacted_block, thinking_block};
+use crate::translate::chunks::Chunks;
 use crate::translate::form::{Opening, Step};
 use crate::translate::{Context, Totals};
 
 #[derive(Debug)]
 pub(in crate::translate) struct ChatWriter {
-    id: String,
+    chunks: Chunks,
     calls: u64,
     open: Option<Opening>,
     wrote_arguments: bool,
@@ -22,7 +22,7 @@ pub(in crate::translate) struct ChatWriter {
 impl ChatWriter {
     pub(in crate::translate) const fn new() -> Self {
         Self {
-            id: String::new(),
+            chunks: Chunks::of("chat.completion.chunk"),
             calls: 0,
             open: None,
             wrote_arguments: false,
@@ -34,7 +34,7 @@ impl ChatWriter {
     pub(in crate::translate) fn write(&mut self, step: Step, context: &Context<'_>, out: &mut Vec<u8>) {
         let delta = match step {
             Step::Start { id, .. } => {
-                self.id = id;
+                self.chunks.begin(id);
                 json!({"role": "assistant", "content": "", "refusal": null})
             }
             Step::Open(opening) => {
@@ -73,27 +73,13 @@ impl ChatWriter {
                 return;
             }
         };
-        self.chunk(
-            &json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": null}]),
-            None,
-            context,
-            out,
-        );
+        self.chunks.write(&choice(&delta, None), context, out);
     }
 
     /// The reason to finish, the usage if it was asked for, and the terminator.
     pub(in crate::translate) fn end(&mut self, totals: &Totals, context: &Context<'_>, out: &mut Vec<u8>) {
         let reason = self.finish.as_ref().map_or("stop", Finish::to_openai);
-        self.chunk(
-            &json!([{"index": 0, "delta": {}, "logprobs": null, "finish_reason": reason}]),
-            None,
-            context,
-            out,
-        );
-        if context.stream_usage {
-            self.chunk(&json!([]), Some(usage_of(&totals.usage)), context, out);
-        }
-        out.extend_from_slice(b"data: [DONE]\n\n");
+        self.chunks.end(&choice(&json!({}), Some(reason)), totals, context, out);
     }
 
     fn opens(&mut self, opening: &Opening) -> Option<Value> {
@@ -116,17 +102,8 @@ impl ChatWriter {
     fn arguments(&self, fragment: &str) -> Value {
         json!({"tool_calls": [{"index": self.calls, "function": {"arguments": fragment}}]})
     }
+}
 
-    fn chunk(&self, choices: &Value, usage: Option<Value>, context: &Context<'_>, out: &mut Vec<u8>) {
-        let mut chunk = json!({
-            "id": self.id, "object": "chat.completion.chunk", "created": context.created, "model": context.model,
-            "choices": choices,
-        });
-        if context.stream_usage {
-            chunk["usage"] = usage.unwrap_or_default();
-        }
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(chunk.to_string().as_bytes());
-        out.extend_from_slice(b"\n\n");
-    }
+fn choice(delta: &Value, finish_reason: Option<&str>) -> Value {
+    json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason}])
 }

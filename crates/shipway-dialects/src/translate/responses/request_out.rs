@@ -8,9 +8,9 @@ use crate::translate::chat::messages_out::texts;
 use crate::translate::chat::request_out::effort;
 use crate::translate::fields::object;
 use crate::translate::form::{Format, Request, ToolChoice};
-use crate::translate::policy::{Judge, Loss, refusal};
+use crate::translate::policy::{Judge, Loss};
 use crate::translate::responses::items_out::items;
-use crate::translate::write_known;
+use crate::translate::{write_known, write_rest};
 
 pub(in crate::translate) fn write(
     mut request: Request,
@@ -53,12 +53,7 @@ pub(in crate::translate) fn write(
         // Models that do not think refuse to be asked for it.
         body.insert("include".to_owned(), json!(["reasoning.encrypted_content"]));
     }
-    if request.rest.contains_key("n") {
-        return Err(refusal("n", "one request gets one answer where it is translated"));
-    }
-    for (name, value) in request.rest {
-        body.entry(name).or_insert(value);
-    }
+    write_rest(&mut body, request.rest)?;
     Ok(Value::Object(body))
 }
 

@@ -68,7 +68,9 @@ async fn begin(gateway: &Gateway, asked: Connect) -> Result<Response, Refusal> {
     let wish = Wish::read(&request)?;
     let upgrade = hyper::upgrade::on(&mut request);
     let headers = std::mem::take(request.headers_mut());
-    let principal = gateway.principal(caller.clone(), &headers).await?;
+    let mut principal = gateway.principal(caller.clone(), &headers).await?;
+    principal.may_ask(REALTIME.route())?;
+    principal.may_offer_unseen("a connection")?;
     // No browser asks before it opens a WebSocket to another site: what a page may do, its key must say.
     if headers.contains_key(header::ORIGIN) && principal.key.is_none() {
         return Err(GatewayError::PageWithoutKey.into());
@@ -81,14 +83,11 @@ async fn begin(gateway: &Gateway, asked: Connect) -> Result<Response, Refusal> {
     if !model.spec.guardrails.is_empty() {
         return Err(GatewayError::RealtimeUnguarded { model: model.spec.name.clone() }.into());
     }
-    let asked = Asked {
-        api: REALTIME,
-        principal,
-        headers,
-        head: head(&wish.model),
-        body: Bytes::from(wish.query.clone()),
-        own: None,
-    };
+    let mut head = head(&wish.model);
+    head.user = principal.user().map(str::to_owned);
+    gateway.charge_labels(&mut principal, head.user.as_deref(), (&headers, &[])).await?;
+    let asked =
+        Asked { api: REALTIME, principal, headers, head, body: Bytes::from(wish.query.clone()), own: None };
     let way = Way::of(gateway, &model, &asked, (None, None))?;
     let (mut call, ahead) = reserve(gateway, &model, &asked, &way)?;
     let began = attempts::first_answer(gateway, &model, &way, &asked, &mut call).await;
@@ -139,7 +138,7 @@ fn reserve(
     let description = Description {
         id: None,
         caller: asked.principal.name.clone(),
-        user: None,
+        user: asked.head.user.clone(),
         model: model.spec.name.clone(),
         asked: asked.head.model.clone(),
         api: REALTIME.dialect,

@@ -21,6 +21,7 @@ fn deployment(model: &str, apis: &[ServedApi]) -> DeploymentSpec {
         max_output_tokens: 1,
         output_limit: translate::OutputLimit::default(),
         apis: apis.to_vec(),
+        fetch_media: None,
     }
 }
 

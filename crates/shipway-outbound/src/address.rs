@@ -1,7 +1,4 @@
-//! Which addresses a webhook may reach: those of the public internet, and the hosts that the operator allows by name.
-//!
-//! Pure. A webhook is a request that somebody else words and this machine sends; without this guard it would read what only
-//! this machine can reach: metadata services, databases, other services on loopback.
+//! Which addresses may be reached: those of the public internet, and the hosts that the operator allows by name. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -28,6 +25,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_documentation()
         || a == 0
         || a >= 240
+        // Where Azure's machines reach what runs them.
+        || address.octets() == [168, 63, 129, 16]
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
         || (a == 198 && (b == 18 || b == 19));
@@ -61,19 +60,55 @@ fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// A receiver's address that may be tried: what it resolves to is checked again when it is connected to.
+/// An address that may be tried: what its host resolves to is checked again when it is connected to.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Target {
-    pub(crate) url: Url,
+pub struct Target {
+    /// The whole address.
+    pub url: Url,
     /// Without brackets.
-    pub(crate) host: String,
+    pub host: String,
     /// Whether the operator allows the host, whatever its addresses are.
-    pub(crate) is_allowed: bool,
+    pub is_allowed: bool,
+}
+
+/// A host whose address is not public, and that nobody allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("host {host} resolves to {address}, which is not public")]
+pub struct NotPublic {
+    /// The host.
+    pub host: String,
+    /// What it resolves to.
+    pub address: IpAddr,
+}
+
+/// Why an address may not be reached.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is no URL.
+    #[error("it is no address: {0}")]
+    Unreadable(url::ParseError),
+    /// It is not reached by HTTP, or not encrypted.
+    #[error("its scheme is {scheme}, and only {taken} can be reached")]
+    Scheme {
+        /// What it has.
+        scheme: String,
+        /// Those that may be reached, with commas between them.
+        taken: &'static str,
+    },
+    /// It has a user or a password in it.
+    #[error("it has credentials in it")]
+    Credentials,
+    /// It names no host.
+    #[error("it names no host")]
+    NoHost,
+    /// Its host is an address that is not public.
+    #[error(transparent)]
+    NotPublic(#[from] NotPublic),
 }
 
 /// What the operator allows.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Allowed {
+pub struct Allowed {
     /// Lower case, without a dot at the end.
     hosts: Vec<String>,
     http: bool,
@@ -84,45 +119,42 @@ fn plain(host: &str) -> String {
 }
 
 impl Allowed {
-    pub(crate) fn new(hosts: &[String], http: bool) -> Self {
+    /// These hosts, by name or address, whatever they resolve to; `http`: without encryption, too.
+    pub fn new(hosts: &[String], http: bool) -> Self {
         Self { hosts: hosts.iter().map(|host| plain(host)).filter(|host| !host.is_empty()).collect(), http }
     }
 
-    pub(crate) fn allows(&self, host: &str) -> bool {
+    /// Whether a host is allowed by name.
+    pub fn allows(&self, host: &str) -> bool {
         self.hosts.contains(&plain(host))
     }
 
-    /// Reads the address of a receiver; the reason says why it may not be one.
-    pub(crate) fn target(&self, text: &str) -> Result<Target, String> {
-        let url = Url::parse(text).map_err(|error| format!("Invalid webhook URL: {error}"))?;
+    /// Reads an address, and says why it may not be reached.
+    pub fn target(&self, text: &str) -> Result<Target, Refused> {
+        let url = Url::parse(text).map_err(Refused::Unreadable)?;
         match url.scheme() {
             "https" => {}
             "http" if self.http => {}
             scheme => {
-                let known = if self.http { "https, http" } else { "https" };
-                return Err(format!("Invalid webhook URL scheme: '{scheme}'. Allowed schemes are: {known}."));
+                let taken = if self.http { "https, http" } else { "https" };
+                return Err(Refused::Scheme { scheme: scheme.to_owned(), taken });
             }
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("Webhook URL must not include credentials".to_owned());
+            return Err(Refused::Credentials);
         }
         let (host, literal) = match url.host() {
-            None => return Err("Webhook URL must include a hostname".to_owned()),
+            None => return Err(Refused::NoHost),
             Some(Host::Domain(name)) => (plain(name), None),
             Some(Host::Ipv4(address)) => (address.to_string(), Some(IpAddr::V4(address))),
             Some(Host::Ipv6(address)) => (address.to_string(), Some(IpAddr::V6(address))),
         };
         let is_allowed = self.allows(&host);
         match literal {
-            Some(address) if !is_allowed && !is_public(address) => Err(not_public(&host, address)),
+            Some(address) if !is_allowed && !is_public(address) => Err(NotPublic { host, address }.into()),
             _ => Ok(Target { url, host, is_allowed }),
         }
     }
-}
-
-/// The reason that names the address.
-pub(crate) fn not_public(host: &str, address: IpAddr) -> String {
-    format!("Webhook URL must not resolve to a non-public IP address: '{host}' resolves to {address}")
 }
 
 #[cfg(test)]
@@ -146,6 +178,7 @@ mod tests {
             "172.31.255.255",
             "192.168.1.1",
             "169.254.169.254",
+            "168.63.129.16",
             "100.64.0.1",
             "100.127.255.255",
             "192.0.0.8",
@@ -183,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_is_reached_by_https_under_a_public_name() {
+    fn an_address_is_reached_by_https_under_a_public_name() {
         let strict = Allowed::default();
         for good in [
             "https://example.com/hook?x=1",
