@@ -139,7 +139,7 @@ def test_responses_and_gemini_reach_bedrock(chat, gemini):
         ({"seed": 7}, "seed"),
         ({"n": 2}, "n"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"messages": user([{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}])}, "messages[0].content[0]"),
+        ({"messages": user([{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}])}, "messages[0].content[0]"),
         ({"tools": [{"type": "function", "function": {"name": "n" * 65, "parameters": {}}}]}, "tools[0]"),
     ],
 )

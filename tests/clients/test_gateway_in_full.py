@@ -145,7 +145,7 @@ def test_a_server_that_fetches_nothing_itself_gets_data_where_its_deployment_say
 def test_what_cannot_be_fetched_is_the_callers_to_mend(far, address, path, words):
     with openai.OpenAI(base_url=far.openai, api_key=far.key, max_retries=0) as client, pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model="far", messages=image(address(path)))
-    assert words in refused.value.message and refused.value.param == "messages.0.content.1"
+    assert words in refused.value.message and refused.value.param == "messages[0].content[1]"
     assert refused.value.code == "gateway.not_fetched" and refused.value.response.headers["x-shipway-error"] == "gateway.not_fetched"
 
 

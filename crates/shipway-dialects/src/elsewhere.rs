@@ -187,7 +187,7 @@ fn each_message(
         return each_of(messages_of, parts, messages, visit);
     }
     for (index, message) in messages_of.as_array_mut().into_iter().flatten().enumerate() {
-        each_of(message, parts, &format!("{messages}.{index}"), visit)?;
+        each_of(message, parts, &format!("{messages}[{index}]"), visit)?;
     }
     Ok(())
 }
@@ -197,7 +197,7 @@ fn each_of(message: &mut Value, names: &[&str], path: &str, visit: &mut Visit<'_
     for name in names {
         let parts = message.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten();
         for (index, part) in parts.enumerate() {
-            let path = format!("{path}.{name}.{index}");
+            let path = format!("{path}.{name}[{index}]");
             each_of(part, names, &path, visit)?;
             if let Some(part) = part.as_object_mut() {
                 visit(path, part)?;

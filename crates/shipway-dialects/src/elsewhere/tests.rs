@@ -37,8 +37,8 @@ fn chat_has_images_and_files_by_address() {
     assert_eq!(
         found(Dialect::OpenAiChat, &request),
         [
-            ("messages.1.content.1".to_owned(), "https://a.example/x.png".to_owned(), true),
-            ("messages.1.content.3".to_owned(), "HTTPS://a.example/d/report.pdf?key=1".to_owned(), false),
+            ("messages[1].content[1]".to_owned(), "https://a.example/x.png".to_owned(), true),
+            ("messages[1].content[3]".to_owned(), "HTTPS://a.example/d/report.pdf?key=1".to_owned(), false),
         ]
     );
     let pdf = brought_as(None, b"%PDF-1");
@@ -63,7 +63,7 @@ fn responses_have_them_in_messages_and_in_what_tools_gave() {
         {"type": "function_call_output", "call_id": "d", "output": "https://a.example/text"},
     ]});
     let paths: Vec<String> = found(Dialect::OpenAiResponses, &request).into_iter().map(|one| one.0).collect();
-    assert_eq!(paths, ["input.0.content.0", "input.1.output.0"]);
+    assert_eq!(paths, ["input[0].content[0]", "input[1].output[0]"]);
     let written = brought(Dialect::OpenAiResponses, &request, &[png(), png()]);
     assert_eq!(written["input"][0]["content"][0]["image_url"], "data:image/png;base64,iVBORwE=");
     let file = &written["input"][1]["output"][0];
@@ -82,7 +82,7 @@ fn messages_have_them_as_sources_also_in_the_results_of_tools() {
     ]}]});
     let paths: Vec<String> =
         found(Dialect::AnthropicMessages, &request).into_iter().map(|one| one.0).collect();
-    let expected = ["messages.0.content.0", "messages.0.content.1", "messages.0.content.2.content.0"];
+    let expected = ["messages[0].content[0]", "messages[0].content[1]", "messages[0].content[2].content[0]"];
     assert_eq!(paths, expected);
     let text = brought_as(Some("text/plain"), b"words");
     let written = brought(Dialect::AnthropicMessages, &request, &[png(), text, png()]);
@@ -106,13 +106,13 @@ fn gemini_has_them_under_both_names_and_some_mean_something_to_google() {
         {"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/1"}},
     ]}]});
     let paths: Vec<String> = found(Dialect::GeminiGenerate, &request).into_iter().map(|one| one.0).collect();
-    assert_eq!(paths, ["contents.0.parts.0", "contents.0.parts.1"]);
+    assert_eq!(paths, ["contents[0].parts[0]", "contents[0].parts[1]"]);
     let written = brought(Dialect::GeminiGenerate, &request, &[png(), png()]);
     let data = json!({"inlineData": {"mimeType": "image/png", "data": "iVBORwE="}});
     assert_eq!(written["contents"][0]["parts"][0], data);
     assert_eq!(written["contents"][0]["parts"][1], data);
     let alone = json!({"contents": {"parts": [{"fileData": {"fileUri": "https://a.example/x"}}]}});
-    assert_eq!(found(Dialect::GeminiGenerate, &alone)[0].0, "contents.parts.0");
+    assert_eq!(found(Dialect::GeminiGenerate, &alone)[0].0, "contents.parts[0]");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn what_is_no_image_stands_in_no_place_of_one() {
     ]}]});
     let page = brought_as(Some("text/html"), b"<html>");
     let refused = bring(Dialect::OpenAiChat, request.to_string().as_bytes(), &[page]).unwrap_err();
-    assert_eq!(refused.field(), Some("messages.0.content.0"));
+    assert_eq!(refused.field(), Some("messages[0].content[0]"));
     assert!(refused.to_string().contains("text/html, no image"), "{refused}");
 }
 
@@ -184,7 +184,7 @@ fn what_a_server_might_fetch_still_is_found_whatever_it_is_called() {
         json!({"type": "audio_url", "audio_url": {"url": "file:/etc/passwd"}}),
         json!({"type": "image_url", "image_url": {"url": "s3://bucket/x"}}),
     ] {
-        assert_eq!(left(part.clone()).as_deref(), Some("messages.0.content.1"), "{part}");
+        assert_eq!(left(part.clone()).as_deref(), Some("messages[0].content[1]"), "{part}");
     }
     assert_eq!(left(json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA//"}})), None);
     assert_eq!(left(json!({"type": "input_audio", "input_audio": {"data": "AA//", "format": "wav"}})), None);

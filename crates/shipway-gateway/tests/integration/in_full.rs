@@ -169,7 +169,7 @@ async fn what_cannot_be_fetched_is_refused_by_its_member_and_costs_nothing() {
             got.text()
         );
         let error = &got.json()["error"];
-        assert_eq!(error["param"], "messages.0.content.1");
+        assert_eq!(error["param"], "messages[0].content[1]");
         let message = error["message"].as_str().unwrap();
         assert!(message.contains(words) && !message.contains("hush"), "{url}: {message}");
     }

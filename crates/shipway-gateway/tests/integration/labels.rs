@@ -206,11 +206,7 @@ fn offers() -> Vec<(&'static str, Value, &'static str)> {
             json!({ "model": "chat", "input": "x", "tools": [{ "type": "mcp", "server_url": "https://x" }] }),
             "mcp",
         ),
-        (
-            "/v1/responses",
-            json!({ "model": "chat", "input": "x", "prompt": { "id": "pmpt_1" } }),
-            "lies at its provider",
-        ),
+        ("/v1/responses", json!({ "model": "chat", "input": "x", "prompt": { "id": "pmpt_1" } }), "prompt"),
         (
             "/v1/messages",
             json!({ "model": "claude", "max_tokens": 1, "messages": messages, "tools": [{ "name": "shell", "input_schema": {} }] }),
