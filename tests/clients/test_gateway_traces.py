@@ -124,7 +124,7 @@ def test_streams_of_every_client_are_kept_as_they_were_read(kept: Gateway) -> No
         text = "".join(stream.text_stream)
         call = stream.response.headers["x-shipway-call"]
     assert soon(lambda: content(kept, call))["answered"][0]["parts"] == [{"type": "text", "content": text}]
-    assert len(soon(lambda: [] if len(found := search(kept, "--text", "quokka")) < 2 else found or None)) == 2
+    assert len(soon(lambda: None if len(found := search(kept, "--text", "quokka")) < 2 else found)) == 2
 
 
 def test_nothing_is_kept_where_nothing_says_so_and_nothing_that_a_guardrail_finds_where_it_is_redacted(kept: Gateway) -> None:
