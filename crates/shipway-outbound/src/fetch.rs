@@ -207,7 +207,7 @@ mod tests {
             .route("/plain", get(|| async { Response::new(Body::from("no type")) }))
             .route("/long", get(|| async { "x".repeat(1_001) }))
             .route("/packed", get(|| async { ([("content-encoding", "gzip")], "packed") }))
-            .route("/late", get(|| std::future::pending::<()>()))
+            .route("/late", get(std::future::pending::<()>))
             .route("/on", get(|| async { Redirect::temporary("/image") }))
             .route("/round", get(|| async { Redirect::temporary("/round") }))
             .route("/inside", get(|| async { Redirect::temporary("http://169.254.169.254/latest") }))

@@ -1,3 +1,5 @@
+//! What is found, and what stands in its place afterwards, in every API.
+
 use super::*;
 
 const PNG: &[u8] = &[0x89, b'P', b'N', b'G', 1];
