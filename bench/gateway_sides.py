@@ -224,7 +224,11 @@ def _shipway(setting: Setting, mock: Mock) -> Iterator[tuple[GatewaySide, Server
         )
         yield GatewaySide(OURS, version, server.port, {"authorization": f"Bearer {key}"}, "chat", "claude", pid=server.pid, about=about), server
     finally:
-        server.stop()
+        try:
+            server.stop()
+        finally:
+            # The next lane's server begins without these keys and calls.
+            shutil.rmtree(data, ignore_errors=True)
 
 
 def litellm_configuration(mock_url: str) -> dict:
