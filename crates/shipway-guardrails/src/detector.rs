@@ -293,14 +293,16 @@ fn is_tool(item: &str) -> bool {
 impl Names {
     /// Whether a tool of this name is let through.
     pub fn allow(&self, name: &str) -> bool {
-        let is_in = |list: &[String]| {
-            list.iter().any(|item| match item.strip_suffix('*') {
-                Some(start) => name.starts_with(start),
-                None => item == name,
-            })
-        };
-        !is_in(&self.deny) && (self.allow.is_empty() || is_in(&self.allow))
+        !lists_tool(&self.deny, name) && (self.allow.is_empty() || lists_tool(&self.allow, name))
     }
+}
+
+/// Whether a list has the tool of this name. `*` at the end of an item stands for any rest; an empty list has none.
+pub fn lists_tool(list: &[String], name: &str) -> bool {
+    list.iter().any(|item| match item.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => item == name,
+    })
 }
 
 impl Limits {

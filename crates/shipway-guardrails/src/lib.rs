@@ -27,7 +27,7 @@ mod vault;
 mod window;
 
 pub use detector::{
-    BadDetector, Detector, FitsWhat, Hosts, Limits, Names, PersonalKind, SecretKind, UnicodeKind,
+    BadDetector, Detector, FitsWhat, Hosts, Limits, Names, PersonalKind, SecretKind, UnicodeKind, lists_tool,
 };
 pub use find::{Finder, Finding};
 pub use judge::{Classifier, Judge, OnFailure, Score};

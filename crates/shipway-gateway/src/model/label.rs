@@ -6,7 +6,7 @@ use shipway_core::Timestamp;
 use super::{Limits, Scope};
 use crate::error::GatewayError;
 
-/// The longest name: no call says a longer one.
+/// The longest name, in bytes; of a tag with its value.
 const LONGEST: usize = 512;
 
 /// What calls say about themselves.
@@ -45,20 +45,15 @@ impl LabelKind {
     pub fn of_word(word: &str) -> Option<Self> {
         [Self::User, Self::Tag].into_iter().find(|kind| kind.word() == word)
     }
-
-    /// Whom a call with the label of this name is charged to.
-    pub(crate) fn scope(self, name: &str) -> Scope {
-        match self {
-            Self::User => Scope::User(name.to_owned()),
-            Self::Tag => Scope::Tag(name.to_owned()),
-        }
-    }
 }
 
 impl Label {
     /// Whom calls that have it are charged to as well.
     pub(crate) fn scope(&self) -> Scope {
-        self.kind.scope(&self.name)
+        match self.kind {
+            LabelKind::User => Scope::User(self.name.clone()),
+            LabelKind::Tag => Scope::Tag(self.name.clone()),
+        }
     }
 
     /// A tag as one text.

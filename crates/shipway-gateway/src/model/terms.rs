@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
+use shipway_guardrails::lists_tool;
 
 use super::{Label, LabelKind};
 use crate::error::GatewayError;
@@ -161,13 +162,7 @@ impl KeyTerms {
     /// Whether a call that offers these tools is refused.
     pub(crate) fn refuses_tools(&self, offered: &[String]) -> Option<Denied> {
         let allowed = self.tools.as_ref()?;
-        let is_allowed = |tool: &String| {
-            allowed.iter().any(|one| match one.strip_suffix('*') {
-                Some(start) => tool.starts_with(start),
-                None => one == tool,
-            })
-        };
-        offered.iter().find(|tool| !is_allowed(tool)).cloned().map(Denied::Tool)
+        offered.iter().find(|tool| !lists_tool(allowed, tool)).cloned().map(Denied::Tool)
     }
 
     /// Whether what offers tools that nobody sees here is refused.

@@ -10,7 +10,7 @@ use crate::failure::CommandFailure;
 
 /// The most that one image or document may have: calls have bodies of 64 MiB.
 const MOST_FILE_MIB: usize = 64;
-/// Of all calls together, while they are fetched and until their call has been sent.
+/// Of all calls together, while they are fetched and until the answer of their call begins.
 const HELD_BYTES: usize = 256 << 20;
 
 /// Calls of models of language.
