@@ -16,6 +16,7 @@
 //! - `files`: files at providers, and batches of calls that they work off later
 //! - `call`: one call from its body to its answer
 //! - `upstream`: requests to providers
+//! - `unpacking`: answers that a provider packs
 //! - `address`: where a call lies at a provider, by its kind
 //! - `credentials`: how a request shows who asks
 //! - `event_stream`: the binary streams of AWS
@@ -55,6 +56,7 @@ mod sharing;
 mod stick;
 mod store;
 mod traces;
+mod unpacking;
 mod upstream;
 mod vault;
 mod wire;

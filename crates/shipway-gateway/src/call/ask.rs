@@ -1,9 +1,10 @@
 //! One provider is asked about something that lies there, or given something to keep. Nobody else is asked when it fails.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use http::{HeaderMap, Method, header};
 use shipway_dialects::{Dialect, Head};
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +14,7 @@ use crate::{
     address::Target,
     error::GatewayError,
     service::{Gateway, Model, Principal},
+    unpacking::{self, Packing},
     upstream, wire,
 };
 
@@ -61,10 +63,13 @@ pub(crate) async fn ask(
         }
     };
     match timeout_at(by, asking).await {
-        Ok(Ok(response)) if response.status().is_success() => Ok(response),
-        Ok(Ok(response)) => {
+        Ok(Ok(response)) if !response.status().is_success() => {
             Err(refuse_stopped(dialect, attempt::failed(response, None, by, gateway.now()).await))
         }
+        Ok(Ok(response)) if Packing::of(response.headers()) == Packing::Unknown => {
+            Err(wire::refuse(dialect, &unpacking::unknown(), None, None))
+        }
+        Ok(Ok(response)) => Ok(response),
         Ok(Err((error, _))) => Err(wire::refuse(dialect, &error, None, None)),
         Err(_) => Err(refuse_stopped(dialect, attempt::too_late())),
     }
@@ -87,7 +92,8 @@ pub(crate) fn told(status: http::StatusCode, headers: &HeaderMap, body: Bytes) -
 /// A provider's answer as it comes. What breaks ends with its connection.
 pub(crate) fn passing(response: reqwest::Response) -> Response {
     let (status, headers) = (response.status(), upstream::answer_headers(response.headers()));
-    respond(status, headers, Body::from_stream(response.bytes_stream()))
+    let plain = unpacking::body(response).map_err(|error| io::Error::other(error.message));
+    respond(status, headers, Body::from_stream(plain))
 }
 
 /// The deployment that takes calls which are not sent now: the first of the route that speaks their API as it is.

@@ -1,6 +1,9 @@
 //! One request to one deployment, up to the beginning of its answer.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
@@ -22,6 +25,7 @@ use crate::{
     error::GatewayError,
     event_stream,
     service::Deployment,
+    unpacking::{self, Packing},
     upstream::{self, Provider},
 };
 
@@ -37,11 +41,11 @@ const ERROR_TYPE: &str = "x-amzn-errortype";
 /// The rest of a stream, as it comes.
 pub(super) type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, ApiError>> + Send>>;
 
-/// The body of an answer, with what breaks it in our words. A binary stream is read as events.
+/// The plain body of an answer, with what breaks it in our words. A binary stream is read as events.
 pub(super) fn chunks(response: Response) -> Chunks {
     let is_binary = has_type(response.headers(), event_stream::CONTENT_TYPE);
-    let chunks = response.bytes_stream().map(|chunk| chunk.map_err(|error| upstream::failure(&error)));
-    if is_binary { event_stream::as_events(Box::pin(chunks)) } else { Box::pin(chunks) }
+    let chunks = Box::pin(unpacking::body(response));
+    if is_binary { event_stream::as_events(chunks) } else { chunks }
 }
 
 /// What is sent.
@@ -234,8 +238,8 @@ pub(super) async fn send(
     if !response.status().is_success() {
         return Err(failed(response, telling, by, now).await);
     }
-    if is_packed(response.headers()) {
-        return Err(broken("the provider packed its answer although it was asked not to"));
+    if Packing::of(response.headers()) == Packing::Unknown {
+        return Err(Stopped::given_up(unpacking::unknown()));
     }
     Ok(response)
 }
@@ -247,11 +251,6 @@ fn no_stream() -> ApiError {
 
 fn broken(message: &str) -> Stopped {
     Stopped::given_up(ApiError::new(Cause::Upstream, message))
-}
-
-/// What is packed cannot be read along, and would not be what its caller asked for.
-fn is_packed(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
 }
 
 /// Whether it is a stream of events.
@@ -308,14 +307,14 @@ fn told(
 
 /// Reads an answer to its end.
 pub(super) async fn whole(response: Response, most_bytes: usize, by: Instant) -> Result<Bytes, Stopped> {
-    let mut chunks = response.bytes_stream();
+    let mut chunks = pin!(unpacking::body(response));
     let mut body = BytesMut::new();
     loop {
         match timeout_at(by, chunks.next()).await {
             Ok(None) => return Ok(body.freeze()),
             Ok(Some(Ok(chunk))) if body.len() + chunk.len() <= most_bytes => body.extend_from_slice(&chunk),
             Ok(Some(Ok(_))) => return Err(broken("the provider's answer is too long")),
-            Ok(Some(Err(error))) => return Err(Stopped::given_up(upstream::failure(&error))),
+            Ok(Some(Err(error))) => return Err(Stopped::given_up(error)),
             Err(_) => return Err(too_late()),
         }
     }

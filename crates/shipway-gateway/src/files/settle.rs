@@ -4,6 +4,8 @@
 //! It is booked once, whoever asks: the database says whose it is to do. A kill between that and the entry in the ledger leaves charged what
 //! was charged at the beginning, which is never too little.
 
+use std::pin::pin;
+
 use bytes::{Buf as _, BytesMut};
 use futures::StreamExt as _;
 use http::{HeaderMap, Method};
@@ -24,7 +26,7 @@ use crate::{
     ledger::Entry,
     model::StoredBatch,
     service::Gateway,
-    store,
+    store, unpacking,
 };
 
 /// After so long somebody has forgotten one, in microseconds.
@@ -120,11 +122,11 @@ impl Sum<'_> {
         let answer = ask(gateway, &HeaderMap::new(), question, by).await;
         let answer =
             answer.map_err(|told| format!("its answers cannot be read: status {}", told.status()))?;
-        let (mut chunks, mut rest) = (answer.bytes_stream(), BytesMut::new());
+        let (mut chunks, mut rest) = (pin!(unpacking::body(answer)), BytesMut::new());
         while let Some(chunk) =
             tokio::time::timeout_at(by, chunks.next()).await.map_err(|_| "its answers take too long")?
         {
-            let chunk = chunk.map_err(|error| crate::upstream::failure(&error).message)?;
+            let chunk = chunk.map_err(|error| error.message)?;
             let searched = rest.len();
             rest.extend_from_slice(&chunk);
             let mut from = searched;

@@ -260,23 +260,3 @@ async fn models_are_listed_by_every_name_that_the_caller_may_ask_for() {
     assert_eq!(world.native(Method::GET, "/v1/models/chat-latest", None).await.status, 200);
     assert_eq!(world.native(Method::GET, "/v1/models/none", None).await.status, 404);
 }
-
-#[tokio::test]
-async fn what_is_no_answer_or_packed_leads_to_the_next_deployment() {
-    let world = World::new().await;
-    let mut garbage = Reply::json(200, &json!({}));
-    garbage.chunks = vec!["<html>".into()];
-    world.provider.answers("up-one", garbage);
-    let mut packed = Reply::json(200, &completion());
-    packed.headers.push(("content-encoding", "gzip".to_owned()));
-    world.provider.answers("up-one", packed);
-    world.provider.answers("up-two", Reply::json(200, &completion()));
-    for _ in 0..2 {
-        let got = world.ask("/v1/chat/completions", &[], &question("chat")).await;
-        assert_eq!((got.status, got.header("x-shipway-deployment")), (200, Some("two")));
-    }
-    // What the first was sent is charged as well: it may have worked on it.
-    for call in world.settled(2).await {
-        assert!(call.cost_nanos > COST && call.is_estimated, "{call:?}");
-    }
-}

@@ -10,11 +10,15 @@
 //! - `counting`: the counting of tokens, across APIs
 //! - `embeddings`: embeddings, across APIs
 //! - `streams`: streams: bytes, hidden usage, honest ends, callers who leave
-//! - `guardrails`: what requests and answers must not hold; `guardrails_kept`: also of answers that are kept or translated
+//! - `guardrails`: what requests and answers must not hold; `guardrails_kept`: also of answers that are kept or translated;
+//!   `guardrails_classifier`, `guardrails_judge`: as models judge; `guardrails_shape`: as a schema says; `guardrails_reroute`: elsewhere
+//! - `in_full`: what lies elsewhere and is sent in full
+//! - `labels`: users and tags with limits, keys that are bound to them
 //! - `limits`: keys, budgets, rates
 //! - `secrets`: secrets of providers that are kept
 //! - `servers`: several servers that share keys and limits, on both engines of the database
 //! - `media`: images, sound, moderations
+//! - `packed`: answers that a provider packs, or that are none
 //! - `realtime`: connections over which both sides speak; `realtime_world`: both sides
 //! - `responses`: responses that providers keep
 //! - `routing`: strategies, detours, hedges, breakers, what callers wish of providers
@@ -46,6 +50,7 @@ mod ledger;
 mod limits;
 mod media;
 mod models;
+mod packed;
 mod realtime;
 mod realtime_world;
 mod responses;
