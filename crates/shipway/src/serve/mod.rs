@@ -9,7 +9,7 @@
 //! - `health`: health, readiness, metrics, status
 //! - `permissions`: the page of every route with what it demands
 //! - `unpacking`: bodies that come packed
-//! - `background`: threads for work that nobody waits for
+//! - `background`: threads for work that nobody waits for; `rest` what is done when there is no work
 //! - `observe`: logs and metrics of the process; `log_lines` which request a line belongs to; `spans` what sampled requests did, for a collector
 
 mod background;
@@ -29,6 +29,7 @@ mod platform;
 mod ports;
 mod reading;
 mod replica;
+mod rest;
 mod spans;
 mod unpacking;
 
@@ -115,6 +116,7 @@ async fn serve(
     tokio::select! {
         ended = &mut serving => ended?,
         () = metrics.keep_up() => {}
+        () = rest::take() => {}
         () = told_to_stop(signals) => {
             tracing::info!("stopping: open requests may finish");
             let _ = stopping.send(true);
