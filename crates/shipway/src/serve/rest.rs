@@ -12,7 +12,7 @@ const NOTHING: Duration = Duration::from_millis(200);
 /// What a server without work needs of its program is less than that.
 const ENOUGH_BYTES: u64 = 40 << 20;
 /// Who asks seldom does not wait for pages more often than that.
-const AT_MOST_EVERY: Duration = Duration::from_secs(600);
+const AT_MOST_EVERY: Duration = Duration::from_secs(60);
 
 /// Gives pages back whenever it is time to. Never ends.
 pub(super) async fn take() {
