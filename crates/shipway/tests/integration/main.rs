@@ -10,6 +10,7 @@ mod command_line;
 mod crash;
 mod metadata;
 mod read_copy;
+mod rest;
 mod shutdown;
 mod sink_formats;
 mod sinks;
