@@ -1,7 +1,8 @@
 //! How far two samples of predictions are from each other: the population stability index.
 //!
 //! `Σ (q − p) · ln(q ⁄ p)` over bins, where `p` and `q` are the shares of the two samples in a bin. Of two samples of one distribution
-//! it is about `(bins − 1) · (1/n + 1/m)`; 0.1 is commonly called a small shift, 0.25 a large one.
+//! it is about `(bins − 1) · (1/n + 1/m)`, and over `1/n + 1/m` distributed like χ² with `bins − 1` degrees of freedom; 0.1 is commonly
+//! called a small shift, 0.25 a large one.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,25 @@ const BINS: usize = 10;
 /// Samples with at most so many different values are compared value by value.
 const FEW_VALUES: usize = 20;
 
+/// How far a normal number lies that a thousandth of all passes.
+const ONE_IN_A_THOUSAND: f64 = 3.09;
+
+/// How far one sample is from another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Moved {
+    /// The population stability index.
+    pub(crate) index: f64,
+    /// What the index of two samples of one distribution, as few as these, passes once in a thousand times.
+    pub(crate) by_chance: f64,
+}
+
 /// The index between two samples; none if one is empty.
 pub(crate) fn stability_index(before: &[f64], after: &[f64]) -> Option<f64> {
+    moved(before, after).map(|moved| moved.index)
+}
+
+/// The index between two samples, and what chance would make of it; none if one is empty.
+pub(crate) fn moved(before: &[f64], after: &[f64]) -> Option<Moved> {
     if before.is_empty() || after.is_empty() {
         return None;
     }
@@ -30,7 +48,22 @@ pub(crate) fn stability_index(before: &[f64], after: &[f64]) -> Option<f64> {
         let (p, q) = (share(*in_before, before.len()), share(*in_after, after.len()));
         (q - p) * (q / p).ln()
     };
-    Some(bins.values().map(term).sum())
+    Some(Moved {
+        index: bins.values().map(term).sum(),
+        by_chance: by_chance(width, before.len(), after.len()),
+    })
+}
+
+/// The quantile of χ², as Wilson and Hilferty approximate it, for samples of these sizes.
+#[expect(clippy::cast_precision_loss, reason = "some thousand observations")]
+fn by_chance(bins: usize, before: usize, after: usize) -> f64 {
+    if bins < 2 {
+        return 0.0;
+    }
+    let freedom = (bins - 1) as f64;
+    let spread = 2.0 / (9.0 * freedom);
+    let quantile = freedom * (1.0 - spread + ONE_IN_A_THOUSAND * spread.sqrt()).powi(3);
+    quantile * (1.0 / before as f64 + 1.0 / after as f64)
 }
 
 /// A share that is never zero: half an observation is added to each bin.
@@ -90,6 +123,28 @@ mod tests {
         };
         assert!(stability_index(&sample(0.0, 7), &sample(0.0, 11)).unwrap() < 0.01);
         assert!(stability_index(&sample(0.0, 7), &sample(0.3, 11)).unwrap() > 0.25);
+    }
+
+    #[test]
+    fn few_numbers_move_by_chance_and_many_do_not() {
+        // χ² with 9 degrees of freedom passes 27.88 once in a thousand times, with 1 it passes 10.83.
+        assert!((by_chance(10, 100, 100) - 27.88 * 0.02).abs() < 0.01);
+        assert!((by_chance(2, 100, 100) - 10.83 * 0.02).abs() < 0.01);
+        assert_eq!(by_chance(1, 100, 100), 0.0);
+        // A sequence without pattern: each fifty of it are of one distribution.
+        let mut state = 7_u64;
+        let mut numbers = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as f64
+        };
+        let (mut above_a_gate, mut above_chance) = (0, 0);
+        for _ in 0..1_000 {
+            let (before, after): (Vec<f64>, Vec<f64>) = (0..50).map(|_| (numbers(), numbers())).unzip();
+            let moved = moved(&before, &after).unwrap();
+            above_a_gate += usize::from(moved.index > 0.2);
+            above_chance += usize::from(moved.index > moved.by_chance);
+        }
+        assert!(above_a_gate > 500 && above_chance < 10, "{above_a_gate} {above_chance}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{drift::stability_index, observed::Observed, spec::LaunchGates};
+use super::{drift, observed::Observed, spec::LaunchGates};
 
 /// Failures are judged from so many requests of the candidate on, before there are enough for the rest.
 const EARLY_REQUESTS: u64 = 20;
@@ -84,8 +84,9 @@ fn too_slow(gates: &LaunchGates, stable: &Observed, candidate: &Observed) -> Opt
 
 fn moved(gates: &LaunchGates, stable: &Observed, candidate: &Observed) -> Option<String> {
     let most = gates.max_drift?;
-    let index = stability_index(stable.decisions(), candidate.decisions())?;
-    (index > most).then(|| {
+    let drift::Moved { index, by_chance } = drift::moved(stable.decisions(), candidate.decisions())?;
+    // Few requests look moved by chance alone.
+    (index > most.max(by_chance)).then(|| {
         format!("drift: predictions moved by a population stability index of {index:.3} (at most {most})")
     })
 }
